@@ -1,0 +1,31 @@
+# Warnings for everybody, hardening for the builds that ship, sanitizers for the builds that test.
+# FORTIFY and automatic initialisation stay out of sanitizer builds: they hide what those look for.
+include(CheckCCompilerFlag)
+
+add_library(bulkhead_flags INTERFACE)
+target_include_directories(bulkhead_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(bulkhead_flags INTERFACE _GNU_SOURCE BULKHEAD_VERSION="${PROJECT_VERSION}")
+target_compile_options(bulkhead_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+  -Wvla -Wformat=2 -Wundef -Wno-missing-field-initializers>
+  -fno-strict-aliasing -fno-common)
+if(BULKHEAD_WERROR)
+  target_compile_options(bulkhead_flags INTERFACE -Werror)
+endif()
+
+if(BULKHEAD_SANITIZE)
+  target_compile_options(bulkhead_flags INTERFACE
+    -fsanitize=${BULKHEAD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(bulkhead_flags INTERFACE -fsanitize=${BULKHEAD_SANITIZE})
+elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  foreach(flag -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
+               -fzero-call-used-regs=used-gpr -fcf-protection=full)
+    string(MAKE_C_IDENTIFIER "HAVE${flag}" have)
+    check_c_compiler_flag(${flag} ${have})
+    if(${have})
+      target_compile_options(bulkhead_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:${flag}>)
+    endif()
+  endforeach()
+  target_compile_options(bulkhead_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
+  target_link_options(bulkhead_flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code)
+endif()

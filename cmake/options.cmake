@@ -1,0 +1,4 @@
+option(BULKHEAD_TESTS "build the tests" ON)
+option(BULKHEAD_FUZZ "build the libFuzzer targets (clang only)" OFF)
+option(BULKHEAD_WERROR "treat warnings as errors" OFF)
+set(BULKHEAD_SANITIZE "" CACHE STRING "sanitizers for everything: address,undefined or thread")

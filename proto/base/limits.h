@@ -1,0 +1,54 @@
+/* Every limit that a loop, list, string, timer or retry over foreign data has, with one line of reason each.
+ * A limit is part of the contract: it stands here, is tested at, under and over its edge, and is named in the
+ * documents by this name. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* ---- frames and messages (proto/) ---- */
+#define LIMIT_FRAME_HEADER  65536u      /* bytes of protobuf in a frame: far over the largest real one (about 6 KiB) */
+#define LIMIT_FRAME_PAYLOAD (1u << 20)  /* raw bytes in a frame: one large request, and no more held per peer */
+#define LIMIT_WIRE_DEPTH    4u          /* nesting of messages: the schemas need three */
+#define LIMIT_WIRE_REPEATED 64u         /* elements of a repeated message, string or bytes field */
+#define LIMIT_WIRE_COLUMN   256u        /* elements of a packed column: one full batch */
+#define LIMIT_WIRE_STRING   4096u       /* bytes of a string or bytes field: PATH_MAX is the longest real one */
+#define LIMIT_ARENA         (256u * 1024u) /* bytes protobuf-c may use to unpack one message */
+
+/* ---- lane (broker <-> worker) ---- */
+#define LIMIT_MEM_SEGMENTS  64u  /* segments of one MemRead or MemWrite */
+#define LIMIT_MEM_READS     16u  /* MemReads a worker may have unanswered: their answers wait in the broker */
+#define LIMIT_CREDITS       256u /* requests a worker may hold: one column */
+
+/* ---- rings (virtio 1.3, 2.7) ---- */
+#define LIMIT_RING_SIZE     1024u       /* QEMU's largest (VIRTQUEUE_MAX_SIZE); the specification allows 32768 */
+#define LIMIT_CHAIN_BYTES   (32u << 20) /* bytes of one chain, both directions: 25 times Linux's largest request */
+#define LIMIT_CHAIN_SEGMENTS 1024u      /* segments of one chain: never over the ring size */
+#define LIMIT_QUEUES        64u         /* queues of one device */
+#define LIMIT_POP_BATCH     64u         /* chains taken off one ring a turn, so that no queue starves another */
+
+/* ---- guest memory ---- */
+#define LIMIT_REGIONS       512u        /* regions of one table: QEMU's cap on x86 (VHOST_USER_MAX_RAM_SLOTS) */
+
+/* ---- devices ---- */
+#define LIMIT_DEVICES       64u   /* devices of one VM: the spawner keeps one child each */
+#define LIMIT_LANES         16u   /* lanes of one device */
+#define LIMIT_NAME          64u   /* bytes of a VM's or device's name with its NUL: it becomes a file name */
+#define LIMIT_CONFIG_FIELDS 256u  /* fields of a config space */
+#define LIMIT_CONFIG_BYTES  256u  /* bytes of a config space (vhost-user carries no more) */
+#define LIMIT_STATE_BYTES   4096u /* a worker's saved state (PutState): small by contract */
+#define LIMIT_RESOURCES     8u    /* files that one device's configuration may name */
+
+/* ---- sessions ---- */
+#define LIMIT_VHOST_USER_PAYLOAD 4096u /* largest front-end message that is served: config 12 + 256, table 8 + 8 x 32 */
+#define LIMIT_VHOST_USER_FDS     8u    /* descriptors of one message (SET_MEM_TABLE) */
+
+/* ---- logs ---- */
+#define LIMIT_LOG_LINE  1024u /* bytes of one line, tail included */
+#define LIMIT_LOG_BURST 10u   /* lines a call site may write in LIMIT_LOG_WINDOW_MS when others can trigger it */
+#define LIMIT_LOG_WINDOW_MS 5000u
+
+/* ---- supervision ---- */
+#define LIMIT_HELLO_MS        5000u /* a worker that has not said Hello by then is killed: a real one needs 5 ms */
+#define LIMIT_DRAIN_MS        2000u /* GET_VRING_BASE: the guest is frozen while we wait */
+#define LIMIT_KILL_MS         5000u /* SIGKILL to exit: longer means a process stuck in the kernel: said loudly */
+#define LIMIT_BARREN_RESTARTS 5u    /* incarnations in a row that completed nothing: then quarantine */
+#define LIMIT_BACKOFF_MIN_MS  10u   /* second restart in a row; doubles from here */
+#define LIMIT_BACKOFF_MAX_MS  2000u
