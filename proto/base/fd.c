@@ -38,12 +38,12 @@ ssize_t fd_pass_send(int sock, const struct iovec *iov, int n_iov, const int *fd
 {
         union {
                 struct cmsghdr align;
-                char bytes[CMSG_SPACE(sizeof(int) * LIMIT_VHOST_USER_FDS)];
+                char bytes[CMSG_SPACE(sizeof(int) * LIMIT_PASS_FDS)];
         } control = {0};
         struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n_iov};
         ssize_t n;
 
-        if (n_fds > LIMIT_VHOST_USER_FDS)
+        if (n_fds > LIMIT_PASS_FDS)
                 return -E2BIG;
         if (n_fds > 0) {
                 struct cmsghdr *c;

@@ -18,7 +18,7 @@ int fd_set_nonblock(int fd);
 /* SOCK_STREAM pair, both ends CLOEXEC and blocking. */
 int fd_stream_pair(int ret_fds[static 2]);
 
-/* One sendmsg with at most LIMIT_VHOST_USER_FDS descriptors on its first byte. MSG_NOSIGNAL. The caller keeps
+/* One sendmsg with at most LIMIT_PASS_FDS descriptors on its first byte. MSG_NOSIGNAL. The caller keeps
  * its descriptors. Returns bytes sent. */
 ssize_t fd_pass_send(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds);
 

@@ -3,6 +3,9 @@
  * documents by this name. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+/* ---- descriptors ---- */
+#define LIMIT_PASS_FDS 32u /* sent with one message: control, LIMIT_LANES lanes and a pidfd, rounded up */
+
 /* ---- frames and messages (proto/) ---- */
 #define LIMIT_FRAME_HEADER  65536u      /* bytes of protobuf in a frame: far over the largest real one (about 6 KiB) */
 #define LIMIT_FRAME_PAYLOAD (1u << 20)  /* raw bytes in a frame: one large request, and no more held per peer */

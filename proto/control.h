@@ -1,0 +1,133 @@
+/* The messages of the control channel as judged structs (schema/control.proto).
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/base/arena.h"
+#include "proto/base/limits.h"
+#include "proto/device_type.h"
+
+#define CONTROL_PROTOCOL_VERSION 1u
+
+enum queue_kind {
+        QUEUE_WORK = 1,
+        QUEUE_SUPPLY = 2,
+};
+
+enum replay_class {
+        REPLAY_IDEMPOTENT = 1,
+        REPLAY_AT_MOST_ONCE = 2,
+};
+
+struct control_field {
+        uint16_t offset; /* in the config space */
+        uint8_t width;   /* 1, 2, 4 or 8 */
+        bool writable;
+        uint64_t value; /* fits the width */
+};
+
+struct control_configure {
+        char name[LIMIT_NAME];
+        uint32_t n_queues, n_lanes, max_payload;
+        enum device_type_id type; /* which options are there */
+        struct {
+                bool read_only;
+                char serial[21];
+                uint32_t block_size;
+        } blk;
+};
+
+struct control_hello {
+        uint32_t device_type; /* virtio id */
+        uint64_t features;
+        uint32_t n_queues; /* 1 .. LIMIT_QUEUES */
+        enum queue_kind queue_kind[LIMIT_QUEUES];
+        enum replay_class queue_replay[LIMIT_QUEUES];
+        uint32_t max_segments;    /* 1 .. LIMIT_CHAIN_SEGMENTS */
+        uint32_t credit_requests; /* 1 .. LIMIT_CREDITS */
+        uint32_t credit_bytes;    /* max_inline .. LIMIT_FRAME_PAYLOAD */
+        uint32_t max_inline;      /* 0 .. LIMIT_FRAME_PAYLOAD */
+        uint32_t n_fields;        /* 0 .. LIMIT_CONFIG_FIELDS */
+        struct control_field fields[LIMIT_CONFIG_FIELDS];
+};
+
+struct control_blob {
+        const uint8_t *bytes; /* in the arena */
+        size_t len;           /* 0 .. LIMIT_STATE_BYTES */
+};
+
+enum control_kind_to_worker {
+        CONTROL_CONFIGURE = 1,
+        CONTROL_SET_FEATURES = 2,
+        CONTROL_CONFIG_WRITE = 3,
+        CONTROL_START_QUEUE = 4,
+        CONTROL_RESTORE_STATE = 5,
+        CONTROL_SHUTDOWN = 6,
+};
+
+struct control_to_worker {
+        enum control_kind_to_worker kind;
+        uint32_t seq; /* of the kinds that are answered with Done */
+        union {
+                struct control_configure configure;
+                struct {
+                        uint64_t features;
+                } set_features;
+                struct {
+                        uint32_t field;
+                        uint64_t value;
+                } config_write;
+                struct {
+                        uint32_t queue, size;
+                } start_queue;
+                struct control_blob restore_state;
+        };
+};
+
+enum control_kind_to_broker {
+        CONTROL_HELLO = 1,
+        CONTROL_DONE = 2,
+        CONTROL_CONFIG_SPACE = 3,
+        CONTROL_PUT_STATE = 4,
+        CONTROL_LOG = 5,
+        CONTROL_STATS = 6,
+        CONTROL_TO_BROKER_COUNT_,
+};
+
+struct control_to_broker {
+        enum control_kind_to_broker kind;
+        union {
+                struct control_hello hello;
+                struct {
+                        uint32_t seq;
+                        int error; /* 0 or negative errno */
+                } done;
+                struct {
+                        size_t n;
+                        const uint64_t *value;
+                } config_space;
+                struct control_blob put_state;
+                struct {
+                        uint32_t level; /* enum log_level */
+                        const char *text; /* foreign bytes: escape before printing */
+                } log;
+                struct {
+                        uint64_t requests, bytes_read, bytes_written, errors;
+                } stats;
+        };
+};
+
+/* control_check.c: wire -> judged. 0, -EPROTO, or -ENOMEM (the arena's cap). */
+int control_check_to_worker(struct arena *arena, const uint8_t *bytes, size_t len, struct control_to_worker *ret);
+int control_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t len, struct control_to_broker *ret);
+
+/* control_make.c: struct -> wire. Returns the header's length or -E2BIG. */
+ssize_t control_make_to_worker(const struct control_to_worker *message, uint8_t *buf, size_t size);
+ssize_t control_make_to_broker(const struct control_to_broker *message, uint8_t *buf, size_t size);
+
+/* Do two Hellos describe the same device? Field values are left out: config space may have moved on. */
+bool control_hello_equal(const struct control_hello *a, const struct control_hello *b);

@@ -1,0 +1,25 @@
+/* The table of device types: the one place that knows them all.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+enum device_type_id {
+        DEVICE_TYPE_BLK = 0,
+        DEVICE_TYPE_RNG,
+        DEVICE_TYPE_COUNT_,
+};
+
+struct device_type {
+        const char *name;    /* in configurations, policies and the worker's file name */
+        const char *program; /* file name in the worker directory */
+        uint32_t virtio_id;  /* virtio 1.3, 5, "Device Types" */
+        uint32_t max_queues;
+        uint32_t default_queues;
+        const char *qemu_device; /* QEMU's device model for `attach --print qemu` */
+};
+
+extern const struct device_type device_types[DEVICE_TYPE_COUNT_];
+
+/* NULL when there is no such type. */
+const struct device_type *device_type_find(const char *name);

@@ -1,0 +1,80 @@
+/* The messages of a lane as judged structs (schema/lane.proto). Columns are `n` elements each.
+ * In judged messages the arrays live in the arena until its next reset. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/base/arena.h"
+
+struct lane_requests {
+        size_t n; /* 1 .. LIMIT_WIRE_COLUMN */
+        const uint64_t *id;
+        const uint32_t *queue, *readable, *writable, *inlined, *attempt, *must_fail;
+        /* payload: sum of inlined; inlined[i] <= readable[i] */
+};
+
+struct lane_mem_read {
+        uint32_t seq;
+        size_t n; /* 1 .. LIMIT_MEM_SEGMENTS */
+        const uint64_t *id;
+        const uint32_t *offset, *len; /* len >= 1, sum of len <= LIMIT_FRAME_PAYLOAD */
+        uint32_t total;               /* sum of len: the payload of the answer */
+};
+
+struct lane_mem_read_reply {
+        uint32_t seq;
+        size_t n;
+        const uint32_t *status;
+};
+
+struct lane_mem_write {
+        size_t n; /* 1 .. LIMIT_MEM_SEGMENTS */
+        const uint64_t *id;
+        const uint32_t *offset, *len; /* len >= 1; sum of len is the payload */
+};
+
+struct lane_complete {
+        size_t n; /* 1 .. LIMIT_WIRE_COLUMN */
+        const uint64_t *id;
+        const uint32_t *status, *offset, *len; /* sum of len is the payload */
+};
+
+enum lane_kind_to_broker {
+        LANE_MEM_READ = 1,
+        LANE_MEM_WRITE = 2,
+        LANE_COMPLETE = 3,
+};
+
+struct lane_to_broker {
+        enum lane_kind_to_broker kind;
+        union {
+                struct lane_mem_read mem_read;
+                struct lane_mem_write mem_write;
+                struct lane_complete complete;
+        };
+};
+
+enum lane_kind_to_worker {
+        LANE_REQUESTS = 1,
+        LANE_MEM_READ_REPLY = 2,
+};
+
+struct lane_to_worker {
+        enum lane_kind_to_worker kind;
+        union {
+                struct lane_requests requests;
+                struct lane_mem_read_reply mem_read_reply;
+        };
+};
+
+/* lane_check.c: wire -> judged; payload_len is the frame's. 0, -EPROTO, or -ENOMEM (the arena's cap). */
+int lane_check_to_broker(struct arena *arena, const uint8_t *header, size_t len, uint32_t payload_len,
+                         struct lane_to_broker *ret_message);
+int lane_check_to_worker(struct arena *arena, const uint8_t *header, size_t len, uint32_t payload_len,
+                         struct lane_to_worker *ret_message);
+
+/* lane_make.c: struct -> wire; nothing is allocated. Returns the header's length or -E2BIG. */
+ssize_t lane_make_to_broker(const struct lane_to_broker *message, uint8_t *buf, size_t size);
+ssize_t lane_make_to_worker(const struct lane_to_worker *message, uint8_t *buf, size_t size);

@@ -1,0 +1,66 @@
+/* A VM's judged configuration, and its way from `bulkhead` to the broker (schema/config.proto).
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/base/arena.h"
+#include "proto/base/limits.h"
+#include "proto/device_type.h"
+
+#define VM_CONFIG_NO_GID UINT32_MAX
+
+enum vm_frontend {
+        VM_FRONTEND_VHOST_USER = 1,
+};
+
+struct blk_config {
+        char path[PATH_MAX];
+        bool read_only;
+        char serial[21]; /* at most 20 bytes and a NUL (virtio 1.3, 5.2.6) */
+        uint32_t block_size; /* 512 or 4096 */
+};
+
+struct device_config {
+        char name[LIMIT_NAME];
+        enum device_type_id type;
+        uint32_t n_queues;
+        uint32_t n_lanes;
+        struct blk_config blk; /* when type is DEVICE_TYPE_BLK */
+};
+
+struct vm_config {
+        char name[LIMIT_NAME];
+        enum vm_frontend frontend;
+        char run_dir[PATH_MAX];
+        char worker_dir[PATH_MAX];
+        uint32_t socket_mode; /* 0660 unless the configuration says otherwise */
+        uint32_t socket_gid;  /* VM_CONFIG_NO_GID: leave it */
+        uint32_t uid_first, uid_count;
+        uint32_t worker_memory_max; /* bytes; never 0 here */
+        struct device_config *devices;
+        size_t n_devices;
+};
+
+#define VM_CONFIG_UID_FIRST  1879048192u /* above what systemd and container managers hand out */
+#define VM_CONFIG_UID_COUNT  65536u
+#define VM_CONFIG_MEMORY_MAX (64u << 20)
+
+/* Is this a good VM or device name? 1 to 63 of [A-Za-z0-9._-], not starting with '.' or '-'. */
+bool vm_config_name_ok(const char *name);
+
+/* The whole judgement of a filled-in configuration, used by both sides. 0, or -EINVAL with one sentence in `why`. */
+int vm_config_judge(const struct vm_config *config, char *why, size_t why_size);
+
+/* wire -> judged. The caller frees with vm_config_done. -EPROTO: not our message. -EINVAL: `why` says. */
+int vm_config_check(struct arena *arena, const uint8_t *bytes, size_t len, struct vm_config *ret_config, char *why,
+                    size_t why_size);
+
+/* struct -> wire. Returns the length or -E2BIG. */
+ssize_t vm_config_make(const struct vm_config *config, uint8_t *buf, size_t size);
+
+void vm_config_done(struct vm_config *config);
