@@ -1,0 +1,54 @@
+/* The table of outstanding requests of one lane. It outlives the worker: what a dead worker held is sent to its
+ * successor, in the order in which the guest posted it.
+ *
+ * An id is (generation << 16 | slot): a slot's generation grows at each use, so a stale or invented id finds nothing.
+ * All memory is allocated once. One thread. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/core/chain.h"
+
+enum request_state {
+        REQUEST_FREE = 0,
+        REQUEST_QUEUED, /* taken off the ring, not (or no longer) with a worker */
+        REQUEST_SENT,   /* with the worker */
+};
+
+struct request {
+        uint64_t id;
+        enum request_state state;
+        uint16_t queue;
+        uint16_t attempt;  /* incarnations that were sent it before */
+        bool must_fail;
+        bool faulted;      /* guest memory under it went away */
+        uint32_t inlined;  /* bytes that were or will be sent with it */
+        uint32_t written;  /* high-water mark of the writable bytes: the used length */
+        uint64_t born_ms;
+        struct chain chain;
+        struct request *older, *newer; /* order of the guest, over all queues of the lane */
+};
+
+struct request_table {
+        uint32_t capacity;
+        uint32_t outstanding;
+        struct request *slots;
+        struct segment *segments;
+        uint16_t *free_slots;
+        struct request *oldest, *newest;
+};
+
+/* capacity 1 .. LIMIT_CREDITS; max_segments 1 .. LIMIT_CHAIN_SEGMENTS. 0 or -ENOMEM. */
+int request_table_init(struct request_table *table, uint32_t capacity, uint32_t max_segments);
+void request_table_done(struct request_table *table);
+
+/* The next free request, REQUEST_FREE still and in no order: fill its chain, then request_table_add it (or just leave
+ * it). NULL: the table is full. */
+struct request *request_table_peek(struct request_table *table);
+void request_table_add(struct request_table *table, struct request *request, uint16_t queue, uint64_t now_ms);
+
+/* NULL: never was, or is no more. */
+struct request *request_table_find(const struct request_table *table, uint64_t id);
+
+void request_table_release(struct request_table *table, struct request *request);
