@@ -2,6 +2,10 @@
 # FORTIFY and automatic initialisation stay out of sanitizer builds: they hide what those look for.
 include(CheckCCompilerFlag)
 
+# An assert says "our own bug, stop here": it stays in every build.
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
+
 add_library(bulkhead_flags INTERFACE)
 target_include_directories(bulkhead_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(bulkhead_flags INTERFACE _GNU_SOURCE BULKHEAD_VERSION="${PROJECT_VERSION}")

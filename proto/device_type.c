@@ -1,6 +1,6 @@
 /* The table of device types.
- * Owns nothing; called by the configuration, the spawner, the broker and `bulkhead`. TRUST: names are the operator's.
- * SPDX-License-Identifier: Apache-2.0 */
+ * Owns nothing; called by the configuration, the spawner, the broker and `bulkhead`. TRUST: names are the
+ * operator's. SPDX-License-Identifier: Apache-2.0 */
 #include "proto/device_type.h"
 
 #include <stddef.h>
@@ -15,6 +15,6 @@ const struct device_type *device_type_find(const char *name)
 }
 
 const struct device_type device_types[DEVICE_TYPE_COUNT_] = {
-        [DEVICE_TYPE_BLK] = {"blk", "bulkhead-worker-blk", 2, 16, 1, "vhost-user-blk-pci"},
-        [DEVICE_TYPE_RNG] = {"rng", "bulkhead-worker-rng", 4, 1, 1, "vhost-user-rng-pci"},
+    [DEVICE_TYPE_BLK] = {"blk", "bulkhead-worker-blk", 2, 16, 1, "vhost-user-blk-pci"},
+    [DEVICE_TYPE_RNG] = {"rng", "bulkhead-worker-rng", 4, 1, 1, "vhost-user-rng-pci"},
 };

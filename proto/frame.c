@@ -1,6 +1,6 @@
 /* A frame's two lengths.
- * Owns nothing; called by everybody who reads or writes a framed socket. TRUST: the eight bytes are the peer's.
- * SPDX-License-Identifier: Apache-2.0 */
+ * Owns nothing; called by everybody who reads or writes a framed socket. TRUST: the eight bytes are the
+ * peer's. SPDX-License-Identifier: Apache-2.0 */
 #include "proto/frame.h"
 
 #include <endian.h>
@@ -9,7 +9,8 @@
 
 #include "proto/base/limits.h"
 
-int frame_head_check(const uint8_t bytes[static FRAME_HEAD_BYTES], uint32_t max_payload, struct frame_head *ret_head)
+int frame_head_check(const uint8_t bytes[static FRAME_HEAD_BYTES], uint32_t max_payload,
+                     struct frame_head *ret_head)
 {
         uint32_t header_len, payload_len;
 

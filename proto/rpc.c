@@ -15,8 +15,8 @@ static const struct rpc_row *rpc_find(const struct rpc_table *table, uint32_t ki
         return row->handler ? row : NULL;
 }
 
-int rpc_dispatch(const struct rpc_table *table, struct rpc_peer *peer, uint32_t state, uint32_t kind, size_t len,
-                 unsigned n_fds, void *context, const void *message)
+int rpc_dispatch(const struct rpc_table *table, struct rpc_peer *peer, uint32_t state, uint32_t kind,
+                 size_t len, unsigned n_fds, void *context, const void *message)
 {
         const struct rpc_row *row = rpc_find(table, kind);
 

@@ -1,12 +1,13 @@
-/* One table a protocol and one dispatch: what is out of table, size, descriptors, state or turn is refused here.
- * SPDX-License-Identifier: Apache-2.0 */
+/* One table a protocol and one dispatch: what is out of table, size, descriptors, state or turn is refused
+ * here. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* A row; its index is the message's kind (the oneof case or the request number). An all-zero row is not permitted. */
+/* A row; its index is the message's kind (the oneof case or the request number). An all-zero row is not
+ * permitted. */
 struct rpc_row {
         const char *name;
         uint32_t min_len, max_len; /* bytes of the message body (payload bytes on a lane) */
@@ -27,8 +28,8 @@ struct rpc_peer {
 };
 
 /* Judges and calls the handler. -EPROTO: refused (the handler was not called); else the handler's result. */
-int rpc_dispatch(const struct rpc_table *table, struct rpc_peer *peer, uint32_t state, uint32_t kind, size_t len,
-                 unsigned n_fds, void *context, const void *message);
+int rpc_dispatch(const struct rpc_table *table, struct rpc_peer *peer, uint32_t state, uint32_t kind,
+                 size_t len, unsigned n_fds, void *context, const void *message);
 
 /* "unknown" for a kind outside the table. */
 const char *rpc_name(const struct rpc_table *table, uint32_t kind);

@@ -34,8 +34,8 @@ static inline bool checked_u32(uint64_t v, uint32_t *ret_narrow)
         return true;
 }
 
-/* Is [offset, offset + len) inside [0, size)? By subtraction, so that no sum can wrap. An empty range is inside
- * up to and including offset == size. */
+/* Is [offset, offset + len) inside [0, size)? By subtraction, so that no sum can wrap. An empty range is
+ * inside up to and including offset == size. */
 static inline bool range_inside(uint64_t offset, uint64_t len, uint64_t size)
 {
         return len <= size && offset <= size - len;
@@ -54,15 +54,15 @@ static inline bool is_power_of_2(uint64_t v)
 
 #define array_size(a) (sizeof(a) / sizeof((a)[0]))
 
-#define MIN(a, b)                                                                                                      \
-        ({                                                                                                             \
-                __typeof__(a) min_a_ = (a);                                                                            \
-                __typeof__(b) min_b_ = (b);                                                                            \
-                min_a_ < min_b_ ? min_a_ : min_b_;                                                                     \
+#define MIN(a, b)                                                                                            \
+        ({                                                                                                   \
+                __typeof__(a) min_a_ = (a);                                                                  \
+                __typeof__(b) min_b_ = (b);                                                                  \
+                min_a_ < min_b_ ? min_a_ : min_b_;                                                           \
         })
-#define MAX(a, b)                                                                                                      \
-        ({                                                                                                             \
-                __typeof__(a) max_a_ = (a);                                                                            \
-                __typeof__(b) max_b_ = (b);                                                                            \
-                max_a_ > max_b_ ? max_a_ : max_b_;                                                                     \
+#define MAX(a, b)                                                                                            \
+        ({                                                                                                   \
+                __typeof__(a) max_a_ = (a);                                                                  \
+                __typeof__(b) max_b_ = (b);                                                                  \
+                max_a_ > max_b_ ? max_a_ : max_b_;                                                           \
         })

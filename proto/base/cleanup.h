@@ -31,17 +31,17 @@ static inline int take_fd(int *fd)
 }
 
 /* Moves a pointer out of its owner. */
-#define take_ptr(p)                                                                                                    \
-        ({                                                                                                             \
-                __typeof__(p) *take_ptr_at_ = &(p);                                                                    \
-                __typeof__(p) take_ptr_v_ = *take_ptr_at_;                                                             \
-                *take_ptr_at_ = NULL;                                                                                  \
-                take_ptr_v_;                                                                                           \
+#define take_ptr(p)                                                                                          \
+        ({                                                                                                   \
+                __typeof__(p) *take_ptr_at_ = &(p);                                                          \
+                __typeof__(p) take_ptr_v_ = *take_ptr_at_;                                                   \
+                *take_ptr_at_ = NULL;                                                                        \
+                take_ptr_v_;                                                                                 \
         })
 
 /* Defines cleanup_<name> for `_cleanup_(cleanup_<name>) type *p`, from a destructor that accepts NULL. */
-#define DEFINE_CLEANUP(type, name, destroy)                                                                            \
-        static inline void cleanup_##name(type **p)                                                                    \
-        {                                                                                                              \
-                destroy(*p);                                                                                           \
+#define DEFINE_CLEANUP(type, name, destroy)                                                                  \
+        static inline void cleanup_##name(type **p)                                                          \
+        {                                                                                                    \
+                destroy(*p);                                                                                 \
         }

@@ -1,5 +1,5 @@
-/* Descriptors: flags, and their passage over Unix sockets. All functions return 0 or a count, or negative errno.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Descriptors: flags, and their passage over Unix sockets. All functions return 0 or a count, or negative
+ * errno. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>
@@ -32,6 +32,7 @@ void fd_set_close(struct fd_set_owned *fds);
 /* Takes descriptor i out of the set (its slot becomes -1); -1 when there is none. */
 int fd_set_take(struct fd_set_owned *fds, unsigned i);
 
-/* Blocking helpers for start-up and tools: all of it or an error (-EPIPE at end of file). EINTR is retried. */
+/* Blocking helpers for start-up and tools: all of it or an error (-EPIPE at end of file).
+ * EINTR is retried. */
 int fd_read_all(int fd, void *buf, size_t len);
 int fd_write_all(int fd, const void *buf, size_t len);

@@ -3,6 +3,9 @@
  * documents by this name. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+/* One row a line, however long. */
+/* clang-format off */
+
 /* ---- descriptors ---- */
 #define LIMIT_PASS_FDS 32u /* sent with one message: control, LIMIT_LANES lanes and a pidfd, rounded up */
 
@@ -13,6 +16,7 @@
 #define LIMIT_WIRE_REPEATED 64u         /* elements of a repeated message, string or bytes field */
 #define LIMIT_WIRE_COLUMN   256u        /* elements of a packed column: one full batch */
 #define LIMIT_WIRE_STRING   4096u       /* bytes of a string or bytes field: PATH_MAX is the longest real one */
+#define LIMIT_WIRE_FIELDS   32u         /* fields of one message of our schemas: the pre-scan counts them on the stack */
 #define LIMIT_ARENA         (256u * 1024u) /* bytes protobuf-c may use to unpack one message */
 
 /* ---- lane (broker <-> worker) ---- */

@@ -16,10 +16,10 @@ static char log_tag[128] = "bulkhead";
 static enum log_level log_max = LOG_LEVEL_INFO;
 
 static const char *const level_names[] = {
-        [LOG_LEVEL_ERROR] = "error: ",
-        [LOG_LEVEL_WARNING] = "warning: ",
-        [LOG_LEVEL_INFO] = "",
-        [LOG_LEVEL_DEBUG] = "debug: ",
+    [LOG_LEVEL_ERROR] = "error: ",
+    [LOG_LEVEL_WARNING] = "warning: ",
+    [LOG_LEVEL_INFO] = "",
+    [LOG_LEVEL_DEBUG] = "debug: ",
 };
 
 void log_init(const char *tag, enum log_level max)
@@ -27,6 +27,9 @@ void log_init(const char *tag, enum log_level max)
         snprintf(log_tag, sizeof(log_tag), "%s", tag);
         log_max = max;
 }
+
+static void log_vwrite(enum log_level level, uint32_t suppressed, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 static void log_vwrite(enum log_level level, uint32_t suppressed, const char *format, va_list args)
 {
@@ -84,7 +87,8 @@ void log_write_limited(struct log_site *site, enum log_level level, const char *
         if (level > log_max)
                 return;
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (!log_site_allows(site, (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u, &suppressed))
+        if (!log_site_allows(site, (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u,
+                             &suppressed))
                 return;
         va_start(args, format);
         log_vwrite(level, suppressed, format, args);

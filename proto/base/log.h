@@ -1,8 +1,7 @@
-/* One line a message, to stderr. Only edges log (session, supervisor, main, device loop); library code returns
- * errors. Lines look like
- *     bulkhead-broker[demo]: warning: worker died dev=disk0 signal=9
- * Foreign bytes go through log_escape first. What others can trigger uses log_limited.
- * SPDX-License-Identifier: Apache-2.0 */
+/* One line a message, to stderr. Only edges log (session, supervisor, main, device loop); library code
+ * returns errors. Lines look like bulkhead-broker[demo]: warning: worker died dev=disk0 signal=9 Foreign
+ * bytes go through log_escape first. What others can trigger uses log_limited. SPDX-License-Identifier:
+ * Apache-2.0 */
 #pragma once
 
 #include <stddef.h>
@@ -33,19 +32,21 @@ struct log_site {
         uint32_t suppressed;
 };
 
-/* May this site write now? When a window ends with suppressed lines, their count is put in *ret_suppressed once. */
+/* May this site write now? When a window ends with suppressed lines, their count is put in *ret_suppressed
+ * once. */
 int log_site_allows(struct log_site *site, uint64_t now_ms, uint32_t *ret_suppressed);
 
 void log_write_limited(struct log_site *site, enum log_level level, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
-/* For anything that a guest, a worker or a peer can trigger: LIMIT_LOG_BURST lines per LIMIT_LOG_WINDOW_MS and site. */
-#define log_limited(level, ...)                                                                                        \
-        do {                                                                                                           \
-                static _Thread_local struct log_site log_site_;                                                        \
-                log_write_limited(&log_site_, level, __VA_ARGS__);                                                     \
+/* For anything that a guest, a worker or a peer can trigger: LIMIT_LOG_BURST lines per LIMIT_LOG_WINDOW_MS
+ * and site. */
+#define log_limited(level, ...)                                                                              \
+        do {                                                                                                 \
+                static _Thread_local struct log_site log_site_;                                              \
+                log_write_limited(&log_site_, level, __VA_ARGS__);                                           \
         } while (0)
 
-/* Printable ASCII stays, the rest becomes \xHH; always NUL-terminated; cut with "..." when `size` is too small.
- * Returns `out`. */
+/* Printable ASCII stays, the rest becomes \xHH; always NUL-terminated; cut with "..." when `size` is too
+ * small. Returns `out`. */
 const char *log_escape(const void *bytes, size_t len, char *out, size_t size);

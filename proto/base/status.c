@@ -12,21 +12,21 @@ static const struct status_row {
         int error;
         const char *name;
 } rows[] = {
-        [WIRE_STATUS_OK] = {0, "ok"},
-        [WIRE_STATUS_IO] = {EIO, "input/output error"},
-        [WIRE_STATUS_INVALID] = {EINVAL, "invalid argument"},
-        [WIRE_STATUS_NO_SPACE] = {ENOSPC, "no space left"},
-        [WIRE_STATUS_NO_MEMORY] = {ENOMEM, "out of memory"},
-        [WIRE_STATUS_ACCESS] = {EACCES, "permission denied"},
-        [WIRE_STATUS_NOT_FOUND] = {ENOENT, "no such file"},
-        [WIRE_STATUS_BUSY] = {EBUSY, "in use"},
-        [WIRE_STATUS_FAULT] = {EFAULT, "guest memory is gone"},
-        [WIRE_STATUS_NOT_SUPPORTED] = {EOPNOTSUPP, "not supported"},
-        [WIRE_STATUS_PROTOCOL] = {EPROTO, "protocol broken"},
-        [WIRE_STATUS_TIMED_OUT] = {ETIMEDOUT, "timed out"},
-        [WIRE_STATUS_READ_ONLY] = {EROFS, "read-only"},
-        [WIRE_STATUS_CANCELED] = {ECANCELED, "canceled"},
-        [WIRE_STATUS_LIMIT] = {E2BIG, "over a limit"},
+    [WIRE_STATUS_OK] = {0, "ok"},
+    [WIRE_STATUS_IO] = {EIO, "input/output error"},
+    [WIRE_STATUS_INVALID] = {EINVAL, "invalid argument"},
+    [WIRE_STATUS_NO_SPACE] = {ENOSPC, "no space left"},
+    [WIRE_STATUS_NO_MEMORY] = {ENOMEM, "out of memory"},
+    [WIRE_STATUS_ACCESS] = {EACCES, "permission denied"},
+    [WIRE_STATUS_NOT_FOUND] = {ENOENT, "no such file"},
+    [WIRE_STATUS_BUSY] = {EBUSY, "in use"},
+    [WIRE_STATUS_FAULT] = {EFAULT, "guest memory is gone"},
+    [WIRE_STATUS_NOT_SUPPORTED] = {EOPNOTSUPP, "not supported"},
+    [WIRE_STATUS_PROTOCOL] = {EPROTO, "protocol broken"},
+    [WIRE_STATUS_TIMED_OUT] = {ETIMEDOUT, "timed out"},
+    [WIRE_STATUS_READ_ONLY] = {EROFS, "read-only"},
+    [WIRE_STATUS_CANCELED] = {ECANCELED, "canceled"},
+    [WIRE_STATUS_LIMIT] = {E2BIG, "over a limit"},
 };
 _Static_assert(array_size(rows) == WIRE_STATUS_COUNT_, "one row a status");
 
