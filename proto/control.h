@@ -13,6 +13,10 @@
 
 #define CONTROL_PROTOCOL_VERSION 1u
 
+/* Feature bits that are a device's own (virtio 1.3, 2.2): 0 to 23 and 50 to 63. The bits between are ring and
+ * transport features; they are the broker's, and a worker neither offers nor sees one. */
+#define CONTROL_DEVICE_FEATURES (((UINT64_C(1) << 24) - 1) | ~((UINT64_C(1) << 50) - 1))
+
 enum queue_kind {
         QUEUE_WORK = 1,
         QUEUE_SUPPLY = 2,
@@ -112,7 +116,7 @@ struct control_to_broker {
                 } config_space;
                 struct control_blob put_state;
                 struct {
-                        uint32_t level; /* enum log_level */
+                        uint32_t level;   /* enum log_level */
                         const char *text; /* foreign bytes: escape before printing */
                 } log;
                 struct {
@@ -122,8 +126,10 @@ struct control_to_broker {
 };
 
 /* control_check.c: wire -> judged. 0, -EPROTO, or -ENOMEM (the arena's cap). */
-int control_check_to_worker(struct arena *arena, const uint8_t *bytes, size_t len, struct control_to_worker *ret);
-int control_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t len, struct control_to_broker *ret);
+int control_check_to_worker(struct arena *arena, const uint8_t *bytes, size_t len,
+                            struct control_to_worker *ret);
+int control_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t len,
+                            struct control_to_broker *ret);
 
 /* control_make.c: struct -> wire. Returns the header's length or -E2BIG. */
 ssize_t control_make_to_worker(const struct control_to_worker *message, uint8_t *buf, size_t size);

@@ -33,13 +33,14 @@ struct spawn_to_broker {
         enum spawn_kind_to_broker kind;
         uint32_t device;
         uint32_t pid, uid;
-        int error;       /* SPAWN_FAILED: negative errno */
+        int error; /* SPAWN_FAILED: negative errno */
         char reason[256];
-        uint32_t code;   /* SPAWN_EXITED: exit status or signal */
+        uint32_t code; /* SPAWN_EXITED: exit status or signal */
         bool signaled;
 };
 
-int spawn_check_to_spawner(struct arena *arena, const uint8_t *bytes, size_t len, struct spawn_to_spawner *ret);
+int spawn_check_to_spawner(struct arena *arena, const uint8_t *bytes, size_t len,
+                           struct spawn_to_spawner *ret);
 int spawn_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t len, struct spawn_to_broker *ret);
 ssize_t spawn_make_to_spawner(const struct spawn_to_spawner *message, uint8_t *buf, size_t size);
 ssize_t spawn_make_to_broker(const struct spawn_to_broker *message, uint8_t *buf, size_t size);

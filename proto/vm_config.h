@@ -21,7 +21,7 @@ enum vm_frontend {
 struct blk_config {
         char path[PATH_MAX];
         bool read_only;
-        char serial[21]; /* at most 20 bytes and a NUL (virtio 1.3, 5.2.6) */
+        char serial[21];     /* at most 20 bytes and a NUL (virtio 1.3, 5.2.6) */
         uint32_t block_size; /* 512 or 4096 */
 };
 
@@ -53,12 +53,17 @@ struct vm_config {
 /* Is this a good VM or device name? 1 to 63 of [A-Za-z0-9._-], not starting with '.' or '-'. */
 bool vm_config_name_ok(const char *name);
 
-/* The whole judgement of a filled-in configuration, used by both sides. 0, or -EINVAL with one sentence in `why`. */
+/* Is this a good serial number? At most 20 bytes of printable ASCII (virtio 1.3, 5.2.6.1,
+ * VIRTIO_BLK_T_GET_ID). */
+bool vm_config_serial_ok(const char *serial);
+
+/* The whole judgement of a filled-in configuration, used by both sides. 0, or -EINVAL with one sentence in
+ * `why`. */
 int vm_config_judge(const struct vm_config *config, char *why, size_t why_size);
 
 /* wire -> judged. The caller frees with vm_config_done. -EPROTO: not our message. -EINVAL: `why` says. */
-int vm_config_check(struct arena *arena, const uint8_t *bytes, size_t len, struct vm_config *ret_config, char *why,
-                    size_t why_size);
+int vm_config_check(struct arena *arena, const uint8_t *bytes, size_t len, struct vm_config *ret_config,
+                    char *why, size_t why_size);
 
 /* struct -> wire. Returns the length or -E2BIG. */
 ssize_t vm_config_make(const struct vm_config *config, uint8_t *buf, size_t size);

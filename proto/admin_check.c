@@ -1,0 +1,140 @@
+/* Messages of the admin socket, wire -> judged.
+ * Owns nothing; called by the broker's admin door and by `bulkhead`.
+ * TRUST: bytes of whoever may open the socket (to_broker), or of a broker that may have been taken over
+ * (to_client): names are judged, the reason of an error is only bounded and is to be escaped before it is
+ * printed. SPDX-License-Identifier: Apache-2.0 */
+#include "proto/admin.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "proto/base/status.h"
+#include "proto/device_type.h"
+#include "proto/vm_config.h"
+#include "proto/wire.h"
+#include "schema/admin.pb-c.h"
+
+static int check_name(const char *wire, char ret_name[static LIMIT_NAME])
+{
+        if (!vm_config_name_ok(wire))
+                return -EPROTO;
+        return wire_copy_string(wire, ret_name, LIMIT_NAME);
+}
+
+/* A version or a type: short printable ASCII without spaces, so that it can stand in a table. */
+static int check_word(const char *wire, char ret_word[static LIMIT_NAME])
+{
+        if (wire[0] == '\0')
+                return -EPROTO;
+        for (const char *c = wire; *c; c++)
+                if (*c <= 0x20 || *c >= 0x7f)
+                        return -EPROTO;
+        return wire_copy_string(wire, ret_word, LIMIT_NAME);
+}
+
+/* 0: no such process. */
+static int check_pid(uint32_t wire, uint32_t *ret_pid)
+{
+        if (wire > INT32_MAX)
+                return -EPROTO;
+        *ret_pid = wire;
+        return 0;
+}
+
+static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_device *ret)
+{
+        if (check_name(wire->name, ret->name) < 0 || check_word(wire->type, ret->type) < 0 ||
+            check_pid(wire->pid, &ret->pid) < 0 || wire_flag(wire->attached, &ret->attached) < 0)
+                return -EPROTO;
+        if (wire->state < (int)ADMIN_STARTING || wire->state > (int)ADMIN_QUARANTINED)
+                return -EPROTO;
+        if (wire->queues_running > LIMIT_QUEUES || wire->n_resources > LIMIT_RESOURCES ||
+            wire->n_lanes > LIMIT_LANES)
+                return -EPROTO;
+        ret->state = (enum admin_device_state)wire->state;
+        ret->uid = wire->uid;
+        ret->restarts = wire->restarts;
+        ret->queues_running = wire->queues_running;
+        ret->outstanding = wire->outstanding;
+        ret->requests = wire->requests;
+        ret->bytes_from_guest = wire->bytes_from_guest;
+        ret->bytes_to_guest = wire->bytes_to_guest;
+        ret->features = wire->features;
+        ret->n_resources = wire->n_resources;
+        ret->n_lanes = wire->n_lanes;
+        return 0;
+}
+
+static int check_status(const Bulkhead__Admin__Status *wire, struct admin_status *ret)
+{
+        if (check_name(wire->vm, ret->vm) < 0 || check_word(wire->version, ret->version) < 0 ||
+            check_pid(wire->broker_pid, &ret->broker_pid) < 0 ||
+            check_pid(wire->spawner_pid, &ret->spawner_pid) < 0 ||
+            wire_flag(wire->spawner_alive, &ret->spawner_alive) < 0 ||
+            wire_flag(wire->rootless, &ret->rootless) < 0)
+                return -EPROTO;
+        if (wire->n_device > LIMIT_DEVICES)
+                return -EPROTO;
+        for (size_t i = 0; i < wire->n_device; i++)
+                if (check_admin_device(wire->device[i], &ret->devices[i]) < 0)
+                        return -EPROTO;
+        ret->n_devices = wire->n_device;
+        return 0;
+}
+
+static int check_error(const Bulkhead__Admin__Error *wire, struct admin_to_client *ret)
+{
+        if (wire->status == WIRE_STATUS_OK || wire->status >= WIRE_STATUS_COUNT_)
+                return -EPROTO;
+        ret->error.error = status_to_errno(wire->status);
+        return wire_copy_string(wire->reason, ret->error.reason, sizeof(ret->error.reason));
+}
+
+int admin_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t len, struct admin_to_broker *ret)
+{
+        const Bulkhead__Admin__ToBroker *wire;
+        ProtobufCMessage *base;
+        int r;
+
+        r = wire_unpack(&bulkhead__admin__to_broker__descriptor, arena, bytes, len, &base);
+        if (r < 0)
+                return r;
+        wire = (const Bulkhead__Admin__ToBroker *)base;
+        if (wire->kind_case != BULKHEAD__ADMIN__TO_BROKER__KIND_GET_STATUS)
+                return -EPROTO;
+        ret->kind = ADMIN_GET_STATUS;
+        return 0;
+}
+
+int admin_check_to_client(struct arena *arena, const uint8_t *bytes, size_t len, struct admin_to_client *ret)
+{
+        struct admin_to_client message = {0};
+        const Bulkhead__Admin__ToClient *wire;
+        ProtobufCMessage *base;
+        int r;
+
+        r = wire_unpack(&bulkhead__admin__to_client__descriptor, arena, bytes, len, &base);
+        if (r < 0)
+                return r;
+        wire = (const Bulkhead__Admin__ToClient *)base;
+        switch (wire->kind_case) {
+        case BULKHEAD__ADMIN__TO_CLIENT__KIND_STATUS:
+                message.kind = ADMIN_STATUS;
+                r = check_status(wire->status, &message.status);
+                break;
+        case BULKHEAD__ADMIN__TO_CLIENT__KIND_ERROR:
+                message.kind = ADMIN_ERROR;
+                r = check_error(wire->error, &message);
+                break;
+        default:
+                return -EPROTO;
+        }
+        if (r < 0)
+                return r;
+        *ret = message;
+        return 0;
+}
+
+_Static_assert((int)ADMIN_STARTING == (int)BULKHEAD__ADMIN__DEVICE_STATE__DEVICE_STATE_STARTING, "states");
+_Static_assert((int)ADMIN_QUARANTINED == (int)BULKHEAD__ADMIN__DEVICE_STATE__DEVICE_STATE_QUARANTINED,
+               "states");

@@ -1,0 +1,223 @@
+/* Lane messages, wire -> judged. Runs once a batch, on both sides: no malloc, one pass over the columns.
+ * Owns nothing: judged columns are protobuf-c's arrays in the caller's arena.
+ * Called by the broker's lanes and the workers' link.
+ * TRUST: bytes of a worker (to_broker) or of the broker (to_worker). What only the receiver can know, whether
+ * an id is outstanding and an offset lies inside it, is judged by its table. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "proto/lane.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/limits.h"
+#include "proto/base/status.h"
+#include "proto/wire.h"
+#include "schema/lane.pb-c.h"
+
+/* n segments of a chain: each inside the longest chain there may be, and none empty unless `may_be_empty`. A
+ * column has at most LIMIT_WIRE_COLUMN elements of 32 bits, so the sum cannot wrap. */
+static int lane_check_segments(size_t n, const uint32_t *offset, const uint32_t *len, bool may_be_empty,
+                               uint64_t *ret_total)
+{
+        uint64_t total = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (!range_inside(offset[i], len[i], LIMIT_CHAIN_BYTES))
+                        return -EPROTO;
+                if (len[i] == 0 && !may_be_empty)
+                        return -EPROTO;
+                total += len[i];
+        }
+        if (total > LIMIT_FRAME_PAYLOAD)
+                return -EPROTO;
+        *ret_total = total;
+        return 0;
+}
+
+static int lane_check_mem_read(const Bulkhead__Lane__MemRead *wire, uint32_t payload_len,
+                               struct lane_mem_read *ret)
+{
+        size_t n = wire->n_id;
+        uint64_t total;
+        int r;
+
+        if (n < 1 || n > LIMIT_MEM_SEGMENTS || wire->n_offset != n || wire->n_len != n)
+                return -EPROTO;
+        if (wire->space != BULKHEAD__LANE__SPACE__SPACE_CHAIN || payload_len != 0)
+                return -EPROTO;
+        r = lane_check_segments(n, wire->offset, wire->len, false, &total);
+        if (r < 0)
+                return r;
+        *ret = (struct lane_mem_read){.seq = wire->seq,
+                                      .n = n,
+                                      .id = wire->id,
+                                      .offset = wire->offset,
+                                      .len = wire->len,
+                                      .total = (uint32_t)total};
+        return 0;
+}
+
+static int lane_check_mem_write(const Bulkhead__Lane__MemWrite *wire, uint32_t payload_len,
+                                struct lane_mem_write *ret)
+{
+        size_t n = wire->n_id;
+        uint64_t total;
+        int r;
+
+        if (n < 1 || n > LIMIT_MEM_SEGMENTS || wire->n_offset != n || wire->n_len != n)
+                return -EPROTO;
+        if (wire->space != BULKHEAD__LANE__SPACE__SPACE_CHAIN)
+                return -EPROTO;
+        r = lane_check_segments(n, wire->offset, wire->len, false, &total);
+        if (r < 0)
+                return r;
+        if (total != payload_len)
+                return -EPROTO;
+        *ret = (struct lane_mem_write){.n = n, .id = wire->id, .offset = wire->offset, .len = wire->len};
+        return 0;
+}
+
+static int lane_check_complete(const Bulkhead__Lane__Complete *wire, uint32_t payload_len,
+                               struct lane_complete *ret)
+{
+        size_t n = wire->n_id;
+        uint64_t total;
+        int r;
+
+        if (n < 1 || n > LIMIT_WIRE_COLUMN || wire->n_status != n || wire->n_offset != n || wire->n_len != n)
+                return -EPROTO;
+        for (size_t i = 0; i < n; i++)
+                if (wire->status[i] != WIRE_STATUS_OK && wire->status[i] != WIRE_STATUS_PROTOCOL)
+                        return -EPROTO;
+        r = lane_check_segments(n, wire->offset, wire->len, true, &total);
+        if (r < 0)
+                return r;
+        if (total != payload_len)
+                return -EPROTO;
+        *ret = (struct lane_complete){
+            .n = n, .id = wire->id, .status = wire->status, .offset = wire->offset, .len = wire->len};
+        return 0;
+}
+
+/* One request of a batch; adds its inlined bytes to *total. */
+static int lane_check_request(const Bulkhead__Lane__Requests *wire, size_t i, uint64_t *total)
+{
+        if (wire->queue[i] >= LIMIT_QUEUES || wire->must_fail[i] > 1)
+                return -EPROTO;
+        if (!range_inside(wire->readable[i], wire->writable[i],
+                          LIMIT_CHAIN_BYTES)) /* the writable part comes last */
+                return -EPROTO;
+        if (wire->inlined[i] > wire->readable[i])
+                return -EPROTO;
+        *total += wire->inlined[i];
+        return 0;
+}
+
+static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t payload_len,
+                               struct lane_requests *ret)
+{
+        size_t n = wire->n_id;
+        uint64_t total = 0;
+
+        if (n < 1 || n > LIMIT_WIRE_COLUMN || wire->n_queue != n || wire->n_readable != n ||
+            wire->n_writable != n || wire->n_inlined != n || wire->n_attempt != n || wire->n_must_fail != n)
+                return -EPROTO;
+        for (size_t i = 0; i < n; i++) {
+                int r = lane_check_request(wire, i, &total);
+
+                if (r < 0)
+                        return r;
+        }
+        if (total != payload_len)
+                return -EPROTO;
+        *ret = (struct lane_requests){.n = n,
+                                      .id = wire->id,
+                                      .queue = wire->queue,
+                                      .readable = wire->readable,
+                                      .writable = wire->writable,
+                                      .inlined = wire->inlined,
+                                      .attempt = wire->attempt,
+                                      .must_fail = wire->must_fail};
+        return 0;
+}
+
+/* The answer is as long as the question; the worker, who asked, compares. No segment of a question is empty.
+ */
+static int lane_check_mem_read_reply(const Bulkhead__Lane__MemReadReply *wire, uint32_t payload_len,
+                                     struct lane_mem_read_reply *ret)
+{
+        size_t n = wire->n_status;
+
+        if (n < 1 || n > LIMIT_MEM_SEGMENTS || payload_len < n)
+                return -EPROTO;
+        for (size_t i = 0; i < n; i++)
+                if (wire->status[i] >= WIRE_STATUS_COUNT_)
+                        return -EPROTO;
+        *ret = (struct lane_mem_read_reply){.seq = wire->seq, .n = n, .status = wire->status};
+        return 0;
+}
+
+int lane_check_to_broker(struct arena *arena, const uint8_t *header, size_t len, uint32_t payload_len,
+                         struct lane_to_broker *ret_message)
+{
+        struct lane_to_broker message = {0};
+        const Bulkhead__Lane__ToBroker *wire;
+        ProtobufCMessage *base;
+        int r;
+
+        r = wire_unpack(&bulkhead__lane__to_broker__descriptor, arena, header, len, &base);
+        if (r < 0)
+                return r;
+        wire = (const Bulkhead__Lane__ToBroker *)base;
+        switch (wire->kind_case) {
+        case BULKHEAD__LANE__TO_BROKER__KIND_MEM_READ:
+                message.kind = LANE_MEM_READ;
+                r = lane_check_mem_read(wire->mem_read, payload_len, &message.mem_read);
+                break;
+        case BULKHEAD__LANE__TO_BROKER__KIND_MEM_WRITE:
+                message.kind = LANE_MEM_WRITE;
+                r = lane_check_mem_write(wire->mem_write, payload_len, &message.mem_write);
+                break;
+        case BULKHEAD__LANE__TO_BROKER__KIND_COMPLETE:
+                message.kind = LANE_COMPLETE;
+                r = lane_check_complete(wire->complete, payload_len, &message.complete);
+                break;
+        default:
+                return -EPROTO;
+        }
+        if (r < 0)
+                return r;
+        *ret_message = message;
+        return 0;
+}
+
+int lane_check_to_worker(struct arena *arena, const uint8_t *header, size_t len, uint32_t payload_len,
+                         struct lane_to_worker *ret_message)
+{
+        struct lane_to_worker message = {0};
+        const Bulkhead__Lane__ToWorker *wire;
+        ProtobufCMessage *base;
+        int r;
+
+        r = wire_unpack(&bulkhead__lane__to_worker__descriptor, arena, header, len, &base);
+        if (r < 0)
+                return r;
+        wire = (const Bulkhead__Lane__ToWorker *)base;
+        switch (wire->kind_case) {
+        case BULKHEAD__LANE__TO_WORKER__KIND_REQUESTS:
+                message.kind = LANE_REQUESTS;
+                r = lane_check_requests(wire->requests, payload_len, &message.requests);
+                break;
+        case BULKHEAD__LANE__TO_WORKER__KIND_MEM_READ_REPLY:
+                message.kind = LANE_MEM_READ_REPLY;
+                r = lane_check_mem_read_reply(wire->mem_read_reply, payload_len, &message.mem_read_reply);
+                break;
+        default:
+                return -EPROTO;
+        }
+        if (r < 0)
+                return r;
+        *ret_message = message;
+        return 0;
+}

@@ -1,0 +1,212 @@
+/* The judgement of a VM's configuration, one sentence with a remedy per refusal.
+ * Owns nothing but what vm_config_done frees; called by `bulkhead`, which has read the YAML, and by the
+ * broker, which trusts nobody's reading. TRUST: values are the operator's, by way of a message on the
+ * broker's side; what they name goes into sentences only escaped. SPDX-License-Identifier: Apache-2.0 */
+#include "proto/vm_config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/log.h"
+
+#define UID_MIN_ALLOWED  1000u      /* below are the system's own */
+#define UID_NOBODY       65534u     /* what unmapped ids look like: anybody's */
+#define UID_UNSET_16     65535u     /* -1 of the 16-bit system calls */
+#define UID_UNSET        UINT32_MAX /* -1: "no change" to setresuid(2) */
+#define MEMORY_MIN_BYTES (8u << 20) /* a worker with a full batch needs about 3 MiB */
+#define ESCAPED          (4u * LIMIT_NAME)
+
+static int refuse(char *why, size_t why_size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static int refuse(char *why, size_t why_size, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(why, why_size, format, args);
+        va_end(args);
+        return -EINVAL;
+}
+
+bool vm_config_name_ok(const char *name)
+{
+        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+        size_t len = strnlen(name, LIMIT_NAME);
+
+        if (len == 0 || len >= LIMIT_NAME || name[0] == '.' || name[0] == '-')
+                return false;
+        return strspn(name, allowed) == len;
+}
+
+bool vm_config_serial_ok(const char *serial)
+{
+        size_t len = strnlen(serial, sizeof(((struct blk_config *)0)->serial));
+
+        if (len >= sizeof(((struct blk_config *)0)->serial))
+                return false;
+        for (size_t i = 0; i < len; i++)
+                if (serial[i] < 0x20 || serial[i] > 0x7e)
+                        return false;
+        return true;
+}
+
+static int judge_name(const char *what, const char *name, char *why, size_t why_size)
+{
+        char shown[ESCAPED];
+
+        if (vm_config_name_ok(name))
+                return 0;
+        log_escape(name, strnlen(name, LIMIT_NAME), shown, sizeof(shown));
+        return refuse(
+            why, why_size,
+            "%s name \"%s\" cannot be a file name: use 1 to %u of A-Z a-z 0-9 . _ - and start with a letter, "
+            "a digit or _",
+            what, shown, LIMIT_NAME - 1);
+}
+
+static int judge_path(const char *what, const char *path, char *why, size_t why_size)
+{
+        char shown[ESCAPED];
+
+        if (path[0] == '/' && strnlen(path, PATH_MAX) < PATH_MAX)
+                return 0;
+        log_escape(path, strnlen(path, LIMIT_NAME), shown, sizeof(shown));
+        return refuse(why, why_size, "%s \"%s\" is not absolute: write the whole path, from / on", what,
+                      shown);
+}
+
+static int judge_blk(const struct device_config *device, char *why, size_t why_size)
+{
+        char what[LIMIT_NAME + 16];
+
+        snprintf(what, sizeof(what), "device %s: path", device->name);
+        if (judge_path(what, device->blk.path, why, why_size) < 0)
+                return -EINVAL;
+        if (!vm_config_serial_ok(device->blk.serial))
+                return refuse(
+                    why, why_size,
+                    "device %s: the serial number is no serial number: use at most 20 printable ASCII "
+                    "characters",
+                    device->name);
+        if (device->blk.block_size != 512 && device->blk.block_size != 4096)
+                return refuse(why, why_size, "device %s: block_size is %u: use 512 or 4096", device->name,
+                              device->blk.block_size);
+        return 0;
+}
+
+/* RUNDIR/<vm>/<device>.sock must fit a socket address with its NUL. */
+static int judge_socket_path(const struct vm_config *config, const struct device_config *device, char *why,
+                             size_t why_size)
+{
+        const size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+        size_t len =
+            strlen(config->run_dir) + 1 + strlen(config->name) + 1 + strlen(device->name) + strlen(".sock");
+
+        if (len <= room)
+                return 0;
+        return refuse(why, why_size,
+                      "device %s: its socket's path would have %zu bytes, Unix sockets have room for %zu: "
+                      "use a shorter "
+                      "run directory or shorter names",
+                      device->name, len, room);
+}
+
+static int judge_device(const struct vm_config *config, size_t index, char *why, size_t why_size)
+{
+        const struct device_config *device = &config->devices[index];
+        const struct device_type *type;
+
+        if (judge_name("device", device->name, why, why_size) < 0)
+                return -EINVAL;
+        for (size_t i = 0; i < index; i++)
+                if (strcmp(config->devices[i].name, device->name) == 0)
+                        return refuse(why, why_size, "two devices are named %s: rename one of them",
+                                      device->name);
+        if ((unsigned)device->type >= DEVICE_TYPE_COUNT_)
+                return refuse(why, why_size, "device %s: there is no such type: use blk or rng",
+                              device->name);
+        type = &device_types[device->type];
+        if (device->n_queues < 1 || device->n_queues > type->max_queues)
+                return refuse(why, why_size, "device %s: queues is %u: %s has 1 to %u", device->name,
+                              device->n_queues, type->name, type->max_queues);
+        if (device->n_lanes < 1 || device->n_lanes > MIN(device->n_queues, LIMIT_LANES))
+                return refuse(
+                    why, why_size, "device %s: lanes is %u: use 1 to %u (not more than queues, which is %u)",
+                    device->name, device->n_lanes, MIN(device->n_queues, LIMIT_LANES), device->n_queues);
+        if (judge_socket_path(config, device, why, why_size) < 0)
+                return -EINVAL;
+        return device->type == DEVICE_TYPE_BLK ? judge_blk(device, why, why_size) : 0;
+}
+
+/* One id for the broker and one a device, none of them anybody else's. */
+static int judge_uids(const struct vm_config *config, char *why, size_t why_size)
+{
+        static const uint32_t foreign[] = {UID_NOBODY, UID_UNSET_16, UID_UNSET};
+        uint64_t end = (uint64_t)config->uid_first + config->uid_count;
+
+        if (config->uid_first < UID_MIN_ALLOWED)
+                return refuse(why, why_size,
+                              "the uid range starts at %u, among the system's own: start at %u or above",
+                              config->uid_first, UID_MIN_ALLOWED);
+        if (config->uid_count < config->n_devices + 1)
+                return refuse(
+                    why, why_size,
+                    "the uid range has %u ids: %zu are needed, one for the broker and one a device: widen it",
+                    config->uid_count, config->n_devices + 1);
+        if (end > (uint64_t)UINT32_MAX + 1)
+                return refuse(why, why_size,
+                              "the uid range passes the largest uid: start it lower or make it shorter");
+        for (size_t i = 0; i < array_size(foreign); i++)
+                if (range_within(foreign[i], 1, config->uid_first, config->uid_count))
+                        return refuse(why, why_size,
+                                      "the uid range %u to %" PRIu64
+                                      " holds %u, which is nobody's own: move the range",
+                                      config->uid_first, end - 1, foreign[i]);
+        return 0;
+}
+
+static int judge_vm(const struct vm_config *config, char *why, size_t why_size)
+{
+        if (judge_name("VM", config->name, why, why_size) < 0 ||
+            judge_path("run directory", config->run_dir, why, why_size) < 0 ||
+            judge_path("worker directory", config->worker_dir, why, why_size) < 0)
+                return -EINVAL;
+        if (config->frontend != VM_FRONTEND_VHOST_USER)
+                return refuse(why, why_size, "there is no such frontend: use vhost-user");
+        if ((config->socket_mode & ~0777u) != 0 || (config->socket_mode & 0600u) != 0600u)
+                return refuse(why, why_size,
+                              "socket mode 0%o is not usable: use 0660 or another mode from 0600 to 0777",
+                              config->socket_mode);
+        if (config->worker_memory_max < MEMORY_MIN_BYTES)
+                return refuse(why, why_size, "worker memory is %u bytes: a worker needs %u (8 MiB) at least",
+                              config->worker_memory_max, MEMORY_MIN_BYTES);
+        return 0;
+}
+
+int vm_config_judge(const struct vm_config *config, char *why, size_t why_size)
+{
+        if (judge_vm(config, why, why_size) < 0)
+                return -EINVAL;
+        if (config->n_devices < 1)
+                return refuse(why, why_size, "the VM has no devices: add one under devices:");
+        if (config->n_devices > LIMIT_DEVICES)
+                return refuse(why, why_size, "the VM has %zu devices: %u is the most: leave some out",
+                              config->n_devices, LIMIT_DEVICES);
+        for (size_t i = 0; i < config->n_devices; i++)
+                if (judge_device(config, i, why, why_size) < 0)
+                        return -EINVAL;
+        return judge_uids(config, why, why_size);
+}
+
+void vm_config_done(struct vm_config *config)
+{
+        free(config->devices);
+        config->devices = NULL;
+        config->n_devices = 0;
+}

@@ -1,0 +1,101 @@
+/* A VM's configuration, wire -> judged.
+ * Owns nothing: the devices it allocates are the caller's (vm_config_done). Called by the broker's start-up,
+ * before it gives up its rights. TRUST: bytes of `bulkhead`, which the operator runs; judged as if a stranger
+ * had sent them. SPDX-License-Identifier: Apache-2.0 */
+#include "proto/vm_config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "proto/base/cleanup.h"
+#include "proto/wire.h"
+#include "schema/config.pb-c.h"
+
+static int check_blk(const Bulkhead__Config__Blk *wire, struct blk_config *ret)
+{
+        ret->read_only = wire->read_only;
+        ret->block_size = wire->block_size;
+        if (wire_copy_string(wire->path, ret->path, sizeof(ret->path)) < 0)
+                return -EPROTO;
+        return wire_copy_string(wire->serial, ret->serial, sizeof(ret->serial));
+}
+
+static int check_device(const Bulkhead__Config__Device *wire, struct device_config *ret)
+{
+        ret->n_queues = wire->n_queues;
+        ret->n_lanes = wire->n_lanes;
+        if (wire_copy_string(wire->name, ret->name, sizeof(ret->name)) < 0)
+                return -EPROTO;
+        switch (wire->type_case) {
+        case BULKHEAD__CONFIG__DEVICE__TYPE_BLK:
+                ret->type = DEVICE_TYPE_BLK;
+                return check_blk(wire->blk, &ret->blk);
+        case BULKHEAD__CONFIG__DEVICE__TYPE_RNG:
+                ret->type = DEVICE_TYPE_RNG;
+                return 0;
+        default:
+                return -EPROTO;
+        }
+}
+
+static int check_vm(const Bulkhead__Config__Vm *wire, struct vm_config *ret)
+{
+        ret->frontend = (enum vm_frontend)wire->frontend;
+        ret->socket_mode = wire->socket_mode;
+        ret->socket_gid = wire->socket_gid;
+        ret->uid_first = wire->uid_first;
+        ret->uid_count = wire->uid_count;
+        ret->worker_memory_max = wire->worker_memory_max ? wire->worker_memory_max : VM_CONFIG_MEMORY_MAX;
+        if (wire_copy_string(wire->name, ret->name, sizeof(ret->name)) < 0 ||
+            wire_copy_string(wire->run_dir, ret->run_dir, sizeof(ret->run_dir)) < 0 ||
+            wire_copy_string(wire->worker_dir, ret->worker_dir, sizeof(ret->worker_dir)) < 0)
+                return -EPROTO;
+        return 0;
+}
+
+/* The pre-scan has bounded n_device; none at all is for the judge to say. */
+static int check_devices(const Bulkhead__Config__Vm *wire, struct device_config **ret_devices)
+{
+        _cleanup_free_ struct device_config *devices = calloc(wire->n_device + 1, sizeof(*devices));
+
+        if (!devices)
+                return -ENOMEM;
+        for (size_t i = 0; i < wire->n_device; i++) {
+                int r = check_device(wire->device[i], &devices[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        *ret_devices = take_ptr(devices);
+        return 0;
+}
+
+int vm_config_check(struct arena *arena, const uint8_t *bytes, size_t len, struct vm_config *ret_config,
+                    char *why, size_t why_size)
+{
+        _cleanup_(vm_config_done) struct vm_config config = {0};
+        const Bulkhead__Config__Vm *wire;
+        ProtobufCMessage *base;
+        int r;
+
+        r = wire_unpack(&bulkhead__config__vm__descriptor, arena, bytes, len, &base);
+        if (r < 0)
+                return r;
+        wire = (const Bulkhead__Config__Vm *)base;
+        r = check_vm(wire, &config);
+        if (r < 0)
+                return r;
+        r = check_devices(wire, &config.devices);
+        if (r < 0)
+                return r;
+        config.n_devices = wire->n_device;
+        r = vm_config_judge(&config, why, why_size);
+        if (r < 0)
+                return r;
+        *ret_config = config;
+        config.devices = NULL; /* the caller's now */
+        return 0;
+}
+
+_Static_assert((int)VM_FRONTEND_VHOST_USER == (int)BULKHEAD__CONFIG__FRONTEND__FRONTEND_VHOST_USER,
+               "front ends");

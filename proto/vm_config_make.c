@@ -1,0 +1,71 @@
+/* A VM's configuration, struct -> wire.
+ * Owns nothing; called by `bulkhead run`. TRUST: the configuration has been judged.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proto/vm_config.h"
+
+#include <errno.h>
+
+#include "proto/wire.h"
+#include "schema/config.pb-c.h"
+
+/* A device's message and its options, which it points to. */
+struct device_wire {
+        Bulkhead__Config__Device device;
+        Bulkhead__Config__Blk blk;
+        Bulkhead__Config__Rng rng;
+};
+
+static int make_device(const struct device_config *device, struct device_wire *ret)
+{
+        bulkhead__config__device__init(&ret->device);
+        bulkhead__config__blk__init(&ret->blk);
+        bulkhead__config__rng__init(&ret->rng);
+        ret->device.name = (char *)device->name;
+        ret->device.n_queues = device->n_queues;
+        ret->device.n_lanes = device->n_lanes;
+        switch (device->type) {
+        case DEVICE_TYPE_BLK:
+                ret->blk.path = (char *)device->blk.path;
+                ret->blk.read_only = device->blk.read_only;
+                ret->blk.serial = (char *)device->blk.serial;
+                ret->blk.block_size = device->blk.block_size;
+                ret->device.type_case = BULKHEAD__CONFIG__DEVICE__TYPE_BLK;
+                ret->device.blk = &ret->blk;
+                return 0;
+        case DEVICE_TYPE_RNG:
+                ret->device.type_case = BULKHEAD__CONFIG__DEVICE__TYPE_RNG;
+                ret->device.rng = &ret->rng;
+                return 0;
+        default:
+                return -EINVAL;
+        }
+}
+
+ssize_t vm_config_make(const struct vm_config *config, uint8_t *buf, size_t size)
+{
+        Bulkhead__Config__Vm wire = BULKHEAD__CONFIG__VM__INIT;
+        struct device_wire devices[LIMIT_DEVICES];
+        Bulkhead__Config__Device *rows[LIMIT_DEVICES];
+
+        if (config->n_devices > LIMIT_DEVICES)
+                return -E2BIG;
+        for (size_t i = 0; i < config->n_devices; i++) {
+                int r = make_device(&config->devices[i], &devices[i]);
+
+                if (r < 0)
+                        return r;
+                rows[i] = &devices[i].device;
+        }
+        wire.name = (char *)config->name;
+        wire.frontend = (Bulkhead__Config__Frontend)config->frontend;
+        wire.run_dir = (char *)config->run_dir;
+        wire.worker_dir = (char *)config->worker_dir;
+        wire.socket_mode = config->socket_mode;
+        wire.socket_gid = config->socket_gid;
+        wire.uid_first = config->uid_first;
+        wire.uid_count = config->uid_count;
+        wire.worker_memory_max = config->worker_memory_max;
+        wire.n_device = config->n_devices;
+        wire.device = rows;
+        return wire_pack(&wire.base, buf, size);
+}
