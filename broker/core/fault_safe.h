@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Installs the handlers for the process. Once, before threads start. 0 or negative errno. */
+/* Installs the handlers for the process. Once, before threads start; no thread may block SIGBUS or SIGSEGV (the kernel
+ * kills at a blocked fault). 0 or negative errno. */
 int fault_safe_install(void);
 
 /* Copies n bytes; returns how many were NOT copied (0: all). Either side may fault. */

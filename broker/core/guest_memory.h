@@ -37,8 +37,8 @@ struct guest_memory *guest_memory_ref(struct guest_memory *memory);
 struct guest_memory *guest_memory_unref(struct guest_memory *memory); /* returns NULL; accepts NULL */
 
 /* A new snapshot = `from` plus the region (the mapping gains a reference) or minus the region that starts and ends
- * exactly there. `from` is untouched. -EINVAL: empty, wraps, or outside its mapping; -EEXIST: overlaps;
- * -E2BIG: LIMIT_REGIONS; -ENOENT; -ENOMEM. */
+ * exactly there. `from` is untouched. -EINVAL: empty, wraps, outside its mapping, or writable where that is not;
+ * -EEXIST: overlaps; -E2BIG: LIMIT_REGIONS; -ENOENT; -ENOMEM. */
 int guest_memory_with(const struct guest_memory *from, const struct guest_region *region,
                       struct guest_memory **ret_memory);
 int guest_memory_without(const struct guest_memory *from, gpa_t start, uint64_t len, struct guest_memory **ret_memory);

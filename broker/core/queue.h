@@ -53,7 +53,7 @@ struct queue {
         uint16_t last_avail;          /* next available index to take */
         uint16_t used_next;           /* next used index to write */
         uint16_t used_published;      /* what the guest has been shown */
-        uint16_t used_signaled;       /* used_published at the last signal */
+        uint16_t used_signaled;       /* used_published when a signal was last considered */
         bool signaled_valid;
         uint16_t outstanding;
         uint64_t heads[LIMIT_RING_SIZE / 64]; /* bitmap of outstanding heads */
@@ -64,11 +64,13 @@ void queue_done(struct queue *queue);
 
 /* Latches and starts. `base` is the next available index (a suspended queue goes on where it was); the used index is
  * what the ring says. Requests may still be outstanding from before (heads are then kept): only after a suspend.
- * -EINVAL: geometry; -EFAULT: a ring is not in memory; the queue is then not started. */
+ * -EINVAL: geometry, or a kept head is outside the ring; -EFAULT: a ring is not in memory; the queue is then not
+ * started. */
 int queue_start(struct queue *queue, struct guest_memory *memory, const struct queue_layout *layout,
                 const struct queue_features *features, uint16_t base);
 
-/* Stops and lets the snapshot go; returns the next available index for the front end. */
+/* Stops and lets the snapshot go; returns the next available index for the front end. Publish (and signal) first: what
+ * was pushed since is shown, but nobody is told. A stopped queue pops nothing and takes no head back with an answer. */
 uint16_t queue_stop(struct queue *queue);
 
 /* The memory table has changed: resolve the rings again in the new snapshot. A ring that is gone breaks the queue. */
@@ -78,8 +80,8 @@ int queue_rebind(struct queue *queue, struct guest_memory *memory);
  * chain->segments and max_segments are the caller's; `chain` is undefined unless 1 is returned. */
 int queue_pop(struct queue *queue, struct chain *chain);
 
-/* Gives a head back with the bytes written; shown to the guest by queue_publish. -EPROTO: broken; -EINVAL: this head
- * is not outstanding. */
+/* Gives a head back with the bytes written; shown to the guest by queue_publish. -EPROTO: broken (the head is no longer
+ * outstanding all the same); -EINVAL: this head is not outstanding. */
 int queue_push(struct queue *queue, uint16_t head, uint32_t len);
 
 /* Shows the pushed elements (one index store) and says whether the guest wants a signal: 1, 0, or -EPROTO. */

@@ -39,7 +39,7 @@ struct request_table {
         struct request *oldest, *newest;
 };
 
-/* capacity 1 .. LIMIT_CREDITS; max_segments 1 .. LIMIT_CHAIN_SEGMENTS. 0 or -ENOMEM. */
+/* capacity 1 .. LIMIT_CREDITS; max_segments 1 .. LIMIT_CHAIN_SEGMENTS, else -EINVAL. 0 or -ENOMEM. */
 int request_table_init(struct request_table *table, uint32_t capacity, uint32_t max_segments);
 void request_table_done(struct request_table *table);
 
