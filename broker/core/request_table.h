@@ -23,6 +23,7 @@ struct request {
         uint16_t attempt;  /* incarnations that were sent it before */
         bool must_fail;
         bool faulted;      /* guest memory under it went away */
+        bool completing;   /* named by a Complete that is being received */
         uint32_t inlined;  /* bytes that were or will be sent with it */
         uint32_t written;  /* high-water mark of the writable bytes: the used length */
         uint64_t born_ms;

@@ -54,6 +54,8 @@ static inline bool is_power_of_2(uint64_t v)
 
 #define array_size(a) (sizeof(a) / sizeof((a)[0]))
 
+#undef MIN /* <sys/param.h> has them too, evaluating twice */
+#undef MAX
 #define MIN(a, b)                                                                                            \
         ({                                                                                                   \
                 __typeof__(a) min_a_ = (a);                                                                  \

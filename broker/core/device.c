@@ -1,0 +1,207 @@
+/* A device: what a front end calls.
+ *
+ * How it works: the front end starts and stops queues; the lanes serve them; the supervisor replaces the
+ * worker under them. A queue that starts while the worker serves is held until the worker has been told of
+ * it.
+ *
+ * Owns nothing that device_life.c does not free; called by the front ends, on the main thread. TRUST:
+ * features, config accesses and layouts are a guest's or a VMM's. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "broker/core/device_state.h"
+#include "broker/core/features.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/fd.h"
+
+void device_attach(struct device *device, const struct device_front *front)
+{
+        device->front = front ? *front : (struct device_front){0};
+}
+
+const char *device_name(const struct device *device)
+{
+        return device->config->name;
+}
+
+bool device_is_ready(const struct device *device)
+{
+        return device->have_hello;
+}
+
+unsigned device_n_queues(const struct device *device)
+{
+        return device->n_queues;
+}
+
+uint64_t device_features(const struct device *device)
+{
+        return features_offered(device->hello.features);
+}
+
+bool device_any_running(const struct device *device)
+{
+        for (unsigned i = 0; i < device->n_queues; i++)
+                if (device->queues[i].running)
+                        return true;
+        return false;
+}
+
+int device_commit_features(struct device *device, uint64_t features)
+{
+        uint64_t committed;
+        int r = features_commit(device_features(device), features, &committed);
+
+        if (r < 0)
+                return r;
+        if (committed == device->committed)
+                return 0;
+        if (device_any_running(device))
+                return -EBUSY;
+        device->committed = committed;
+        device_worker_send_features(device);
+        return 0;
+}
+
+int device_config_read(const struct device *device, uint32_t offset, uint32_t len, uint8_t *ret_bytes)
+{
+        return config_space_read(&device->space, offset, len, ret_bytes);
+}
+
+uint32_t device_config_size(const struct device *device)
+{
+        return device->space.size;
+}
+
+void device_settle_config(struct device *device)
+{
+        void (*done)(void *context, int error) = device->config_written;
+
+        device->config_settled = false;
+        device->config_written = NULL;
+        if (done)
+                done(device->config_context, 0);
+}
+
+static void on_config_written(void *context, int error)
+{
+        struct device *device = context;
+
+        device_call_unhold(device);
+        if (error < 0 && error != -ECANCELED) /* canceled: its successor is told when it is primed */
+                supervisor_fault(&device->supervisor, "refused a config write that its Hello allows");
+        device->config_settled = true;
+        uv_async_send(&device->reported); /* the answer never comes from inside a call of the front end */
+}
+
+int device_config_write(struct device *device, uint32_t offset, uint32_t len, const uint8_t *bytes,
+                        void (*done)(void *context, int error), void *context)
+{
+        uint64_t value;
+        uint32_t field;
+        int r = config_space_judge_write(&device->space, offset, len, bytes, &field, &value);
+
+        if (r < 0)
+                return r;
+        if (device->config_written || device->config_settled)
+                return -EBUSY;
+        config_space_set(&device->space, field, value);
+        device->config_written = done;
+        device->config_context = context;
+        /* Requests that the driver posts after its write must not overtake it on the other socket. */
+        device_call_hold(device);
+        if (device->supervisor.state != WORKER_SERVING ||
+            !device_worker_send_config(device, field, on_config_written, device))
+                on_config_written(device, -ECANCELED);
+        return 0;
+}
+
+int device_set_memory(struct device *device, struct guest_memory *memory)
+{
+        device_call_set_memory(device, memory);
+        return 0;
+}
+
+/* A descriptor of our own of an eventfd that a front end handed us. */
+static int duplicate(int fd, _Bool wanted, int *ret_fd)
+{
+        int copy = -1;
+
+        if (wanted) {
+                copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+                if (copy < 0)
+                        return -errno;
+                fd_set_nonblock(copy);
+        }
+        *ret_fd = copy;
+        return 0;
+}
+
+int device_queue_start(struct device *device, unsigned queue, const struct queue_layout *layout,
+                       uint16_t base, int kick_fd, int call_fd)
+{
+        _cleanup_close_ int kick = -1;
+        _cleanup_close_ int interrupt = -1;
+        const struct queue_features features = {
+            .indirect = device->committed & FEATURE_BIT(VIRTIO_F_INDIRECT_DESC_BIT),
+            .event_idx = device->committed & FEATURE_BIT(VIRTIO_F_EVENT_IDX_BIT)};
+        int r;
+
+        if (queue >= device->n_queues)
+                return -EINVAL;
+        if (device->queues[queue].running)
+                return -EBUSY;
+        r = duplicate(kick_fd, true, &kick);
+        if (r == 0)
+                r = duplicate(call_fd, call_fd >= 0, &interrupt);
+        if (r < 0)
+                return r;
+        r = device_call_start(device, queue, layout, &features, base, kick, interrupt);
+        if (r < 0)
+                return r;
+        take_fd(&kick);
+        take_fd(&interrupt);
+        device->queues[queue] = (struct device_queue){.running = true, .size = layout->size};
+        device_worker_send_queue(device, queue);
+        if (device->supervisor.state == WORKER_QUARANTINED)
+                device_call_break(device);
+        return 0;
+}
+
+int device_queue_set_call(struct device *device, unsigned queue, int call_fd)
+{
+        int copy, r;
+
+        if (queue >= device->n_queues)
+                return -EINVAL;
+        if (!device->queues[queue].running)
+                return 0;
+        r = duplicate(call_fd, call_fd >= 0, &copy);
+        if (r < 0)
+                return r;
+        device_call_set_call(device, queue, copy);
+        return 0;
+}
+
+bool device_queue_running(const struct device *device, unsigned queue)
+{
+        return queue < device->n_queues && device->queues[queue].running;
+}
+
+void device_reset(struct device *device)
+{
+        device->config_written = NULL;
+        device_stop_cancel(device);
+        supervisor_reset(&device->supervisor);
+        /* The supervisor leaves a worker alone that was told nothing, and then nothing is outstanding. */
+        for (unsigned i = 0; i < device->n_queues; i++)
+                if (device->queues[i].running)
+                        device_stop_finish(device, i);
+        if (device->have_hello)
+                config_space_init(&device->space, &device->hello);
+        device->config_settled = false;
+        device->committed = 0;
+        device->broken = false;
+}

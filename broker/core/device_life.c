@@ -1,0 +1,129 @@
+/* The life of a device: made by main, told apart by ps, freed when its last handle has closed.
+ * Owns the device; called by main and the admin server. TRUST: the configuration is judged already.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/device_life.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/device_state.h"
+
+static void make_configure(const struct device *device, struct control_configure *ret_configure)
+{
+        const struct device_config *config = device->config;
+
+        *ret_configure = (struct control_configure){.n_queues = config->n_queues,
+                                                    .n_lanes = config->n_lanes,
+                                                    .max_payload = LIMIT_FRAME_PAYLOAD,
+                                                    .type = config->type};
+        memcpy(ret_configure->name, config->name, sizeof(config->name));
+        if (config->type == DEVICE_TYPE_BLK) {
+                ret_configure->blk.read_only = config->blk.read_only;
+                ret_configure->blk.block_size = config->blk.block_size;
+                memcpy(ret_configure->blk.serial, config->blk.serial, sizeof(config->blk.serial));
+        }
+}
+
+int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t index,
+               struct spawner_client *spawner, const struct device_owner *owner, struct device **ret_device)
+{
+        struct device *device = calloc(1, sizeof(*device));
+        struct control_configure configure;
+        int r;
+
+        if (!device)
+                return -ENOMEM;
+        device->loop = loop;
+        device->config = config;
+        device->type = &device_types[config->type];
+        device->owner = *owner;
+        make_configure(device, &configure);
+        r = supervisor_init(&device->supervisor, loop, config->name, index, spawner, &configure,
+                            &device_supervisor_ops, device);
+        if (r < 0) {
+                free(device);
+                return r;
+        }
+        uv_timer_init(loop, &device->drain_timer);
+        uv_async_init(loop, &device->reported, device_worker_reported);
+        device->drain_timer.data = device;
+        device->reported.data = device;
+        device->handles = 3;
+        supervisor_start(&device->supervisor);
+        *ret_device = device;
+        return 0;
+}
+
+static void handle_gone(struct device *device)
+{
+        if (--device->handles > 0)
+                return;
+        device->freed(device->freed_context);
+        free(device);
+}
+
+static void supervisor_gone(void *context)
+{
+        handle_gone(context);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+        handle_gone(handle->data);
+}
+
+void device_free(struct device *device, void (*freed)(void *context), void *context)
+{
+        device->freed = freed;
+        device->freed_context = context;
+        for (unsigned i = 0; i < device->n_lanes; i++)
+                device->lanes[i] = lane_thread_free(device->lanes[i]);
+        device->n_lanes = 0;
+        supervisor_close(&device->supervisor, supervisor_gone);
+        uv_close((uv_handle_t *)&device->drain_timer, handle_closed);
+        uv_close((uv_handle_t *)&device->reported, handle_closed);
+}
+
+struct supervisor *device_supervisor(struct device *device)
+{
+        return &device->supervisor;
+}
+
+static enum admin_device_state status_state(const struct device *device)
+{
+        if (device->supervisor.state == WORKER_QUARANTINED)
+                return ADMIN_QUARANTINED;
+        if (!device->have_hello)
+                return ADMIN_STARTING;
+        if (device->broken)
+                return ADMIN_BROKEN;
+        if (device->supervisor.state != WORKER_SERVING)
+                return ADMIN_RESTARTING;
+        return device_any_running(device) ? ADMIN_RUNNING : ADMIN_READY;
+}
+
+void device_status(const struct device *device, struct admin_device *ret_status)
+{
+        struct admin_device *status = ret_status;
+
+        strcpy(status->name, device->config->name);
+        strcpy(status->type, device->type->name);
+        status->state = status_state(device);
+        status->pid = device->supervisor.pid;
+        status->uid = device->supervisor.uid;
+        status->restarts = device->supervisor.restarts;
+        status->features = device->committed;
+        status->n_resources = device->config->type == DEVICE_TYPE_BLK ? 1 : 0;
+        status->n_lanes = device->config->n_lanes;
+        for (unsigned i = 0; i < device->n_queues; i++)
+                status->queues_running += device->queues[i].running;
+        for (unsigned i = 0; i < device->n_lanes; i++) {
+                const struct lane_stats *stats = lane_thread_stats(device->lanes[i]);
+
+                status->requests += atomic_load(&stats->requests);
+                status->bytes_from_guest += atomic_load(&stats->bytes_from_guest);
+                status->bytes_to_guest += atomic_load(&stats->bytes_to_guest);
+                status->outstanding += (uint32_t)atomic_load(&stats->outstanding);
+        }
+}

@@ -1,0 +1,35 @@
+/* The life of a device inside the broker: what main and the admin server see of it. Front ends see device.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "broker/core/spawner_client.h"
+#include "proto/admin.h"
+#include "proto/vm_config.h"
+
+struct device;
+struct supervisor;
+
+/* What a device tells main. */
+struct device_owner {
+        void *context;
+        void (*ready)(void *context, struct device *device); /* its first Hello has come */
+        /* Its worker could not be started; quarantined: nobody will try again before a device reset. */
+        void (*failed)(void *context, struct device *device, bool quarantined, const char *why);
+};
+
+/* Makes a device and starts its worker. `config` must outlive it. 0 or negative errno. */
+int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t index,
+               struct spawner_client *spawner, const struct device_owner *owner, struct device **ret_device);
+
+/* Ends the worker, the lanes and everything else; `freed` comes from the loop when the memory is gone. */
+void device_free(struct device *device, void (*freed)(void *context), void *context);
+
+/* For the spawner's channel. */
+struct supervisor *device_supervisor(struct device *device);
+
+/* For ps and audit. `attached` is the front end's to say and is left alone. */
+void device_status(const struct device *device, struct admin_device *ret_status);

@@ -1,0 +1,106 @@
+/* What a device is made of, for the four files that are a device: device.c (what a front end calls),
+ * device_stop.c (suspending), device_worker.c (what its supervisor asks) and device_life.c. Nobody else looks
+ * inside. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "broker/core/config_space.h"
+#include "broker/core/device.h"
+#include "broker/core/device_life.h"
+#include "broker/core/lane_thread.h"
+#include "broker/core/supervisor.h"
+#include "proto/control.h"
+#include "proto/vm_config.h"
+
+/* What the main thread knows of a queue; the ring itself is the lane's. */
+struct device_queue {
+        bool running; /* started, and not yet stopped */
+        uint16_t size;
+        void (*stopped)(void *context, uint16_t base); /* not NULL: draining */
+        void *stopped_context;
+};
+
+enum drain_stage {
+        DRAIN_NONE = 0,
+        DRAIN_WAITING, /* the worker has LIMIT_DRAIN_MS */
+        DRAIN_FAILING, /* it was killed; its successor has as long to fail what is left */
+};
+
+struct device {
+        uv_loop_t *loop;
+        const struct device_config *config;
+        const struct device_type *type;
+        struct device_owner owner;
+        struct device_front front;
+        struct supervisor supervisor;
+        struct lane_thread *lanes[LIMIT_LANES];
+        unsigned n_lanes;
+        bool have_hello;
+        struct control_hello hello;
+        struct config_space space;
+        uint64_t committed; /* features; 0: none yet */
+        bool broken;
+        struct device_queue queues[LIMIT_QUEUES];
+        unsigned n_queues;
+        enum drain_stage drain_stage;
+        uv_timer_t drain_timer;
+        uv_async_t reported;
+        /* written by lanes, taken by the main thread */
+        atomic_uint_fast64_t broken_queues, drained_queues;
+        _Atomic(const char *) fault;
+        bool config_settled; /* a config write that no worker had to be told of waits for its answer */
+        void (*config_written)(void *context, int error);
+        void *config_context;
+        unsigned handles; /* that are open: the last close frees the device */
+        void (*freed)(void *context);
+        void *freed_context;
+};
+_Static_assert(LIMIT_QUEUES <= 64, "one bit a queue in the reports");
+
+bool device_any_running(const struct device *device);
+
+/* Answers a config write whose effect has been settled. */
+void device_settle_config(struct device *device);
+
+/* ---- device_calls.c: calls into the lanes, each waits until its lane has done it ---- */
+
+int device_call_start(struct device *device, unsigned queue, const struct queue_layout *layout,
+                      const struct queue_features *features, uint16_t base, int kick_fd, int call_fd);
+void device_call_release(struct device *device, unsigned queue);
+void device_call_set_call(struct device *device, unsigned queue, int call_fd);
+void device_call_drain(struct device *device, unsigned queue);
+uint16_t device_call_stop(struct device *device, unsigned queue);
+enum queue_fault device_call_fault(struct device *device, unsigned queue);
+void device_call_attach(struct device *device, unsigned lane, int *fd); /* takes *fd */
+/* on every lane */
+void device_call_detach(struct device *device);
+void device_call_break(struct device *device);
+void device_call_fail_draining(struct device *device);
+void device_call_set_memory(struct device *device, struct guest_memory *memory);
+void device_call_hold(struct device *device);
+void device_call_unhold(struct device *device);
+uint64_t device_call_completed(struct device *device);
+
+/* ---- device_stop.c ---- */
+
+/* Takes a queue down at once (nothing may be outstanding with a worker) and tells who waits for it. */
+void device_stop_finish(struct device *device, unsigned queue);
+/* Nobody waits for anything any more. */
+void device_stop_cancel(struct device *device);
+/* Looks at what the lanes have reported as drained. */
+void device_stop_take(struct device *device);
+
+/* ---- device_worker.c ---- */
+
+extern const struct supervisor_ops device_supervisor_ops;
+/* Makes a lane's reports arrive here; runs when device->reported fires. */
+void device_worker_reported(uv_async_t *async);
+/* Tells the worker, if there is one to tell. */
+void device_worker_send_features(struct device *device);
+void device_worker_send_queue(struct device *device, unsigned queue);
+/* True: it will answer with `done`. False: the next worker will be told. */
+bool device_worker_send_config(struct device *device, uint32_t field, worker_link_done done, void *context);

@@ -1,0 +1,232 @@
+/* A device and its worker: what the supervisor asks for, what the lanes report.
+ *
+ * How it works: a worker that comes is told everything at once (features, config writes, queues) before a
+ * lane may send to it. Lanes report through atomic words and one wake-up; they never wait for the main
+ * thread.
+ *
+ * Owns the lanes' making; called by supervisor.c (main thread) and by lanes (their threads: the report_
+ * functions only). TRUST: Hello and config values are a worker's, judged by control_check and compared here.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "broker/core/device_state.h"
+#include "broker/core/features.h"
+#include "proto/base/fd.h"
+#include "proto/base/log.h"
+
+/* ---- reports of lanes (their threads) ---- */
+
+static void report_fault(void *context, const char *why)
+{
+        struct device *device = context;
+
+        atomic_store(&device->fault, why);
+        uv_async_send(&device->reported);
+}
+
+static void report_broken(void *context, unsigned queue)
+{
+        struct device *device = context;
+
+        atomic_fetch_or(&device->broken_queues, UINT64_C(1) << queue);
+        uv_async_send(&device->reported);
+}
+
+static void report_drained(void *context, unsigned queue)
+{
+        struct device *device = context;
+
+        atomic_fetch_or(&device->drained_queues, UINT64_C(1) << queue);
+        uv_async_send(&device->reported);
+}
+
+static void take_broken(struct device *device)
+{
+        uint64_t broken = atomic_exchange(&device->broken_queues, 0);
+
+        for (unsigned i = 0; i < device->n_queues; i++) {
+                enum queue_fault fault;
+
+                if (!(broken & (UINT64_C(1) << i)) || !device->queues[i].running)
+                        continue;
+                fault = device_call_fault(device, i);
+                device->broken = true;
+                log_limited(LOG_LEVEL_WARNING, "device is broken by its guest: %s dev=%s queue=%u",
+                            queue_fault_name(fault), device->config->name, i);
+                if (device->front.broken)
+                        device->front.broken(device->front.context, i, fault);
+        }
+}
+
+void device_worker_reported(uv_async_t *async)
+{
+        struct device *device = async->data;
+        const char *fault = atomic_exchange(&device->fault, NULL);
+
+        if (fault && device->supervisor.state == WORKER_SERVING)
+                supervisor_fault(&device->supervisor, fault);
+        take_broken(device);
+        device_stop_take(device);
+        if (device->config_settled)
+                device_settle_config(device);
+}
+
+static int make_lanes(struct device *device)
+{
+        const struct lane_events events = {.context = device,
+                                           .worker_fault = report_fault,
+                                           .queue_broken = report_broken,
+                                           .queue_drained = report_drained};
+
+        for (unsigned i = 0; i < device->config->n_lanes; i++) {
+                int r =
+                    lane_thread_new(&events, &device->hello, i, device->config->n_lanes, &device->lanes[i]);
+
+                if (r < 0)
+                        return r;
+                device->n_lanes++;
+        }
+        return 0;
+}
+
+static int on_hello(void *context, const struct control_hello *hello)
+{
+        struct device *device = context;
+
+        if (hello->device_type != device->type->virtio_id || hello->n_queues != device->config->n_queues)
+                return -EPROTO;
+        if (device->have_hello)
+                return control_hello_equal(&device->hello, hello) ? 0 : -EPROTO;
+        device->hello = *hello;
+        device->n_queues = hello->n_queues;
+        config_space_init(&device->space, hello);
+        return make_lanes(device);
+}
+
+static void send_queue(struct device *device, unsigned queue, worker_link_done done)
+{
+        struct control_to_worker message = {
+            .kind = CONTROL_START_QUEUE, .start_queue = {.queue = queue, .size = device->queues[queue].size}};
+
+        supervisor_send(&device->supervisor, &message, done, device);
+}
+
+void device_worker_send_features(struct device *device)
+{
+        struct control_to_worker message = {
+            .kind = CONTROL_SET_FEATURES,
+            .set_features = {.features = features_for_worker(device->committed)}};
+
+        supervisor_send(&device->supervisor, &message, NULL, NULL);
+}
+
+bool device_worker_send_config(struct device *device, uint32_t field, worker_link_done done, void *context)
+{
+        struct control_to_worker message = {
+            .kind = CONTROL_CONFIG_WRITE,
+            .config_write = {.field = field, .value = device->space.fields[field].value}};
+
+        return supervisor_send(&device->supervisor, &message, done, context) == 0;
+}
+
+static void on_queue_told(void *context, int error)
+{
+        struct device *device = context;
+
+        if (error == -ECANCELED)
+                return; /* the next worker is told of it by on_prime */
+        if (error < 0) {
+                supervisor_fault(&device->supervisor, "refused a queue");
+                return;
+        }
+        for (unsigned i = 0; i < device->n_queues; i++)
+                if (device->queues[i].running)
+                        device_call_release(device, i);
+}
+
+void device_worker_send_queue(struct device *device, unsigned queue)
+{
+        /* While it is primed, all queues are released together by on_serving. */
+        bool serving = device->supervisor.state == WORKER_SERVING;
+
+        send_queue(device, queue, serving ? on_queue_told : NULL);
+}
+
+/* What a new worker must know before it may be given requests. */
+static void on_prime(void *context)
+{
+        struct device *device = context;
+
+        if (!device->have_hello) {
+                device->have_hello = true;
+                if (device->owner.ready)
+                        device->owner.ready(device->owner.context, device);
+        }
+        if (device->committed)
+                device_worker_send_features(device);
+        for (uint32_t i = 0; i < device->space.n_fields; i++)
+                if (device->space.fields[i].writable &&
+                    device->space.fields[i].value != device->hello.fields[i].value)
+                        device_worker_send_config(device, i, NULL, NULL);
+        for (unsigned i = 0; i < device->n_queues; i++)
+                if (device->queues[i].running)
+                        send_queue(device, i, NULL);
+}
+
+static void on_serving(void *context, int *lane_fds, unsigned n_lanes)
+{
+        struct device *device = context;
+
+        for (unsigned i = 0; i < n_lanes && i < device->n_lanes; i++) {
+                fd_set_nonblock(lane_fds[i]);
+                device_call_attach(device, i, &lane_fds[i]);
+        }
+        if (device->front.ready)
+                device->front.ready(device->front.context);
+}
+
+static void on_lost(void *context)
+{
+        struct device *device = context;
+
+        device_call_detach(device);
+        atomic_store(&device->fault, NULL);
+}
+
+static uint64_t on_completed(void *context)
+{
+        return device_call_completed(context);
+}
+
+static int on_config_space(void *context, const uint64_t *values, size_t n)
+{
+        struct device *device = context;
+        bool changed;
+        int r = config_space_update(&device->space, values, n, &changed);
+
+        if (r == 0 && changed && device->front.config_changed)
+                device->front.config_changed(device->front.context);
+        return r;
+}
+
+static void on_failed(void *context, bool quarantined, const char *why)
+{
+        struct device *device = context;
+
+        if (quarantined) {
+                device->broken = true;
+                device_call_break(device);
+        }
+        if (device->owner.failed)
+                device->owner.failed(device->owner.context, device, quarantined, why);
+}
+
+const struct supervisor_ops device_supervisor_ops = {
+    .hello = on_hello,
+    .prime = on_prime,
+    .serving = on_serving,
+    .lost = on_lost,
+    .completed = on_completed,
+    .config_space = on_config_space,
+    .failed = on_failed,
+};

@@ -1,0 +1,352 @@
+/* A lane: the life of requests between the rings and the worker.
+ * Owns its queues, the table of outstanding requests, the worker's socket and the kick and call descriptors
+ * of its queues; called by lane_thread.c. TRUST: guest bytes come judged from queue_pop, worker bytes judged
+ * from lane_rx.c. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/lane.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/base/cleanup.h"
+#include "proto/base/status.h"
+
+static void lane_close(struct lane *lane, int *fd)
+{
+        if (*fd < 0)
+                return;
+        if (lane->events.closing)
+                lane->events.closing(lane, *fd);
+        close(take_fd(fd));
+}
+
+int lane_init(struct lane *lane, const struct lane_events *events, unsigned first, unsigned step,
+              unsigned n_device_queues)
+{
+        unsigned n = (n_device_queues - first + step - 1) / step;
+        int r;
+
+        *lane = (struct lane){.events = *events, .fd = -1};
+        lane->queues = calloc(n, sizeof(lane->queues[0]));
+        if (!lane->queues)
+                return -ENOMEM;
+        for (unsigned i = 0; i < n; i++) {
+                lane->queues[i] =
+                    (struct lane_queue){.index = first + i * step, .kick_fd = -1, .call_fd = -1};
+                queue_init(&lane->queues[i].ring);
+        }
+        lane->n_queues = n;
+        r = lane_tx_init(&lane->tx);
+        if (r == 0)
+                r = lane_rx_init(&lane->rx);
+        return r;
+}
+
+void lane_done(struct lane *lane)
+{
+        lane_detach(lane);
+        for (unsigned i = 0; i < lane->n_queues; i++) {
+                lane_queue_stop(lane, &lane->queues[i]);
+                queue_done(&lane->queues[i].ring);
+        }
+        free(lane->queues);
+        lane->queues = NULL;
+        lane->n_queues = 0;
+        request_table_done(&lane->requests);
+        lane->memory = guest_memory_unref(lane->memory);
+        lane_tx_done(&lane->tx);
+        lane_rx_done(&lane->rx);
+}
+
+int lane_configure(struct lane *lane, const struct control_hello *hello)
+{
+        lane->credit_requests = hello->credit_requests;
+        lane->credit_bytes = hello->credit_bytes;
+        lane->max_inline = hello->max_inline;
+        for (unsigned i = 0; i < lane->n_queues; i++)
+                lane->queues[i].replay = hello->queue_replay[lane->queues[i].index];
+        return request_table_init(&lane->requests, hello->credit_requests, hello->max_segments);
+}
+
+struct lane_queue *lane_queue_find(struct lane *lane, unsigned queue)
+{
+        for (unsigned i = 0; i < lane->n_queues; i++)
+                if (lane->queues[i].index == queue)
+                        return &lane->queues[i];
+        return NULL;
+}
+
+/* What the last worker held goes back to waiting, in its old order. */
+static void lane_recall(struct lane *lane)
+{
+        for (struct request *request = lane->requests.oldest; request; request = request->newer) {
+                struct lane_queue *queue = lane_queue_find(lane, request->queue);
+
+                if (request->state != REQUEST_SENT)
+                        continue;
+                request->state = REQUEST_QUEUED;
+                request->attempt++;
+                request->written = 0;
+                request->completing = false;
+                if (queue->replay == REPLAY_AT_MOST_ONCE)
+                        request->must_fail = true;
+                lane->n_unsent++;
+        }
+        lane->used_requests = 0;
+        lane->used_bytes = 0;
+}
+
+void lane_attach(struct lane *lane, int fd)
+{
+        lane_detach(lane);
+        lane->fd = fd;
+        lane->faulted = false;
+        lane->completed = 0;
+        for (unsigned i = 0; i < lane->n_queues; i++)
+                lane->queues[i].held = false;
+        lane_turn(lane);
+}
+
+void lane_detach(struct lane *lane)
+{
+        if (lane->fd < 0)
+                return;
+        lane_close(lane, &lane->fd);
+        lane_tx_reset(&lane->tx);
+        lane_rx_reset(&lane->rx);
+        lane_recall(lane);
+}
+
+void lane_worker_fault(struct lane *lane, const char *why)
+{
+        if (lane->faulted)
+                return;
+        lane->faulted = true;
+        lane->events.worker_fault(lane->events.context, why);
+}
+
+/* Tells the device once that a ring has broken. */
+static void lane_tell_broken(struct lane *lane, struct lane_queue *queue)
+{
+        if (queue->told_broken || queue->ring.fault == QUEUE_FAULT_NONE)
+                return;
+        queue->told_broken = true;
+        lane->events.queue_broken(lane->events.context, queue->index);
+}
+
+static bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue)
+{
+        return queue->ring.started && queue->ring.fault == QUEUE_FAULT_NONE && !queue->held &&
+               !queue->draining && lane->hold == 0;
+}
+
+/* Asks every ring for kicks. True: something came in between, so it is too early to sleep. */
+static bool lane_ask_for_kicks(struct lane *lane)
+{
+        bool more = false;
+
+        for (unsigned i = 0; i < lane->n_queues; i++) {
+                struct lane_queue *queue = &lane->queues[i];
+                int r;
+
+                if (!lane_takes_from(lane, queue))
+                        continue;
+                r = queue_want_kicks(&queue->ring);
+                if (r < 0)
+                        lane_tell_broken(lane, queue);
+                else if (r > 0)
+                        more = true;
+        }
+        return more;
+}
+
+void lane_turn(struct lane *lane)
+{
+        if (lane->fd < 0 || lane->faulted)
+                return;
+        for (;;) {
+                int r = lane_tx_flush(lane);
+
+                if (r < 0) {
+                        lane_worker_fault(lane, "hung up");
+                        return;
+                }
+                if (r == 0)
+                        return; /* the socket is full: its writability is the next event */
+                if (lane_tx_mem_read_reply(lane) || lane_tx_requests(lane))
+                        continue;
+                if (lane->used_requests >= lane->credit_requests || lane->n_unsent > 0)
+                        return; /* out of credit: a completion is the next event */
+                if (!lane_ask_for_kicks(lane) || !lane_tx_requests(lane))
+                        return;
+        }
+}
+
+void lane_readable(struct lane *lane)
+{
+        const char *why = NULL;
+
+        if (lane->fd < 0 || lane->faulted)
+                return;
+        if (lane_rx_run(lane, &why) < 0) {
+                lane_worker_fault(lane, why);
+                return;
+        }
+        lane_turn(lane);
+}
+
+bool lane_wants_write(const struct lane *lane)
+{
+        return lane->fd >= 0 && !lane->faulted && lane_tx_busy(&lane->tx);
+}
+
+/* One more request of this queue is answered or forgotten. */
+static void lane_release(struct lane *lane, struct lane_queue *queue, struct request *request)
+{
+        if (request->state == REQUEST_SENT) {
+                lane->used_requests--;
+                lane->used_bytes -= request->inlined;
+        } else {
+                lane->n_unsent--;
+        }
+        queue->outstanding--;
+        request_table_release(&lane->requests, request);
+        atomic_store_explicit(&lane->stats.outstanding, lane->requests.outstanding, memory_order_relaxed);
+        if (queue->draining && queue->outstanding == 0)
+                lane->events.queue_drained(lane->events.context, queue->index);
+}
+
+void lane_complete(struct lane *lane, struct request *request, uint32_t status)
+{
+        struct lane_queue *queue = lane_queue_find(lane, request->queue);
+        struct queue *ring = &queue->ring;
+
+        if (status != WIRE_STATUS_OK)
+                queue_break(ring, QUEUE_FAULT_DEVICE);
+        else if (request->faulted)
+                queue_break(ring, QUEUE_FAULT_MEMORY);
+        else
+                queue_push(ring, request->chain.head, request->written);
+        lane->completed++;
+        atomic_fetch_add_explicit(&lane->stats.bytes_to_guest, request->written, memory_order_relaxed);
+        lane_release(lane, queue, request);
+}
+
+void lane_publish(struct lane *lane)
+{
+        for (unsigned i = 0; i < lane->n_queues; i++) {
+                struct lane_queue *queue = &lane->queues[i];
+                int r;
+
+                if (!queue->ring.started)
+                        continue;
+                r = queue_publish(&queue->ring);
+                if (r > 0 && queue->call_fd >= 0) {
+                        uint64_t one = 1;
+                        ssize_t n = write(queue->call_fd, &one, sizeof(one));
+
+                        (void)n; /* a full eventfd is a pending signal already */
+                }
+                lane_tell_broken(lane, queue);
+        }
+}
+
+void lane_set_memory(struct lane *lane, struct guest_memory *memory)
+{
+        lane_tx_spill(lane);
+        guest_memory_unref(lane->memory);
+        lane->memory = memory ? guest_memory_ref(memory) : NULL;
+        for (unsigned i = 0; i < lane->n_queues; i++) {
+                struct lane_queue *queue = &lane->queues[i];
+
+                if (!queue->ring.started)
+                        continue;
+                queue_rebind(&queue->ring, memory);
+                lane_tell_broken(lane, queue);
+        }
+        lane_turn(lane);
+}
+
+int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct queue_layout *layout,
+                     const struct queue_features *features, uint16_t base, int kick_fd, int call_fd)
+{
+        int r;
+
+        if (!lane->memory)
+                return -EFAULT;
+        r = queue_start(&queue->ring, lane->memory, layout, features, base);
+        if (r < 0)
+                return r;
+        queue->held = true;
+        queue->draining = false;
+        queue->told_broken = false;
+        queue->kick_fd = kick_fd;
+        queue->call_fd = call_fd;
+        return 0;
+}
+
+void lane_queue_release(struct lane *lane, struct lane_queue *queue)
+{
+        queue->held = false;
+        lane_turn(lane);
+}
+
+void lane_queue_set_call(struct lane_queue *queue, int call_fd)
+{
+        cleanup_close(&queue->call_fd);
+        queue->call_fd = call_fd;
+        if (call_fd >= 0 && queue->ring.started) {
+                /* A completion may have been signaled to the old descriptor just before it was replaced. */
+                uint64_t one = 1;
+                ssize_t n = write(call_fd, &one, sizeof(one));
+
+                (void)n;
+        }
+}
+
+void lane_queue_drain(struct lane *lane, struct lane_queue *queue)
+{
+        queue->draining = true;
+        if (queue->outstanding == 0)
+                lane->events.queue_drained(lane->events.context, queue->index);
+}
+
+void lane_fail_draining(struct lane *lane)
+{
+        for (struct request *request = lane->requests.oldest; request; request = request->newer)
+                if (lane_queue_find(lane, request->queue)->draining)
+                        request->must_fail = true;
+}
+
+static void lane_forget(struct lane *lane, struct lane_queue *queue)
+{
+        struct request *request = lane->requests.oldest;
+
+        queue->draining = false;
+        while (request) {
+                struct request *newer = request->newer;
+
+                if (request->queue == queue->index)
+                        lane_release(lane, queue, request);
+                request = newer;
+        }
+}
+
+uint16_t lane_queue_stop(struct lane *lane, struct lane_queue *queue)
+{
+        assert(queue->outstanding == 0 || lane->fd < 0);
+        lane_forget(lane, queue);
+        lane_close(lane, &queue->kick_fd);
+        lane_close(lane, &queue->call_fd);
+        queue->held = false;
+        return queue->ring.started ? queue_stop(&queue->ring) : 0;
+}
+
+void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fault fault)
+{
+        if (!queue->ring.started)
+                return;
+        queue_break(&queue->ring, fault);
+        lane_tell_broken(lane, queue);
+}

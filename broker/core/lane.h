@@ -1,0 +1,123 @@
+/* A lane: some queues of a device, the table of their outstanding requests, and one socket to the worker.
+ *
+ * How it works: lane_turn takes chains off the rings and sends them in batches while the worker has credit;
+ * lane_readable takes the worker's answers, lets their bytes land in the guest's buffers and completes
+ * requests. Both stop when the socket would block. The order matters: requests that a dead worker held are
+ * sent again before any new chain is taken, and a ring is asked for kicks only when nothing more can be taken
+ * off it.
+ *
+ * A lane knows no event loop and no thread (broker/core/lane_thread.c does): all functions run in whatever
+ * thread owns it. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/core/guest_memory.h"
+#include "broker/core/lane_rx.h"
+#include "broker/core/lane_tx.h"
+#include "broker/core/queue.h"
+#include "broker/core/request_table.h"
+#include "proto/control.h"
+
+struct lane;
+
+/* What a lane reports to its device; called in the lane's thread. */
+struct lane_events {
+        void *context;
+        void (*worker_fault)(void *context, const char *why); /* the worker broke the protocol or hung up */
+        void (*queue_broken)(void *context, unsigned queue);
+        void (*queue_drained)(void *context, unsigned queue);
+        /* A descriptor is about to be closed. Whoever polls it must let go first: the peer holds the same
+         * open file, so closing alone would leave it in the poll set for ever. May be NULL. */
+        void (*closing)(struct lane *lane, int fd);
+};
+
+struct lane_queue {
+        struct queue ring;
+        unsigned index; /* in the device */
+        bool held;      /* started, but the worker has not been told yet: nothing is taken */
+        bool draining;  /* suspending: nothing new is taken */
+        bool told_broken;
+        uint32_t outstanding;
+        int kick_fd, call_fd; /* owned; -1: none */
+        enum replay_class replay;
+};
+
+/* Counters, written by the lane's thread and read by the main thread. */
+struct lane_stats {
+        atomic_uint_fast64_t requests, bytes_from_guest, bytes_to_guest;
+        atomic_uint_fast32_t outstanding;
+};
+
+struct lane {
+        struct lane_events events;
+        int fd;        /* to the worker; -1: none is attached */
+        bool faulted;  /* the attached worker is finished; reported once */
+        unsigned hold; /* > 0: nothing is taken off any ring */
+        struct guest_memory *memory;
+        struct request_table requests;
+        uint32_t n_unsent;                                  /* requests that wait to be sent (again) */
+        uint32_t credit_requests, credit_bytes, max_inline; /* of Hello */
+        uint32_t used_requests, used_bytes;
+        uint64_t completed; /* by the attached worker */
+        struct lane_queue *queues;
+        unsigned n_queues;
+        unsigned next_queue; /* whose turn it is */
+        struct lane_tx tx;
+        struct lane_rx rx;
+        struct lane_stats stats;
+};
+
+/* `queues` are those of the device with index first, first + step, ... below n_device_queues. 0 or -ENOMEM.
+ */
+int lane_init(struct lane *lane, const struct lane_events *events, unsigned first, unsigned step,
+              unsigned n_device_queues);
+void lane_done(struct lane *lane);
+
+/* Makes room for what the first Hello has promised; once. 0 or -ENOMEM. */
+int lane_configure(struct lane *lane, const struct control_hello *hello);
+
+/* NULL: this lane has no such queue. */
+struct lane_queue *lane_queue_find(struct lane *lane, unsigned queue);
+
+/* A worker is ready: takes the socket (non-blocking), sends it what its predecessor held, releases held
+ * queues. */
+void lane_attach(struct lane *lane, int fd);
+
+/* The worker is finished: closes the socket; what it held waits for the next one. */
+void lane_detach(struct lane *lane);
+
+/* Sends what can be sent. Call after any change, after a kick, and when the socket is writable. */
+void lane_turn(struct lane *lane);
+
+/* Takes what the worker has sent, then a turn. Call when the socket is readable. */
+void lane_readable(struct lane *lane);
+
+bool lane_wants_write(const struct lane *lane);
+
+void lane_set_memory(struct lane *lane, struct guest_memory *memory);
+
+/* Starts a queue, held until lane_queue_release. Takes the descriptors on success. Errors as queue_start. */
+int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct queue_layout *layout,
+                     const struct queue_features *features, uint16_t base, int kick_fd, int call_fd);
+void lane_queue_release(struct lane *lane, struct lane_queue *queue);
+void lane_queue_set_call(struct lane_queue *queue, int call_fd);
+
+/* Takes nothing new; queue_drained is reported when nothing is outstanding any more (perhaps at once). */
+void lane_queue_drain(struct lane *lane, struct lane_queue *queue);
+
+/* Whatever is outstanding on draining queues must fail at the next worker. Only while none is attached. */
+void lane_fail_draining(struct lane *lane);
+
+/* Ends a queue; what is outstanding is forgotten unanswered (then no worker may be attached). Returns the
+ * next available index. */
+uint16_t lane_queue_stop(struct lane *lane, struct lane_queue *queue);
+
+void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fault fault);
+
+/* Used by lane_tx.c and lane_rx.c. */
+void lane_worker_fault(struct lane *lane, const char *why);
+void lane_complete(struct lane *lane, struct request *request, uint32_t status);
+void lane_publish(struct lane *lane);

@@ -1,0 +1,348 @@
+/* The receiving half of a lane.
+ *
+ * How it works: HEAD waits for eight bytes, HEADER for the message, which is judged whole (form by
+ * lane_check, ids, direction and ranges against the table of outstanding requests) before one byte of its
+ * payload is touched; PAYLOAD lets the bytes land and then completes. The payload cannot come earlier than
+ * the judgement because it has no meaning without it; completion cannot come earlier than the payload because
+ * the guest would see it.
+ *
+ * Owns the receive buffer; called by lane.c. TRUST: every byte is the worker's.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/lane_rx.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "broker/core/lane.h"
+#include "broker/core/memory_service.h"
+#include "proto/base/checked.h"
+#include "proto/base/status.h"
+
+#define RX_READS_A_TURN                                                                                      \
+        16u           /* system calls before other lanes' events get a look in: the socket stays readable */
+#define RX_IOVEC 256u /* spans of one call: a full piece of small completions */
+
+int lane_rx_init(struct lane_rx *rx)
+{
+        rx->buf = malloc(LANE_RX_BUFFER);
+        if (!rx->buf)
+                return -ENOMEM;
+        return arena_init(&rx->arena, LIMIT_ARENA);
+}
+
+void lane_rx_done(struct lane_rx *rx)
+{
+        free(rx->buf);
+        rx->buf = NULL;
+        arena_done(&rx->arena);
+}
+
+void lane_rx_reset(struct lane_rx *rx)
+{
+        rx->state = LANE_RX_HEAD;
+        rx->pos = rx->have = 0;
+}
+
+static size_t rx_buffered(const struct lane_rx *rx)
+{
+        return rx->have - rx->pos;
+}
+
+/* ---- judging ---- */
+
+/* Finds the requests that a message names; each must be with the worker. */
+static int rx_find_targets(struct lane *lane, const uint64_t *id, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                struct request *request = request_table_find(&lane->requests, id[i]);
+
+                if (!request || request->state != REQUEST_SENT)
+                        return -EPROTO;
+                lane->rx.target[i] = request;
+        }
+        return 0;
+}
+
+static int rx_judge_writes(struct lane *lane, size_t n, const uint32_t *offset, const uint32_t *len)
+{
+        struct lane_rx *rx = &lane->rx;
+
+        for (size_t i = 0; i < n; i++)
+                if (!memory_service_may_write(rx->target[i], offset[i], len[i]))
+                        return -EPROTO;
+        rx->n = n;
+        rx->offset = offset;
+        rx->len = len;
+        return 0;
+}
+
+static int rx_judge_complete(struct lane *lane, const struct lane_complete *complete)
+{
+        int r = rx_find_targets(lane, complete->id, complete->n);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < complete->n; i++) {
+                if (complete->status[i] != WIRE_STATUS_OK && complete->status[i] != WIRE_STATUS_PROTOCOL)
+                        return -EPROTO;
+                /* Twice in one message is found by marking: a request is completed once. */
+                if (lane->rx.target[i]->completing)
+                        r = -EPROTO;
+                lane->rx.target[i]->completing = true;
+        }
+        return r < 0 ? r : rx_judge_writes(lane, complete->n, complete->offset, complete->len);
+}
+
+static int rx_judge_read(struct lane *lane, const struct lane_mem_read *read)
+{
+        int r = rx_find_targets(lane, read->id, read->n);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < read->n; i++)
+                if (!memory_service_may_read(lane->rx.target[i], read->offset[i], read->len[i]))
+                        return -EPROTO;
+        return lane_tx_mem_read(lane, read);
+}
+
+static int rx_judge(struct lane *lane, const char **ret_why)
+{
+        struct lane_rx *rx = &lane->rx;
+        const struct lane_to_broker *message = &rx->message;
+        int r = lane_check_to_broker(&rx->arena, rx->buf + rx->pos, rx->head.header_len, rx->head.payload_len,
+                                     &rx->message);
+
+        if (r < 0) {
+                *ret_why = "sent a malformed lane message";
+                return r;
+        }
+        rx->pos += rx->head.header_len;
+        rx->n = 0;
+        rx->segment = 0;
+        rx->done = 0;
+        rx->copy_only = false;
+        switch (message->kind) {
+        case LANE_MEM_READ:
+                *ret_why = "sent a MemRead outside its requests";
+                return rx_judge_read(lane, &message->mem_read);
+        case LANE_MEM_WRITE:
+                *ret_why = "sent a MemWrite outside its requests";
+                r = rx_find_targets(lane, message->mem_write.id, message->mem_write.n);
+                if (r < 0)
+                        return r;
+                return rx_judge_writes(lane, message->mem_write.n, message->mem_write.offset,
+                                       message->mem_write.len);
+        case LANE_COMPLETE:
+                *ret_why = "completed what it does not hold";
+                return rx_judge_complete(lane, &message->complete);
+        }
+        return -EPROTO;
+}
+
+/* ---- the payload ---- */
+
+/* Goes to the next segment that wants bytes; closes the gap before it. False: all have landed. */
+static bool rx_open_segment(struct lane *lane)
+{
+        struct lane_rx *rx = &lane->rx;
+
+        while (rx->segment < rx->n && rx->done == rx->len[rx->segment]) {
+                rx->segment++;
+                rx->done = 0;
+        }
+        if (rx->segment == rx->n)
+                return false;
+        if (rx->done == 0 &&
+            memory_service_close_gap(lane->memory, rx->target[rx->segment], rx->offset[rx->segment]) < 0)
+                rx->target[rx->segment]->faulted = true;
+        return true;
+}
+
+static void rx_landed(struct lane_rx *rx, uint32_t len)
+{
+        memory_service_written(rx->target[rx->segment], rx->offset[rx->segment] + rx->done, len);
+        rx->done += len;
+}
+
+/* Lets buffered bytes land. False: the buffer is empty and more must come. */
+static bool rx_land_buffered(struct lane *lane)
+{
+        struct lane_rx *rx = &lane->rx;
+
+        while (rx_open_segment(lane)) {
+                struct request *request = rx->target[rx->segment];
+                uint32_t want = rx->len[rx->segment] - rx->done;
+                uint32_t len = (uint32_t)MIN((size_t)want, rx_buffered(rx));
+
+                if (len == 0)
+                        return false;
+                if (memory_service_write(lane->memory, request, rx->offset[rx->segment] + rx->done,
+                                         rx->buf + rx->pos, len) < 0)
+                        request->faulted = true;
+                rx->pos += len;
+                rx_landed(rx, len);
+        }
+        return true;
+}
+
+/* Gathers where the next bytes of the payload belong: the open segment and those behind it that leave no gap
+ * (a gap is closed when its segment is opened). 0, or -EFAULT: memory is gone under the open segment. */
+static int rx_gather(struct lane *lane, struct iovec *iov, size_t max, size_t *ret_n)
+{
+        struct lane_rx *rx = &lane->rx;
+        uint32_t done = rx->done;
+        size_t n = 0;
+
+        for (size_t i = rx->segment; i < rx->n && n < max; i++, done = 0) {
+                struct request *request = rx->target[i];
+                uint32_t want = rx->len[i] - done;
+                int64_t r;
+
+                if (want == 0)
+                        continue;
+                if (i != rx->segment && rx->offset[i] > request->written)
+                        break;
+                r = memory_service_iovec_writable(lane->memory, request, rx->offset[i] + done, want, iov, max,
+                                                  &n);
+                if (r < want) /* gone (r < 0), or the iovec is full */
+                        break;
+        }
+        *ret_n = n;
+        return n > 0 ? 0 : -EFAULT;
+}
+
+/* Receives in place as much of the payload as one call takes. Bytes, 0: end of file, or negative errno;
+ * -EFAULT: this frame must go on by copying. */
+static ssize_t rx_receive_in_place(struct lane *lane)
+{
+        struct lane_rx *rx = &lane->rx;
+        struct iovec iov[RX_IOVEC];
+        struct msghdr msg = {.msg_iov = iov};
+        ssize_t got;
+
+        if (rx_gather(lane, iov, array_size(iov), &msg.msg_iovlen) < 0)
+                return -EFAULT;
+        got = recvmsg(lane->fd, &msg, MSG_DONTWAIT);
+        if (got < 0)
+                return -errno;
+        for (uint32_t left = (uint32_t)got; left > 0;) {
+                uint32_t len = MIN(left, rx->len[rx->segment] - rx->done);
+
+                rx_landed(rx, len);
+                left -= len;
+                if (left > 0)
+                        rx_open_segment(lane);
+        }
+        return got;
+}
+
+/* ---- one step ---- */
+
+static void rx_finish(struct lane *lane)
+{
+        struct lane_rx *rx = &lane->rx;
+
+        if (rx->message.kind == LANE_COMPLETE) {
+                for (size_t i = 0; i < rx->n; i++)
+                        lane_complete(lane, rx->target[i], rx->message.complete.status[i]);
+                lane_publish(lane);
+        }
+        rx->state = LANE_RX_HEAD;
+}
+
+/* Uses what is in the buffer. 1: wants more bytes; negative errno. */
+static int rx_consume(struct lane *lane, const char **ret_why)
+{
+        struct lane_rx *rx = &lane->rx;
+        int r;
+
+        for (;;) {
+                switch (rx->state) {
+                case LANE_RX_HEAD:
+                        if (rx_buffered(rx) < FRAME_HEAD_BYTES)
+                                return 1;
+                        *ret_why = "sent a frame over its limits";
+                        r = frame_head_check(rx->buf + rx->pos, LIMIT_FRAME_PAYLOAD, &rx->head);
+                        if (r < 0)
+                                return r;
+                        rx->pos += FRAME_HEAD_BYTES;
+                        rx->state = LANE_RX_HEADER;
+                        break;
+                case LANE_RX_HEADER:
+                        if (rx_buffered(rx) < rx->head.header_len)
+                                return 1;
+                        r = rx_judge(lane, ret_why);
+                        if (r < 0)
+                                return r;
+                        rx->state = LANE_RX_PAYLOAD;
+                        break;
+                case LANE_RX_PAYLOAD:
+                        if (!rx_land_buffered(lane))
+                                return 1;
+                        rx_finish(lane);
+                        break;
+                }
+        }
+}
+
+/* Reads into the buffer. Bytes, 0: end of file, or negative errno. */
+static ssize_t rx_fill(struct lane *lane)
+{
+        struct lane_rx *rx = &lane->rx;
+        size_t room;
+        ssize_t n;
+
+        if (rx->pos > 0) {
+                memmove(rx->buf, rx->buf + rx->pos, rx_buffered(rx));
+                rx->have -= rx->pos;
+                rx->pos = 0;
+        }
+        room = LANE_RX_BUFFER - rx->have;
+        if (rx->state == LANE_RX_HEAD)
+                room = MIN(room, (size_t)LANE_RX_FIRST);
+        n = recv(lane->fd, rx->buf + rx->have, room, MSG_DONTWAIT);
+        if (n < 0)
+                return -errno;
+        rx->have += (size_t)n;
+        return n;
+}
+
+static ssize_t rx_receive(struct lane *lane)
+{
+        struct lane_rx *rx = &lane->rx;
+        ssize_t n;
+
+        if (rx->state != LANE_RX_PAYLOAD || rx->copy_only)
+                return rx_fill(lane);
+        n = rx_receive_in_place(lane);
+        if (n == -EFAULT) {
+                rx->copy_only = true;
+                return rx_fill(lane);
+        }
+        return n;
+}
+
+int lane_rx_run(struct lane *lane, const char **ret_why)
+{
+        for (unsigned i = 0; i < RX_READS_A_TURN; i++) {
+                ssize_t n = rx_receive(lane);
+                int r;
+
+                if (n == -EAGAIN)
+                        return 0;
+                if (n == -EINTR)
+                        continue;
+                if (n <= 0) {
+                        *ret_why = "hung up";
+                        return n < 0 ? (int)n : -EPIPE;
+                }
+                r = rx_consume(lane, ret_why);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

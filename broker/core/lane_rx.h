@@ -1,0 +1,50 @@
+/* The receiving half of a lane: judges a worker's frames and lets their payload land in guest memory.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/arena.h"
+#include "proto/base/limits.h"
+#include "proto/frame.h"
+#include "proto/lane.h"
+
+struct lane;
+struct request;
+
+/* The first read of a frame takes this much: small frames come whole in one call and are copied, of large
+ * ones only the beginning is copied and the rest is received in place. */
+#define LANE_RX_FIRST  16384u
+#define LANE_RX_BUFFER (FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER + LANE_RX_FIRST)
+
+enum lane_rx_state {
+        LANE_RX_HEAD = 0, /* eight bytes of lengths; leaves to HEADER */
+        LANE_RX_HEADER,   /* the protobuf message; leaves to PAYLOAD once judged */
+        LANE_RX_PAYLOAD,  /* bytes on their way to the guest; leaves to HEAD when all have landed */
+};
+
+struct lane_rx {
+        enum lane_rx_state state;
+        uint8_t *buf;
+        size_t pos, have; /* buf[pos .. have) has not been used yet */
+        struct frame_head head;
+        struct arena arena;
+        struct lane_to_broker message;
+        /* the payload's way: one element a segment */
+        size_t n;
+        const uint32_t *offset, *len;
+        struct request *target[LIMIT_WIRE_COLUMN];
+        size_t segment; /* the one that is being filled */
+        uint32_t done;  /* of it */
+        bool copy_only; /* a fault was met in this frame: no receiving in place */
+};
+
+int lane_rx_init(struct lane_rx *rx);
+void lane_rx_done(struct lane_rx *rx);
+void lane_rx_reset(struct lane_rx *rx);
+
+/* Reads and handles what is there, a bounded amount. 0, or negative errno: the worker is finished and
+ * *ret_why says why. */
+int lane_rx_run(struct lane *lane, const char **ret_why);

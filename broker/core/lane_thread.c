@@ -1,0 +1,243 @@
+/* A lane's thread.
+ * Owns the thread, its libuv loop and the watchers of the lane's descriptors; called by device.c. TRUST: none
+ * of its own; wakes the lane when a descriptor is ready. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/lane_thread.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <uv.h>
+
+/* The watcher of one descriptor; follows the lane, which may replace its descriptors at any call. */
+struct watch {
+        uv_poll_t poll;
+        int fd; /* what is watched; -1: nothing */
+        int events;
+        bool open; /* the handle exists */
+};
+
+struct lane_thread {
+        struct lane lane;
+        uv_thread_t thread;
+        uv_loop_t loop;
+        uv_async_t called;
+        uv_mutex_t mutex;
+        uv_cond_t done;
+        void (*call)(struct lane *lane, void *argument);
+        void *argument;
+        bool stopping;
+        struct watch *socket;
+        struct watch **kicks; /* one a queue */
+};
+
+static void watch_closed(uv_handle_t *handle)
+{
+        free(handle->data);
+}
+
+static void watch_close(struct watch **watch)
+{
+        struct watch *w = *watch;
+
+        *watch = NULL;
+        if (!w)
+                return;
+        uv_poll_stop(&w->poll);
+        w->poll.data = w;
+        uv_close((uv_handle_t *)&w->poll, watch_closed);
+}
+
+/* Makes a watcher follow `fd`: a changed descriptor gets a new handle, since the old one may be closed
+ * already. */
+static void watch_follow(struct lane_thread *thread, struct watch **watch, int fd, int events,
+                         uv_poll_cb callback)
+{
+        if (*watch && (*watch)->fd != fd)
+                watch_close(watch);
+        if (fd < 0)
+                return;
+        if (!*watch) {
+                struct watch *w = calloc(1, sizeof(*w));
+
+                if (!w || uv_poll_init(&thread->loop, &w->poll, fd) < 0) {
+                        free(w);
+                        lane_worker_fault(&thread->lane, "cannot be watched: out of memory");
+                        return;
+                }
+                w->fd = fd;
+                w->poll.data = thread;
+                *watch = w;
+        }
+        if ((*watch)->events != events && uv_poll_start(&(*watch)->poll, events, callback) == 0)
+                (*watch)->events = events;
+}
+
+/* The lane is about to close a descriptor: stop polling it first. */
+static void on_closing(struct lane *lane, int fd)
+{
+        struct lane_thread *thread = (struct lane_thread *)lane;
+
+        _Static_assert(offsetof(struct lane_thread, lane) == 0, "the cast above");
+        if (thread->socket && thread->socket->fd == fd)
+                watch_close(&thread->socket);
+        for (unsigned i = 0; i < lane->n_queues; i++)
+                if (thread->kicks[i] && thread->kicks[i]->fd == fd)
+                        watch_close(&thread->kicks[i]);
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events);
+static void on_kick(uv_poll_t *poll, int status, int events);
+
+static void thread_follow(struct lane_thread *thread)
+{
+        struct lane *lane = &thread->lane;
+        int events = UV_READABLE | (lane_wants_write(lane) ? UV_WRITABLE : 0);
+
+        watch_follow(thread, &thread->socket, lane->faulted ? -1 : lane->fd, events, on_socket);
+        for (unsigned i = 0; i < lane->n_queues; i++) {
+                const struct lane_queue *queue = &lane->queues[i];
+                bool listens = queue->ring.started && queue->ring.fault == QUEUE_FAULT_NONE;
+
+                watch_follow(thread, &thread->kicks[i], listens ? queue->kick_fd : -1, UV_READABLE, on_kick);
+        }
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events)
+{
+        struct lane_thread *thread = poll->data;
+
+        if (status < 0)
+                lane_worker_fault(&thread->lane, "hung up");
+        else if (events & UV_READABLE)
+                lane_readable(&thread->lane);
+        else
+                lane_turn(&thread->lane);
+        thread_follow(thread);
+}
+
+static void on_kick(uv_poll_t *poll, int status, int events)
+{
+        struct lane_thread *thread = poll->data;
+        struct watch *watch = (struct watch *)poll;
+        uint64_t count;
+        ssize_t n;
+
+        _Static_assert(offsetof(struct watch, poll) == 0, "the cast above");
+        (void)events;
+        n = status < 0 ? -1 : read(watch->fd, &count, sizeof(count));
+        if (n < 0 && status >= 0 && errno == EAGAIN)
+                return;
+        lane_turn(&thread->lane);
+        thread_follow(thread);
+}
+
+static void on_called(uv_async_t *async)
+{
+        struct lane_thread *thread = async->data;
+
+        uv_mutex_lock(&thread->mutex);
+        if (thread->call) {
+                thread->call(&thread->lane, thread->argument);
+                thread->call = NULL;
+                thread_follow(thread);
+                uv_cond_signal(&thread->done);
+        }
+        if (thread->stopping) {
+                watch_close(&thread->socket);
+                for (unsigned i = 0; i < thread->lane.n_queues; i++)
+                        watch_close(&thread->kicks[i]);
+                uv_close((uv_handle_t *)&thread->called, NULL);
+        }
+        uv_mutex_unlock(&thread->mutex);
+}
+
+static void thread_main(void *argument)
+{
+        struct lane_thread *thread = argument;
+
+        uv_run(&thread->loop, UV_RUN_DEFAULT);
+}
+
+static int thread_start(struct lane_thread *thread)
+{
+        int r = uv_loop_init(&thread->loop);
+
+        if (r < 0)
+                return r;
+        r = uv_async_init(&thread->loop, &thread->called, on_called);
+        if (r < 0)
+                return r;
+        thread->called.data = thread;
+        uv_mutex_init(&thread->mutex);
+        uv_cond_init(&thread->done);
+        return uv_thread_create(&thread->thread, thread_main, thread);
+}
+
+int lane_thread_new(const struct lane_events *events, const struct control_hello *hello, unsigned first,
+                    unsigned step, struct lane_thread **ret_thread)
+{
+        struct lane_thread *thread = calloc(1, sizeof(*thread));
+        struct lane_events lane_events = *events;
+        int r = -ENOMEM;
+
+        if (!thread)
+                return r;
+        lane_events.closing = on_closing;
+        r = lane_init(&thread->lane, &lane_events, first, step, hello->n_queues);
+        if (r == 0)
+                r = lane_configure(&thread->lane, hello);
+        if (r == 0) {
+                thread->kicks = calloc(thread->lane.n_queues, sizeof(thread->kicks[0]));
+                r = thread->kicks ? thread_start(thread) : -ENOMEM;
+        }
+        if (r < 0) {
+                thread->lane.events.closing = NULL;
+                lane_done(&thread->lane);
+                free(thread->kicks);
+                free(thread);
+                return r;
+        }
+        *ret_thread = thread;
+        return 0;
+}
+
+struct lane_thread *lane_thread_free(struct lane_thread *thread)
+{
+        int r;
+
+        if (!thread)
+                return NULL;
+        uv_mutex_lock(&thread->mutex);
+        thread->stopping = true;
+        uv_mutex_unlock(&thread->mutex);
+        uv_async_send(&thread->called);
+        uv_thread_join(&thread->thread);
+        r = uv_loop_close(&thread->loop);
+        assert(r == 0);
+        (void)r;
+        uv_cond_destroy(&thread->done);
+        uv_mutex_destroy(&thread->mutex);
+        thread->lane.events.closing = NULL; /* the watchers are gone already */
+        lane_done(&thread->lane);
+        free(thread->kicks);
+        free(thread);
+        return NULL;
+}
+
+void lane_thread_call(struct lane_thread *thread, void (*call)(struct lane *lane, void *argument),
+                      void *argument)
+{
+        uv_mutex_lock(&thread->mutex);
+        thread->call = call;
+        thread->argument = argument;
+        uv_async_send(&thread->called);
+        while (thread->call)
+                uv_cond_wait(&thread->done, &thread->mutex);
+        uv_mutex_unlock(&thread->mutex);
+}
+
+const struct lane_stats *lane_thread_stats(const struct lane_thread *thread)
+{
+        return &thread->lane.stats;
+}

@@ -1,0 +1,25 @@
+/* A lane's thread: its own loop, which watches the worker's socket and the kicks of its queues.
+ *
+ * The main thread changes a lane only through lane_thread_call, which runs a function in the lane's thread
+ * and waits for it. A lane never waits for the main thread, and its work between two events is bounded, so
+ * the wait is short and cannot deadlock. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/core/lane.h"
+
+struct lane_thread;
+
+/* Starts a thread with a lane in it, for the queues first, first + step, ... of the device that said Hello. 0
+ * or negative errno. */
+int lane_thread_new(const struct lane_events *events, const struct control_hello *hello, unsigned first,
+                    unsigned step, struct lane_thread **ret_thread);
+
+/* Ends the thread, then frees the lane. Accepts NULL, returns NULL. */
+struct lane_thread *lane_thread_free(struct lane_thread *thread);
+
+/* Runs `call` in the lane's thread and waits. Main thread only. */
+void lane_thread_call(struct lane_thread *thread, void (*call)(struct lane *lane, void *argument),
+                      void *argument);
+
+/* Counters, readable at any time. */
+const struct lane_stats *lane_thread_stats(const struct lane_thread *thread);

@@ -1,0 +1,381 @@
+/* The sending half of a lane.
+ * Owns the frame under way and the unanswered MemReads; called by lane.c and lane_rx.c. TRUST: chains are
+ * judged; MemRead columns are judged against the table when they come and looked up again when they are
+ * answered, since the worker may have completed the request in between. SPDX-License-Identifier: Apache-2.0
+ */
+#include "broker/core/lane_tx.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "broker/core/fault_safe.h"
+#include "broker/core/lane.h"
+#include "broker/core/memory_service.h"
+#include "proto/base/checked.h"
+#include "proto/base/status.h"
+#include "proto/lane.h"
+
+#define LANE_TX_FRAME (FRAME_HEAD_BYTES + LANE_TX_HEADER + LIMIT_FRAME_PAYLOAD)
+
+int lane_tx_init(struct lane_tx *tx)
+{
+        tx->spill = malloc(LANE_TX_FRAME); /* touched only when it is needed */
+        tx->copies = malloc(LIMIT_FRAME_PAYLOAD);
+        tx->reads = calloc(LIMIT_MEM_READS, sizeof(tx->reads[0]));
+        return tx->spill && tx->copies && tx->reads ? 0 : -ENOMEM;
+}
+
+void lane_tx_done(struct lane_tx *tx)
+{
+        free(tx->spill);
+        free(tx->copies);
+        free(tx->reads);
+        tx->spill = NULL;
+        tx->copies = NULL;
+        tx->reads = NULL;
+}
+
+void lane_tx_reset(struct lane_tx *tx)
+{
+        tx->n_iov = tx->next = 0;
+        tx->n_reads = tx->read_first = 0;
+}
+
+static void tx_advance(struct lane_tx *tx, size_t sent)
+{
+        while (sent > 0) {
+                struct iovec *iov = &tx->iov[tx->next];
+
+                if (sent < iov->iov_len) {
+                        iov->iov_base = (uint8_t *)iov->iov_base + sent;
+                        iov->iov_len -= sent;
+                        return;
+                }
+                sent -= iov->iov_len;
+                tx->next++;
+        }
+}
+
+int lane_tx_flush(struct lane *lane)
+{
+        struct lane_tx *tx = &lane->tx;
+
+        while (lane_tx_busy(tx)) {
+                struct msghdr msg = {.msg_iov = &tx->iov[tx->next],
+                                     .msg_iovlen = MIN(tx->n_iov - tx->next, (size_t)IOV_MAX)};
+                ssize_t n = sendmsg(lane->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+                if (n >= 0)
+                        tx_advance(tx, (size_t)n);
+                else if (errno == EAGAIN)
+                        return 0;
+                else if (errno == EFAULT)
+                        lane_tx_spill(lane);
+                else if (errno != EINTR)
+                        return -errno;
+        }
+        return 1;
+}
+
+void lane_tx_spill(struct lane *lane)
+{
+        struct lane_tx *tx = &lane->tx;
+        size_t used = 0;
+
+        if (!lane_tx_busy(tx) || tx->spilled)
+                return;
+        for (size_t i = tx->next; i < tx->n_iov; i++) {
+                size_t missing = fault_safe_copy(tx->spill + used, tx->iov[i].iov_base, tx->iov[i].iov_len);
+
+                used += tx->iov[i].iov_len;
+                if (missing > 0) {
+                        memset(tx->spill + used - missing, 0, missing);
+                        if (tx->owner[i])
+                                tx->owner[i]->faulted = true;
+                }
+        }
+        tx->next = 0;
+        tx->n_iov = 1;
+        tx->iov[0] = (struct iovec){.iov_base = tx->spill, .iov_len = used};
+        tx->owner[0] = NULL;
+        tx->spilled = true;
+}
+
+/* Fills in the frame's head once its header and payload are known: iov[0] was kept free for it. */
+static void tx_begin(struct lane *lane, const struct lane_to_worker *message, uint32_t payload_len)
+{
+        struct lane_tx *tx = &lane->tx;
+        ssize_t len = lane_make_to_worker(message, tx->head + FRAME_HEAD_BYTES, LANE_TX_HEADER);
+        struct frame_head head = {.header_len = (uint32_t)len, .payload_len = payload_len};
+
+        assert(len > 0); /* LANE_TX_HEADER holds the largest batch */
+        frame_head_make(&head, tx->head);
+        tx->iov[0] = (struct iovec){.iov_base = tx->head, .iov_len = FRAME_HEAD_BYTES + (size_t)len};
+        tx->owner[0] = NULL;
+        tx->next = 0;
+        tx->spilled = false;
+}
+
+static void tx_own(struct lane_tx *tx, size_t from, struct request *request)
+{
+        for (size_t i = from; i < tx->n_iov; i++)
+                tx->owner[i] = request;
+}
+
+/* ---- requests ---- */
+
+struct batch {
+        size_t n;
+        uint32_t payload;
+        uint64_t id[LIMIT_POP_BATCH];
+        uint32_t queue[LIMIT_POP_BATCH], readable[LIMIT_POP_BATCH], writable[LIMIT_POP_BATCH];
+        uint32_t inlined[LIMIT_POP_BATCH], attempt[LIMIT_POP_BATCH], must_fail[LIMIT_POP_BATCH];
+};
+
+/* How many bytes may go with this request now; false: it must wait for credit or for the next frame. */
+static bool batch_inline(const struct lane *lane, const struct batch *batch, const struct request *request,
+                         uint32_t *ret_len)
+{
+        uint32_t len = request->must_fail ? 0 : MIN(request->chain.readable, lane->max_inline);
+
+        if (lane->used_requests >= lane->credit_requests || batch->n == LIMIT_POP_BATCH)
+                return false;
+        if (len > lane->credit_bytes - lane->used_bytes || len > LIMIT_FRAME_PAYLOAD - batch->payload)
+                return false;
+        if (batch->n > 0 && lane->tx.n_iov + request->chain.n_readable > LANE_TX_IOVEC)
+                return false;
+        *ret_len = len;
+        return true;
+}
+
+/* Puts a request into the batch. False: no room; it stays where it is. */
+static bool batch_add(struct lane *lane, struct batch *batch, struct request *request)
+{
+        struct lane_tx *tx = &lane->tx;
+        size_t first = tx->n_iov;
+        uint32_t len;
+        int64_t r;
+
+        if (!batch_inline(lane, batch, request, &len))
+                return false;
+        r = memory_service_iovec_readable(lane->memory, request, 0, len, tx->iov, LANE_TX_IOVEC, &tx->n_iov);
+        if (r < 0) { /* its memory is gone since the walk: the device's own error is the answer */
+                tx->n_iov = first;
+                request->must_fail = true;
+                r = 0;
+        }
+        tx_own(tx, first, request);
+        request->inlined = (uint32_t)r;
+        batch->id[batch->n] = request->id;
+        batch->queue[batch->n] = request->queue;
+        batch->readable[batch->n] = request->chain.readable;
+        batch->writable[batch->n] = request->chain.writable;
+        batch->inlined[batch->n] = request->inlined;
+        batch->attempt[batch->n] = request->attempt;
+        batch->must_fail[batch->n] = request->must_fail;
+        batch->n++;
+        batch->payload += request->inlined;
+        lane->used_requests++;
+        lane->used_bytes += request->inlined;
+        request->state = REQUEST_SENT;
+        lane->n_unsent--;
+        return true;
+}
+
+/* What a dead worker held, or found no room in the last frame. */
+static void batch_add_unsent(struct lane *lane, struct batch *batch)
+{
+        struct request *request = lane->requests.oldest;
+
+        for (; request && lane->n_unsent > 0; request = request->newer)
+                if (request->state == REQUEST_QUEUED && !batch_add(lane, batch, request))
+                        return;
+}
+
+static uint64_t now_ms(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Takes one chain off a ring and files it. 1, 0: none, or -EPROTO: the ring is broken. */
+static int lane_take(struct lane *lane, struct lane_queue *queue, struct request **ret_request)
+{
+        struct request *request = request_table_peek(&lane->requests);
+        int r;
+
+        if (!request)
+                return 0;
+        r = queue_pop(&queue->ring, &request->chain);
+        if (r <= 0)
+                return r;
+        request_table_add(&lane->requests, request, (uint16_t)queue->index, now_ms());
+        queue->outstanding++;
+        lane->n_unsent++;
+        atomic_fetch_add_explicit(&lane->stats.requests, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&lane->stats.bytes_from_guest, request->chain.readable,
+                                  memory_order_relaxed);
+        atomic_store_explicit(&lane->stats.outstanding, lane->requests.outstanding, memory_order_relaxed);
+        *ret_request = request;
+        return 1;
+}
+
+static void batch_add_from(struct lane *lane, struct batch *batch, struct lane_queue *queue)
+{
+        struct request *request;
+
+        while (batch->n < LIMIT_POP_BATCH && lane->used_requests < lane->credit_requests) {
+                int r = lane_take(lane, queue, &request);
+
+                if (r < 0)
+                        lane_publish(lane); /* tells that the ring is broken */
+                if (r <= 0 || !batch_add(lane, batch, request))
+                        return;
+        }
+}
+
+static void batch_add_new(struct lane *lane, struct batch *batch)
+{
+        for (unsigned i = 0; i < lane->n_queues && lane->n_unsent == 0 && lane->hold == 0; i++) {
+                struct lane_queue *queue = &lane->queues[(lane->next_queue + i) % lane->n_queues];
+
+                if (!queue->ring.started || queue->ring.fault || queue->held || queue->draining)
+                        continue;
+                queue_no_kicks(&queue->ring);
+                batch_add_from(lane, batch, queue);
+        }
+        lane->next_queue = (lane->next_queue + 1) % lane->n_queues;
+}
+
+bool lane_tx_requests(struct lane *lane)
+{
+        struct batch batch;
+        struct lane_to_worker message = {.kind = LANE_REQUESTS};
+
+        batch.n = 0;
+        batch.payload = 0;
+        lane->tx.n_iov = 1;
+        lane->tx.next = 1;
+        batch_add_unsent(lane, &batch);
+        batch_add_new(lane, &batch);
+        if (batch.n == 0)
+                return false;
+        message.requests = (struct lane_requests){.n = batch.n,
+                                                  .id = batch.id,
+                                                  .queue = batch.queue,
+                                                  .readable = batch.readable,
+                                                  .writable = batch.writable,
+                                                  .inlined = batch.inlined,
+                                                  .attempt = batch.attempt,
+                                                  .must_fail = batch.must_fail};
+        tx_begin(lane, &message, batch.payload);
+        return true;
+}
+
+/* ---- MemRead ---- */
+
+int lane_tx_mem_read(struct lane *lane, const struct lane_mem_read *read)
+{
+        struct lane_tx *tx = &lane->tx;
+        struct lane_mem_read_pending *pending;
+
+        if (tx->n_reads == LIMIT_MEM_READS)
+                return -EPROTO;
+        pending = &tx->reads[(tx->read_first + tx->n_reads) % LIMIT_MEM_READS];
+        pending->seq = read->seq;
+        pending->n = (uint32_t)read->n;
+        pending->total = read->total;
+        memcpy(pending->id, read->id, read->n * sizeof(read->id[0]));
+        memcpy(pending->offset, read->offset, read->n * sizeof(read->offset[0]));
+        memcpy(pending->len, read->len, read->n * sizeof(read->len[0]));
+        tx->n_reads++;
+        return 0;
+}
+
+/* Copies a range that has too many spans for one call. -EFAULT: some byte is not there. */
+static int tx_copy_segment(struct lane *lane, struct request *request, uint32_t offset, uint8_t *to,
+                           uint32_t len)
+{
+        uint32_t done = 0;
+
+        while (done < len) {
+                struct iovec piece[16];
+                size_t n = 0;
+                int64_t r = memory_service_iovec_readable(lane->memory, request, offset + done, len - done,
+                                                          piece, array_size(piece), &n);
+
+                if (r <= 0)
+                        return -EFAULT;
+                for (size_t i = 0; i < n; i++) {
+                        if (fault_safe_copy(to + done, piece[i].iov_base, piece[i].iov_len) > 0)
+                                return -EFAULT;
+                        done += (uint32_t)piece[i].iov_len;
+                }
+        }
+        return 0;
+}
+
+/* Appends the bytes of one segment as spans; what the iovec cannot hold is copied. Returns a wire status;
+ * anything but OK has appended zeros. `copied` counts the bytes used of tx->copies. */
+static uint32_t tx_add_segment(struct lane *lane, struct request *request, uint32_t offset, uint32_t len,
+                               size_t *copied)
+{
+        struct lane_tx *tx = &lane->tx;
+        size_t first = tx->n_iov;
+        uint32_t status = WIRE_STATUS_OK;
+        uint8_t *copy = tx->copies + *copied;
+        int64_t r = -ECANCELED;
+
+        /* One slot a segment stays free for the copy. */
+        if (request)
+                r = memory_service_iovec_readable(lane->memory, request, offset, len, tx->iov,
+                                                  LANE_TX_IOVEC - LIMIT_MEM_SEGMENTS, &tx->n_iov);
+        if (r == (int64_t)len) {
+                tx_own(tx, first, request);
+                return WIRE_STATUS_OK;
+        }
+        tx->n_iov = first;
+        memset(copy, 0, len);
+        if (r < 0)
+                status = status_from_errno((int)r);
+        else if (tx_copy_segment(lane, request, offset, copy, len) < 0)
+                status = WIRE_STATUS_FAULT;
+        *copied += len;
+        tx->iov[tx->n_iov] = (struct iovec){.iov_base = copy, .iov_len = len};
+        tx->owner[tx->n_iov] = NULL;
+        tx->n_iov++;
+        return status;
+}
+
+bool lane_tx_mem_read_reply(struct lane *lane)
+{
+        struct lane_tx *tx = &lane->tx;
+        struct lane_to_worker message = {.kind = LANE_MEM_READ_REPLY};
+        const struct lane_mem_read_pending *pending;
+        uint32_t status[LIMIT_MEM_SEGMENTS];
+        size_t copied = 0;
+
+        if (tx->n_reads == 0)
+                return false;
+        pending = &tx->reads[tx->read_first];
+        tx->n_iov = 1;
+        tx->next = 1;
+        for (uint32_t i = 0; i < pending->n; i++) {
+                struct request *request = request_table_find(&lane->requests, pending->id[i]);
+
+                status[i] = tx_add_segment(lane, request, pending->offset[i], pending->len[i], &copied);
+        }
+        message.mem_read_reply =
+            (struct lane_mem_read_reply){.seq = pending->seq, .n = pending->n, .status = status};
+        tx_begin(lane, &message, pending->total);
+        tx->read_first = (tx->read_first + 1) % LIMIT_MEM_READS;
+        tx->n_reads--;
+        return true;
+}

@@ -1,0 +1,67 @@
+/* The sending half of a lane: one frame at a time, its payload straight out of guest memory.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "proto/base/limits.h"
+#include "proto/frame.h"
+
+struct lane;
+struct request;
+
+#define LANE_TX_HEADER 4096u /* bytes of the largest header we make: a full Requests batch */
+#define LANE_TX_IOVEC                                                                                        \
+        (LIMIT_CHAIN_SEGMENTS + 64u) /* spans of one frame: the longest chain and some small ones */
+
+/* A MemRead that has not been answered yet. */
+struct lane_mem_read_pending {
+        uint32_t seq, n, total;
+        uint64_t id[LIMIT_MEM_SEGMENTS];
+        uint32_t offset[LIMIT_MEM_SEGMENTS], len[LIMIT_MEM_SEGMENTS];
+};
+
+struct lane_tx {
+        struct iovec iov[LANE_TX_IOVEC];
+        struct request *owner[LANE_TX_IOVEC]; /* whose bytes; NULL: ours */
+        size_t n_iov, next;                   /* iov[next ..] is still to be sent; equal: idle */
+        uint8_t head[FRAME_HEAD_BYTES + LANE_TX_HEADER];
+        uint8_t *spill;                      /* room for one whole frame: see lane_tx_spill */
+        bool spilled;                        /* the frame under way has been moved there */
+        uint8_t *copies;                     /* of MemRead segments with too many spans */
+        struct lane_mem_read_pending *reads; /* ring of LIMIT_MEM_READS */
+        unsigned read_first, n_reads;
+};
+
+int lane_tx_init(struct lane_tx *tx);
+void lane_tx_done(struct lane_tx *tx);
+
+/* Forgets the frame under way and all unanswered reads: the socket is gone. */
+void lane_tx_reset(struct lane_tx *tx);
+
+static inline bool lane_tx_busy(const struct lane_tx *tx)
+{
+        return tx->next < tx->n_iov;
+}
+
+/* Sends on. 1: idle now; 0: the socket is full; negative errno: the worker is gone. */
+int lane_tx_flush(struct lane *lane);
+
+/* Moves what is left of the frame under way out of guest memory into our own: before the memory table
+ * changes, and after a fault in the middle of a frame (missing pages become zeros and their request is marked
+ * faulted). */
+void lane_tx_spill(struct lane *lane);
+
+/* Begins a frame with a batch of requests (those to be repeated first, then new chains). False: nothing to
+ * send. */
+bool lane_tx_requests(struct lane *lane);
+
+/* Files a judged MemRead. -EPROTO: too many are unanswered. */
+struct lane_mem_read;
+int lane_tx_mem_read(struct lane *lane, const struct lane_mem_read *read);
+
+/* Begins the answer to the oldest unanswered MemRead. False: none. */
+bool lane_tx_mem_read_reply(struct lane *lane);

@@ -1,0 +1,35 @@
+/* The memory service: a worker's (request, offset) becomes bytes of the guest's buffers, in the direction
+ * that the guest posted them. Offsets count in the readable part for reads and in the writable part for
+ * writes, so a wrong direction cannot even be said. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "broker/core/guest_memory.h"
+#include "broker/core/request_table.h"
+
+/* Is [offset, offset + len) inside the readable part / the writable part? */
+bool memory_service_may_read(const struct request *request, uint32_t offset, uint32_t len);
+bool memory_service_may_write(const struct request *request, uint32_t offset, uint32_t len);
+
+/* Appends host spans of a permitted range for one system call. Returns the bytes appended (fewer when the
+ * iovec is full), or -EFAULT when memory is gone. */
+int64_t memory_service_iovec_readable(const struct guest_memory *memory, const struct request *request,
+                                      uint32_t offset, uint32_t len, struct iovec *iov, size_t max,
+                                      size_t *n);
+int64_t memory_service_iovec_writable(const struct guest_memory *memory, const struct request *request,
+                                      uint32_t offset, uint32_t len, struct iovec *iov, size_t max,
+                                      size_t *n);
+
+/* Copies into a permitted range. -EFAULT when memory is gone. */
+int memory_service_write(const struct guest_memory *memory, const struct request *request, uint32_t offset,
+                         const void *bytes, uint32_t len);
+
+/* To be called before bytes land at `offset`: what lies between the high-water mark and it becomes zero, so
+ * that the used length never covers bytes that nobody wrote. */
+int memory_service_close_gap(const struct guest_memory *memory, struct request *request, uint32_t offset);
+
+/* To be called after bytes have landed at [offset, offset + len). */
+void memory_service_written(struct request *request, uint32_t offset, uint32_t len);

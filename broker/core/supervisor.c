@@ -1,0 +1,460 @@
+/* The supervisor of one worker.
+ *
+ * How it works: a worker goes ABSENT → SPAWNING → GREETING → PRIMING → SERVING. Whatever ends it leads to
+ * DYING, and from there only the pidfd leads on: a successor must not be started while the old process may
+ * still write, and its pid must not be reaped while somebody may still name it. The first restart is at once,
+ * the next ones back off, and after LIMIT_BARREN_RESTARTS incarnations that completed nothing the device is
+ * quarantined.
+ *
+ * Owns the worker's pidfd, its control channel and the lanes' descriptors until they are handed on; called by
+ * device.c and, through it, by the spawner's channel. TRUST: messages are the worker's, judged by
+ * worker_link.c. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/supervisor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/limits.h"
+#include "proto/base/log.h"
+
+#define STATE(s) (1u << WORKER_##s)
+
+static const struct state_row {
+        const char *name;
+        uint32_t next;
+} states[] = {
+    [WORKER_ABSENT] = {"absent", STATE(SPAWNING) | STATE(QUARANTINED)},
+    [WORKER_SPAWNING] = {"spawning", STATE(GREETING) | STATE(BACKING_OFF) | STATE(QUARANTINED)},
+    [WORKER_GREETING] = {"greeting", STATE(PRIMING) | STATE(DYING)},
+    [WORKER_PRIMING] = {"priming", STATE(SERVING) | STATE(DYING)},
+    [WORKER_SERVING] = {"serving", STATE(DYING)},
+    [WORKER_DYING] = {"dying", STATE(SPAWNING) | STATE(BACKING_OFF) | STATE(QUARANTINED)},
+    [WORKER_BACKING_OFF] = {"backing off", STATE(SPAWNING) | STATE(QUARANTINED)},
+    [WORKER_QUARANTINED] = {"quarantined", STATE(SPAWNING)},
+};
+_Static_assert(array_size(states) == WORKER_STATE_COUNT_, "one row a state");
+
+const char *worker_state_name(enum worker_state state)
+{
+        return states[state].name;
+}
+
+static void set_state(struct supervisor *supervisor, enum worker_state state)
+{
+        assert(states[supervisor->state].next & (1u << state));
+        supervisor->state = state;
+}
+
+static bool is_alive(const struct supervisor *supervisor)
+{
+        return supervisor->state == WORKER_GREETING || supervisor->state == WORKER_PRIMING ||
+               supervisor->state == WORKER_SERVING;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void set_timer(struct supervisor *supervisor, uint64_t ms)
+{
+        uv_timer_start(&supervisor->timer, on_timer, ms, 0);
+}
+
+int supervisor_init(struct supervisor *supervisor, uv_loop_t *loop, const char *name, uint32_t device,
+                    struct spawner_client *spawner, const struct control_configure *configure,
+                    const struct supervisor_ops *ops, void *context)
+{
+        int r;
+
+        *supervisor = (struct supervisor){.loop = loop,
+                                          .ops = ops,
+                                          .context = context,
+                                          .name = name,
+                                          .device = device,
+                                          .spawner = spawner,
+                                          .configure = *configure,
+                                          .pidfd = -1};
+        r = uv_timer_init(loop, &supervisor->timer);
+        if (r < 0)
+                return r;
+        supervisor->timer.data = supervisor;
+        return 0;
+}
+
+/* ---- ends ---- */
+
+static void close_lanes(struct supervisor *supervisor)
+{
+        for (unsigned i = 0; i < supervisor->n_lanes; i++) {
+                cleanup_close(&supervisor->lane_fds[i]);
+                supervisor->lane_fds[i] = -1;
+        }
+        supervisor->n_lanes = 0;
+}
+
+static void exit_watch_closed(uv_handle_t *handle)
+{
+        free(handle);
+}
+
+static void drop_exit_watch(struct supervisor *supervisor)
+{
+        if (supervisor->exit_watch)
+                uv_close((uv_handle_t *)supervisor->exit_watch, exit_watch_closed);
+        supervisor->exit_watch = NULL;
+        cleanup_close(&supervisor->pidfd);
+        supervisor->pidfd = -1;
+}
+
+static void send_kill(struct supervisor *supervisor)
+{
+        if (syscall(SYS_pidfd_send_signal, supervisor->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+                log_error("worker cannot be killed dev=%s pid=%u errno=%d", supervisor->name, supervisor->pid,
+                          errno);
+}
+
+/* Lets go of a worker that is alive, kills it, and waits for its pidfd. */
+static void put_down(struct supervisor *supervisor)
+{
+        bool served = supervisor->state == WORKER_SERVING;
+
+        if (served && supervisor->ops->completed(supervisor->context) > 0)
+                supervisor->barren = 0;
+        set_state(supervisor, WORKER_DYING);
+        supervisor->link = worker_link_free(supervisor->link);
+        close_lanes(supervisor);
+        if (served)
+                supervisor->ops->lost(supervisor->context);
+        send_kill(supervisor);
+        set_timer(supervisor, LIMIT_KILL_MS);
+}
+
+void supervisor_fault(struct supervisor *supervisor, const char *why)
+{
+        if (!is_alive(supervisor))
+                return;
+        log_limited(LOG_LEVEL_WARNING, "worker %s: killed dev=%s pid=%u", why, supervisor->name,
+                    supervisor->pid);
+        supervisor->by_us = false;
+        put_down(supervisor);
+}
+
+void supervisor_reset(struct supervisor *supervisor)
+{
+        supervisor->state_len = 0;
+        if (supervisor->state == WORKER_QUARANTINED) {
+                supervisor->barren = 0;
+                supervisor_start(supervisor);
+                return;
+        }
+        if (!is_alive(supervisor) || !supervisor->told)
+                return;
+        supervisor->by_us = true;
+        put_down(supervisor);
+}
+
+static void quarantine(struct supervisor *supervisor, const char *why)
+{
+        set_state(supervisor, WORKER_QUARANTINED);
+        log_error("device is quarantined: %s dev=%s", why, supervisor->name);
+        supervisor->ops->failed(supervisor->context, true, why);
+}
+
+/* The process is gone and reaped, or never was: what now? */
+static void next_incarnation(struct supervisor *supervisor)
+{
+        if (supervisor->by_us) {
+                supervisor->by_us = false;
+                supervisor_start(supervisor);
+                return;
+        }
+        supervisor->barren++;
+        if (supervisor->barren > LIMIT_BARREN_RESTARTS) {
+                quarantine(supervisor, "its worker keeps dying without completing a request");
+                return;
+        }
+        if (supervisor->barren <= 1) {
+                supervisor_start(supervisor);
+                return;
+        }
+        set_state(supervisor, WORKER_BACKING_OFF);
+        set_timer(supervisor, MIN(LIMIT_BACKOFF_MIN_MS << (supervisor->barren - 2), LIMIT_BACKOFF_MAX_MS));
+}
+
+static void on_exit_ready(uv_poll_t *poll, int status, int events)
+{
+        struct supervisor *supervisor = poll->data;
+
+        (void)status;
+        (void)events;
+        if (is_alive(supervisor)) {
+                supervisor->by_us = false;
+                put_down(supervisor);
+        }
+        uv_timer_stop(&supervisor->timer);
+        drop_exit_watch(supervisor);
+        supervisor->pid_last = supervisor->pid;
+        supervisor->pid = 0;
+        if (!supervisor->by_us)
+                supervisor->restarts++;
+        spawner_client_reap(supervisor->spawner, supervisor->device);
+        next_incarnation(supervisor);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+        struct supervisor *supervisor = timer->data;
+
+        if (supervisor->state == WORKER_BACKING_OFF) {
+                supervisor_start(supervisor);
+        } else if (supervisor->state == WORKER_DYING) {
+                log_error(
+                    "worker does not die: a process stuck in the kernel keeps the device down dev=%s pid=%u",
+                    supervisor->name, supervisor->pid);
+                set_timer(supervisor, LIMIT_KILL_MS);
+        } else {
+                supervisor_fault(supervisor, "said no Hello in time");
+        }
+}
+
+/* ---- the way up ---- */
+
+void supervisor_start(struct supervisor *supervisor)
+{
+        if (spawner_client_spawn(supervisor->spawner, supervisor->device) < 0) {
+                quarantine(supervisor, "the spawner is gone");
+                return;
+        }
+        set_state(supervisor, WORKER_SPAWNING);
+}
+
+static int watch_exit(struct supervisor *supervisor)
+{
+        uv_poll_t *watch = calloc(1, sizeof(*watch));
+        int r;
+
+        if (!watch)
+                return -ENOMEM;
+        r = uv_poll_init(supervisor->loop, watch, supervisor->pidfd);
+        if (r < 0) {
+                free(watch);
+                return r;
+        }
+        watch->data = supervisor;
+        supervisor->exit_watch = watch;
+        return uv_poll_start(watch, UV_READABLE, on_exit_ready);
+}
+
+static int on_message(void *context, const struct control_to_broker *message);
+static void on_link_fault(void *context, const char *why);
+
+static const struct worker_link_ops link_ops = {.message = on_message, .fault = on_link_fault};
+
+static int greet(struct supervisor *supervisor, struct spawned_worker *worker)
+{
+        struct control_to_worker message = {.kind = CONTROL_CONFIGURE, .configure = supervisor->configure};
+        int r =
+            worker_link_new(supervisor->loop, worker->control_fd, &link_ops, supervisor, &supervisor->link);
+
+        if (r < 0)
+                return r;
+        worker->control_fd = -1;
+        return worker_link_send(supervisor->link, &message, NULL, NULL);
+}
+
+void supervisor_spawned(struct supervisor *supervisor, struct spawned_worker *worker)
+{
+        int r;
+
+        if (supervisor->state != WORKER_SPAWNING)
+                return; /* closing: the spawner kills it with us */
+        supervisor->pid = worker->pid;
+        supervisor->uid = worker->uid;
+        supervisor->pidfd = take_fd(&worker->pidfd);
+        supervisor->told = false;
+        supervisor->n_lanes = worker->n_lanes;
+        for (unsigned i = 0; i < worker->n_lanes; i++)
+                supervisor->lane_fds[i] = take_fd(&worker->lane_fds[i]);
+        set_state(supervisor, WORKER_GREETING);
+        set_timer(supervisor, LIMIT_HELLO_MS);
+        r = watch_exit(supervisor);
+        if (r == 0)
+                r = greet(supervisor, worker);
+        if (r < 0)
+                supervisor_fault(supervisor, "could not be greeted");
+}
+
+void supervisor_spawn_failed(struct supervisor *supervisor, int error, const char *reason)
+{
+        char safe[256];
+
+        if (supervisor->state != WORKER_SPAWNING)
+                return;
+        log_escape(reason, strlen(reason), safe, sizeof(safe));
+        log_limited(LOG_LEVEL_ERROR, "worker cannot be started: %s dev=%s", safe, supervisor->name);
+        supervisor->ops->failed(supervisor->context, false, safe);
+        (void)error;
+        supervisor->by_us = false;
+        next_incarnation(supervisor);
+}
+
+/* All that the new worker must know has been told; when it has understood, the lanes may send. */
+static void try_serving(struct supervisor *supervisor)
+{
+        if (supervisor->state != WORKER_PRIMING || worker_link_pending(supervisor->link) > 0)
+                return;
+        set_state(supervisor, WORKER_SERVING);
+        supervisor->ops->serving(supervisor->context, supervisor->lane_fds, supervisor->n_lanes);
+        close_lanes(supervisor);
+}
+
+static void on_primed(void *context, int error)
+{
+        struct supervisor *supervisor = context;
+
+        if (error == -ECANCELED)
+                return;
+        if (error < 0)
+                supervisor_fault(supervisor, "refused its predecessor's state");
+        else
+                try_serving(supervisor);
+}
+
+static void prime(struct supervisor *supervisor)
+{
+        struct control_to_worker message = {
+            .kind = CONTROL_RESTORE_STATE,
+            .restore_state = {.bytes = supervisor->state_blob, .len = supervisor->state_len}};
+
+        set_state(supervisor, WORKER_PRIMING);
+        uv_timer_stop(&supervisor->timer);
+        supervisor->ops->prime(supervisor->context);
+        if (supervisor->state == WORKER_PRIMING && supervisor->state_len > 0)
+                supervisor_send(supervisor, &message, on_primed, supervisor);
+        try_serving(supervisor);
+}
+
+int supervisor_send(struct supervisor *supervisor, const struct control_to_worker *message,
+                    worker_link_done done, void *context)
+{
+        int r;
+
+        if (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING)
+                return -ENOTCONN;
+        supervisor->told = true;
+        if (supervisor->state == WORKER_PRIMING && !done) {
+                done = on_primed;
+                context = supervisor;
+        }
+        r = worker_link_send(supervisor->link, message, done, context);
+        if (r < 0)
+                supervisor_fault(supervisor, "does not read its control channel");
+        return r;
+}
+
+/* ---- messages ---- */
+
+static int on_hello(struct supervisor *supervisor, const struct control_hello *hello)
+{
+        int r;
+
+        if (supervisor->state != WORKER_GREETING)
+                return -EPROTO;
+        r = supervisor->ops->hello(supervisor->context, hello);
+        if (r < 0)
+                return r;
+        prime(supervisor);
+        return 0;
+}
+
+static int on_log(struct supervisor *supervisor, const struct control_to_broker *message)
+{
+        char safe[LIMIT_LOG_LINE / 2];
+
+        log_escape(message->log.text, strlen(message->log.text), safe, sizeof(safe));
+        log_limited(LOG_LEVEL_INFO, "worker says: %s dev=%s pid=%u", safe, supervisor->name, supervisor->pid);
+        return 0;
+}
+
+static int on_message(void *context, const struct control_to_broker *message)
+{
+        struct supervisor *supervisor = context;
+
+        switch (message->kind) {
+        case CONTROL_HELLO:
+                return on_hello(supervisor, &message->hello);
+        case CONTROL_CONFIG_SPACE:
+                if (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING)
+                        return -EPROTO;
+                return supervisor->ops->config_space(supervisor->context, message->config_space.value,
+                                                     message->config_space.n);
+        case CONTROL_PUT_STATE:
+                memcpy(supervisor->state_blob, message->put_state.bytes, message->put_state.len);
+                supervisor->state_len = message->put_state.len;
+                return 0;
+        case CONTROL_LOG:
+                return on_log(supervisor, message);
+        case CONTROL_STATS:
+                return 0; /* the broker counts for itself */
+        case CONTROL_DONE:
+        case CONTROL_TO_BROKER_COUNT_:
+                break;
+        }
+        return -EPROTO;
+}
+
+static void on_link_fault(void *context, const char *why)
+{
+        supervisor_fault(context, why);
+}
+
+void supervisor_exited(struct supervisor *supervisor, uint32_t pid, uint32_t code, bool signaled)
+{
+        if (pid != supervisor->pid && pid != supervisor->pid_last)
+                return;
+        if (signaled && code == SIGSYS)
+                log_limited(LOG_LEVEL_ERROR,
+                            "worker made a system call that its policy forbids dev=%s pid=%u",
+                            supervisor->name, pid);
+        else if (signaled && code != SIGKILL)
+                log_limited(LOG_LEVEL_WARNING, "worker died dev=%s pid=%u signal=%u", supervisor->name, pid,
+                            code);
+        else if (!signaled)
+                log_limited(LOG_LEVEL_WARNING, "worker ended dev=%s pid=%u status=%u", supervisor->name, pid,
+                            code);
+        else
+                log_limited(LOG_LEVEL_INFO, "worker was killed dev=%s pid=%u", supervisor->name, pid);
+}
+
+void supervisor_spawner_gone(struct supervisor *supervisor)
+{
+        if (supervisor->state == WORKER_SPAWNING || supervisor->state == WORKER_BACKING_OFF) {
+                uv_timer_stop(&supervisor->timer);
+                quarantine(supervisor, "the spawner is gone");
+        }
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+        struct supervisor *supervisor = handle->data;
+
+        supervisor->closed(supervisor->context);
+}
+
+void supervisor_close(struct supervisor *supervisor, void (*closed)(void *context))
+{
+        supervisor->closing = true;
+        supervisor->closed = closed;
+        supervisor->link = worker_link_free(supervisor->link);
+        close_lanes(supervisor);
+        if (supervisor->pidfd >= 0)
+                send_kill(supervisor);
+        drop_exit_watch(supervisor);
+        supervisor->state = WORKER_ABSENT;
+        uv_close((uv_handle_t *)&supervisor->timer, timer_closed);
+}

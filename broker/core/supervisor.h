@@ -1,0 +1,95 @@
+/* The supervisor of one worker: starts it, greets it, and replaces it. One recovery path for everything:
+ * kill, wait for the pidfd, spawn again, greet, tell it what its predecessor knew, and let the lanes send
+ * what is outstanding. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "broker/core/spawner_client.h"
+#include "broker/core/worker_link.h"
+#include "proto/control.h"
+
+enum worker_state {
+        WORKER_ABSENT = 0, /* no process. supervisor_start leaves it */
+        WORKER_SPAWNING,   /* the spawner was asked; left by its answer */
+        WORKER_GREETING, /* Configure is sent, Hello is due within LIMIT_HELLO_MS. No guest byte may go there
+                          */
+        WORKER_PRIMING,  /* is told features, config writes, queues, state; left when all Done have come */
+        WORKER_SERVING,  /* the lanes are attached. Left by its death, a fault or a reset */
+        WORKER_DYING,    /* killed, or hung up; nothing may follow before the pidfd says that it is gone */
+        WORKER_BACKING_OFF, /* a timer runs before the next spawn */
+        WORKER_QUARANTINED, /* it keeps dying without doing anything: only a device reset leaves this */
+        WORKER_STATE_COUNT_,
+};
+const char *worker_state_name(enum worker_state state);
+
+/* What a supervisor needs of its device. */
+struct supervisor_ops {
+        /* Hello: the first one describes the device; later ones must be equal (-EPROTO: they are not). */
+        int (*hello)(void *context, const struct control_hello *hello);
+        /* Tell the new worker what it must know, by supervisor_send. */
+        void (*prime)(void *context);
+        /* All told: takes the lanes' descriptors (the array's elements become -1). */
+        void (*serving)(void *context, int *lane_fds, unsigned n_lanes);
+        /* The worker must not be used any more; the lanes let their sockets go. */
+        void (*lost)(void *context);
+        /* Requests that this incarnation has completed. */
+        uint64_t (*completed)(void *context);
+        int (*config_space)(void *context, const uint64_t *values, size_t n);
+        /* It could not be started, or it is quarantined. `why` is one clause for a person. */
+        void (*failed)(void *context, bool quarantined, const char *why);
+};
+
+struct supervisor {
+        uv_loop_t *loop;
+        const struct supervisor_ops *ops;
+        void *context;
+        const char *name; /* of the device, for log lines */
+        uint32_t device;  /* index in the configuration */
+        struct spawner_client *spawner;
+        struct control_configure configure;
+        enum worker_state state;
+        uint32_t pid, uid, pid_last;
+        int pidfd;
+        struct worker_link *link;
+        int lane_fds[LIMIT_LANES];
+        unsigned n_lanes;
+        uv_poll_t *exit_watch;
+        uv_timer_t timer; /* Hello, kill and back-off deadlines; one at a time */
+        bool told;        /* this incarnation knows features or queues: a reset must replace it */
+        bool by_us;       /* it was killed for a reset, which is nobody's fault */
+        bool closing;
+        uint32_t barren; /* incarnations in a row that completed nothing */
+        uint32_t restarts;
+        uint8_t state_blob[LIMIT_STATE_BYTES];
+        size_t state_len; /* 0: none */
+        void (*closed)(void *context);
+};
+
+int supervisor_init(struct supervisor *supervisor, uv_loop_t *loop, const char *name, uint32_t device,
+                    struct spawner_client *spawner, const struct control_configure *configure,
+                    const struct supervisor_ops *ops, void *context);
+
+/* Kills the worker and closes all handles; `closed` comes from the loop. No other callback comes any more. */
+void supervisor_close(struct supervisor *supervisor, void (*closed)(void *context));
+
+void supervisor_start(struct supervisor *supervisor);
+
+/* To the worker, while PRIMING or SERVING; else -ENOTCONN (the next one will be primed). */
+int supervisor_send(struct supervisor *supervisor, const struct control_to_worker *message,
+                    worker_link_done done, void *context);
+
+/* The worker is at fault: it is killed and replaced. */
+void supervisor_fault(struct supervisor *supervisor, const char *why);
+
+/* A device reset: the worker is replaced without being at fault, and its saved state is dropped. A worker
+ * that has been told nothing yet stays. */
+void supervisor_reset(struct supervisor *supervisor);
+
+/* ---- from the spawner's channel ---- */
+void supervisor_spawned(struct supervisor *supervisor, struct spawned_worker *worker);
+void supervisor_spawn_failed(struct supervisor *supervisor, int error, const char *reason);
+void supervisor_exited(struct supervisor *supervisor, uint32_t pid, uint32_t code, bool signaled);
+void supervisor_spawner_gone(struct supervisor *supervisor);
