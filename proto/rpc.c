@@ -26,7 +26,7 @@ int rpc_dispatch(const struct rpc_table *table, struct rpc_peer *peer, uint32_t 
                 return -EPROTO;
         if (n_fds < row->min_fds || n_fds > row->max_fds)
                 return -EPROTO;
-        if (!(row->states & (1u << state)))
+        if (!(row->states & (1u << state)) || (row->needs & ~peer->agreed))
                 return -EPROTO;
         if (row->once) {
                 uint64_t bit = UINT64_C(1) << kind;

@@ -15,6 +15,8 @@ struct rpc_row {
         uint32_t states; /* mask of 1u << state in which the message is permitted */
         bool once;       /* once in the life of a connection */
         int (*handler)(void *context, const void *message);
+        uint64_t needs; /* mask of rpc_peer.agreed bits that must all be agreed; 0: none */
+        bool answers;   /* the handler sends an answer of its own, so that none is owed */
 };
 
 struct rpc_table {
@@ -24,7 +26,8 @@ struct rpc_table {
 
 /* What a connection remembers between messages. Zero is a valid start. */
 struct rpc_peer {
-        uint64_t seen; /* kinds with `once` that have come */
+        uint64_t seen;   /* kinds with `once` that have come */
+        uint64_t agreed; /* what both sides have negotiated, one bit each; kept by the connection's owner */
 };
 
 /* Judges and calls the handler. -EPROTO: refused (the handler was not called); else the handler's result. */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/param.h>
 
 static inline bool checked_add_u64(uint64_t a, uint64_t b, uint64_t *ret_sum)
 {
@@ -54,7 +55,8 @@ static inline bool is_power_of_2(uint64_t v)
 
 #define array_size(a) (sizeof(a) / sizeof((a)[0]))
 
-#undef MIN /* <sys/param.h> has them too, evaluating twice */
+/* libuv brings those of sys/param.h, which evaluate an argument twice. */
+#undef MIN
 #undef MAX
 #define MIN(a, b)                                                                                            \
         ({                                                                                                   \
