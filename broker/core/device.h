@@ -18,6 +18,9 @@ struct device_front {
         void (*ready)(void *context);          /* the worker has said Hello (again) */
         void (*config_changed)(void *context); /* the cached config space has changed */
         void (*broken)(void *context, unsigned queue, enum queue_fault fault);
+        /* A running queue was kicked, not for the first time since its start, and every byte of its available ring is
+         * zero: the memory is probably not the guest's (queue_avail_is_zero). Once a start. */
+        void (*suspicious)(void *context, unsigned queue);
 };
 
 /* One front end at a time; NULL detaches: every queue must have been stopped. */
