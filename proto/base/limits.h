@@ -46,6 +46,9 @@
 /* ---- sessions ---- */
 #define LIMIT_VHOST_USER_PAYLOAD 4096u /* largest front-end message that is served: config 12 + 256, table 8 + 8 x 32 */
 #define LIMIT_VHOST_USER_FDS     8u    /* descriptors of one message (SET_MEM_TABLE) */
+#define LIMIT_VHOST_USER_OUTPUT  16384u /* bytes of replies that a front end has not read: a real one waits for each */
+#define LIMIT_VHOST_USER_TURN    32u   /* messages of one session a turn, so that no front end starves the loop */
+#define LIMIT_ACCEPT_RETRY_MS    200u  /* accept failed for want of descriptors or memory: not a busy loop */
 
 /* ---- logs ---- */
 #define LIMIT_LOG_LINE  1024u /* bytes of one line, tail included */

@@ -1,0 +1,234 @@
+/* The guest memory that a front end has shared.
+ * Owns the slots and one reference to the current snapshot; called by the session's handlers.
+ * TRUST: addresses, sizes, offsets and descriptors are the front end's. All of them are judged before
+ * anything is mapped. A file may still be truncated later: every access to guest memory is fault-safe for
+ * that reason. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/vhost_user/memory_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
+
+#define PAGE 4096u
+
+DEFINE_CLEANUP(struct guest_mapping, mapping, guest_mapping_unref)
+
+/* What is mapped of the file so that [offset, offset + size) is in it, in whole pages of that file. */
+struct window {
+        uint64_t start, len;
+        bool writable;
+};
+
+void memory_table_init(struct memory_table *table)
+{
+        table->n = 0;
+        table->memory = NULL;
+}
+
+void memory_table_done(struct memory_table *table)
+{
+        table->n = 0;
+        table->memory = guest_memory_unref(table->memory);
+}
+
+static bool ranges_overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
+{
+        return a < b ? b - a < a_len : a - b < b_len;
+}
+
+static int region_check(const struct memory_table *table, const struct vhost_user_memory_region *region)
+{
+        uint64_t end;
+
+        if (region->size == 0 || !checked_add_u64(region->guest_address, region->size, &end) ||
+            !checked_add_u64(region->user_address, region->size, &end) ||
+            !checked_add_u64(region->mmap_offset, region->size, &end))
+                return -EINVAL;
+        /* Alignment in guest addresses must mean alignment in ours: rings are accessed in their natural
+         * width. */
+        if (((region->guest_address ^ region->mmap_offset) | (region->guest_address ^ region->user_address)) %
+            PAGE)
+                return -EINVAL;
+        if (table->n == LIMIT_REGIONS)
+                return -E2BIG;
+        for (size_t i = 0; i < table->n; i++) {
+                const struct memory_slot *slot = &table->slots[i];
+
+                if (ranges_overlap(slot->guest_address, slot->len, region->guest_address, region->size) ||
+                    ranges_overlap(slot->user_address, slot->len, region->user_address, region->size))
+                        return -EEXIST;
+        }
+        return 0;
+}
+
+/* Page size of the file: huge pages can only be mapped and unmapped whole. */
+static int file_page(int fd, uint64_t *ret_page)
+{
+        struct statfs fs;
+
+        if (fstatfs(fd, &fs) < 0)
+                return -errno;
+        *ret_page = PAGE;
+        if (fs.f_type == HUGETLBFS_MAGIC)
+                *ret_page = (uint64_t)fs.f_bsize;
+        return is_power_of_2(*ret_page) && *ret_page >= PAGE ? 0 : -EBADF;
+}
+
+static int file_check(int fd, bool *ret_writable, uint64_t *ret_size)
+{
+        int flags = fcntl(fd, F_GETFL);
+        struct stat st;
+
+        if (flags < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode) || (flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY || st.st_size < 0)
+                return -EBADF;
+        *ret_writable = (flags & O_ACCMODE) == O_RDWR;
+        *ret_size = (uint64_t)st.st_size;
+        return 0;
+}
+
+/* offset + size does not wrap: region_check. */
+static int window_check(const struct vhost_user_memory_region *region, int fd, struct window *ret_window)
+{
+        struct window window = {0};
+        uint64_t page = PAGE, size, end;
+        int r = file_check(fd, &window.writable, &size);
+
+        if (r < 0)
+                return r;
+        if (!range_inside(region->mmap_offset, region->size, size))
+                return -EFBIG;
+        r = file_page(fd, &page);
+        if (r < 0)
+                return r;
+        window.start = region->mmap_offset & ~(page - 1);
+        if (!checked_add_u64(region->mmap_offset + region->size, page - 1, &end))
+                return -EINVAL;
+        window.len = (end & ~(page - 1)) - window.start;
+        *ret_window = window;
+        return 0;
+}
+
+/* A snapshot with this region added to `from`, or to none. */
+static int snapshot_with(const struct guest_memory *from, const struct guest_region *region,
+                         struct guest_memory **ret_memory)
+{
+        struct guest_memory *empty = NULL;
+        int r;
+
+        if (!from) {
+                empty = guest_memory_new();
+                if (!empty)
+                        return -ENOMEM;
+                from = empty;
+        }
+        r = guest_memory_with(from, region, ret_memory);
+        guest_memory_unref(empty);
+        return r;
+}
+
+int memory_table_add(struct memory_table *table, const struct vhost_user_memory_region *region, int fd)
+{
+        _cleanup_(cleanup_mapping) struct guest_mapping *mapping = NULL;
+        struct guest_memory *memory;
+        struct guest_region add;
+        struct window window = {0};
+        int r = region_check(table, region);
+
+        if (r < 0)
+                return r;
+        r = window_check(region, fd, &window);
+        if (r < 0)
+                return r;
+        r = guest_mapping_new(fd, window.start, window.len, window.writable, &mapping);
+        if (r < 0)
+                return r;
+        add = (struct guest_region){.start = GPA(region->guest_address),
+                                    .len = region->size,
+                                    .mapping = mapping,
+                                    .offset = region->mmap_offset - window.start,
+                                    .writable = window.writable};
+        r = snapshot_with(table->memory, &add, &memory);
+        if (r < 0)
+                return r;
+        guest_memory_unref(table->memory);
+        table->memory = memory;
+        table->slots[table->n++] =
+            (struct memory_slot){region->guest_address, region->size, region->user_address};
+        return 0;
+}
+
+int memory_table_replace(struct memory_table *table, const struct vhost_user_memory_region *regions, size_t n,
+                         const int *fds)
+{
+        _cleanup_free_ struct memory_table *next = malloc(sizeof(*next));
+
+        if (!next)
+                return -ENOMEM;
+        memory_table_init(next);
+        for (size_t i = 0; i < n; i++) {
+                int r = memory_table_add(next, &regions[i], fds[i]);
+
+                if (r < 0) {
+                        memory_table_done(next);
+                        return r;
+                }
+        }
+        memory_table_done(table);
+        memcpy(table->slots, next->slots, next->n * sizeof(next->slots[0]));
+        table->n = next->n;
+        table->memory = next->memory;
+        return 0;
+}
+
+static struct memory_slot *slot_find(struct memory_table *table,
+                                     const struct vhost_user_memory_region *region)
+{
+        for (size_t i = 0; i < table->n; i++) {
+                struct memory_slot *slot = &table->slots[i];
+
+                if (slot->guest_address == region->guest_address && slot->len == region->size &&
+                    slot->user_address == region->user_address)
+                        return slot;
+        }
+        return NULL;
+}
+
+int memory_table_remove(struct memory_table *table, const struct vhost_user_memory_region *region)
+{
+        struct memory_slot *slot = slot_find(table, region);
+        struct guest_memory *memory;
+        int r;
+
+        if (!slot)
+                return -ENOENT;
+        r = guest_memory_without(table->memory, GPA(slot->guest_address), slot->len, &memory);
+        if (r < 0)
+                return r;
+        guest_memory_unref(table->memory);
+        table->memory = memory;
+        *slot = table->slots[--table->n];
+        return 0;
+}
+
+int memory_table_translate(const struct memory_table *table, uint64_t user_address, uint64_t len,
+                           gpa_t *ret_guest_address)
+{
+        for (size_t i = 0; i < table->n; i++) {
+                const struct memory_slot *slot = &table->slots[i];
+
+                if (range_within(user_address, len, slot->user_address, slot->len)) {
+                        *ret_guest_address = GPA(slot->guest_address + (user_address - slot->user_address));
+                        return 0;
+                }
+        }
+        return -EFAULT;
+}

@@ -1,0 +1,108 @@
+/* One front end's connection, from accept to its end.
+ *
+ * How it works: bytes are put together to one message, the message is judged by its row in the table and
+ * served, its answer or acknowledgement is queued, then the next is read. Order is the protocol: a message
+ * that ends in a callback (a queue drains, a config write reaches the worker) puts the session in WAITING,
+ * where it reads nothing and looks for the peer's end only. Every mistake ends in session_end: the device's
+ * queues are dropped without waiting for anyone, the memory and all descriptors go, and the listener may
+ * accept the next front end at once. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "broker/core/device.h"
+#include "broker/vhost_user/assembly.h"
+#include "broker/vhost_user/backend_channel.h"
+#include "broker/vhost_user/memory_table.h"
+#include "broker/vhost_user/output.h"
+#include "broker/vhost_user/rings.h"
+#include "proto/rpc.h"
+
+/* NEGOTIATING: the driver's features are not known (at first, and after a device reset); rings cannot be set
+ * up. CONFIGURED:  SET_FEATURES has come; everything is permitted that the rings permit. WAITING:     a
+ * message is being served; no other is read. Left for the state before it, or for ENDED. ENDED: descriptors
+ * and memory are gone; only the close callback is awaited. */
+enum session_state {
+        SESSION_NEGOTIATING = 0,
+        SESSION_CONFIGURED,
+        SESSION_WAITING,
+        SESSION_ENDED,
+        SESSION_STATE_COUNT_,
+};
+
+struct session;
+
+/* What a device's callback holds. It outlives the session: a late callback finds NULL and frees it. */
+struct session_wait {
+        struct session *session;
+        struct ring *ring; /* the one that is drained; NULL: something else is awaited */
+};
+
+struct session {
+        uv_poll_t poll;
+        int fd; /* -1: ended */
+        struct device *device;
+        enum session_state state;
+        enum session_state state_behind; /* WAITING: where it goes on */
+        struct session_wait *wait;       /* WAITING: not NULL */
+        struct rpc_peer peer;            /* `agreed`: the protocol features */
+        uint64_t features;               /* of SET_FEATURES, masked with what was offered */
+        bool
+            touched; /* the worker has been given something of this session, or of the state before a reset */
+        bool told_unshared;   /* the hint about memory sharing has been logged */
+        bool config_deferred; /* the config space changed while no ring ran */
+        struct assembly input;
+        struct output output;
+        struct memory_table memory;
+        struct rings rings;
+        struct backend_channel *channel; /* NULL: none */
+        void (*ended)(void *context);    /* once, from session_end */
+        void *ended_context;
+};
+
+/* Takes fd, also on failure. The session frees itself after its end. */
+int session_new(uv_loop_t *loop, struct device *device, int fd, void (*ended)(void *context),
+                void *ended_context, struct session **ret_session);
+
+/* Ends it for `error` (-EPIPE: the peer has closed; 0: our own wish). Calls `ended` unless it had ended
+ * before. */
+void session_end(struct session *session, int error);
+
+/* For the device's word. */
+void session_config_changed(struct session *session);
+void session_ring_broken(struct session *session, unsigned queue, enum queue_fault fault);
+void session_ring_suspicious(struct session *session, unsigned queue);
+
+/* ---- for the handlers (serve_*.c) ----
+ * A handler returns SERVED, REFUSED (the peer is told where it asked for an acknowledgement; the session
+ * lives on) or a negative errno, which ends the session. */
+#define SERVED  0
+#define REFUSED 1
+
+void session_set_state(struct session *session, enum session_state state);
+
+/* Queues an answer to the message that is being served. Its row says `answers`. */
+int session_answer(struct session *session, const void *payload, size_t len);
+int session_answer_u64(struct session *session, uint64_t value);
+
+/* Puts the session in WAITING. NULL: no memory. */
+struct session_wait *session_wait_new(struct session *session, struct ring *ring);
+/* Ends the wait from the device's callback: frees it and gives the session back; NULL: it has ended
+ * meanwhile. */
+struct session *session_wait_done(struct session_wait *wait);
+/* The call could not even be made: as if session_wait_new had not been called. */
+void session_wait_cancel(struct session *session);
+/* Acknowledges the message with what its handler would have returned, and goes on reading. */
+void session_resume(struct session *session, int result);
+
+/* Device reset, when the worker has seen anything that must be forgotten. */
+void session_reset_device(struct session *session);
+
+/* Looks at a ring (NULL: at all) after KICK, ENABLE or SET_FEATURES. A handler's result. */
+int session_start_rings(struct session *session, struct ring *ring);
+
+/* Logs once that guest memory is not shared, with the remedy. */
+void session_tell_unshared(struct session *session);
