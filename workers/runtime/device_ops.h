@@ -1,0 +1,37 @@
+/* What a device is to the runtime. A worker is the runtime and one of these, called `device_ops`.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "proto/control.h"
+#include "proto/device_type.h"
+#include "workers/runtime/request.h"
+
+struct device_ops {
+        enum device_type_id type;
+        void *state; /* handed to every call */
+
+        /* Before the jail closes: probes the resources (open descriptors, the device's from now on),
+         * allocates what it needs for good, and fills *ret_hello, which is zero. Every incarnation must say
+         * the same. 0, or negative errno after a worker_log that says why. */
+        int (*init)(void *state, const struct control_configure *configure, const int *resources,
+                    unsigned n_resources, struct control_hello *ret_hello);
+
+        /* From here on: read and write what was there at init; no new descriptor, no memory, no thread. */
+
+        /* The driver has accepted these of the offered bits. May come again. NULL: nothing to be done. */
+        void (*set_features)(void *state, uint64_t features);
+
+        /* The driver has written one of Hello's writable fields. 0 or negative errno. NULL: there are none.
+         */
+        int (*config_write)(void *state, uint32_t field, uint64_t value);
+
+        /* A blob of a predecessor: hostile input. 0 or negative errno. NULL: the device leaves none. */
+        int (*restore_state)(void *state, const uint8_t *bytes, size_t len);
+
+        /* Answers the request, now or later. */
+        void (*handle)(void *state, struct request *request);
+};
+
+extern const struct device_ops device_ops;

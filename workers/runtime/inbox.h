@@ -1,0 +1,50 @@
+/* The requests that a worker holds on one lane, and their inlined bytes, in memory that was there before the
+ * first of them. What Hello granted is what fits: a broker that goes beyond its credits is out of order. For
+ * the runtime; devices see request.h. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/lane.h"
+
+struct worker_lane;
+
+struct request {
+        uint64_t id;
+        uint32_t queue, readable, writable;
+        uint32_t inlined;   /* the first so many readable bytes are here, */
+        uint32_t inline_at; /* at this place in the inbox's bytes */
+        uint32_t attempt;
+        bool must_fail;
+        struct worker_lane *lane;
+        struct request *older, *newer; /* in order of arrival; `newer` also links the free ones */
+};
+
+struct inbox {
+        struct request *requests; /* n_requests of them */
+        struct request *free;
+        struct request *oldest, *newest;
+        struct request *waiting; /* the first that the device has not been given; NULL: none */
+        uint32_t n_requests, n_held, n_waiting;
+        uint8_t *bytes;
+        uint32_t size; /* of `bytes`: credit_bytes */
+        uint32_t end;  /* bytes[end, size) has not been used since the last compaction */
+        uint32_t held; /* inlined bytes of held requests */
+};
+
+/* `requests` and `bytes` are the caller's and outlive the inbox. */
+void inbox_init(struct inbox *inbox, struct worker_lane *lane, struct request *requests, uint32_t n_requests,
+                uint8_t *bytes, uint32_t size);
+
+/* Files a judged batch behind what waits. *ret_bytes is where its payload of `payload_len` bytes is to be
+ * put; inlined bytes of other requests may have moved. -EPROTO: over the credits; nothing was filed. */
+int inbox_add(struct inbox *inbox, const struct lane_requests *batch, uint32_t payload_len,
+              uint8_t **ret_bytes);
+
+/* The next request that the device has not been given, or NULL. It stays held until it is removed. */
+struct request *inbox_next(struct inbox *inbox);
+
+/* The device is done with it. */
+void inbox_remove(struct inbox *inbox, struct request *request);

@@ -1,0 +1,142 @@
+/* A framed socket to the broker.
+ * Owns nothing: socket and stage are the caller's. Called by worker.c (control) and worker_lane.c (lanes).
+ * TRUST: bytes of the broker. A worker obeys its broker, yet a frame out of shape ends the process.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "workers/runtime/link.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "proto/base/checked.h"
+#include "workers/runtime/trap.h"
+
+void link_init(struct link *link, int fd, uint8_t *stage, uint32_t max_payload)
+{
+        *link = (struct link){.fd = fd, .stage = stage, .max_payload = max_payload};
+}
+
+/* Our sockets block, so every error but these means that a descriptor is not what it should be. */
+static void link_end_on(int error)
+{
+        if (error == EPIPE || error == ECONNRESET)
+                worker_gone();
+        if (error != EINTR)
+                worker_trap();
+}
+
+static size_t link_read(struct link *link, const struct iovec *iov, int n_iov)
+{
+        for (;;) {
+                ssize_t n =
+                    n_iov == 1 ? read(link->fd, iov->iov_base, iov->iov_len) : readv(link->fd, iov, n_iov);
+
+                if (n > 0)
+                        return (size_t)n;
+                if (n == 0)
+                        worker_gone();
+                link_end_on(errno);
+        }
+}
+
+/* Makes room behind what is staged, so that `len` bytes from `at` on and a read-ahead fit. */
+static void link_make_room(struct link *link, size_t len)
+{
+        size_t have = link->end - link->at;
+
+        if (have > 0 && link->at + len + LINK_AHEAD <= LINK_STAGE)
+                return;
+        memmove(link->stage, link->stage + link->at, have);
+        link->at = 0;
+        link->end = have;
+}
+
+/* Waits until `len` bytes are staged in one piece. */
+static void link_need(struct link *link, size_t len)
+{
+        if (link->end - link->at >= len)
+                return;
+        link_make_room(link, len);
+        while (link->end - link->at < len) {
+                size_t missing = len - (link->end - link->at);
+                struct iovec iov = {.iov_base = link->stage + link->end,
+                                    .iov_len = MAX(missing, (size_t)LINK_AHEAD)};
+
+                link->end += link_read(link, &iov, 1);
+        }
+}
+
+static void link_take(struct link *link, size_t len)
+{
+        link->at += len;
+        link->taken += len;
+}
+
+void link_next(struct link *link, struct frame_head *ret_head, const uint8_t **ret_header)
+{
+        struct frame_head head;
+
+        if (link->payload_left != 0)
+                worker_trap();
+        link_need(link, FRAME_HEAD_BYTES);
+        if (frame_head_check(link->stage + link->at, link->max_payload, &head) < 0)
+                worker_trap();
+        link_need(link, FRAME_HEAD_BYTES + (size_t)head.header_len);
+        *ret_header = link->stage + link->at + FRAME_HEAD_BYTES;
+        *ret_head = head;
+        link->payload_left = head.payload_len;
+        link_take(link, FRAME_HEAD_BYTES + (size_t)head.header_len);
+}
+
+void link_payload(struct link *link, void *buf, uint32_t len)
+{
+        size_t done = MIN((size_t)len, link->end - link->at);
+
+        if (len > link->payload_left)
+                worker_trap();
+        memcpy(buf, link->stage + link->at, done);
+        link_take(link, done);
+        while (done < len) {
+                struct iovec iov[] = {{.iov_base = (uint8_t *)buf + done, .iov_len = len - done},
+                                      {.iov_base = link->stage, .iov_len = LINK_AHEAD}};
+                size_t n = link_read(link, iov, 2);
+                size_t mine = MIN(n, iov[0].iov_len);
+
+                done += mine;
+                link->taken += mine;
+                link->at = 0;
+                link->end = n - mine;
+        }
+        link->payload_left -= len;
+}
+
+static void link_write(struct link *link, struct iovec *iov, int n_iov)
+{
+        while (n_iov > 0) {
+                ssize_t n =
+                    n_iov == 1 ? write(link->fd, iov->iov_base, iov->iov_len) : writev(link->fd, iov, n_iov);
+                size_t left;
+
+                if (n < 0) {
+                        link_end_on(errno);
+                        continue;
+                }
+                for (left = (size_t)n; n_iov > 0 && left >= iov->iov_len; iov++, n_iov--)
+                        left -= iov->iov_len;
+                if (n_iov > 0) {
+                        iov->iov_base = (uint8_t *)iov->iov_base + left;
+                        iov->iov_len -= left;
+                }
+        }
+}
+
+void link_send(struct link *link, uint8_t *frame, uint32_t header_len, const void *payload,
+               uint32_t payload_len)
+{
+        struct frame_head head = {.header_len = header_len, .payload_len = payload_len};
+        struct iovec iov[] = {{.iov_base = frame, .iov_len = FRAME_HEAD_BYTES + (size_t)header_len},
+                              {.iov_base = (void *)payload, .iov_len = payload_len}};
+
+        frame_head_make(&head, frame);
+        link_write(link, iov, payload_len > 0 ? 2 : 1);
+}

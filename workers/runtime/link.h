@@ -1,0 +1,52 @@
+/* A framed socket to the broker, blocking. No call fails: when the broker is gone the process exits 0, when a
+ * frame is not one the process traps (trap.h).
+ *
+ * One read takes a whole batch: bytes are read ahead into a stage, a header is judged there, and what of the
+ * payload has not come along is read straight to where it belongs. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/limits.h"
+#include "proto/frame.h"
+
+#define LINK_AHEAD                                                                                           \
+        16384u /* bytes read beyond what is needed: a batch of small requests, and no long memcpy */
+#define LINK_STAGE (FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER + LINK_AHEAD)
+
+struct link {
+        int fd;
+        uint32_t max_payload;
+        uint8_t *stage;        /* LINK_STAGE bytes, the caller's */
+        size_t at, end;        /* stage[at, end) has been read and not yet taken */
+        uint32_t payload_left; /* of the frame taken last */
+        uint64_t taken;        /* bytes of the stream taken so far */
+};
+
+void link_init(struct link *link, int fd, uint8_t *stage, uint32_t max_payload);
+
+/* Position in the stream of the first byte that has not been read from the socket. */
+static inline uint64_t link_position(const struct link *link)
+{
+        return link->taken + (link->end - link->at);
+}
+
+/* Has some of the next frame been read already? */
+static inline bool link_has_bytes(const struct link *link)
+{
+        return link->end > link->at;
+}
+
+/* Waits for a frame's head and header. *ret_header lives until the next call on this link. The payload of the
+ * frame before must have been taken. */
+void link_next(struct link *link, struct frame_head *ret_head, const uint8_t **ret_header);
+
+/* Takes the next `len` bytes of the current frame's payload. */
+void link_payload(struct link *link, void *buf, uint32_t len);
+
+/* Writes one frame. `frame` is FRAME_HEAD_BYTES of room (filled in here) and then header_len bytes of
+ * message. */
+void link_send(struct link *link, uint8_t *frame, uint32_t header_len, const void *payload,
+               uint32_t payload_len);

@@ -1,0 +1,100 @@
+/* What a worker has to say on one lane.
+ * Owns nothing but its columns; called by request.c and worker_lane.c. TRUST: everything here is our own.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "workers/runtime/outbox.h"
+
+#include "workers/runtime/trap.h"
+
+void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload)
+{
+        outbox->link = link;
+        outbox->payload = payload;
+        outbox->n = 0;
+        outbox->start = outbox->used = outbox->reserved = 0;
+}
+
+static void outbox_send(struct outbox *outbox, const struct lane_to_broker *message, uint32_t payload_len)
+{
+        ssize_t len = lane_make_to_broker(message, outbox->frame + FRAME_HEAD_BYTES, OUTBOX_HEADER);
+
+        if (len <= 0)
+                worker_trap();
+        link_send(outbox->link, outbox->frame, (uint32_t)len, outbox->payload + outbox->start, payload_len);
+}
+
+static void outbox_send_gathered(struct outbox *outbox)
+{
+        struct lane_to_broker message = {.kind = outbox->kind};
+
+        if (outbox->kind == LANE_COMPLETE)
+                message.complete = (struct lane_complete){.n = outbox->n,
+                                                          .id = outbox->id,
+                                                          .status = outbox->status,
+                                                          .offset = outbox->offset,
+                                                          .len = outbox->len};
+        else
+                message.mem_write = (struct lane_mem_write){
+                    .n = outbox->n, .id = outbox->id, .offset = outbox->offset, .len = outbox->len};
+        outbox_send(outbox, &message, outbox->used - outbox->start);
+        outbox->n = 0;
+        outbox->start = outbox->used;
+}
+
+void outbox_flush(struct outbox *outbox)
+{
+        if (outbox->n > 0)
+                outbox_send_gathered(outbox);
+        outbox->start = outbox->used = outbox->reserved = 0;
+}
+
+uint8_t *outbox_reserve(struct outbox *outbox, uint32_t len)
+{
+        if (len > OUTBOX_PAYLOAD)
+                worker_trap();
+        if (len > OUTBOX_PAYLOAD - outbox->used)
+                outbox_flush(outbox);
+        outbox->reserved = len;
+        return outbox->payload + outbox->used;
+}
+
+/* What is gathered is of one kind. A reservation behind it stays where it is. */
+static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind, uint64_t id, uint32_t status,
+                          uint32_t offset, uint32_t len)
+{
+        if (len > outbox->reserved)
+                worker_trap();
+        if (outbox->n > 0 && outbox->kind != kind)
+                outbox_send_gathered(outbox);
+        outbox->kind = kind;
+        outbox->id[outbox->n] = id;
+        outbox->status[outbox->n] = status;
+        outbox->offset[outbox->n] = offset;
+        outbox->len[outbox->n] = len;
+        outbox->n++;
+        outbox->used += len;
+        outbox->reserved = 0;
+        if (outbox->n == OUTBOX_BATCH || outbox->used - outbox->start >= OUTBOX_FULL)
+                outbox_flush(outbox);
+}
+
+void outbox_complete(struct outbox *outbox, uint64_t id, uint32_t status, uint32_t offset, uint32_t len)
+{
+        outbox_gather(outbox, LANE_COMPLETE, id, status, offset, len);
+}
+
+void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len)
+{
+        if (len == 0)
+                worker_trap();
+        outbox_gather(outbox, LANE_MEM_WRITE, id, 0, offset, len);
+}
+
+void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len)
+{
+        struct lane_to_broker message = {
+            .kind = LANE_MEM_READ,
+            .mem_read = {.seq = seq, .n = 1, .id = &id, .offset = &offset, .len = &len, .total = len}};
+
+        outbox_flush(outbox);
+        outbox_send(outbox, &message, 0);
+}

@@ -1,0 +1,51 @@
+/* What a worker has to say on one lane: completions and bytes are gathered and go out in pieces, so that
+ * broker and worker are busy at the same time. For the runtime; devices see request.h.
+ *
+ * Bytes are reserved first and get their meaning afterwards, so that a host call can put them where the
+ * socket takes them from. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/frame.h"
+#include "proto/lane.h"
+#include "workers/runtime/link.h"
+
+#define OUTBOX_BATCH   16u                   /* elements of a frame: then it goes out */
+#define OUTBOX_FULL    (64u * 1024u)         /* bytes of payload: then it goes out */
+#define OUTBOX_PIECE   (128u * 1024u)        /* bytes of one large piece; and a status behind it: */
+#define OUTBOX_PAYLOAD (OUTBOX_PIECE + 512u) /* most that can be reserved */
+#define OUTBOX_HEADER  1024u /* bytes of protobuf: OUTBOX_BATCH elements of 20 bytes, tags, lengths */
+
+struct outbox {
+        struct link *link;
+        enum lane_kind_to_broker kind; /* of what is gathered */
+        size_t n;                      /* elements gathered */
+        uint64_t id[OUTBOX_BATCH];
+        uint32_t status[OUTBOX_BATCH], offset[OUTBOX_BATCH], len[OUTBOX_BATCH];
+        uint8_t *payload;     /* OUTBOX_PAYLOAD bytes */
+        uint32_t start, used; /* payload[start, used) belongs to what is gathered */
+        uint32_t reserved;    /* bytes from `used` on that have been given out */
+        uint8_t frame[FRAME_HEAD_BYTES + OUTBOX_HEADER];
+};
+
+/* `link` and `payload` are the caller's and outlive the outbox. */
+void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload);
+
+/* Room for `len` (at most OUTBOX_PAYLOAD) bytes, until the next call. A reservation that is not used is
+ * forgotten. */
+uint8_t *outbox_reserve(struct outbox *outbox, uint32_t len);
+
+/* The first `len` reserved bytes go to [offset, offset + len) of the writable part, and the request is done.
+ */
+void outbox_complete(struct outbox *outbox, uint64_t id, uint32_t status, uint32_t offset, uint32_t len);
+
+/* The first `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
+void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len);
+
+/* Sends what is gathered, and then asks for [offset, offset + len) of the readable part. */
+void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len);
+
+/* Sends what is gathered. */
+void outbox_flush(struct outbox *outbox);

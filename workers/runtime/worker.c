@@ -1,0 +1,286 @@
+/* A worker from Configure to its end.
+ * Owns the links and the lanes; called by worker_main.c. TRUST: the broker's messages; they are obeyed when
+ * they are in the table, in state and in range, and end the process when they are not.
+ *
+ * How it works: one thread, one loop, every call blocks.
+ *     wait     ppoll of the lanes and, last, of control. Descriptors are looked at in this order, so a lane
+ * that is seen to have bytes has had every earlier control message before it: they are seen in the same call.
+ *     control  first; then wait again, so that lanes are served only when control was silent
+ *     receive  frames of which the first byte was there before the wait, or one frame. What was read beyond
+ * that may be younger than a control message that has not been seen; it stays in the stage for the next round
+ *     serve    the requests that are filed now, and then flush. What is filed meanwhile, because the device
+ * waited for an answer, is left for the next round, for the same reason SPDX-License-Identifier: Apache-2.0
+ */
+#include "workers/runtime/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/checked.h"
+#include "sandbox/lockdown.h"
+#include "workers/runtime/trap.h"
+#include "workers/runtime/worker_log.h"
+
+#define WORKER_ARENA 65536u /* bytes for one unpacked message: a full batch takes about 10,000 */
+#define WORKER_HEADER                                                                                        \
+        16384u /* bytes of our longest control message: Hello with LIMIT_CONFIG_FIELDS fields                \
+                */
+
+static const struct rpc_table worker_control_table;
+
+/* ---- control ---- */
+
+static void worker_send(struct worker *worker, const struct control_to_broker *message)
+{
+        static uint8_t frame[FRAME_HEAD_BYTES + WORKER_HEADER];
+        ssize_t len = control_make_to_broker(message, frame + FRAME_HEAD_BYTES, WORKER_HEADER);
+
+        if (len <= 0)
+                worker_trap();
+        link_send(&worker->control, frame, (uint32_t)len, NULL, 0);
+}
+
+static int worker_done(struct worker *worker, uint32_t seq, int error)
+{
+        struct control_to_broker message = {.kind = CONTROL_DONE, .done = {.seq = seq, .error = error}};
+
+        worker_send(worker, &message);
+        return 0;
+}
+
+static int worker_on_configure(void *context, const void *body)
+{
+        const struct control_to_worker *message = body;
+        struct worker *worker = context;
+
+        if (message->configure.type != worker->device->type || message->configure.n_lanes != worker->n_lanes)
+                return -EPROTO;
+        worker->configure = message->configure;
+        worker->state = WORKER_CONFIGURED;
+        return 0;
+}
+
+static int worker_on_set_features(void *context, const void *body)
+{
+        const struct control_to_worker *message = body;
+        struct worker *worker = context;
+
+        if (message->set_features.features & ~worker->hello.features)
+                return -EPROTO;
+        if (worker->device->set_features)
+                worker->device->set_features(worker->device->state, message->set_features.features);
+        return worker_done(worker, message->seq, 0);
+}
+
+static int worker_on_config_write(void *context, const void *body)
+{
+        const struct control_to_worker *message = body;
+        struct worker *worker = context;
+        const struct control_field *field;
+        int r = -EOPNOTSUPP;
+
+        if (message->config_write.field >= worker->hello.n_fields)
+                return -EPROTO;
+        field = &worker->hello.fields[message->config_write.field];
+        if (!field->writable || (field->width < 8 && message->config_write.value >> (8 * field->width)))
+                return -EPROTO;
+        if (worker->device->config_write)
+                r = worker->device->config_write(worker->device->state, message->config_write.field,
+                                                 message->config_write.value);
+        return worker_done(worker, message->seq, r);
+}
+
+static int worker_on_start_queue(void *context, const void *body)
+{
+        const struct control_to_worker *message = body;
+        struct worker *worker = context;
+
+        if (message->start_queue.queue >= worker->hello.n_queues)
+                return -EPROTO;
+        worker->shared.queues_started |= UINT64_C(1) << message->start_queue.queue;
+        return worker_done(worker, message->seq, 0);
+}
+
+static int worker_on_restore_state(void *context, const void *body)
+{
+        const struct control_to_worker *message = body;
+        struct worker *worker = context;
+        int r = -EOPNOTSUPP;
+
+        if (worker->device->restore_state)
+                r = worker->device->restore_state(worker->device->state, message->restore_state.bytes,
+                                                  message->restore_state.len);
+        return worker_done(worker, message->seq, r);
+}
+
+static int worker_on_shutdown(void *context, const void *body)
+{
+        (void)context;
+        (void)body;
+        worker_gone();
+}
+
+/* Waits for one control message and obeys it. */
+static void worker_receive_control(struct worker *worker)
+{
+        struct control_to_worker message;
+        struct frame_head head;
+        const uint8_t *header;
+
+        link_next(&worker->control, &head, &header);
+        if (control_check_to_worker(&worker->shared.arena, header, head.header_len, &message) < 0)
+                worker_trap();
+        if (rpc_dispatch(&worker_control_table, &worker->peer, worker->state, message.kind, head.header_len,
+                         0, worker, &message) < 0)
+                worker_trap();
+}
+
+/* ---- start ---- */
+
+int worker_init(struct worker *worker, const struct device_ops *device, unsigned n_lanes,
+                unsigned n_resources)
+{
+        uint8_t *stage = malloc(LINK_STAGE);
+
+        if (!stage)
+                return -ENOMEM;
+        memset(stage, 0, LINK_STAGE);
+        worker->device = device;
+        worker->n_lanes = n_lanes;
+        worker->n_resources = n_resources;
+        link_init(&worker->control, WORKER_FD_CONTROL, stage, 0);
+        worker_log_init(&worker->control);
+        return arena_init(&worker->shared.arena, WORKER_ARENA);
+}
+
+/* A worker's answers must fit in the broker's frames, and a whole grant of inlined bytes in ours. */
+static int worker_judge_payload(const struct worker *worker)
+{
+        if (worker->configure.max_payload < OUTBOX_PAYLOAD)
+                return -EPROTO;
+        return worker->hello.credit_bytes > LIMIT_FRAME_PAYLOAD ? -EINVAL : 0;
+}
+
+static int worker_allocate(struct worker *worker)
+{
+        uint8_t *piece = malloc(OUTBOX_PIECE);
+
+        if (!piece)
+                return -ENOMEM;
+        memset(piece, 0, OUTBOX_PIECE);
+        memset(worker->shared.arena.base, 0, worker->shared.arena.size);
+        worker->shared.piece = piece;
+        for (unsigned i = 0; i < worker->n_lanes; i++) {
+                int r = worker_lane_init(&worker->lanes[i], &worker->shared, WORKER_FD_LANE + (int)i,
+                                         worker->configure.max_payload, worker->hello.credit_requests,
+                                         worker->hello.credit_bytes);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int worker_prepare(struct worker *worker)
+{
+        int resources[LIMIT_RESOURCES];
+        int r;
+
+        worker_receive_control(worker);
+        for (unsigned i = 0; i < worker->n_resources; i++)
+                resources[i] = worker_fd_resource(worker->n_lanes, i);
+        r = worker->device->init(worker->device->state, &worker->configure, resources, worker->n_resources,
+                                 &worker->hello);
+        if (r < 0)
+                return r;
+        r = worker_judge_payload(worker);
+        return r < 0 ? r : worker_allocate(worker);
+}
+
+/* ---- the loop ---- */
+
+/* Positions up to which each lane's bytes are known to be older than any control message that is still
+ * unseen. */
+struct worker_marks {
+        uint64_t lane[LIMIT_LANES];
+        struct pollfd fds[LIMIT_LANES + 1];
+};
+
+static void worker_wait(struct worker *worker, struct worker_marks *marks)
+{
+        static const struct timespec no_time;
+        bool busy = link_has_bytes(&worker->control);
+
+        for (unsigned i = 0; i < worker->n_lanes; i++) {
+                const struct worker_lane *lane = &worker->lanes[i];
+
+                busy |= link_has_bytes(&lane->link) || lane->inbox.waiting;
+                marks->lane[i] = link_position(&lane->link);
+                marks->fds[i] = (struct pollfd){.fd = lane->link.fd, .events = POLLIN};
+        }
+        marks->fds[worker->n_lanes] = (struct pollfd){.fd = worker->control.fd, .events = POLLIN};
+        if (ppoll(marks->fds, worker->n_lanes + 1, busy ? &no_time : NULL, NULL) < 0 && errno != EINTR)
+                worker_trap();
+}
+
+static void worker_receive(struct worker_lane *lane, uint64_t mark, bool readable)
+{
+        if (!readable && lane->link.taken == mark)
+                return;
+        do {
+                worker_lane_receive(lane);
+        } while (lane->link.taken < mark);
+}
+
+static void worker_serve_lane(struct worker *worker, struct worker_lane *lane)
+{
+        for (uint32_t n = lane->inbox.n_waiting; n > 0; n--)
+                worker->device->handle(worker->device->state, inbox_next(&lane->inbox));
+        outbox_flush(&lane->outbox);
+}
+
+static void worker_turn(struct worker *worker)
+{
+        struct worker_marks marks;
+
+        worker_wait(worker, &marks);
+        if (marks.fds[worker->n_lanes].revents || link_has_bytes(&worker->control)) {
+                worker_receive_control(worker);
+                return;
+        }
+        for (unsigned i = 0; i < worker->n_lanes; i++)
+                worker_receive(&worker->lanes[i], marks.lane[i], marks.fds[i].revents != 0);
+        for (unsigned i = 0; i < worker->n_lanes; i++)
+                worker_serve_lane(worker, &worker->lanes[i]);
+}
+
+_Noreturn void worker_serve(struct worker *worker)
+{
+        struct control_to_broker message = {.kind = CONTROL_HELLO, .hello = worker->hello};
+
+        worker->state = WORKER_SERVING;
+        worker_send(worker, &message);
+        for (;;)
+                worker_turn(worker);
+}
+
+#define WORKER_ROW(kind_name, limit, state, is_once, function)                                               \
+        {                                                                                                    \
+                .name = kind_name, .max_len = limit, .states = 1u << (state), .once = is_once,               \
+                .handler = function                                                                          \
+        }
+
+static const struct rpc_row worker_control_rows[] = {
+    [CONTROL_CONFIGURE] = WORKER_ROW("Configure", 1024, WORKER_NEW, true, worker_on_configure),
+    [CONTROL_SET_FEATURES] = WORKER_ROW("SetFeatures", 64, WORKER_SERVING, false, worker_on_set_features),
+    [CONTROL_CONFIG_WRITE] = WORKER_ROW("ConfigWrite", 64, WORKER_SERVING, false, worker_on_config_write),
+    [CONTROL_START_QUEUE] = WORKER_ROW("StartQueue", 64, WORKER_SERVING, false, worker_on_start_queue),
+    [CONTROL_RESTORE_STATE] =
+        WORKER_ROW("RestoreState", LIMIT_STATE_BYTES + 64, WORKER_SERVING, true, worker_on_restore_state),
+    [CONTROL_SHUTDOWN] = WORKER_ROW("Shutdown", 64, WORKER_SERVING, false, worker_on_shutdown),
+};
+
+static const struct rpc_table worker_control_table = {.rows = worker_control_rows,
+                                                      .n_rows = array_size(worker_control_rows)};

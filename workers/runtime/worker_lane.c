@@ -1,0 +1,102 @@
+/* One lane as the worker has it.
+ * Owns the lane's memory, allocated once before the jail closes and never freed. Called by worker.c and
+ * request.c. TRUST: bytes of the broker; guest bytes pass through and are not looked at.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "workers/runtime/worker_lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/status.h"
+#include "proto/lane.h"
+#include "workers/runtime/trap.h"
+
+/* Touched, so that no page is missing when the first request comes. The worker's end frees it. */
+static void *worker_lane_memory(size_t len)
+{
+        void *p = malloc(len);
+
+        if (p)
+                memset(p, 0, len);
+        return p;
+}
+
+int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
+                     uint32_t credit_requests, uint32_t credit_bytes)
+{
+        struct request *requests = worker_lane_memory(credit_requests * sizeof(*requests));
+        uint8_t *bytes = worker_lane_memory(credit_bytes + 1);
+        uint8_t *stage = worker_lane_memory(LINK_STAGE);
+        uint8_t *payload = worker_lane_memory(OUTBOX_PAYLOAD);
+
+        if (!requests || !bytes || !stage || !payload)
+                return -ENOMEM;
+        *lane = (struct worker_lane){.shared = shared};
+        link_init(&lane->link, fd, stage, max_payload);
+        inbox_init(&lane->inbox, lane, requests, credit_requests, bytes, credit_bytes);
+        outbox_init(&lane->outbox, &lane->link, payload);
+        return 0;
+}
+
+static void worker_lane_next(struct worker_lane *lane, struct frame_head *ret_head,
+                             struct lane_to_worker *ret_message)
+{
+        struct frame_head head;
+        const uint8_t *header;
+
+        link_next(&lane->link, &head, &header);
+        if (lane_check_to_worker(&lane->shared->arena, header, head.header_len, head.payload_len,
+                                 ret_message) < 0)
+                worker_trap();
+        *ret_head = head;
+}
+
+static void worker_lane_file(struct worker_lane *lane, const struct lane_requests *batch,
+                             uint32_t payload_len)
+{
+        uint8_t *bytes;
+
+        for (size_t i = 0; i < batch->n; i++)
+                if (!(lane->shared->queues_started >> batch->queue[i] & 1))
+                        worker_trap();
+        if (inbox_add(&lane->inbox, batch, payload_len, &bytes) < 0)
+                worker_trap();
+        link_payload(&lane->link, bytes, payload_len);
+}
+
+void worker_lane_receive(struct worker_lane *lane)
+{
+        struct lane_to_worker message;
+        struct frame_head head;
+
+        worker_lane_next(lane, &head, &message);
+        if (message.kind != LANE_REQUESTS)
+                worker_trap();
+        worker_lane_file(lane, &message.requests, head.payload_len);
+}
+
+void worker_lane_ask(struct worker_lane *lane, uint64_t id, uint32_t offset, uint32_t len)
+{
+        outbox_ask(&lane->outbox, lane->seq_next++, id, offset, len);
+}
+
+int worker_lane_await(struct worker_lane *lane, uint8_t *buf, uint32_t len)
+{
+        struct lane_to_worker message;
+        struct frame_head head;
+
+        for (;;) {
+                worker_lane_next(lane, &head, &message);
+                if (message.kind != LANE_REQUESTS)
+                        break;
+                worker_lane_file(lane, &message.requests, head.payload_len);
+        }
+        if (lane->seq_oldest == lane->seq_next || message.mem_read_reply.seq != lane->seq_oldest)
+                worker_trap();
+        if (message.mem_read_reply.n != 1 || head.payload_len != len)
+                worker_trap();
+        lane->seq_oldest++;
+        link_payload(&lane->link, buf, len);
+        return status_to_errno(message.mem_read_reply.status[0]);
+}

@@ -1,0 +1,41 @@
+/* One lane as the worker has it: the socket, what came in, what goes out, and the questions still open.
+ * For the runtime; devices see request.h. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/base/arena.h"
+#include "workers/runtime/inbox.h"
+#include "workers/runtime/link.h"
+#include "workers/runtime/outbox.h"
+
+/* What all lanes of a worker share; outlives them. */
+struct worker_shared {
+        struct arena arena;      /* for one judged message at a time */
+        uint8_t *piece;          /* OUTBOX_PIECE bytes: an answer to a MemRead */
+        uint64_t queues_started; /* bit per queue */
+};
+
+struct worker_lane {
+        struct worker_shared *shared;
+        struct link link;
+        struct inbox inbox;
+        struct outbox outbox;
+        uint32_t seq_next;   /* of the next MemRead; answers come in order, */
+        uint32_t seq_oldest; /* so this one is answered next */
+};
+
+/* Allocates and touches everything the lane will ever use. 0 or -ENOMEM. */
+int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
+                     uint32_t credit_requests, uint32_t credit_bytes);
+
+/* Waits for one frame of requests and files it. A frame of any other kind is out of order here. */
+void worker_lane_receive(struct worker_lane *lane);
+
+/* Sends what is gathered and one MemRead. The caller keeps the number of open ones under LIMIT_MEM_READS. */
+void worker_lane_ask(struct worker_lane *lane, uint64_t id, uint32_t offset, uint32_t len);
+
+/* Waits for the answer to the oldest open MemRead, which asked for `len` bytes, and puts them into `buf`.
+ * Requests that come before it are filed. 0, or negative errno: the guest's memory could not be read. */
+int worker_lane_await(struct worker_lane *lane, uint8_t *buf, uint32_t len);
