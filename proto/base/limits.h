@@ -43,6 +43,13 @@
 #define LIMIT_STATE_BYTES   4096u /* a worker's saved state (PutState): small by contract */
 #define LIMIT_RESOURCES     8u    /* files that one device's configuration may name */
 
+/* ---- workers ---- */
+#define LIMIT_RNG_BYTES    65536u /* bytes of one entropy request: less than asked for is allowed, and no other waits */
+#define LIMIT_BLK_RANGES   32u    /* ranges of one discard request: Linux merges up to 256, we offer this many */
+#define LIMIT_BLK_DISCARD  (1u << 21) /* sectors of one discarded range (1 GiB): a host call ends in good time */
+#define LIMIT_BLK_ZEROES   (1u << 17) /* sectors of one zeroed range (64 MiB): it may have to be written out */
+#define LIMIT_IO_RETRIES   100u   /* interrupted host calls of one transfer: no signal is expected at all */
+
 /* ---- sessions ---- */
 #define LIMIT_VHOST_USER_PAYLOAD 4096u /* largest front-end message that is served: config 12 + 256, table 8 + 8 x 32 */
 #define LIMIT_VHOST_USER_FDS     8u    /* descriptors of one message (SET_MEM_TABLE) */
