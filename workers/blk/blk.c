@@ -1,0 +1,287 @@
+/* virtio-blk on a raw image (virtio 1.3, 5.2).
+ * Owns the disk's state; called by the runtime. TRUST: a request's bytes and lengths are the guest's:
+ * blk_req_check judges them first, and what it has made is not judged again.
+ *
+ * The cache, as the guest sees it (5.2.6.2): what a write has put into the host's page cache is volatile.
+ * *Writeback*: it is stable after the guest's flush. *Writethrough*: each write, discard and write-zeroes is
+ * stable before its answer. Writethrough holds when the driver accepted neither FLUSH nor CONFIG_WCE, and
+ * when it accepted CONFIG_WCE and wrote 0 to the field `writeback`. SPDX-License-Identifier: Apache-2.0 */
+#include "workers/blk/blk.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "proto/base/checked.h"
+#include "workers/blk/blk_config.h"
+#include "workers/runtime/worker_log.h"
+
+/* ---- start ---- */
+
+static int blk_fail(int error, const char *text)
+{
+        worker_log(LOG_LEVEL_ERROR, "%s: errno=%d", text, -error);
+        return error;
+}
+
+/* Whole blocks: a driver that is told 4096 asks for no less. */
+static int blk_measure(struct blk *blk, const struct control_configure *configure)
+{
+        uint32_t block_sectors = configure->blk.block_size / BLK_SECTOR;
+        uint64_t blocks = blk->file.size / configure->blk.block_size;
+
+        if (blocks == 0)
+                return blk_fail(
+                    -EINVAL, "image is empty or shorter than a block: give it its full size (truncate -s)");
+        blk->disk =
+            (struct blk_disk){.capacity = blocks * block_sectors, .read_only = configure->blk.read_only};
+        return 0;
+}
+
+static int blk_init(void *state, const struct control_configure *configure, const int *resources,
+                    unsigned n_resources, struct control_hello *ret_hello)
+{
+        uint32_t block_size = configure->blk.block_size;
+        struct blk *blk = state;
+        int r;
+
+        if (n_resources != 1 || configure->n_queues < 1 || configure->n_queues > LIMIT_QUEUES)
+                return blk_fail(-EINVAL, "want one image and at least one queue");
+        if (block_size != 512 && block_size != 4096)
+                return blk_fail(-EINVAL, "block size is neither 512 nor 4096");
+        r = blk_file_open(&blk->file, resources[0], configure->blk.read_only);
+        if (r < 0)
+                return blk_fail(r, "image is no regular file or block device opened as configured");
+        r = blk_measure(blk, configure);
+        if (r < 0)
+                return r;
+        memset(blk->serial, 0, sizeof(blk->serial));
+        memcpy(blk->serial, configure->blk.serial, strnlen(configure->blk.serial, sizeof(blk->serial)));
+        blk->features = 0;
+        blk->writeback_field = true;
+        blk_config_hello(configure, &blk->disk, ret_hello);
+        return 0;
+}
+
+/* ---- the cache ---- */
+
+static bool blk_writethrough(const struct blk *blk)
+{
+        if (blk->features & BLK_F_CONFIG_WCE)
+                return !blk->writeback_field;
+        return !(blk->features & BLK_F_FLUSH);
+}
+
+static int blk_flush(struct blk *blk)
+{
+        bool first = blk->file.flush_error == 0;
+        int r = blk_file_flush(&blk->file);
+
+        if (r < 0 && first)
+                blk_fail(r, "flush failed, and fails until the worker is replaced: the image's storage is "
+                            "losing data");
+        return r;
+}
+
+static int blk_settle(struct blk *blk)
+{
+        return blk_writethrough(blk) ? blk_flush(blk) : 0;
+}
+
+static void blk_set_features(void *state, uint64_t features)
+{
+        struct blk *blk = state;
+
+        blk->features = features;
+}
+
+/* What was written before under writeback becomes stable with the change. */
+static int blk_config_write(void *state, uint32_t field, uint64_t value)
+{
+        struct blk *blk = state;
+
+        if (field != BLK_FIELD_WRITEBACK || value > 1)
+                return -EINVAL;
+        blk->writeback_field = value == 1;
+        return blk_settle(blk);
+}
+
+/* ---- answers ---- */
+
+static void blk_answer(struct request *request, int error)
+{
+        uint8_t *status = request_reserve(request, 1);
+
+        if (error == 0)
+                *status = BLK_STATUS_OK;
+        else
+                *status = error == -EOPNOTSUPP ? BLK_STATUS_UNSUPP : BLK_STATUS_IOERR;
+        request_complete(request, request_writable(request) - 1, 1);
+}
+
+/* All pieces but the last, which leaves together with the status. */
+static int blk_read_pieces(struct blk *blk, struct request *request, const struct blk_range *range,
+                           uint32_t *ret_done)
+{
+        uint32_t done = 0;
+
+        while (range->len - done > REQUEST_PIECE) {
+                int r = blk_file_read(&blk->file, request_reserve(request, REQUEST_PIECE), REQUEST_PIECE,
+                                      range->offset + done);
+
+                if (r < 0)
+                        return r;
+                request_write(request, done, REQUEST_PIECE);
+                done += REQUEST_PIECE;
+        }
+        *ret_done = done;
+        return 0;
+}
+
+static void blk_do_read(struct blk *blk, struct request *request, const struct blk_req *req)
+{
+        const struct blk_range *range = &req->range;
+        uint32_t done, len;
+        uint8_t *bytes;
+        int r;
+
+        r = blk_read_pieces(blk, request, range, &done);
+        if (r < 0) {
+                blk_answer(request, r);
+                return;
+        }
+        len = (uint32_t)(range->len - done);
+        bytes = request_reserve(request, len + 1);
+        r = blk_file_read(&blk->file, bytes, len, range->offset + done);
+        if (r < 0) {
+                blk_answer(request, r);
+                return;
+        }
+        bytes[len] = BLK_STATUS_OK;
+        request_complete(request, done, len + 1);
+}
+
+static int blk_write_pieces(struct blk *blk, struct request *request, const struct blk_range *range)
+{
+        uint64_t offset = range->offset;
+        struct request_reader reader;
+        const uint8_t *bytes;
+        ssize_t n;
+        int r = 0;
+
+        request_reader_start(&reader, request, BLK_HEADER_BYTES, (uint32_t)range->len);
+        while (r == 0 && (n = request_reader_next(&reader, &bytes)) != 0) {
+                r = n < 0 ? (int)n : blk_file_write(&blk->file, bytes, (size_t)n, offset);
+                offset += n < 0 ? 0 : (uint64_t)n;
+        }
+        request_reader_stop(&reader);
+        return r;
+}
+
+static void blk_do_write(struct blk *blk, struct request *request, const struct blk_req *req)
+{
+        int r = blk_write_pieces(blk, request, &req->range);
+
+        blk_answer(request, r < 0 ? r : blk_settle(blk));
+}
+
+static void blk_do_flush(struct blk *blk, struct request *request, const struct blk_req *req)
+{
+        (void)req;
+        request_push(request);
+        blk_answer(request, blk_flush(blk));
+}
+
+static void blk_do_get_id(struct blk *blk, struct request *request, const struct blk_req *req)
+{
+        uint8_t *bytes = request_reserve(request, req->id_len);
+
+        if (request_writable(request) > req->id_len + 1) {
+                memcpy(bytes, blk->serial, req->id_len);
+                request_write(request, 0, req->id_len);
+                blk_answer(request, 0);
+                return;
+        }
+        bytes = request_reserve(request, req->id_len + 1);
+        memcpy(bytes, blk->serial, req->id_len);
+        bytes[req->id_len] = BLK_STATUS_OK;
+        request_complete(request, 0, req->id_len + 1);
+}
+
+static void blk_do_discard(struct blk *blk, struct request *request, const struct blk_req *req)
+{
+        int r = 0;
+
+        request_push(request);
+        for (uint32_t i = 0; i < req->n_ranges && r == 0; i++)
+                r = blk_file_discard(&blk->file, req->ranges[i].offset, req->ranges[i].len);
+        blk_answer(request, r < 0 ? r : blk_settle(blk));
+}
+
+static void blk_do_write_zeroes(struct blk *blk, struct request *request, const struct blk_req *req)
+{
+        const struct blk_range *range = &req->ranges[0];
+        int r;
+
+        request_push(request);
+        r = blk_file_zero(&blk->file, range->offset, range->len, range->unmap);
+        blk_answer(request, r < 0 ? r : blk_settle(blk));
+}
+
+typedef void (*blk_do)(struct blk *blk, struct request *request, const struct blk_req *req);
+
+static const blk_do blk_table[BLK_OP_COUNT_] = {
+    [BLK_OP_READ] = blk_do_read,       [BLK_OP_WRITE] = blk_do_write,
+    [BLK_OP_FLUSH] = blk_do_flush,     [BLK_OP_GET_ID] = blk_do_get_id,
+    [BLK_OP_DISCARD] = blk_do_discard, [BLK_OP_WRITE_ZEROES] = blk_do_write_zeroes,
+};
+
+/* ---- requests ---- */
+
+/* Copies what is judged, and judges it. What came inlined costs no question. */
+static int blk_load(struct blk *blk, struct request *request, struct blk_req *ret_req)
+{
+        uint32_t readable = request_readable(request), len;
+        uint8_t bytes[BLK_JUDGED_BYTES];
+        int r;
+
+        if (readable < BLK_HEADER_BYTES)
+                return -EPROTO;
+        r = request_read(request, 0, bytes, BLK_HEADER_BYTES);
+        if (r < 0)
+                return r;
+        len = blk_req_judged_len(bytes, readable);
+        r = request_read(request, BLK_HEADER_BYTES, bytes + BLK_HEADER_BYTES, len - BLK_HEADER_BYTES);
+        if (r < 0)
+                return r;
+        return blk_req_check(&blk->disk, readable, request_writable(request), bytes, len, ret_req);
+}
+
+static void blk_handle(void *state, struct request *request)
+{
+        struct blk *blk = state;
+        struct blk_req req;
+        int r;
+
+        if (request_writable(request) == 0) {
+                request_refuse(request);
+                return;
+        }
+        r = request_must_fail(request) ? -EIO : blk_load(blk, request, &req);
+        if (r == -EPROTO)
+                request_refuse(request);
+        else if (r < 0)
+                blk_answer(request, r);
+        else
+                blk_table[req.op](blk, request, &req);
+}
+
+static struct blk blk_state;
+
+const struct device_ops device_ops = {
+    .type = DEVICE_TYPE_BLK,
+    .state = &blk_state,
+    .init = blk_init,
+    .set_features = blk_set_features,
+    .config_write = blk_config_write,
+    .handle = blk_handle,
+};

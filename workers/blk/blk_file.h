@@ -1,0 +1,32 @@
+/* The image: host calls on one descriptor of a raw file or block device. Ranges are judged by the caller.
+ * Every function returns 0 or negative errno. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct blk_file {
+        int fd;          /* borrowed: the resource */
+        uint64_t size;   /* bytes, as of open */
+        int flush_error; /* of the first flush that failed, for good: the kernel reports a lost page once */
+        bool no_punch, no_zero_range; /* this file system has said so */
+};
+
+/* Looks at the descriptor. -EINVAL: neither a regular file nor a block device. -EACCES: not opened as
+ * `read_only` says. */
+int blk_file_open(struct blk_file *file, int fd, bool read_only);
+
+/* All `len` bytes or an error. -EIO also when the image has become shorter. */
+int blk_file_read(const struct blk_file *file, void *buf, size_t len, uint64_t offset);
+int blk_file_write(const struct blk_file *file, const void *buf, size_t len, uint64_t offset);
+
+/* What has been written is on stable storage. Once this has failed it fails for ever: which bytes were lost
+ * is not known, and a later success would hide it. */
+int blk_file_flush(struct blk_file *file);
+
+/* A hint: success where the file system cannot give space back. */
+int blk_file_discard(struct blk_file *file, uint64_t offset, uint64_t len);
+
+/* The range reads as zeros afterwards. `unmap`: its space may be given back. */
+int blk_file_zero(struct blk_file *file, uint64_t offset, uint64_t len, bool unmap);
