@@ -50,7 +50,7 @@ struct device {
         uv_timer_t drain_timer;
         uv_async_t reported;
         /* written by lanes, taken by the main thread */
-        atomic_uint_fast64_t broken_queues, drained_queues;
+        atomic_uint_fast64_t broken_queues, drained_queues, suspicious_queues;
         _Atomic(const char *) fault;
         bool config_settled; /* a config write that no worker had to be told of waits for its answer */
         void (*config_written)(void *context, int error);

@@ -40,6 +40,23 @@ static void report_drained(void *context, unsigned queue)
         uv_async_send(&device->reported);
 }
 
+static void report_suspicious(void *context, unsigned queue)
+{
+        struct device *device = context;
+
+        atomic_fetch_or(&device->suspicious_queues, UINT64_C(1) << queue);
+        uv_async_send(&device->reported);
+}
+
+static void take_suspicious(struct device *device)
+{
+        uint64_t suspicious = atomic_exchange(&device->suspicious_queues, 0);
+
+        for (unsigned i = 0; i < device->n_queues; i++)
+                if ((suspicious & (UINT64_C(1) << i)) && device->queues[i].running && device->front.suspicious)
+                        device->front.suspicious(device->front.context, i);
+}
+
 static void take_broken(struct device *device)
 {
         uint64_t broken = atomic_exchange(&device->broken_queues, 0);
@@ -66,6 +83,7 @@ void device_worker_reported(uv_async_t *async)
         if (fault && device->supervisor.state == WORKER_SERVING)
                 supervisor_fault(&device->supervisor, fault);
         take_broken(device);
+        take_suspicious(device);
         device_stop_take(device);
         if (device->config_settled)
                 device_settle_config(device);
@@ -76,7 +94,8 @@ static int make_lanes(struct device *device)
         const struct lane_events events = {.context = device,
                                            .worker_fault = report_fault,
                                            .queue_broken = report_broken,
-                                           .queue_drained = report_drained};
+                                           .queue_drained = report_drained,
+                                           .queue_suspicious = report_suspicious};
 
         for (unsigned i = 0; i < device->config->n_lanes; i++) {
                 int r =

@@ -196,6 +196,15 @@ void lane_readable(struct lane *lane)
         lane_turn(lane);
 }
 
+void lane_kicked(struct lane *lane, struct lane_queue *queue)
+{
+        /* A VMM may kick once by itself when it starts a queue; the second kick is the driver's own, and then the
+         * ring cannot be all zero unless we look at other memory than the driver does. */
+        if (queue->kicks < 2 && ++queue->kicks == 2 && queue->ring.started && queue_avail_is_zero(&queue->ring))
+                lane->events.queue_suspicious(lane->events.context, queue->index);
+        lane_turn(lane);
+}
+
 bool lane_wants_write(const struct lane *lane)
 {
         return lane->fd >= 0 && !lane->faulted && lane_tx_busy(&lane->tx);
@@ -281,6 +290,7 @@ int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct q
         queue->held = true;
         queue->draining = false;
         queue->told_broken = false;
+        queue->kicks = 0;
         queue->kick_fd = kick_fd;
         queue->call_fd = call_fd;
         return 0;

@@ -29,6 +29,8 @@ struct lane_events {
         void (*worker_fault)(void *context, const char *why); /* the worker broke the protocol or hung up */
         void (*queue_broken)(void *context, unsigned queue);
         void (*queue_drained)(void *context, unsigned queue);
+        /* Kicked, and not for the first time, but every byte of its available ring is zero. Once a start. */
+        void (*queue_suspicious)(void *context, unsigned queue);
         /* A descriptor is about to be closed. Whoever polls it must let go first: the peer holds the same
          * open file, so closing alone would leave it in the poll set for ever. May be NULL. */
         void (*closing)(struct lane *lane, int fd);
@@ -40,6 +42,7 @@ struct lane_queue {
         bool held;      /* started, but the worker has not been told yet: nothing is taken */
         bool draining;  /* suspending: nothing new is taken */
         bool told_broken;
+        unsigned kicks;  /* since the start, up to the one that is looked at */
         uint32_t outstanding;
         int kick_fd, call_fd; /* owned; -1: none */
         enum replay_class replay;
@@ -94,6 +97,9 @@ void lane_turn(struct lane *lane);
 
 /* Takes what the worker has sent, then a turn. Call when the socket is readable. */
 void lane_readable(struct lane *lane);
+
+/* The guest has kicked this queue: a turn. */
+void lane_kicked(struct lane *lane, struct lane_queue *queue);
 
 bool lane_wants_write(const struct lane *lane);
 

@@ -119,16 +119,16 @@ static void on_socket(uv_poll_t *poll, int status, int events)
 static void on_kick(uv_poll_t *poll, int status, int events)
 {
         struct lane_thread *thread = poll->data;
-        struct watch *watch = (struct watch *)poll;
+        const struct watch *watch = (struct watch *)poll;
         uint64_t count;
-        ssize_t n;
 
         _Static_assert(offsetof(struct watch, poll) == 0, "the cast above");
         (void)events;
-        n = status < 0 ? -1 : read(watch->fd, &count, sizeof(count));
-        if (n < 0 && status >= 0 && errno == EAGAIN)
+        if (status == 0 && read(watch->fd, &count, sizeof(count)) < 0 && errno == EAGAIN)
                 return;
-        lane_turn(&thread->lane);
+        for (unsigned i = 0; i < thread->lane.n_queues; i++)
+                if (thread->kicks[i] == watch)
+                        lane_kicked(&thread->lane, &thread->lane.queues[i]);
         thread_follow(thread);
 }
 
