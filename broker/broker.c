@@ -1,0 +1,271 @@
+/* The broker of one VM.
+ *
+ * How it works: STARTING waits until every device's worker has said Hello, so that a wrong configuration ends
+ * at once with one message and no front end ever meets a device that is not there. SERVING opens the
+ * listeners. ENDING closes everything and lets the loop run dry; workers die with the broker.
+ *
+ * Owns the loop, the devices, their listeners, the admin server and the channel to the spawner; called by
+ * main. TRUST: none of its own: front ends, workers and clients are judged below. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "broker/broker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "broker/admin/admin_server.h"
+#include "broker/core/device.h"
+#include "broker/core/device_life.h"
+#include "broker/core/fault_safe.h"
+#include "broker/core/supervisor.h"
+#include "broker/vhost_user/listener.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/log.h"
+#include "sandbox/broker_jail.h"
+
+enum broker_state {
+        BROKER_STARTING = 0, /* to SERVING when all devices are ready, to ENDING when one fails */
+        BROKER_SERVING,      /* to ENDING on request */
+        BROKER_ENDING,
+};
+
+struct broker {
+        uv_loop_t loop;
+        enum broker_state state;
+        const struct broker_start *start;
+        struct spawner_client *spawner;
+        struct admin_server *admin;
+        uv_signal_t terminated;
+        pid_t spawner_pid;
+        struct device *devices[LIMIT_DEVICES];
+        struct vhost_user_listener *listeners[LIMIT_DEVICES];
+        size_t n_devices, n_ready;
+        int exit_code;
+};
+
+/* ---- ending ---- */
+
+static void device_gone(void *context)
+{
+        (void)context; /* the loop ends by itself when the last handle has closed */
+}
+
+static void broker_end(struct broker *broker, int exit_code)
+{
+        if (broker->state == BROKER_ENDING)
+                return;
+        broker->state = BROKER_ENDING;
+        broker->exit_code = exit_code;
+        for (size_t i = 0; i < broker->n_devices; i++) {
+                if (broker->listeners[i])
+                        vhost_user_listener_close(broker->listeners[i], NULL, NULL);
+                broker->listeners[i] = NULL;
+        }
+        broker->admin = admin_server_free(broker->admin);
+        for (size_t i = 0; i < broker->n_devices; i++)
+                device_free(broker->devices[i], device_gone, broker);
+        broker->n_devices = 0;
+        spawner_client_stop(broker->spawner);
+        broker->spawner = spawner_client_free(broker->spawner);
+        uv_close((uv_handle_t *)&broker->terminated, NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int signal_number)
+{
+        struct broker *broker = handle->data;
+
+        (void)signal_number;
+        broker_end(broker, EXIT_SUCCESS);
+}
+
+/* ---- from the spawner ---- */
+
+static void on_spawned(void *context, uint32_t device, struct spawned_worker *worker)
+{
+        struct broker *broker = context;
+
+        supervisor_spawned(device_supervisor(broker->devices[device]), worker);
+}
+
+static void on_spawn_failed(void *context, uint32_t device, int error, const char *reason)
+{
+        struct broker *broker = context;
+
+        supervisor_spawn_failed(device_supervisor(broker->devices[device]), error, reason);
+}
+
+static void on_exited(void *context, uint32_t device, uint32_t pid, uint32_t code, bool signaled)
+{
+        struct broker *broker = context;
+
+        supervisor_exited(device_supervisor(broker->devices[device]), pid, code, signaled);
+}
+
+static void on_terminate(void *context)
+{
+        broker_end(context, EXIT_SUCCESS);
+}
+
+static void on_spawner_gone(void *context)
+{
+        struct broker *broker = context;
+
+        log_error(
+            "the spawner is dead: the VM goes on, but no worker can be restarted; restart the broker soon");
+        for (size_t i = 0; i < broker->n_devices; i++)
+                supervisor_spawner_gone(device_supervisor(broker->devices[i]));
+}
+
+static const struct spawner_client_ops spawner_ops = {
+    .spawned = on_spawned,
+    .failed = on_spawn_failed,
+    .exited = on_exited,
+    .terminate = on_terminate,
+    .gone = on_spawner_gone,
+};
+
+/* ---- from devices ---- */
+
+static void fill_status(void *context, struct admin_status *ret_status)
+{
+        struct broker *broker = context;
+
+        strcpy(ret_status->vm, broker->start->config->name);
+        strcpy(ret_status->version, BULKHEAD_VERSION);
+        ret_status->broker_pid = (uint32_t)getpid();
+        ret_status->spawner_pid = (uint32_t)broker->spawner_pid;
+        ret_status->spawner_alive = spawner_client_alive(broker->spawner);
+        ret_status->rootless = broker->start->rootless;
+        ret_status->n_devices = broker->n_devices;
+        for (size_t i = 0; i < broker->n_devices; i++) {
+                device_status(broker->devices[i], &ret_status->devices[i]);
+                ret_status->devices[i].attached =
+                    broker->listeners[i] && vhost_user_listener_attached(broker->listeners[i]);
+        }
+}
+
+static void broker_serve(struct broker *broker)
+{
+        struct endpoints *endpoints = broker->start->endpoints;
+        const struct vm_config *config = broker->start->config;
+        int r;
+
+        broker->state = BROKER_SERVING;
+        r = admin_server_new(&broker->loop, take_fd(&endpoints->admin_fd), fill_status, broker,
+                             &broker->admin);
+        for (size_t i = 0; r == 0 && i < broker->n_devices; i++)
+                r = vhost_user_listener_new(&broker->loop, broker->devices[i],
+                                            take_fd(&endpoints->device_fds[i]), &broker->listeners[i]);
+        if (r < 0) {
+                log_error("cannot listen: %s", strerror(-r));
+                broker_end(broker, EXIT_FAILURE);
+                return;
+        }
+        log_info("ready vm=%s devices=%zu sockets=%s/%s/", config->name, config->n_devices, config->run_dir,
+                 config->name);
+}
+
+static void on_device_ready(void *context, struct device *device)
+{
+        struct broker *broker = context;
+
+        (void)device;
+        if (++broker->n_ready == broker->start->config->n_devices && broker->state == BROKER_STARTING)
+                broker_serve(broker);
+}
+
+static void on_device_failed(void *context, struct device *device, bool quarantined, const char *why)
+{
+        struct broker *broker = context;
+
+        (void)device;
+        (void)why; /* the supervisor has said it */
+        if (quarantined && broker->state == BROKER_STARTING)
+                broker_end(broker, EXIT_FAILURE);
+}
+
+/* ---- starting ---- */
+
+static int start_devices(struct broker *broker)
+{
+        const struct vm_config *config = broker->start->config;
+        const struct device_owner owner = {
+            .context = broker, .ready = on_device_ready, .failed = on_device_failed};
+
+        for (size_t i = 0; i < config->n_devices; i++) {
+                int r = device_new(&broker->loop, &config->devices[i], (uint32_t)i, broker->spawner, &owner,
+                                   &broker->devices[i]);
+
+                if (r < 0)
+                        return r;
+                broker->n_devices++;
+        }
+        return 0;
+}
+
+static int confine(const struct broker_start *start)
+{
+        uint32_t n_files = 128; /* loop, sockets, clients, a session's messages in flight */
+        uint32_t missing;
+        const char *stage;
+        int r;
+
+        for (size_t i = 0; i < start->config->n_devices; i++)
+                n_files +=
+                    32 + 16 * start->config->devices[i].n_queues + 8 * start->config->devices[i].n_lanes;
+        r = broker_confine(
+            &(struct broker_jail){
+                .uid = start->uid, .gid = start->uid, .rootless = start->rootless, .nofile = n_files},
+            &missing, &stage);
+        if (r < 0)
+                log_error("the broker cannot be confined, and will not run otherwise: stage %s: %s", stage,
+                          strerror(-r));
+        return r;
+}
+
+static int broker_start(struct broker *broker)
+{
+        const struct broker_start *start = broker->start;
+        unsigned n_lanes[LIMIT_DEVICES];
+        int r = fault_safe_install();
+
+        if (r < 0)
+                return r;
+        broker->terminated.data = broker;
+        r = uv_signal_init(&broker->loop, &broker->terminated);
+        if (r == 0)
+                r = uv_signal_start(&broker->terminated, on_signal, SIGTERM);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < start->config->n_devices; i++)
+                n_lanes[i] = start->config->devices[i].n_lanes;
+        r = spawner_client_new(&broker->loop, start->spawner_fd, n_lanes, (unsigned)start->config->n_devices,
+                               &spawner_ops, broker, &broker->spawner);
+        if (r < 0)
+                return r;
+        return start_devices(broker);
+}
+
+int broker_run(const struct broker_start *start)
+{
+        struct broker broker = {.start = start, .spawner_pid = getppid()};
+        int r;
+
+        signal(SIGPIPE, SIG_IGN);
+        signal(SIGINT, SIG_IGN); /* the terminal's is for the spawner, which tells us */
+        if (uv_loop_init(&broker.loop) < 0 || confine(start) < 0)
+                return EXIT_FAILURE;
+        r = broker_start(&broker);
+        if (r < 0) {
+                log_error("cannot start: %s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        uv_run(&broker.loop, UV_RUN_DEFAULT);
+        r = uv_loop_close(&broker.loop);
+        assert(r == 0);
+        return broker.exit_code;
+}
