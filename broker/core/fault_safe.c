@@ -88,8 +88,12 @@ int fault_safe_install(void)
 
         sigemptyset(&action.sa_mask);
         for (size_t i = 0; i < array_size(signals); i++) {
-                if (sigaction(signals[i], &action, &before[i]) < 0)
+                struct sigaction old;
+
+                if (sigaction(signals[i], &action, &old) < 0)
                         return -errno;
+                if (old.sa_sigaction != on_fault) /* a second install must not make us our own predecessor */
+                        before[i] = old;
         }
         return 0;
 }

@@ -1,0 +1,248 @@
+/* Fuzz target of the ring walker: a memory image and a list of calls.
+ *
+ * Input: one byte of options, one of layout, two of base index, one count of calls, the calls (two bytes
+ * each), and the rest is laid over guest memory from its start. Whatever comes: no access outside the regions
+ * (address sanitizer sees the copies), no chain that breaks a promise of chain.h, a broken queue stays
+ * broken, heads are counted right.
+ *
+ * In the adversarial mode every byte that was copied from guest memory changes right after it was read: code
+ * that reads a value twice sees two values. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "broker/core/fault_safe.h"
+#include "broker/core/queue.h"
+
+#define PAGE    4096u
+#define N_PAGES 6u
+#define ORIGIN                                                                                               \
+        UINT64_C(0x1000) /* pages 0 to 1, then 2 to 3 adjacent but elsewhere on the host; 4 is a hole */
+#define READONLY (ORIGIN + 5 * PAGE)
+
+#define OPTION_INDIRECT  1u
+#define OPTION_EVENT     2u
+#define OPTION_ADVERSARY 4u
+#define OPTION_TIGHT     8u /* few segments */
+
+#define MUST(condition)                                                                                      \
+        do {                                                                                                 \
+                if (!(condition))                                                                            \
+                        __builtin_trap();                                                                    \
+        } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t __real_fault_safe_copy(void *to, const void *from, size_t n);
+size_t __wrap_fault_safe_copy(void *to, const void *from, size_t n);
+
+static uint8_t *image; /* the guest's own view */
+static struct guest_memory *whole, *partial;
+static bool adversary;
+
+/* Where the broker has mapped the guest: only reads from there are foreign. */
+static uint8_t *views[3];
+static const size_t view_pages[3] = {2, 2, 1};
+
+static bool is_foreign(const uint8_t *at)
+{
+        for (size_t i = 0; i < 3; i++) {
+                if (at >= views[i] && at < views[i] + view_pages[i] * PAGE)
+                        return true;
+        }
+        return false;
+}
+
+static uint8_t *own_view(const uint8_t *at)
+{
+        static const size_t first_page[3] = {2, 0, 5};
+
+        for (size_t i = 0; i < 3; i++) {
+                if (at >= views[i] && at < views[i] + view_pages[i] * PAGE)
+                        return image + first_page[i] * PAGE + (at - views[i]);
+        }
+        return NULL;
+}
+
+size_t __wrap_fault_safe_copy(void *to, const void *from, size_t n)
+{
+        size_t left = __real_fault_safe_copy(to, from, n);
+
+        for (size_t i = 0; adversary && is_foreign(from) && i < n - left; i++)
+                *own_view((const uint8_t *)from + i) ^= (uint8_t)(0x5a + i);
+        return left;
+}
+
+static struct guest_memory *add(struct guest_memory *memory, int fd, unsigned view, uint64_t start,
+                                uint64_t page, bool writable)
+{
+        struct guest_mapping *mapping;
+        struct guest_memory *with;
+        struct guest_region region = {
+            .start = GPA(start), .len = view_pages[view] * PAGE, .writable = writable};
+
+        MUST(guest_mapping_new(fd, page * PAGE, region.len, writable, &mapping) == 0);
+        region.mapping = mapping;
+        MUST(guest_memory_with(memory, &region, &with) == 0);
+        views[view] = guest_memory_ring(with, GPA(start), region.len, 1, false);
+        MUST(views[view]);
+        (void)guest_mapping_unref(mapping);
+        (void)guest_memory_unref(memory);
+        return with;
+}
+
+static void make_memory(void)
+{
+        int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+        MUST(fd >= 0 && ftruncate(fd, N_PAGES * PAGE) == 0 && fault_safe_install() == 0);
+        image = mmap(NULL, N_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        MUST(image != MAP_FAILED);
+        partial = add(guest_memory_new(), fd, 0, ORIGIN, 2, true);
+        whole = add(guest_memory_ref(partial), fd, 1, ORIGIN + 2 * PAGE, 0, true);
+        whole = add(whole, fd, 2, READONLY, 5, false);
+        close(fd);
+}
+
+/* The image as the guest sees it: in the order of its addresses. */
+static void lay_image(const uint8_t *data, size_t size)
+{
+        memset(image, 0, N_PAGES * PAGE);
+        for (size_t i = 0; i < size && i < 4 * PAGE; i++)
+                image[i < 2 * PAGE ? 2 * PAGE + i : i - 2 * PAGE] = data[i];
+        for (size_t i = 0; i < 16 && i < size; i++)
+                image[5 * PAGE + i] = data[i];
+}
+
+static void check_chain(const struct queue *queue, const struct chain *chain)
+{
+        uint64_t readable = 0, writable = 0;
+        unsigned n = (unsigned)chain->n_readable + chain->n_writable;
+
+        MUST(chain->head < queue->layout.size && n > 0 && n <= queue->layout.size &&
+             n <= chain->max_segments);
+        MUST((queue->heads[chain->head / 64] >> (chain->head % 64) & 1) == 1);
+        for (unsigned i = 0; i < n; i++) {
+                bool write = i >= chain->n_readable;
+
+                MUST(chain->segments[i].len > 0);
+                MUST(
+                    guest_memory_covers(queue->memory, chain->segments[i].at, chain->segments[i].len, write));
+                *(write ? &writable : &readable) += chain->segments[i].len;
+        }
+        MUST(readable == chain->readable && writable == chain->writable &&
+             readable + writable <= LIMIT_CHAIN_BYTES);
+}
+
+static void check_queue(const struct queue *queue)
+{
+        unsigned n = 0;
+
+        for (size_t i = 0; i < LIMIT_RING_SIZE / 64; i++)
+                n += (unsigned)__builtin_popcountll(queue->heads[i]);
+        MUST(n == queue->outstanding);
+}
+
+struct run {
+        struct queue queue;
+        struct queue_layout layout;
+        struct queue_features features;
+        uint16_t max_segments;
+        uint16_t last_head;
+};
+
+static void pop(struct run *run)
+{
+        /* Of exact size, so that one segment too many is seen. */
+        struct segment *segments = malloc(sizeof(*segments) * run->max_segments);
+        struct chain chain = {.segments = segments, .max_segments = run->max_segments};
+        enum queue_fault before = run->queue.fault;
+        int r;
+
+        MUST(segments);
+        r = queue_pop(&run->queue, &chain);
+        MUST(r == 0 || r == 1 || r == -EPROTO);
+        MUST((r == -EPROTO) == (run->queue.fault != QUEUE_FAULT_NONE));
+        MUST(before == QUEUE_FAULT_NONE || run->queue.fault == before);
+        if (r == 1) {
+                check_chain(&run->queue, &chain);
+                run->last_head = chain.head;
+        }
+        free(segments);
+}
+
+static void restart(struct run *run)
+{
+        uint16_t base = queue_stop(&run->queue);
+
+        (void)queue_start(&run->queue, whole, &run->layout, &run->features, base);
+}
+
+static void call(struct run *run, uint8_t what, uint8_t with)
+{
+        switch (what % 10) {
+        case 0:
+        case 1:
+        case 2:
+                pop(run);
+                break;
+        case 3:
+                (void)queue_push(&run->queue, run->last_head, with);
+                break;
+        case 4:
+                (void)queue_push(&run->queue, (uint16_t)(with * 17u), with);
+                break;
+        case 5:
+                (void)queue_publish(&run->queue);
+                break;
+        case 6:
+                (void)(with & 1 ? queue_want_kicks(&run->queue) : queue_no_kicks(&run->queue));
+                break;
+        case 7:
+                (void)queue_rebind(&run->queue, with & 3 ? whole : partial);
+                break;
+        case 8:
+                restart(run);
+                break;
+        default: /* the guest posts: its available index goes up */
+                image[2 * PAGE + (run->layout.avail.v - ORIGIN) % (2 * PAGE - 4) + 2] += with;
+                break;
+        }
+        check_queue(&run->queue);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        struct run run = {.max_segments = LIMIT_RING_SIZE};
+        size_t n_calls;
+
+        if (size < 5)
+                return 0;
+        if (!image)
+                make_memory();
+        n_calls = data[4] % 64;
+        if (size < 5 + 2 * n_calls)
+                return 0;
+        adversary = false;
+        lay_image(data + 5 + 2 * n_calls, size - 5 - 2 * n_calls);
+        run.features.indirect = (data[0] & OPTION_INDIRECT) != 0;
+        run.features.event_idx = (data[0] & OPTION_EVENT) != 0;
+        if (data[0] & OPTION_TIGHT)
+                run.max_segments = 3;
+        /* Rings of 1 to 128 close together, so that small inputs fill them. */
+        run.layout.size = (uint16_t)(1u << (data[1] % 8));
+        run.layout.desc = GPA(ORIGIN);
+        run.layout.avail = GPA(ORIGIN + 16u * run.layout.size);
+        run.layout.used = GPA(((run.layout.avail.v + 6u + 2u * run.layout.size) + 3u) & ~UINT64_C(3));
+        if (data[1] & 0x80) /* across the regions: refused */
+                run.layout.used = GPA(ORIGIN + 2 * PAGE - 4);
+        queue_init(&run.queue);
+        adversary = (data[0] & OPTION_ADVERSARY) != 0;
+        (void)queue_start(&run.queue, whole, &run.layout, &run.features, (uint16_t)(data[2] | data[3] << 8));
+        for (size_t i = 0; i < n_calls; i++)
+                call(&run, data[5 + 2 * i], data[6 + 2 * i]);
+        adversary = false;
+        queue_done(&run.queue);
+        return 0;
+}
