@@ -17,6 +17,10 @@ if(BULKHEAD_WERROR)
   target_compile_options(bulkhead_flags INTERFACE -Werror)
 endif()
 
+if(BULKHEAD_FUZZ)
+  # Coverage for libFuzzer in every room; only the fuzz targets link its main.
+  target_compile_options(bulkhead_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-fsanitize=fuzzer-no-link>)
+endif()
 if(BULKHEAD_SANITIZE)
   target_compile_options(bulkhead_flags INTERFACE
     -fsanitize=${BULKHEAD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -224,6 +224,11 @@ static struct guest_memory *act(struct oracle *oracle, struct guest_memory *memo
         }
 }
 
+static uint16_t word_below(const uint8_t *bytes, uint32_t limit)
+{
+        return (uint16_t)((bytes[0] | (uint32_t)bytes[1] << 8) % limit);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static struct oracle oracle;
@@ -242,10 +247,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(memory);
         for (size_t i = 1; i + CALL_BYTES <= size && i < 1 + CALL_BYTES * MAX_CALLS; i += CALL_BYTES) {
                 struct call call = {.what = data[i],
-                                    .at = (uint16_t)((data[i + 1] | data[i + 2] << 8) % WINDOW),
-                                    .len = (uint16_t)((data[i + 3] | data[i + 4] << 8) % (WINDOW + 64)),
-                                    .offset =
-                                        (uint16_t)((data[i + 5] | data[i + 6] << 8) % (FILE_BYTES + 64))};
+                                    .at = word_below(data + i + 1, WINDOW),
+                                    .len = word_below(data + i + 3, WINDOW + 64),
+                                    .offset = word_below(data + i + 5, FILE_BYTES + 64)};
 
                 memory = act(&oracle, memory, &call);
                 MUST(guest_memory_n_regions(memory) == oracle.n_regions);
