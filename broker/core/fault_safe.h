@@ -1,16 +1,16 @@
-/* Copies, loads and stores that survive a page that is not there: a region may be truncated by its owner at any
- * moment, and that is an error on one request or queue, never a signal that kills.
+/* Copies, loads and stores that survive a page that is not there: a region may be truncated by its owner at
+ * any moment, and that is an error on one request or queue, never a signal that kills.
  *
- * How it works: the accesses are a handful of small assembly routines; a SIGBUS or SIGSEGV whose program counter
- * lies in one of them resumes at its error exit. Any other fault keeps its default action.
+ * How it works: the accesses are a handful of small assembly routines; a SIGBUS or SIGSEGV whose program
+ * counter lies in one of them resumes at its error exit. Any other fault keeps its default action.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Installs the handlers for the process. Once, before threads start; no thread may block SIGBUS or SIGSEGV (the kernel
- * kills at a blocked fault). 0 or negative errno. */
+/* Installs the handlers for the process. Once, before threads start; no thread may block SIGBUS or SIGSEGV
+ * (the kernel kills at a blocked fault). 0 or negative errno. */
 int fault_safe_install(void);
 
 /* Copies n bytes; returns how many were NOT copied (0: all). Either side may fault. */

@@ -1,10 +1,10 @@
-/* The fault-safe accesses on aarch64, and the table that tells the signal handler where each of them resumes.
- * Called through broker/core/fault_safe.h; the table is read by fault_safe.c. TRUST: either address may be a page that is
- * gone; the lengths are the caller's.
+/* The fault-safe accesses on aarch64, and the table that tells the signal handler where each of them
+ * resumes. Called through broker/core/fault_safe.h; the table is read by fault_safe.c. TRUST: either address
+ * may be a page that is gone; the lengths are the caller's.
  *
- * How a copy counts exactly: x0, x1 and x2 always say what is left to do and move only behind a finished block, so a
- * fault in a quick path starts the rest again byte by byte, and the second fault leaves the exact count in x2. Recopying
- * bytes is harmless: no caller looks before the end.
+ * How a copy counts exactly: x0, x1 and x2 always say what is left to do and move only behind a finished
+ * block, so a fault in a quick path starts the rest again byte by byte, and the second fault leaves the
+ * exact count in x2. Recopying bytes is harmless: no caller looks before the end.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifdef __aarch64__
 

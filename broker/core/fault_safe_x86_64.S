@@ -1,10 +1,10 @@
 /* The fault-safe accesses on x86_64, and the table that tells the signal handler where each of them resumes.
- * Called through broker/core/fault_safe.h; the table is read by fault_safe.c. TRUST: either address may be a page that is
- * gone; the lengths are the caller's.
+ * Called through broker/core/fault_safe.h; the table is read by fault_safe.c. TRUST: either address may be a
+ * page that is gone; the lengths are the caller's.
  *
- * How a copy counts exactly: the quick paths read and write up to eight bytes at a time without saying how far they
- * came, so a fault in one of them starts the rest again byte by byte (rep movsb), and the second fault leaves the exact
- * count in rcx. Recopying bytes is harmless: no caller looks before the end.
+ * How a copy counts exactly: the quick paths read and write up to sixteen bytes at a time without saying how
+ * far they came, so a fault in one of them starts the rest again byte by byte (rep movsb), and the second
+ * fault leaves the exact count in rcx. Recopying bytes is harmless: no caller looks before the end.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifdef __x86_64__
 
@@ -159,8 +159,8 @@ FUNCTION NAME(fault_safe_zero)
         RESUME  .Lzero_bytes_access, .Lzero_end, .Lzero_end
 END NAME(fault_safe_zero)
 
-/* Loads and stores: x86 gives every plain one acquire and release order. Only the foreign access is in a range: a bad
- * ret_value is our own bug and must kill. */
+/* Loads and stores: x86 gives every plain one acquire and release order. Only the foreign access is in a
+ * range: a bad ret_value is our own bug and must kill. */
 .Lfaulted:
         movl    $-EFAULT, %eax
         ret
@@ -199,8 +199,8 @@ STORE   NAME(fault_safe_store64), movq, %rsi
 fault_safe_ranges_end:
         .popsection
 
-/* This file keeps the promises of -fcf-protection (indirect branches land on endbr64, no return address is touched);
- * without the note the linker would drop them for the whole program. */
+/* This file keeps the promises of -fcf-protection (indirect branches land on endbr64, no return address is
+ * touched); without the note the linker would drop them for the whole program. */
         .section .note.gnu.property, "a"
         .p2align 3
         .long   4, 16, 5                /* name, description, NT_GNU_PROPERTY_TYPE_0 */

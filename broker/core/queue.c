@@ -193,6 +193,12 @@ uint16_t queue_stop(struct queue *queue)
         return queue->last_avail;
 }
 
+void queue_forget(struct queue *queue)
+{
+        memset(queue->heads, 0, sizeof(queue->heads));
+        queue->outstanding = 0;
+}
+
 int queue_rebind(struct queue *queue, struct guest_memory *memory)
 {
         struct guest_memory *old = queue->memory;

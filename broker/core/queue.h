@@ -1,9 +1,9 @@
 /* One virtqueue, split layout (virtio 1.3, 2.7): taking chains off it, giving them back, and when to signal.
  *
- * Geometry and features are latched when the queue starts; nothing that the guest does later changes them. Every value
- * in ring memory is loaded once, fault-safely, and only the local is judged. A guest that breaks the rules breaks the
- * queue: from then on every call returns the same error until the next start.
- * A queue belongs to one lane's thread. It holds no file descriptor. SPDX-License-Identifier: Apache-2.0 */
+ * Geometry and features are latched when the queue starts; nothing that the guest does later changes them.
+ * Every value in ring memory is loaded once, fault-safely, and only the local is judged. A guest that breaks
+ * the rules breaks the queue: from then on every call returns the same error until the next start. A queue
+ * belongs to one lane's thread. It holds no file descriptor. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>
@@ -34,7 +34,7 @@ enum queue_fault {
         QUEUE_FAULT_NEXT,      /* a next outside the table */
         QUEUE_FAULT_LOOP,      /* more descriptors than the ring has */
         QUEUE_FAULT_ORDER,     /* a readable descriptor behind a writable one */
-        QUEUE_FAULT_INDIRECT,  /* not negotiated, nested, with NEXT, empty, not a multiple of 16, or too long */
+        QUEUE_FAULT_INDIRECT,  /* not negotiated, nested, with NEXT, empty, not in 16s, or too long */
         QUEUE_FAULT_LENGTH,    /* a zero-length descriptor, a sum over LIMIT_CHAIN_BYTES, or an empty chain */
         QUEUE_FAULT_SEGMENTS,  /* more segments than the device takes */
         QUEUE_FAULT_ADDRESS,   /* a buffer outside guest memory or in a read-only region */
@@ -48,7 +48,7 @@ struct queue {
         enum queue_fault fault;
         struct queue_layout layout;
         struct queue_features features;
-        struct guest_memory *memory; /* a reference while started */
+        struct guest_memory *memory;  /* a reference while started */
         uint8_t *desc, *avail, *used; /* into memory; NULL when not started */
         uint16_t last_avail;          /* next available index to take */
         uint16_t used_next;           /* next used index to write */
@@ -62,39 +62,45 @@ struct queue {
 void queue_init(struct queue *queue);
 void queue_done(struct queue *queue);
 
-/* Latches and starts. `base` is the next available index (a suspended queue goes on where it was); the used index is
- * what the ring says. Requests may still be outstanding from before (heads are then kept): only after a suspend.
- * -EINVAL: geometry, or a kept head is outside the ring; -EFAULT: a ring is not in memory; the queue is then not
- * started. */
+/* Latches and starts. `base` is the next available index (a suspended queue goes on where it was); the used
+ * index is what the ring says. Requests may still be outstanding from before (heads are then kept): only
+ * after a suspend. -EINVAL: geometry, or a kept head is outside the ring; -EFAULT: a ring is not in memory;
+ * the queue is then not started. */
 int queue_start(struct queue *queue, struct guest_memory *memory, const struct queue_layout *layout,
                 const struct queue_features *features, uint16_t base);
 
-/* Stops and lets the snapshot go; returns the next available index for the front end. Publish (and signal) first: what
- * was pushed since is shown, but nobody is told. A stopped queue pops nothing and takes no head back with an answer. */
+/* Stops and lets the snapshot go; returns the next available index for the front end. Publish (and signal)
+ * first: what was pushed since is shown, but nobody is told. A stopped queue pops nothing and takes no head
+ * back with an answer. */
 uint16_t queue_stop(struct queue *queue);
 
-/* The memory table has changed: resolve the rings again in the new snapshot. A ring that is gone breaks the queue. */
+/* Forgets every outstanding head: their requests were dropped (a device reset), or no answer can come any
+ * more. Without this a driver that starts afresh would be told that its first heads are duplicates. */
+void queue_forget(struct queue *queue);
+
+/* The memory table has changed: resolve the rings again in the new snapshot. A ring that is gone breaks the
+ * queue. */
 int queue_rebind(struct queue *queue, struct guest_memory *memory);
 
 /* Takes the next chain: 1 and *chain is filled; 0: none; -EPROTO: the queue is (or already was) broken.
  * chain->segments and max_segments are the caller's; `chain` is undefined unless 1 is returned. */
 int queue_pop(struct queue *queue, struct chain *chain);
 
-/* Gives a head back with the bytes written; shown to the guest by queue_publish. -EPROTO: broken (the head is no longer
- * outstanding all the same); -EINVAL: this head is not outstanding. */
+/* Gives a head back with the bytes written; shown to the guest by queue_publish. -EPROTO: broken (the head is
+ * no longer outstanding all the same); -EINVAL: this head is not outstanding. */
 int queue_push(struct queue *queue, uint16_t head, uint32_t len);
 
 /* Shows the pushed elements (one index store) and says whether the guest wants a signal: 1, 0, or -EPROTO. */
 int queue_publish(struct queue *queue);
 
-/* Kicks wanted or not (avail_event or VIRTQ_USED_F_NO_NOTIFY). queue_want_kicks looks again after asking: 1 when a chain
- * came in between (pop again), 0 when it is safe to sleep, -EPROTO. */
+/* Kicks wanted or not (avail_event or VIRTQ_USED_F_NO_NOTIFY). queue_want_kicks looks again after asking: 1
+ * when a chain came in between (pop again), 0 when it is safe to sleep, -EPROTO. */
 int queue_want_kicks(struct queue *queue);
 int queue_no_kicks(struct queue *queue);
 
 /* Breaks the queue; the first fault stays. Always returns -EPROTO. */
 int queue_break(struct queue *queue, enum queue_fault fault);
 
-/* Is every byte of the available ring zero? At the first kick of a ring that the driver has filled this means that the
- * VMM has not shared its memory. False when it cannot be read. */
+/* Is every byte of the available ring zero? At the first kick of a ring that the driver has filled this means
+ * that the VMM has not shared its memory. False when it cannot be read. */
 bool queue_avail_is_zero(const struct queue *queue);

@@ -171,7 +171,6 @@ enum queue_fault queue_walk(const struct queue *queue, uint16_t head, struct cha
         walk.chain = chain;
         walk.n_table = queue->layout.size;
         walk.indirect = false;
-        walk.n_held = 0;
         chain->head = head;
         chain->n_readable = chain->n_writable = 0;
         chain->readable = chain->writable = 0;

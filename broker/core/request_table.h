@@ -1,8 +1,8 @@
-/* The table of outstanding requests of one lane. It outlives the worker: what a dead worker held is sent to its
- * successor, in the order in which the guest posted it.
+/* The table of outstanding requests of one lane. It outlives the worker: what a dead worker held is sent to
+ * its successor, in the order in which the guest posted it.
  *
- * An id is (generation << 16 | slot): a slot's generation grows at each use, so a stale or invented id finds nothing.
- * All memory is allocated once. One thread. SPDX-License-Identifier: Apache-2.0 */
+ * An id is (generation << 16 | slot): a slot's generation grows at each use, so a stale or invented id finds
+ * nothing. All memory is allocated once. One thread. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>
@@ -20,12 +20,12 @@ struct request {
         uint64_t id;
         enum request_state state;
         uint16_t queue;
-        uint16_t attempt;  /* incarnations that were sent it before */
+        uint16_t attempt; /* incarnations that were sent it before */
         bool must_fail;
-        bool faulted;      /* guest memory under it went away */
-        bool completing;   /* named by a Complete that is being received */
-        uint32_t inlined;  /* bytes that were or will be sent with it */
-        uint32_t written;  /* high-water mark of the writable bytes: the used length */
+        bool faulted;     /* guest memory under it went away */
+        bool completing;  /* named by a Complete that is being received */
+        uint32_t inlined; /* bytes that were or will be sent with it */
+        uint32_t written; /* high-water mark of the writable bytes: the used length */
         uint64_t born_ms;
         struct chain chain;
         struct request *older, *newer; /* order of the guest, over all queues of the lane */
@@ -44,8 +44,8 @@ struct request_table {
 int request_table_init(struct request_table *table, uint32_t capacity, uint32_t max_segments);
 void request_table_done(struct request_table *table);
 
-/* The next free request, REQUEST_FREE still and in no order: fill its chain, then request_table_add it (or just leave
- * it). NULL: the table is full. */
+/* The next free request, REQUEST_FREE still and in no order: fill its chain, then request_table_add it (or
+ * just leave it). NULL: the table is full. */
 struct request *request_table_peek(struct request_table *table);
 void request_table_add(struct request_table *table, struct request *request, uint16_t queue, uint64_t now_ms);
 

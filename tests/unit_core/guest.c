@@ -179,6 +179,23 @@ int guest_pop(struct guest *guest, uint16_t max_segments)
         return r;
 }
 
+void guest_take(struct guest *guest, uint16_t head)
+{
+        guest_describe(guest, head, BUFFERS, 1, 0, 0);
+        guest_post(guest, head);
+        assert_int_equal(guest_pop(guest, LIMIT_RING_SIZE), 1);
+        assert_int_equal(guest->chain.head, head);
+}
+
+void guest_run(void **state)
+{
+        void (*const *body)(void **state) = *state;
+        void *guest = guest_new();
+
+        (*body)(&guest);
+        guest_free(guest);
+}
+
 uint64_t used_event_at(const struct guest *guest)
 {
         return guest->layout.avail.v + 4 + 2 * (uint64_t)guest->layout.size;

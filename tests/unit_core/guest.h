@@ -77,7 +77,21 @@ void guest_post(struct guest *guest, uint16_t head); /* one more in the availabl
 /* queue_pop into guest->chain with this much room; the canary behind the room must live. */
 int guest_pop(struct guest *guest, uint16_t max_segments);
 
-/* Events of the guest. */
+/* Posts this head with one readable byte, and the queue takes it. */
+void guest_take(struct guest *guest, uint16_t head);
+
+/* A cmocka test whose state is a guest. The guest is made inside the test: cmocka puts its own fault handlers
+ * in place before each. */
+void guest_run(void **state);
+#define CASE(claim)                                                                                          \
+        {                                                                                                    \
+                .name = #claim, .test_func = guest_run, .initial_state = &(void (*)(void **))                \
+                {                                                                                            \
+                        claim                                                                                \
+                }                                                                                            \
+        }
+
+/* Places in the rings, and what is there. */
 uint64_t used_event_at(const struct guest *guest);
 uint64_t avail_event_at(const struct guest *guest);
 uint16_t used_index(const struct guest *guest);

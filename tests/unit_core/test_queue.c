@@ -1,4 +1,4 @@
-/* A queue's life: geometry, start and stop, heads, the used ring, signals and kicks, memory that goes away.
+/* A queue's life: geometry, start and stop, heads, the used ring, memory that goes away.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/queue.h"
 
@@ -14,15 +14,6 @@
 #include "tests/unit_core/guest.h"
 
 #define SIZE 8u
-
-/* Posts head with one readable byte and takes it. */
-static void take_one(struct guest *guest, uint16_t head)
-{
-        guest_describe(guest, head, BUFFERS, 1, 0, 0);
-        guest_post(guest, head);
-        assert_int_equal(guest_pop(guest, SIZE), 1);
-        assert_int_equal(guest->chain.head, head);
-}
 
 static int start_with(struct guest *guest, const struct queue_layout *layout)
 {
@@ -163,7 +154,7 @@ static void empty_ring_gives_nothing(void **state)
         guest_start(guest, SIZE, 0);
         assert_int_equal(guest_pop(guest, SIZE), 0);
         assert_int_equal(queue_publish(&guest->queue), 0);
-        take_one(guest, 0);
+        guest_take(guest, 0);
         assert_int_equal(guest_pop(guest, SIZE), 0);
 }
 
@@ -172,7 +163,7 @@ static void head_that_is_outstanding_breaks_the_queue(void **state)
         struct guest *guest = *state;
 
         guest_start(guest, SIZE, 0);
-        take_one(guest, 3);
+        guest_take(guest, 3);
         guest_post(guest, 3);
         assert_int_equal(guest_pop(guest, SIZE), -EPROTO);
         assert_int_equal(guest->queue.fault, QUEUE_FAULT_DUPLICATE);
@@ -198,7 +189,7 @@ static void head_can_be_posted_again_after_its_push(void **state)
 
         guest_start(guest, SIZE, 65530);
         for (unsigned i = 0; i < 100; i++) {
-                take_one(guest, 3);
+                guest_take(guest, 3);
                 assert_int_equal(queue_push(&guest->queue, 3, i), 0);
         }
         assert_int_equal(guest->queue.outstanding, 0);
@@ -211,7 +202,7 @@ static void every_head_of_the_largest_ring_can_be_outstanding(void **state)
 
         guest_start(guest, LIMIT_RING_SIZE, 65530);
         for (uint16_t head = 0; head < LIMIT_RING_SIZE; head++)
-                take_one(guest, head);
+                guest_take(guest, head);
         assert_int_equal(guest->queue.outstanding, LIMIT_RING_SIZE);
         for (uint16_t head = LIMIT_RING_SIZE; head > 0; head--)
                 assert_int_equal(queue_push(&guest->queue, (uint16_t)(head - 1), head), 0);
@@ -231,7 +222,7 @@ static void push_of_what_is_not_outstanding_is_refused(void **state)
         struct guest *guest = *state;
 
         guest_start(guest, SIZE, 0);
-        take_one(guest, 3);
+        guest_take(guest, 3);
         assert_int_equal(queue_push(&guest->queue, 2, 0), -EINVAL);
         assert_int_equal(queue_push(&guest->queue, SIZE, 0), -EINVAL);
         assert_int_equal(queue_push(&guest->queue, LIMIT_RING_SIZE - 1, 0), -EINVAL);
@@ -248,7 +239,7 @@ static void push_to_a_broken_queue_takes_the_head_back(void **state)
         struct guest *guest = *state;
 
         guest_start(guest, SIZE, 0);
-        take_one(guest, 3);
+        guest_take(guest, 3);
         assert_int_equal(queue_break(&guest->queue, QUEUE_FAULT_DEVICE), -EPROTO);
         assert_int_equal(queue_break(&guest->queue, QUEUE_FAULT_LOOP), -EPROTO);
         assert_int_equal(guest->queue.fault, QUEUE_FAULT_DEVICE); /* the first one stays */
@@ -266,7 +257,7 @@ static void stopped_queue_does_nothing(void **state)
 
         assert_int_equal(guest_pop(guest, SIZE), 0);
         guest_start(guest, SIZE, 5);
-        take_one(guest, 3);
+        guest_take(guest, 3);
         assert_int_equal(queue_stop(&guest->queue), 6);
         assert_null(guest->queue.memory);
         guest_post(guest, 3);
@@ -287,8 +278,8 @@ static void resume_goes_on_where_the_suspend_was(void **state)
         uint16_t base;
 
         guest_start(guest, SIZE, 65535);
-        take_one(guest, 3);
-        take_one(guest, 4);
+        guest_take(guest, 3);
+        guest_take(guest, 4);
         assert_int_equal(queue_push(&guest->queue, 4, 44), 0);
         assert_int_equal(queue_publish(&guest->queue), 1);
         base = queue_stop(&guest->queue);
@@ -309,7 +300,7 @@ static void kept_head_must_exist_in_the_ring_that_goes_on(void **state)
         struct queue_layout layout;
 
         guest_start(guest, SIZE, 0);
-        take_one(guest, 5);
+        guest_take(guest, 5);
         queue_stop(&guest->queue);
         layout = guest->layout;
         layout.size = 4;
@@ -320,12 +311,28 @@ static void kept_head_must_exist_in_the_ring_that_goes_on(void **state)
         assert_int_equal(queue_push(&guest->queue, 5, 0), 0);
 }
 
+static void forgotten_heads_can_be_posted_afresh(void **state)
+{
+        struct guest *guest = *state;
+
+        guest_start(guest, SIZE, 0);
+        guest_take(guest, 5);
+        guest_take(guest, 0);
+        queue_stop(&guest->queue);
+        queue_forget(&guest->queue);
+        assert_int_equal(guest->queue.outstanding, 0);
+        guest_start(guest, 4, 0); /* smaller than the head that was kept: nothing is kept */
+        guest_take(guest, 0);
+        assert_int_equal(queue_push(&guest->queue, 5, 0), -EINVAL);
+        assert_int_equal(queue_push(&guest->queue, 0, 0), 0);
+}
+
 static void stop_shows_what_was_pushed(void **state)
 {
         struct guest *guest = *state;
 
         guest_start(guest, SIZE, 0);
-        take_one(guest, 3);
+        guest_take(guest, 3);
         assert_int_equal(queue_push(&guest->queue, 3, 0), 0);
         assert_int_equal(used_index(guest), 0);
         queue_stop(&guest->queue);
@@ -341,177 +348,13 @@ static void used_index_comes_from_the_ring_at_start(void **state)
         queue_stop(&guest->queue);
         guest_put16(guest, RING_USED + 2, 40);
         assert_int_equal(queue_start(&guest->queue, guest->memory, &guest->layout, &guest->features, 100), 0);
-        take_one(guest, 1);
+        guest_take(guest, 1);
         assert_int_equal(queue_push(&guest->queue, 1, 9), 0);
         (void)queue_publish(&guest->queue);
         assert_int_equal(used_index(guest), 41);
         used_element(guest, 40, &id, &len);
         assert_int_equal(id, 1);
         assert_int_equal(len, 9);
-}
-
-/* ---- signals ---- */
-
-static int complete_one(struct guest *guest)
-{
-        take_one(guest, 0);
-        assert_int_equal(queue_push(&guest->queue, 0, 0), 0);
-        return queue_publish(&guest->queue);
-}
-
-static void nothing_is_shown_before_publish(void **state)
-{
-        struct guest *guest = *state;
-
-        guest_start(guest, SIZE, 0);
-        for (uint16_t head = 0; head < 3; head++)
-                take_one(guest, head);
-        for (uint16_t head = 0; head < 3; head++)
-                assert_int_equal(queue_push(&guest->queue, head, 0), 0);
-        assert_int_equal(used_index(guest), 0);
-        assert_int_equal(queue_publish(&guest->queue), 1);
-        assert_int_equal(used_index(guest), 3);
-        assert_int_equal(queue_publish(&guest->queue), 0); /* nothing new, no signal */
-}
-
-static void flag_decides_without_event_index(void **state)
-{
-        struct guest *guest = *state;
-
-        guest->features.event_idx = false;
-        guest_start(guest, SIZE, 65530);
-        for (unsigned i = 0; i < 20; i++) {
-                uint16_t flags = (uint16_t)random_next(&(uint64_t){i});
-
-                guest_put16(guest, RING_AVAIL, flags);
-                assert_int_equal(complete_one(guest), (flags & 1) == 0);
-        }
-}
-
-static void flag_means_nothing_with_event_index(void **state)
-{
-        struct guest *guest = *state;
-
-        guest_start(guest, SIZE, 0);
-        guest_put16(guest, RING_AVAIL, 1);
-        guest_put16(guest, used_event_at(guest), 1);
-        assert_int_equal(complete_one(guest), 1); /* the first after a start */
-        assert_int_equal(complete_one(guest), 1); /* passes index 1 */
-        assert_int_equal(complete_one(guest), 0);
-}
-
-static void first_publish_after_each_start_signals(void **state)
-{
-        struct guest *guest = *state;
-        uint16_t base;
-
-        guest_start(guest, SIZE, 0);
-        guest_put16(guest, used_event_at(guest), 0x8000);
-        assert_int_equal(complete_one(guest), 1);
-        assert_int_equal(complete_one(guest), 0);
-        base = queue_stop(&guest->queue);
-        assert_int_equal(queue_start(&guest->queue, guest->memory, &guest->layout, &guest->features, base),
-                         0);
-        assert_int_equal(complete_one(guest), 1);
-        assert_int_equal(complete_one(guest), 0);
-}
-
-/* A batch from index `from` to `to` signals exactly when the event lies in it: at every place around the
- * wrap. */
-static void event_index_signals_exactly_when_passed(void **state)
-{
-        struct guest *guest = *state;
-
-        for (uint32_t start = 65530; start < 65530 + 12; start++) {
-                for (uint16_t batch = 1; batch <= SIZE; batch++) {
-                        for (int32_t offset = -4; offset < 12; offset++) {
-                                uint16_t event = (uint16_t)((int32_t)start + offset);
-
-                                guest_start(guest, SIZE, (uint16_t)start);
-                                guest->queue.signaled_valid =
-                                    true; /* as if one had been considered just before */
-                                guest_put16(guest, used_event_at(guest), event);
-                                for (uint16_t head = 0; head < batch; head++) {
-                                        take_one(guest, head);
-                                        assert_int_equal(queue_push(&guest->queue, head, 0), 0);
-                                }
-                                assert_int_equal(queue_publish(&guest->queue), offset >= 0 && offset < batch);
-                                queue_stop(&guest->queue);
-                        }
-                }
-        }
-}
-
-/* A driver that polls for more than 2^16 completions and then asks for a signal must get it. */
-static void long_silence_does_not_lose_a_signal(void **state)
-{
-        struct guest *guest = *state;
-
-        guest_start(guest, SIZE, 0);
-        guest_put16(guest, used_event_at(guest), 0);
-        assert_int_equal(complete_one(guest), 1);
-        for (uint32_t i = 0; i < 65534; i++) {
-                guest_put16(guest, used_event_at(guest), (uint16_t)(guest->queue.used_next - 2));
-                assert_int_equal(complete_one(guest), 0);
-        }
-        guest_put16(guest, used_event_at(guest), guest->queue.used_next);
-        assert_int_equal(complete_one(guest), 1);
-}
-
-/* ---- kicks ---- */
-
-static void want_kicks_says_so_in_the_flag(void **state)
-{
-        struct guest *guest = *state;
-
-        guest->features.event_idx = false;
-        guest_start(guest, SIZE, 0);
-        assert_int_equal(queue_no_kicks(&guest->queue), 0);
-        assert_int_equal(guest_get16(guest, RING_USED), 1);
-        assert_int_equal(queue_want_kicks(&guest->queue), 0);
-        assert_int_equal(guest_get16(guest, RING_USED), 0);
-}
-
-static void want_kicks_says_so_in_the_event_index(void **state)
-{
-        struct guest *guest = *state;
-
-        guest_start(guest, SIZE, 65535);
-        assert_int_equal(queue_want_kicks(&guest->queue), 0);
-        assert_int_equal(guest_get16(guest, avail_event_at(guest)), 65535);
-        take_one(guest, 0);
-        assert_int_equal(queue_no_kicks(&guest->queue), 0);
-        assert_int_equal(guest_get16(guest, avail_event_at(guest)), 65535);
-        assert_int_equal(queue_want_kicks(&guest->queue), 0);
-        assert_int_equal(guest_get16(guest, avail_event_at(guest)), 0);
-        assert_int_equal(guest_get16(guest, RING_USED), 0);
-}
-
-static void want_kicks_sees_a_chain_that_came_in_between(void **state)
-{
-        struct guest *guest = *state;
-
-        for (int event_idx = 0; event_idx < 2; event_idx++) {
-                guest->features.event_idx = event_idx;
-                guest_start(guest, SIZE, 65535);
-                guest_describe(guest, 0, BUFFERS, 1, 0, 0);
-                guest_post(guest, 0);
-                assert_int_equal(queue_want_kicks(&guest->queue), 1);
-                assert_int_equal(guest_pop(guest, SIZE), 1);
-                assert_int_equal(queue_want_kicks(&guest->queue), 0);
-                assert_int_equal(queue_push(&guest->queue, 0, 0), 0);
-                queue_stop(&guest->queue);
-        }
-}
-
-static void want_kicks_judges_the_index_too(void **state)
-{
-        struct guest *guest = *state;
-
-        guest_start(guest, SIZE, 0);
-        guest_put16(guest, RING_AVAIL + 2, SIZE + 1);
-        assert_int_equal(queue_want_kicks(&guest->queue), -EPROTO);
-        assert_int_equal(guest->queue.fault, QUEUE_FAULT_AVAIL);
 }
 
 /* ---- memory that changes ---- */
@@ -522,14 +365,14 @@ static void rebind_goes_on_in_the_new_snapshot(void **state)
         struct guest_memory *other = guest_snapshot(guest, 1u << 0 | 1u << 1);
 
         guest_start(guest, SIZE, 0);
-        take_one(guest, 0);
+        guest_take(guest, 0);
         assert_int_equal(queue_rebind(&guest->queue, other), 0);
         (void)guest_memory_unref(guest->memory);
         guest->memory = other;
         assert_int_equal(guest_count_mappings(), 1 + 2); /* the guest's own and the two left */
         assert_int_equal(queue_push(&guest->queue, 0, 0), 0);
         assert_int_equal(queue_publish(&guest->queue), 1);
-        take_one(guest, 1);
+        guest_take(guest, 1);
         guest_describe(guest, 2, LARGE, 1, 0, 0);
         guest_post(guest, 2);
         assert_int_equal(guest_pop(guest, SIZE), -EPROTO);
@@ -542,7 +385,7 @@ static void rebind_without_the_ring_breaks_and_lets_go(void **state)
         struct guest_memory *other = guest_snapshot(guest, 1u << 1);
 
         guest_start(guest, SIZE, 0);
-        take_one(guest, 0);
+        guest_take(guest, 0);
         assert_int_equal(queue_rebind(&guest->queue, other), -EPROTO);
         assert_int_equal(guest->queue.fault, QUEUE_FAULT_MEMORY);
         (void)guest_memory_unref(guest->memory);
@@ -606,8 +449,8 @@ static void truncated_rings_break_the_queue(void **state)
                 guest->avail_index = 0;
                 assert_int_equal(
                     queue_start(&guest->queue, guest->memory, &guest->layout, &guest->features, 0), 0);
-                take_one(guest, 0);
-                take_one(guest, 1);
+                guest_take(guest, 0);
+                guest_take(guest, 1);
                 assert_int_equal(queue_push(&guest->queue, 1, 0), 0);
                 assert_int_equal(ftruncate(guest->fd, 0x100000), 0);
                 assert_int_equal(touch(guest, (enum touched)call), -EPROTO);
@@ -648,24 +491,6 @@ static void every_fault_has_its_name(void **state)
         assert_string_equal(queue_fault_name(QUEUE_FAULT_COUNT_), "unknown");
 }
 
-/* The guest is made inside the test: cmocka puts its own fault handlers in place before each. */
-static void with_guest(void **state)
-{
-        void (*const *body)(void **state) = *state;
-        void *guest = guest_new();
-
-        (*body)(&guest);
-        guest_free(guest);
-}
-
-#define CASE(claim)                                                                                          \
-        {                                                                                                    \
-                .name = #claim, .test_func = with_guest, .initial_state = &(void (*)(void **))               \
-                {                                                                                            \
-                        claim                                                                                \
-                }                                                                                            \
-        }
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -687,18 +512,9 @@ int main(void)
             CASE(stopped_queue_does_nothing),
             CASE(resume_goes_on_where_the_suspend_was),
             CASE(kept_head_must_exist_in_the_ring_that_goes_on),
+            CASE(forgotten_heads_can_be_posted_afresh),
             CASE(stop_shows_what_was_pushed),
             CASE(used_index_comes_from_the_ring_at_start),
-            CASE(nothing_is_shown_before_publish),
-            CASE(flag_decides_without_event_index),
-            CASE(flag_means_nothing_with_event_index),
-            CASE(first_publish_after_each_start_signals),
-            CASE(event_index_signals_exactly_when_passed),
-            CASE(long_silence_does_not_lose_a_signal),
-            CASE(want_kicks_says_so_in_the_flag),
-            CASE(want_kicks_says_so_in_the_event_index),
-            CASE(want_kicks_sees_a_chain_that_came_in_between),
-            CASE(want_kicks_judges_the_index_too),
             CASE(rebind_goes_on_in_the_new_snapshot),
             CASE(rebind_without_the_ring_breaks_and_lets_go),
             CASE(rebind_to_no_memory_breaks),

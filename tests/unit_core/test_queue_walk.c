@@ -405,6 +405,24 @@ static void table_over_two_regions_is_read_right(void **state)
         }
 }
 
+/* What an earlier walk has read must not stand in for the descriptors that are not there. */
+static void empty_table_reads_nothing_left_over(void **state)
+{
+        struct guest *guest = guest_new();
+
+        (void)state;
+        guest_start(guest, SIZE, 0);
+        guest_describe_in(guest, TABLE, 0, BUFFERS, 1, 0, 0);
+        guest_describe(guest, 0, TABLE, 16, INDIRECT, 0);
+        guest_post(guest, 0);
+        assert_int_equal(guest_pop(guest, SIZE), 1);
+        guest_describe(guest, 1, TABLE, 0, INDIRECT, 0);
+        guest_post(guest, 1);
+        assert_int_equal(guest_pop(guest, SIZE), -EPROTO);
+        assert_int_equal(guest->queue.fault, QUEUE_FAULT_INDIRECT);
+        guest_free(guest);
+}
+
 /* Every bit of a descriptor flipped: the outcome is a chain that memory covers, or a fault; never anything
  * else. */
 static void flipped_bits_never_pass_the_judge(void **state)
@@ -452,9 +470,10 @@ static void table_in_memory_that_was_truncated_breaks_the_queue(void **state)
 int main(void)
 {
         const size_t n_rows = sizeof(rows) / sizeof(rows[0]);
-        struct CMUnitTest tests[sizeof(rows) / sizeof(rows[0]) + 3];
+        struct CMUnitTest tests[sizeof(rows) / sizeof(rows[0]) + 4];
         const struct CMUnitTest more[] = {
             cmocka_unit_test(table_over_two_regions_is_read_right),
+            cmocka_unit_test(empty_table_reads_nothing_left_over),
             cmocka_unit_test(flipped_bits_never_pass_the_judge),
             cmocka_unit_test(table_in_memory_that_was_truncated_breaks_the_queue),
         };
