@@ -70,7 +70,7 @@ int guest_mapping_new(int fd, uint64_t offset, uint64_t len, bool writable,
 {
         struct guest_mapping *mapping;
         uint64_t page = GUEST_PAGE, start, end;
-        void *mapped;
+        void *mapped = NULL;
         int r;
 
         if (len == 0 || offset % GUEST_PAGE != 0 || len % GUEST_PAGE != 0 ||

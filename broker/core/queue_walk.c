@@ -72,7 +72,7 @@ static enum queue_fault fetch_direct(const struct walk *walk, uint32_t i, struct
 
 static enum queue_fault fetch_indirect(struct walk *walk, uint32_t i, struct descriptor *ret_descriptor)
 {
-        if (i < walk->held_first || i - walk->held_first >= walk->n_held) {
+        if (i - walk->held_first >= walk->n_held) { /* below the window wraps to far above it */
                 uint32_t n = MIN(walk->n_table - i, WINDOW);
                 gpa_t at;
 
@@ -101,7 +101,7 @@ static enum queue_fault enter_table(struct walk *walk, const struct descriptor *
         walk->indirect = true;
         walk->table = descriptor->addr;
         walk->n_table = n;
-        walk->n_held = 0;
+        walk->held_first = walk->n_held = 0;
         return QUEUE_FAULT_NONE;
 }
 

@@ -3,6 +3,7 @@
 #include "broker/core/fault_safe.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -331,6 +332,50 @@ static void signal_sent_by_a_process_still_kills(void **state)
         assert_killed(status_of_child(kill_self_segv, NULL), SIGSEGV);
 }
 
+/* Copies for ever, so that a signal meets it inside a routine. */
+static void copy_for_ever(int ready)
+{
+        static uint8_t from[1 << 20], to[1 << 20];
+
+        (void)fault_safe_copy(to, from, sizeof(to));
+        if (write(ready, "", 1) != 1)
+                _exit(0);
+        for (;;)
+                (void)fault_safe_copy(to, from, sizeof(to));
+}
+
+static void signal_sent_during_a_copy_is_not_taken_for_its_fault(void **state)
+{
+        int pipe_fds[2], status;
+        char byte;
+        pid_t pid, ended = 0;
+
+        (void)state;
+        assert_int_equal(pipe(pipe_fds), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+                (void)signal(SIGBUS, SIG_DFL);
+                if (fault_safe_install() == 0)
+                        copy_for_ever(pipe_fds[1]);
+                _exit(0);
+        }
+        assert_int_equal(read(pipe_fds[0], &byte, 1), 1);
+        assert_int_equal(kill(pid, SIGBUS), 0);
+        for (unsigned ms = 0; ms < 5000 && ended == 0; ms++) {
+                ended = waitpid(pid, &status, WNOHANG);
+                (void)poll(NULL, 0, 1);
+        }
+        if (ended == 0) {
+                (void)kill(pid, SIGKILL);
+                (void)waitpid(pid, &status, 0);
+        }
+        assert_killed(status, SIGBUS);
+        close(pipe_fds[0]);
+        close(pipe_fds[1]);
+}
+
 /* cmocka puts its own fault handlers in place before each test. */
 static void installed(void **state)
 {
@@ -362,6 +407,7 @@ int main(void)
             CASE(fault_elsewhere_still_kills),
             CASE(bad_result_pointer_still_kills),
             CASE(signal_sent_by_a_process_still_kills),
+            CASE(signal_sent_during_a_copy_is_not_taken_for_its_fault),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
