@@ -20,7 +20,7 @@
 #define UID_UNSET_16     65535u     /* -1 of the 16-bit system calls */
 #define UID_UNSET        UINT32_MAX /* -1: "no change" to setresuid(2) */
 #define MEMORY_MIN_BYTES (8u << 20) /* a worker with a full batch needs about 3 MiB */
-#define ESCAPED          (4u * LIMIT_NAME)
+#define SHOWN_BYTES      72u        /* of a bad name or path: enough to know it, and the remedy still fits */
 
 static int refuse(char *why, size_t why_size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -58,7 +58,7 @@ bool vm_config_serial_ok(const char *serial)
 
 static int judge_name(const char *what, const char *name, char *why, size_t why_size)
 {
-        char shown[ESCAPED];
+        char shown[SHOWN_BYTES];
 
         if (vm_config_name_ok(name))
                 return 0;
@@ -72,7 +72,7 @@ static int judge_name(const char *what, const char *name, char *why, size_t why_
 
 static int judge_path(const char *what, const char *path, char *why, size_t why_size)
 {
-        char shown[ESCAPED];
+        char shown[SHOWN_BYTES];
 
         if (path[0] == '/' && strnlen(path, PATH_MAX) < PATH_MAX)
                 return 0;

@@ -57,8 +57,10 @@ bool vm_config_name_ok(const char *name);
  * VIRTIO_BLK_T_GET_ID). */
 bool vm_config_serial_ok(const char *serial);
 
+#define VM_CONFIG_WHY_BYTES 256u /* holds every sentence of the judge whole */
+
 /* The whole judgement of a filled-in configuration, used by both sides. 0, or -EINVAL with one sentence in
- * `why`. */
+ * `why`: what is wrong, and after a colon what to do. It is one line, with foreign bytes escaped. */
 int vm_config_judge(const struct vm_config *config, char *why, size_t why_size);
 
 /* wire -> judged. The caller frees with vm_config_done. -EPROTO: not our message. -EINVAL: `why` says. */

@@ -95,17 +95,32 @@ void log_write_limited(struct log_site *site, enum log_level level, const char *
         va_end(args);
 }
 
+static bool log_is_plain(unsigned char c)
+{
+        return c >= 0x20 && c < 0x7f && c != '\\';
+}
+
+/* Bytes that log_escape writes for these, without the NUL. */
+static size_t log_escaped_len(const unsigned char *in, size_t len)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < len; i++)
+                n += log_is_plain(in[i]) ? 1 : 4;
+        return n;
+}
+
 const char *log_escape(const void *bytes, size_t len, char *out, size_t size)
 {
         static const char hex[] = "0123456789abcdef";
         const unsigned char *in = bytes;
+        size_t tail = log_escaped_len(in, len) < size ? 1 : 4; /* NUL, or "..." and NUL */
         size_t used = 0;
 
         for (size_t i = 0; i < len; i++) {
-                bool plain = in[i] >= 0x20 && in[i] < 0x7f && in[i] != '\\';
-                size_t need = plain ? 1 : 4;
+                bool plain = log_is_plain(in[i]);
 
-                if (used + need + 4 > size) { /* room for "..." and the NUL */
+                if (used + (plain ? 1 : 4) + tail > size) {
                         for (int dot = 0; dot < 3 && used + 1 < size; dot++)
                                 out[used++] = '.';
                         break;

@@ -35,7 +35,7 @@ uint32_t status_from_errno(int negative_errno)
         if (negative_errno == -EPERM)
                 return WIRE_STATUS_ACCESS;
         for (uint32_t i = 0; i < array_size(rows); i++)
-                if (rows[i].error == -negative_errno)
+                if (-rows[i].error == negative_errno)
                         return i;
         return WIRE_STATUS_IO;
 }
