@@ -1,0 +1,294 @@
+/* What a judged message promises. Every element of every column is read, so that the sanitizer sees a wrong
+ * length. Owns nothing; called by unit sweeps and fuzz targets. TRUST: messages that a check has accepted,
+ * which is what is in doubt here. SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/judged.h"
+
+#include <string.h>
+
+#include "proto/base/limits.h"
+#include "proto/base/status.h"
+
+static volatile uint64_t seen; /* what is read has to go somewhere */
+
+static bool columns_inside(size_t n, const uint64_t *id, const uint32_t *offset, const uint32_t *len,
+                           uint32_t min_len, uint64_t *ret_total)
+{
+        uint64_t total = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                seen ^= id[i];
+                if (len[i] < min_len || (uint64_t)offset[i] + len[i] > LIMIT_CHAIN_BYTES)
+                        return false;
+                total += len[i];
+        }
+        *ret_total = total;
+        return total <= LIMIT_FRAME_PAYLOAD;
+}
+
+static bool judged_complete(const struct lane_complete *m, uint32_t payload_len)
+{
+        uint64_t total;
+
+        if (m->n < 1 || m->n > LIMIT_WIRE_COLUMN ||
+            !columns_inside(m->n, m->id, m->offset, m->len, 0, &total))
+                return false;
+        for (size_t i = 0; i < m->n; i++)
+                if (m->status[i] != WIRE_STATUS_OK && m->status[i] != WIRE_STATUS_PROTOCOL)
+                        return false;
+        return total == payload_len;
+}
+
+bool judged_lane_to_broker(const struct lane_to_broker *message, uint32_t payload_len)
+{
+        const struct lane_mem_read *read = &message->mem_read;
+        const struct lane_mem_write *write = &message->mem_write;
+        uint64_t total;
+
+        switch (message->kind) {
+        case LANE_MEM_READ:
+                return read->n >= 1 && read->n <= LIMIT_MEM_SEGMENTS &&
+                       columns_inside(read->n, read->id, read->offset, read->len, 1, &total) &&
+                       total == read->total && payload_len == 0;
+        case LANE_MEM_WRITE:
+                return write->n >= 1 && write->n <= LIMIT_MEM_SEGMENTS &&
+                       columns_inside(write->n, write->id, write->offset, write->len, 1, &total) &&
+                       total == payload_len;
+        case LANE_COMPLETE:
+                return judged_complete(&message->complete, payload_len);
+        }
+        return false;
+}
+
+static bool judged_requests(const struct lane_requests *m, uint32_t payload_len)
+{
+        uint64_t total = 0;
+
+        if (m->n < 1 || m->n > LIMIT_WIRE_COLUMN)
+                return false;
+        for (size_t i = 0; i < m->n; i++) {
+                seen ^= m->id[i] ^ m->attempt[i];
+                if (m->queue[i] >= LIMIT_QUEUES || m->must_fail[i] > 1 || m->inlined[i] > m->readable[i] ||
+                    (uint64_t)m->readable[i] + m->writable[i] > LIMIT_CHAIN_BYTES)
+                        return false;
+                total += m->inlined[i];
+        }
+        return total == payload_len;
+}
+
+bool judged_lane_to_worker(const struct lane_to_worker *message, uint32_t payload_len)
+{
+        const struct lane_mem_read_reply *reply = &message->mem_read_reply;
+
+        switch (message->kind) {
+        case LANE_REQUESTS:
+                return judged_requests(&message->requests, payload_len);
+        case LANE_MEM_READ_REPLY:
+                if (reply->n < 1 || reply->n > LIMIT_MEM_SEGMENTS)
+                        return false;
+                for (size_t i = 0; i < reply->n; i++)
+                        if (reply->status[i] >= WIRE_STATUS_COUNT_)
+                                return false;
+                return payload_len >= reply->n;
+        }
+        return false;
+}
+
+/* Bits 24 to 49 are ring and transport features: never a device's. */
+static bool own_features(uint64_t features)
+{
+        for (unsigned bit = 24; bit <= 49; bit++)
+                if (features >> bit & 1)
+                        return false;
+        return true;
+}
+
+static bool judged_fields(const struct control_hello *hello)
+{
+        unsigned end = 0;
+
+        if (hello->n_fields > LIMIT_CONFIG_FIELDS)
+                return false;
+        for (uint32_t i = 0; i < hello->n_fields; i++) {
+                const struct control_field *f = &hello->fields[i];
+
+                if (f->width != 1 && f->width != 2 && f->width != 4 && f->width != 8)
+                        return false;
+                if (f->offset < end || f->offset + f->width > (int)LIMIT_CONFIG_BYTES)
+                        return false;
+                if (f->width < 8 && f->value >= UINT64_C(1) << (8 * f->width))
+                        return false;
+                end = f->offset + (unsigned)f->width;
+        }
+        return true;
+}
+
+static bool judged_hello(const struct control_hello *hello)
+{
+        if (hello->n_queues < 1 || hello->n_queues > LIMIT_QUEUES || !own_features(hello->features))
+                return false;
+        for (uint32_t i = 0; i < hello->n_queues; i++) {
+                if (hello->queue_kind[i] != QUEUE_WORK && hello->queue_kind[i] != QUEUE_SUPPLY)
+                        return false;
+                if (hello->queue_replay[i] != REPLAY_IDEMPOTENT &&
+                    hello->queue_replay[i] != REPLAY_AT_MOST_ONCE)
+                        return false;
+        }
+        return hello->device_type != 0 && hello->max_segments >= 1 &&
+               hello->max_segments <= LIMIT_CHAIN_SEGMENTS && hello->credit_requests >= 1 &&
+               hello->credit_requests <= LIMIT_CREDITS && hello->max_inline <= hello->credit_bytes &&
+               hello->credit_bytes <= LIMIT_FRAME_PAYLOAD && judged_fields(hello);
+}
+
+/* Reads a whole blob. */
+static bool judged_blob(const struct control_blob *blob)
+{
+
+        if (blob->len > LIMIT_STATE_BYTES)
+                return false;
+        for (size_t i = 0; i < blob->len; i++)
+                seen ^= blob->bytes[i];
+        return true;
+}
+
+static bool judged_config_space(size_t n, const uint64_t *value)
+{
+
+        for (size_t i = 0; i < n; i++)
+                seen ^= value[i];
+        return n >= 1 && n <= LIMIT_CONFIG_FIELDS;
+}
+
+bool judged_control_to_broker(const struct control_to_broker *message)
+{
+        switch (message->kind) {
+        case CONTROL_HELLO:
+                return judged_hello(&message->hello);
+        case CONTROL_DONE:
+                return message->done.error <= 0;
+        case CONTROL_CONFIG_SPACE:
+                return judged_config_space(message->config_space.n, message->config_space.value);
+        case CONTROL_PUT_STATE:
+                return judged_blob(&message->put_state);
+        case CONTROL_LOG:
+                return message->log.level <= 3 && strlen(message->log.text) < LIMIT_LOG_LINE;
+        case CONTROL_STATS:
+                return true;
+        case CONTROL_TO_BROKER_COUNT_:
+                break;
+        }
+        return false;
+}
+
+static bool judged_serial(const char serial[21])
+{
+        if (strnlen(serial, 21) > 20)
+                return false;
+        for (const char *c = serial; *c; c++)
+                if (*c < ' ' || *c > '~')
+                        return false;
+        return true;
+}
+
+static bool judged_configure(const struct control_configure *m)
+{
+        if (!vm_config_name_ok(m->name) || m->n_lanes < 1 || m->n_lanes > LIMIT_LANES ||
+            m->n_lanes > m->n_queues || m->n_queues > LIMIT_QUEUES || m->max_payload < 1 ||
+            m->max_payload > LIMIT_FRAME_PAYLOAD)
+                return false;
+        if (m->type == DEVICE_TYPE_BLK)
+                return (m->blk.block_size == 512 || m->blk.block_size == 4096) &&
+                       judged_serial(m->blk.serial);
+        return m->type < DEVICE_TYPE_COUNT_;
+}
+
+bool judged_control_to_worker(const struct control_to_worker *message)
+{
+        switch (message->kind) {
+        case CONTROL_CONFIGURE:
+                return judged_configure(&message->configure);
+        case CONTROL_SET_FEATURES:
+                return own_features(message->set_features.features);
+        case CONTROL_CONFIG_WRITE:
+                return message->config_write.field < LIMIT_CONFIG_FIELDS;
+        case CONTROL_START_QUEUE:
+                return message->start_queue.queue < LIMIT_QUEUES && message->start_queue.size >= 1 &&
+                       message->start_queue.size <= LIMIT_RING_SIZE;
+        case CONTROL_RESTORE_STATE:
+                return judged_blob(&message->restore_state);
+        case CONTROL_SHUTDOWN:
+                return true;
+        }
+        return false;
+}
+
+bool judged_spawn_to_broker(const struct spawn_to_broker *message)
+{
+        if (message->device >= LIMIT_DEVICES || message->pid > INT32_MAX)
+                return false;
+        switch (message->kind) {
+        case SPAWN_SPAWNED:
+                return message->pid >= 1 && message->uid != UINT32_MAX;
+        case SPAWN_FAILED:
+                return message->error < 0 && strnlen(message->reason, sizeof(message->reason)) < 256;
+        case SPAWN_EXITED:
+                return message->pid >= 1 && message->code <= 255 &&
+                       !(message->signaled && message->code == 0);
+        case SPAWN_TERMINATE:
+                return true;
+        case SPAWN_TO_BROKER_COUNT_:
+                break;
+        }
+        return false;
+}
+
+bool judged_spawn_to_spawner(const struct spawn_to_spawner *message)
+{
+        return message->device < LIMIT_DEVICES && message->kind >= SPAWN_SPAWN && message->kind <= SPAWN_STOP;
+}
+
+bool judged_admin_to_broker(const struct admin_to_broker *message)
+{
+        return message->kind == ADMIN_GET_STATUS;
+}
+
+bool judged_admin_to_client(const struct admin_to_client *message)
+{
+        const struct admin_status *status = &message->status;
+
+        if (message->kind == ADMIN_ERROR)
+                return message->error.error < 0 && strnlen(message->error.reason, 256) < 256;
+        if (message->kind != ADMIN_STATUS || !vm_config_name_ok(status->vm) ||
+            status->n_devices > LIMIT_DEVICES)
+                return false;
+        for (size_t i = 0; i < status->n_devices; i++) {
+                const struct admin_device *device = &status->devices[i];
+
+                if (!vm_config_name_ok(device->name) || strnlen(device->type, LIMIT_NAME) == LIMIT_NAME ||
+                    device->state < ADMIN_STARTING || device->state > ADMIN_QUARANTINED)
+                        return false;
+        }
+        return strnlen(status->version, LIMIT_NAME) < LIMIT_NAME;
+}
+
+bool judged_vm_config(const struct vm_config *config)
+{
+        if (!vm_config_name_ok(config->name) || config->run_dir[0] != '/' || config->worker_dir[0] != '/' ||
+            config->n_devices < 1 || config->n_devices > LIMIT_DEVICES ||
+            config->worker_memory_max < 8u << 20 || config->uid_first < 1000 ||
+            config->uid_count <= config->n_devices)
+                return false;
+        for (size_t i = 0; i < config->n_devices; i++) {
+                const struct device_config *device = &config->devices[i];
+
+                if (!vm_config_name_ok(device->name) || device->type >= DEVICE_TYPE_COUNT_ ||
+                    device->n_queues < 1 || device->n_queues > device_types[device->type].max_queues ||
+                    device->n_lanes < 1 || device->n_lanes > device->n_queues)
+                        return false;
+                if (strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)
+                        return false;
+                if (device->type == DEVICE_TYPE_BLK &&
+                    (device->blk.path[0] != '/' || !judged_serial(device->blk.serial)))
+                        return false;
+        }
+        return true;
+}

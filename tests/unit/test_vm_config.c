@@ -1,0 +1,457 @@
+/* A VM's configuration: the judgement and its sentences, make and check.
+ * Owns nothing; run by ctest. TRUST: its own inputs.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proto/vm_config.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/limits.h"
+#include "proto/wire.h"
+#include "schema/config.pb-c.h"
+#include "tests/unit/judged.h"
+#include "tests/unit/unit.h"
+
+static struct arena arena;
+static uint8_t buf[LIMIT_FRAME_HEADER];
+static struct device_config devices[LIMIT_DEVICES + 1];
+static struct vm_config config;
+static char why[VM_CONFIG_WHY_BYTES];
+
+/* A good configuration before every test: disk0 and rng0, and room for more rngs. */
+static int config_setup(void **state)
+{
+        (void)state;
+        memset(devices, 0, sizeof(devices));
+        memset(why, 0, sizeof(why));
+        for (size_t i = 0; i < array_size(devices); i++) {
+                snprintf(devices[i].name, sizeof(devices[i].name), i == 0 ? "disk0" : "rng%zu", i - 1);
+                devices[i].type = i == 0 ? DEVICE_TYPE_BLK : DEVICE_TYPE_RNG;
+                devices[i].n_queues = devices[i].n_lanes = 1;
+        }
+        snprintf(devices[0].blk.path, PATH_MAX, "/var/lib/bulkhead/demo.img");
+        snprintf(devices[0].blk.serial, 21, "12345678901234567890");
+        devices[0].blk.block_size = 512;
+        config = (struct vm_config){
+            .name = "demo",
+            .frontend = VM_FRONTEND_VHOST_USER,
+            .run_dir = "/run/bulkhead",
+            .worker_dir = "/usr/libexec/bulkhead",
+            .socket_mode = 0660,
+            .socket_gid = VM_CONFIG_NO_GID,
+            .uid_first = VM_CONFIG_UID_FIRST,
+            .uid_count = VM_CONFIG_UID_COUNT,
+            .worker_memory_max = VM_CONFIG_MEMORY_MAX,
+            .devices = devices,
+            .n_devices = 2,
+        };
+        return arena_init(&arena, LIMIT_ARENA);
+}
+
+static int config_teardown(void **state)
+{
+        (void)state;
+        arena_done(&arena);
+        return 0;
+}
+
+static void good(void)
+{
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), 0);
+        assert_string_equal(why, "");
+}
+
+/* Refused with one whole sentence on one line that holds `words`; the next test starts from a good
+ * configuration. */
+static void bad(const char *words)
+{
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        if (!strstr(why, words))
+                fail_msg("\"%s\" does not say \"%s\"", why, words);
+        assert_null(strchr(why, '\n'));
+        assert_true(strlen(why) < sizeof(why) - 1);
+        assert_non_null(strchr(why, ':')); /* what is wrong: what to do */
+        arena_done(&arena);
+        assert_int_equal(config_setup(NULL), 0);
+}
+
+static void names_are_file_names(void **state)
+{
+        char name[LIMIT_NAME + 1];
+
+        (void)state;
+        memset(name, 'a', sizeof(name));
+        name[LIMIT_NAME - 1] = '\0';
+        assert_true(vm_config_name_ok(name));
+        name[LIMIT_NAME - 1] = 'a';
+        name[LIMIT_NAME] = '\0';
+        assert_false(vm_config_name_ok(name));
+        assert_true(vm_config_name_ok("a"));
+        assert_true(vm_config_name_ok("_A0.b-c"));
+        assert_true(vm_config_name_ok("0"));
+        assert_false(vm_config_name_ok(""));
+        assert_false(vm_config_name_ok("."));
+        assert_false(vm_config_name_ok(".."));
+        assert_false(vm_config_name_ok("-rf"));
+        for (int c = 1; c < 256; c++) {
+                char text[3] = {'a', (char)c, '\0'};
+                bool expected = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                c == '.' || c == '_' || c == '-';
+
+                assert_int_equal(vm_config_name_ok(text), expected);
+        }
+}
+
+static void serials_are_printable_and_short(void **state)
+{
+        (void)state;
+        assert_true(vm_config_serial_ok(""));
+        assert_true(vm_config_serial_ok(" ~"));
+        assert_true(vm_config_serial_ok("12345678901234567890"));
+        assert_false(vm_config_serial_ok("123456789012345678901"));
+        assert_false(vm_config_serial_ok("\x1f"));
+        assert_false(vm_config_serial_ok("\x7f"));
+        assert_false(vm_config_serial_ok("\xc3\xa4"));
+}
+
+static void a_good_configuration_is_good(void **state)
+{
+        (void)state;
+        good();
+}
+
+static void names_are_judged_and_shown_escaped(void **state)
+{
+        (void)state;
+        config.name[0] = '\n';
+        bad("VM name \"\\x0aemo\"");
+        devices[1].name[0] = '\0';
+        bad("device name \"\"");
+        memset(devices[1].name, '\x1b', LIMIT_NAME - 1);
+        bad("a digit or _"); /* the end of the sentence */
+        snprintf(devices[1].name, LIMIT_NAME, "disk0");
+        bad("two devices are named disk0");
+}
+
+static void paths_are_absolute(void **state)
+{
+        (void)state;
+        snprintf(config.run_dir, PATH_MAX, "run/bulkhead");
+        bad("run directory \"run/bulkhead\" is not absolute");
+        config.run_dir[0] = '\0';
+        bad("run directory");
+        config.worker_dir[0] = '.';
+        bad("worker directory");
+        devices[0].blk.path[0] = 'x';
+        bad("device disk0: path");
+        memset(devices[0].blk.path, '\n', PATH_MAX - 1);
+        bad("write the whole path, from / on");
+}
+
+static void the_longest_socket_path_fits(void **state)
+{
+        (void)state;
+        /* /dir + /demo + /disk0.sock: 5 and 11 bytes */
+        memset(config.run_dir, 'd', 107 - 5 - 11);
+        config.run_dir[0] = '/';
+        config.run_dir[107 - 5 - 11] = '\0';
+        good();
+        config.run_dir[107 - 5 - 11] = 'd';
+        config.run_dir[107 - 5 - 10] = '\0';
+        bad("device disk0: its socket's path would have 108 bytes");
+        memset(config.run_dir, 'd', PATH_MAX - 1);
+        config.run_dir[0] = '/';
+        bad("use a shorter run directory");
+}
+
+static void a_vm_has_one_to_the_most_devices(void **state)
+{
+        (void)state;
+        config.n_devices = 0;
+        bad("has no devices");
+        config.n_devices = LIMIT_DEVICES;
+        good();
+        config.n_devices = LIMIT_DEVICES + 1;
+        bad("64 is the most");
+}
+
+static void queues_and_lanes_are_in_the_types_range(void **state)
+{
+        (void)state;
+        devices[0].n_queues = 0;
+        bad("device disk0: queues is 0: blk has 1 to 16");
+        devices[0].n_queues = 16;
+        good();
+        devices[0].n_lanes = 16;
+        good();
+        devices[0].n_queues = 17;
+        bad("queues is 17");
+        devices[1].n_queues = 2;
+        bad("rng has 1 to 1");
+        devices[0].n_lanes = 0;
+        bad("lanes is 0");
+        devices[0].n_queues = 4;
+        devices[0].n_lanes = 5;
+        bad("use 1 to 4");
+        devices[1].type = DEVICE_TYPE_COUNT_;
+        bad("device rng0: there is no such type");
+}
+
+static void block_devices_have_a_block_size_and_a_serial(void **state)
+{
+        (void)state;
+        devices[0].blk.block_size = 4096;
+        good();
+        devices[0].blk.block_size = 1024;
+        bad("block_size is 1024: use 512 or 4096");
+        devices[0].blk.serial[4] = '\t';
+        bad("serial");
+}
+
+static void uid_ranges_are_large_enough_and_nobodys(void **state)
+{
+        (void)state;
+        config.uid_first = 999;
+        bad("start at 1000 or above");
+        config.uid_first = 1000;
+        config.uid_count = 3;
+        good();
+        config.uid_count = 2;
+        bad("has 2 ids: 3 are needed");
+        config.uid_first = 65530;
+        config.uid_count = 4; /* 65530 to 65533 */
+        good();
+        config.uid_count = 5;
+        bad("holds 65534");
+        config.uid_first = 65535;
+        config.uid_count = 10;
+        bad("holds 65535");
+        config.uid_first = 65536;
+        config.uid_count = 10;
+        good();
+        config.uid_first = UINT32_MAX - 10;
+        config.uid_count = 10; /* the last is 4294967294 */
+        good();
+        config.uid_count = 11;
+        bad("holds 4294967295");
+        config.uid_first = UINT32_MAX - 10;
+        config.uid_count = 12;
+        bad("passes the largest uid");
+        config.uid_first = UINT32_MAX;
+        config.uid_count = UINT32_MAX;
+        bad("passes the largest uid");
+}
+
+static void numbers_of_the_vm_end_at_their_limits(void **state)
+{
+        (void)state;
+        config.frontend = (enum vm_frontend)0;
+        bad("use vhost-user");
+        config.frontend = (enum vm_frontend)2;
+        bad("use vhost-user");
+        config.socket_mode = 0777;
+        good();
+        config.socket_mode = 01660;
+        bad("socket mode 01660");
+        config.socket_mode = 0460;
+        bad("socket mode 0460");
+        config.worker_memory_max = 8u << 20;
+        good();
+        config.worker_memory_max--;
+        bad("8 MiB");
+        config.worker_memory_max = 0;
+        bad("8 MiB");
+}
+
+static void a_small_place_for_the_sentence_is_not_overrun(void **state)
+{
+        char small[8] = "xxxxxxx";
+
+        (void)state;
+        config.n_devices = 0;
+        assert_int_equal(vm_config_judge(&config, small, 4), -EINVAL);
+        assert_string_equal(small, "the");
+        assert_string_equal(small + 4, "xxx");
+}
+
+static int make_and_check(struct vm_config *ret)
+{
+        ssize_t n = vm_config_make(&config, buf, sizeof(buf));
+
+        assert_true(n > 0);
+        return vm_config_check(&arena, buf, (size_t)n, ret, why, sizeof(why));
+}
+
+static void configurations_come_back_as_they_were(void **state)
+{
+        struct vm_config got;
+
+        (void)state;
+        devices[0].blk.read_only = true;
+        config.socket_gid = 7;
+        config.n_devices = LIMIT_DEVICES;
+        assert_int_equal(make_and_check(&got), 0);
+        assert_int_equal(got.n_devices, LIMIT_DEVICES);
+        assert_memory_equal(got.devices, devices, sizeof(devices[0]) * LIMIT_DEVICES);
+        vm_config_done(&got);
+        assert_null(got.devices);
+        vm_config_done(&got);
+        got.devices = config.devices;
+        got.n_devices = config.n_devices;
+        assert_memory_equal(&got, &config, sizeof(got));
+}
+
+static void refused_configurations_leave_nothing_behind(void **state)
+{
+        struct vm_config got, before;
+        size_t heap = mallinfo2().uordblks;
+
+        (void)state;
+        memset(&got, 0x7e, sizeof(got));
+        before = got;
+        devices[1].n_queues = 9;
+        assert_int_equal(make_and_check(&got), -EINVAL);
+        assert_non_null(strstr(why, "device rng0"));
+        config.n_devices = 0;
+        assert_int_equal(make_and_check(&got), -EINVAL);
+        assert_non_null(strstr(why, "no devices"));
+        assert_int_equal(vm_config_check(&arena, (const uint8_t *)"\xff", 1, &got, why, sizeof(why)),
+                         -EPROTO);
+        assert_memory_equal(&got, &before, sizeof(got));
+        assert_int_equal(mallinfo2().uordblks, heap);
+}
+
+static void no_memory_limit_on_the_wire_means_the_default(void **state)
+{
+        struct vm_config got;
+
+        (void)state;
+        config.worker_memory_max = 0;
+        assert_int_equal(make_and_check(&got), 0);
+        assert_int_equal(got.worker_memory_max, VM_CONFIG_MEMORY_MAX);
+        vm_config_done(&got);
+}
+
+/* Sets one text of a forged message to `len` bytes; -EPROTO where it does not fit its place. */
+static int forged(size_t which, size_t len)
+{
+        static char text[LIMIT_WIRE_STRING + 1];
+        Bulkhead__Config__Vm wire = BULKHEAD__CONFIG__VM__INIT;
+        Bulkhead__Config__Device device = BULKHEAD__CONFIG__DEVICE__INIT;
+        Bulkhead__Config__Blk blk = BULKHEAD__CONFIG__BLK__INIT;
+        Bulkhead__Config__Device *rows[1] = {&device};
+        char **texts[] = {&wire.name, &wire.run_dir, &wire.worker_dir, &device.name, &blk.path, &blk.serial};
+        struct vm_config got;
+        ssize_t n;
+
+        memset(text, 'x', len);
+        text[len] = '\0';
+        wire.device = rows;
+        wire.n_device = 1;
+        device.type_case = BULKHEAD__CONFIG__DEVICE__TYPE_BLK;
+        device.blk = &blk;
+        *texts[which] = text;
+        n = wire_pack(&wire.base, buf, sizeof(buf));
+        return vm_config_check(&arena, buf, (size_t)n, &got, why, sizeof(why));
+}
+
+static void texts_longer_than_their_place_are_refused(void **state)
+{
+        static const size_t room[] = {LIMIT_NAME, PATH_MAX, PATH_MAX, LIMIT_NAME, PATH_MAX, 21};
+
+        (void)state;
+        for (size_t i = 0; i < array_size(room); i++) {
+                assert_int_equal(forged(i, room[i] - 1),
+                                 -EINVAL); /* fits, but the rest of the message is empty */
+                assert_int_equal(forged(i, room[i]), -EPROTO);
+        }
+}
+
+static void devices_without_a_type_are_refused(void **state)
+{
+        Bulkhead__Config__Vm wire = BULKHEAD__CONFIG__VM__INIT;
+        Bulkhead__Config__Device device = BULKHEAD__CONFIG__DEVICE__INIT;
+        Bulkhead__Config__Device *rows[LIMIT_DEVICES + 1];
+        struct vm_config got;
+        ssize_t n;
+
+        (void)state;
+        for (size_t i = 0; i < array_size(rows); i++)
+                rows[i] = &device;
+        wire.device = rows;
+        wire.n_device = 1;
+        n = wire_pack(&wire.base, buf, sizeof(buf));
+        assert_int_equal(vm_config_check(&arena, buf, (size_t)n, &got, why, sizeof(why)), -EPROTO);
+        wire.n_device = LIMIT_DEVICES + 1;
+        n = wire_pack(&wire.base, buf, sizeof(buf));
+        assert_int_equal(vm_config_check(&arena, buf, (size_t)n, &got, why, sizeof(why)), -EPROTO);
+        devices[1].type = DEVICE_TYPE_COUNT_;
+        assert_int_equal(vm_config_make(&config, buf, sizeof(buf)), -EINVAL);
+        config.n_devices = LIMIT_DEVICES + 1;
+        assert_int_equal(vm_config_make(&config, buf, sizeof(buf)), -E2BIG);
+}
+
+static void a_configuration_that_fits_no_frame_is_not_made(void **state)
+{
+        (void)state;
+        config.n_devices = 20;
+        for (size_t i = 0; i < config.n_devices; i++) {
+                devices[i].type = DEVICE_TYPE_BLK;
+                memset(devices[i].blk.path, 'p', PATH_MAX - 1);
+        }
+        assert_int_equal(vm_config_make(&config, buf, sizeof(buf)), -E2BIG);
+}
+
+static unsigned accepted;
+
+static void sweep(const uint8_t *bytes, size_t n, void *context)
+{
+        struct vm_config got;
+        int r = vm_config_check(&arena, bytes, n, &got, why, sizeof(why));
+
+        (void)context;
+        assert_true(r == 0 || r == -EPROTO || r == -EINVAL);
+        if (r < 0)
+                return;
+        accepted++;
+        assert_true(judged_vm_config(&got));
+        vm_config_done(&got);
+}
+
+static void bit_flips_and_truncations_never_break_a_promise(void **state)
+{
+        (void)state;
+        unit_sweep(buf, (size_t)vm_config_make(&config, buf, sizeof(buf)), sweep, NULL);
+        assert_true(accepted >= 100);
+}
+
+#define CONFIG_TEST(f) cmocka_unit_test_setup_teardown(f, config_setup, config_teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            CONFIG_TEST(names_are_file_names),
+            CONFIG_TEST(serials_are_printable_and_short),
+            CONFIG_TEST(a_good_configuration_is_good),
+            CONFIG_TEST(names_are_judged_and_shown_escaped),
+            CONFIG_TEST(paths_are_absolute),
+            CONFIG_TEST(the_longest_socket_path_fits),
+            CONFIG_TEST(a_vm_has_one_to_the_most_devices),
+            CONFIG_TEST(queues_and_lanes_are_in_the_types_range),
+            CONFIG_TEST(block_devices_have_a_block_size_and_a_serial),
+            CONFIG_TEST(uid_ranges_are_large_enough_and_nobodys),
+            CONFIG_TEST(numbers_of_the_vm_end_at_their_limits),
+            CONFIG_TEST(a_small_place_for_the_sentence_is_not_overrun),
+            CONFIG_TEST(configurations_come_back_as_they_were),
+            CONFIG_TEST(refused_configurations_leave_nothing_behind),
+            CONFIG_TEST(no_memory_limit_on_the_wire_means_the_default),
+            CONFIG_TEST(texts_longer_than_their_place_are_refused),
+            CONFIG_TEST(devices_without_a_type_are_refused),
+            CONFIG_TEST(a_configuration_that_fits_no_frame_is_not_made),
+            CONFIG_TEST(bit_flips_and_truncations_never_break_a_promise),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
