@@ -1,0 +1,218 @@
+/* Writes the seeds of fuzz_frame_wire: one good frame of every message, and a few bombs. Run by hand after a
+ * schema changes: build/tests/seed_frame_wire tests/fuzz/corpus/frame_wire Owns nothing; called by nobody.
+ * TRUST: everything here is our own. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/admin.h"
+#include "proto/base/checked.h"
+#include "proto/base/limits.h"
+#include "proto/control.h"
+#include "proto/frame.h"
+#include "proto/lane.h"
+#include "proto/spawn.h"
+#include "proto/vm_config.h"
+
+/* The order of the target's channels. */
+enum {
+        LANE_UP,
+        LANE_DOWN,
+        CONTROL_UP,
+        CONTROL_DOWN,
+        SPAWN_UP,
+        SPAWN_DOWN,
+        ADMIN_UP,
+        ADMIN_DOWN,
+        CONFIG,
+};
+
+static const char *folder;
+static uint8_t header[LIMIT_FRAME_HEADER];
+
+static void seed(const char *name, uint8_t channel, ssize_t header_len, uint32_t payload_len)
+{
+        uint8_t head[FRAME_HEAD_BYTES];
+        char path[4096];
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/%s", folder, name);
+        file = fopen(path, "we");
+        if (!file || header_len < 0) {
+                fprintf(stderr, "%s: cannot be written\n", path);
+                exit(EXIT_FAILURE);
+        }
+        frame_head_make(&(struct frame_head){(uint32_t)header_len, payload_len}, head);
+        fwrite(&channel, 1, 1, file);
+        fwrite(head, 1, sizeof(head), file);
+        fwrite(header, 1, (size_t)header_len, file);
+        fclose(file);
+}
+
+static void seed_lanes(void)
+{
+        const uint64_t id[3] = {1, UINT64_C(1) << 40, 3};
+        const uint32_t zero[3] = {0}, some[3] = {512, 4096, 1}, at[3] = {0, 512, 1 << 20}, ok[3] = {0, 10, 0};
+        const struct lane_to_broker up[] = {
+            {.kind = LANE_MEM_READ, .mem_read = {7, 3, id, at, some, 0}},
+            {.kind = LANE_MEM_WRITE, .mem_write = {3, id, at, some}},
+            {.kind = LANE_COMPLETE, .complete = {3, id, ok, at, some}},
+        };
+        const struct lane_to_worker requests = {.kind = LANE_REQUESTS,
+                                                .requests = {3, id, zero, some, at, some, zero, zero}};
+        const struct lane_to_worker reply = {.kind = LANE_MEM_READ_REPLY, .mem_read_reply = {7, 3, ok}};
+
+        seed("lane_mem_read", LANE_UP, lane_make_to_broker(&up[0], header, sizeof(header)), 0);
+        seed("lane_mem_write", LANE_UP, lane_make_to_broker(&up[1], header, sizeof(header)), 4609);
+        seed("lane_complete", LANE_UP, lane_make_to_broker(&up[2], header, sizeof(header)), 4609);
+        seed("lane_requests", LANE_DOWN, lane_make_to_worker(&requests, header, sizeof(header)), 4609);
+        seed("lane_mem_read_reply", LANE_DOWN, lane_make_to_worker(&reply, header, sizeof(header)), 4609);
+}
+
+static void seed_control_up(void)
+{
+        static const char *const names[] = {"control_hello",     "control_done", "control_config_space",
+                                            "control_put_state", "control_log",  "control_stats"};
+        const uint64_t values[3] = {1, 2, 3};
+        static struct control_to_broker up[6];
+
+        up[0].kind = CONTROL_HELLO;
+        up[0].hello =
+            (struct control_hello){.device_type = 2,
+                                   .features = 0x246,
+                                   .n_queues = 2,
+                                   .queue_kind = {QUEUE_WORK, QUEUE_SUPPLY},
+                                   .queue_replay = {REPLAY_IDEMPOTENT, REPLAY_AT_MOST_ONCE},
+                                   .max_segments = 126,
+                                   .credit_requests = 128,
+                                   .credit_bytes = 65536,
+                                   .max_inline = 4096,
+                                   .n_fields = 3,
+                                   .fields = {{0, 8, false, 2048}, {8, 4, false, 9}, {32, 1, true, 1}}};
+        up[1] = (struct control_to_broker){.kind = CONTROL_DONE, .done = {1, 0}};
+        up[2] = (struct control_to_broker){.kind = CONTROL_CONFIG_SPACE, .config_space = {3, values}};
+        up[3] =
+            (struct control_to_broker){.kind = CONTROL_PUT_STATE, .put_state = {(const uint8_t *)"st", 2}};
+        up[4] = (struct control_to_broker){.kind = CONTROL_LOG, .log = {1, "text"}};
+        up[5] = (struct control_to_broker){.kind = CONTROL_STATS, .stats = {1, 2, 3, 4}};
+        for (size_t i = 0; i < array_size(up); i++)
+                seed(names[i], CONTROL_UP, control_make_to_broker(&up[i], header, sizeof(header)), 0);
+}
+
+static void seed_control_down(void)
+{
+        static const char *const names[] = {
+            "control_configure_blk", "control_configure_rng", "control_set_features", "control_config_write",
+            "control_start_queue",   "control_restore_state", "control_shutdown"};
+        const struct control_to_worker down[] = {
+            {.kind = CONTROL_CONFIGURE,
+             .configure = {"disk0", 2, 2, 1 << 20, DEVICE_TYPE_BLK, {true, "serial", 512}}},
+            {.kind = CONTROL_CONFIGURE, .configure = {"rng0", 1, 1, 1 << 20, DEVICE_TYPE_RNG, {0}}},
+            {.kind = CONTROL_SET_FEATURES, .seq = 1, .set_features = {0x246}},
+            {.kind = CONTROL_CONFIG_WRITE, .seq = 2, .config_write = {2, 1}},
+            {.kind = CONTROL_START_QUEUE, .seq = 3, .start_queue = {1, 256}},
+            {.kind = CONTROL_RESTORE_STATE, .seq = 4, .restore_state = {(const uint8_t *)"st", 2}},
+            {.kind = CONTROL_SHUTDOWN},
+        };
+
+        for (size_t i = 0; i < array_size(down); i++)
+                seed(names[i], CONTROL_DOWN, control_make_to_worker(&down[i], header, sizeof(header)), 0);
+}
+
+static void seed_spawn(void)
+{
+        static const char *const names_up[] = {"spawn_spawned", "spawn_failed", "spawn_exited",
+                                               "spawn_terminate"};
+        static const char *const names_down[] = {"spawn_spawn", "spawn_reap", "spawn_stop"};
+        const struct spawn_to_broker up[] = {
+            {.kind = SPAWN_SPAWNED, .device = 1, .pid = 4711, .uid = 1879048193},
+            {.kind = SPAWN_FAILED, .device = 1, .error = -16, .reason = "in use"},
+            {.kind = SPAWN_EXITED, .device = 1, .pid = 4711, .code = 9, .signaled = true},
+            {.kind = SPAWN_TERMINATE},
+        };
+
+        for (size_t i = 0; i < array_size(up); i++)
+                seed(names_up[i], SPAWN_UP, spawn_make_to_broker(&up[i], header, sizeof(header)), 0);
+        for (unsigned i = 0; i < array_size(names_down); i++) {
+                struct spawn_to_spawner down = {.kind = (enum spawn_kind_to_spawner)(SPAWN_SPAWN + i),
+                                                .device = 1};
+
+                seed(names_down[i], SPAWN_DOWN, spawn_make_to_spawner(&down, header, sizeof(header)), 0);
+        }
+}
+
+static void seed_admin(void)
+{
+        static struct admin_to_client status = {
+            .kind = ADMIN_STATUS,
+            .status = {.vm = "demo",
+                       .version = "0.1.0",
+                       .broker_pid = 2,
+                       .n_devices = 2,
+                       .devices = {{.name = "disk0", .type = "blk", .state = ADMIN_RUNNING, .pid = 3},
+                                   {.name = "rng0", .type = "rng", .state = ADMIN_BROKEN}}}};
+        static struct admin_to_client error = {.kind = ADMIN_ERROR, .error = {-13, "not you"}};
+        struct admin_to_broker question = {.kind = ADMIN_GET_STATUS};
+
+        seed("admin_get_status", ADMIN_UP, admin_make_to_broker(&question, header, sizeof(header)), 0);
+        seed("admin_status", ADMIN_DOWN, admin_make_to_client(&status, header, sizeof(header)), 0);
+        seed("admin_error", ADMIN_DOWN, admin_make_to_client(&error, header, sizeof(header)), 0);
+}
+
+static void seed_config(void)
+{
+        static struct device_config devices[2] = {
+            {.name = "disk0",
+             .type = DEVICE_TYPE_BLK,
+             .n_queues = 4,
+             .n_lanes = 2,
+             .blk = {.path = "/demo.img", .serial = "serial", .block_size = 512}},
+            {.name = "rng0", .type = DEVICE_TYPE_RNG, .n_queues = 1, .n_lanes = 1}};
+        static struct vm_config config = {.name = "demo",
+                                          .frontend = VM_FRONTEND_VHOST_USER,
+                                          .run_dir = "/run/bulkhead",
+                                          .worker_dir = "/usr/libexec/bulkhead",
+                                          .socket_mode = 0660,
+                                          .socket_gid = VM_CONFIG_NO_GID,
+                                          .uid_first = VM_CONFIG_UID_FIRST,
+                                          .uid_count = VM_CONFIG_UID_COUNT,
+                                          .worker_memory_max = VM_CONFIG_MEMORY_MAX,
+                                          .devices = devices,
+                                          .n_devices = 2};
+
+        seed("config_vm", CONFIG, vm_config_make(&config, header, sizeof(header)), 0);
+        config.n_devices = 0;
+        seed("config_vm_empty", CONFIG, vm_config_make(&config, header, sizeof(header)), 0);
+}
+
+/* What protobuf-c alone would swallow: nesting, unknown fields, repetition, a wrapped length. */
+static void seed_bombs(void)
+{
+        memset(header, 0x0a, 4096); /* field 1, length 10, again and again */
+        seed("bomb_nested", CONTROL_UP, 4096, 0);
+        for (size_t i = 0; i < 4096; i += 2)
+                memcpy(header + i, "\x78\x01", 2); /* field 15, a varint */
+        seed("bomb_unknown", CONTROL_UP, 4096, 0);
+        for (size_t i = 0; i < 1024; i += 2)
+                memcpy(header + i, "\x4a\x00", 2); /* field 9, empty: a device of a configuration */
+        seed("bomb_repeated", CONFIG, 1024, 0);
+        memcpy(header, "\x0a\xff\xff\xff\xff\x0f", 6);
+        seed("bomb_length", LANE_UP, 6, 0);
+}
+
+int main(int argc, char **argv)
+{
+        if (argc != 2) {
+                fprintf(stderr, "usage: seed_frame_wire FOLDER\n");
+                return EXIT_FAILURE;
+        }
+        folder = argv[1];
+        seed_lanes();
+        seed_control_up();
+        seed_control_down();
+        seed_spawn();
+        seed_admin();
+        seed_config();
+        seed_bombs();
+        return EXIT_SUCCESS;
+}
