@@ -1,5 +1,6 @@
 /* The messages of the admin socket as judged structs (schema/admin.proto). One frame a question, one an
- * answer. SPDX-License-Identifier: Apache-2.0 */
+ * answer.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

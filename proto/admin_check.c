@@ -2,7 +2,8 @@
  * Owns nothing; called by the broker's admin door and by `bulkhead`.
  * TRUST: bytes of whoever may open the socket (to_broker), or of a broker that may have been taken over
  * (to_client): names are judged, the reason of an error is only bounded and is to be escaped before it is
- * printed. SPDX-License-Identifier: Apache-2.0 */
+ * printed.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/admin.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Messages of the admin socket, struct -> wire, and the names of states.
- * Owns nothing; called by the broker's admin door and by `bulkhead`. TRUST: everything here is our own.
+ * Owns nothing; called by the broker's admin door and by `bulkhead`.
+ * TRUST: everything here is our own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/admin.h"
 

@@ -1,8 +1,9 @@
 /* Control messages, wire -> judged.
  * Owns nothing: texts, blobs and columns of judged messages lie in the caller's arena; Hello and Configure
- * are copied. Called by the broker's supervisor and the workers' link. TRUST: bytes of a worker (to_broker)
- * or of the broker (to_worker); a RestoreState blob is a dead worker's. SPDX-License-Identifier: Apache-2.0
- */
+ * are copied.
+ * Called by the broker's supervisor and the workers' link.
+ * TRUST: bytes of a worker (to_broker) or of the broker (to_worker); a RestoreState blob is a dead worker's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/control.h"
 
 #include <errno.h>

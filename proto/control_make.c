@@ -1,7 +1,8 @@
 /* Control messages, struct -> wire.
- * Owns nothing; called by the broker's supervisor and the workers' link. TRUST: everything here is our own,
- * but for the blob of a RestoreState and the text of a Log, which are only carried. SPDX-License-Identifier:
- * Apache-2.0 */
+ * Owns nothing; called by the broker's supervisor and the workers' link.
+ * TRUST: everything here is our own, but for the blob of a RestoreState and the text of a Log, which are
+ * only carried.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/control.h"
 
 #include <errno.h>

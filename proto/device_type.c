@@ -1,6 +1,7 @@
 /* The table of device types.
- * Owns nothing; called by the configuration, the spawner, the broker and `bulkhead`. TRUST: names are the
- * operator's. SPDX-License-Identifier: Apache-2.0 */
+ * Owns nothing; called by the configuration, the spawner, the broker and `bulkhead`.
+ * TRUST: names are the operator's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/device_type.h"
 
 #include <stddef.h>

@@ -1,6 +1,7 @@
 /* A frame's two lengths.
- * Owns nothing; called by everybody who reads or writes a framed socket. TRUST: the eight bytes are the
- * peer's. SPDX-License-Identifier: Apache-2.0 */
+ * Owns nothing; called by everybody who reads or writes a framed socket.
+ * TRUST: the eight bytes are the peer's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/frame.h"
 
 #include <endian.h>

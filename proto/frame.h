@@ -1,5 +1,6 @@
 /* A frame: u32 header_len, u32 payload_len (little endian), header_len bytes of protobuf, payload_len raw
- * bytes. See docs/PROTOCOL.md, "Frames". SPDX-License-Identifier: Apache-2.0 */
+ * bytes. See docs/PROTOCOL.md, "Frames".
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdint.h>

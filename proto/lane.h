@@ -1,6 +1,6 @@
-/* The messages of a lane as judged structs (schema/lane.proto). Columns are `n` elements each.
- * In judged messages the arrays live in the arena until its next reset. SPDX-License-Identifier: Apache-2.0
- */
+/* The messages of a lane as judged structs (schema/lane.proto). Columns are `n` elements each. In judged
+ * messages the arrays live in the arena until its next reset.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>

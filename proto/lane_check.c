@@ -1,9 +1,9 @@
 /* Lane messages, wire -> judged. Runs once a batch, on both sides: no malloc, one pass over the columns.
  * Owns nothing: judged columns are protobuf-c's arrays in the caller's arena.
  * Called by the broker's lanes and the workers' link.
- * TRUST: bytes of a worker (to_broker) or of the broker (to_worker). What only the receiver can know, whether
- * an id is outstanding and an offset lies inside it, is judged by its table. SPDX-License-Identifier:
- * Apache-2.0 */
+ * TRUST: bytes of a worker (to_broker) or of the broker (to_worker). What only the receiver can know,
+ * whether an id is outstanding and an offset lies inside it, is judged by its table.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/lane.h"
 
 #include <errno.h>
@@ -142,8 +142,8 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
         return 0;
 }
 
-/* The answer is as long as the question; the worker, who asked, compares. No segment of a question is empty.
- */
+/* The answer is as long as the question; the worker, who asked, compares. No segment of a question is
+ * empty, so there is a byte a segment at least. */
 static int lane_check_mem_read_reply(const Bulkhead__Lane__MemReadReply *wire, uint32_t payload_len,
                                      struct lane_mem_read_reply *ret)
 {

@@ -1,6 +1,8 @@
-/* Lane messages, struct -> wire. Runs once a batch, on both sides: protobuf-c packs from the caller's columns
- * straight into the caller's buffer, nothing is allocated. Owns nothing; called by the broker's lanes and the
- * workers' link. TRUST: everything here is our own. SPDX-License-Identifier: Apache-2.0 */
+/* Lane messages, struct -> wire. Runs once a batch, on both sides: protobuf-c packs from the caller's
+ * columns straight into the caller's buffer, nothing is allocated.
+ * Owns nothing; called by the broker's lanes and the workers' link.
+ * TRUST: everything here is our own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/lane.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* One dispatch for every table.
- * Owns nothing; called by whoever reads messages of a peer. TRUST: kind, len and n_fds are the peer's.
+ * Owns nothing; called by whoever reads messages of a peer.
+ * TRUST: kind, len and n_fds are the peer's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/rpc.h"
 

@@ -1,5 +1,6 @@
 /* One table a protocol and one dispatch: what is out of table, size, descriptors, state or turn is refused
- * here. SPDX-License-Identifier: Apache-2.0 */
+ * here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
-/* The messages between broker and spawner as judged structs (schema/spawn.proto).
- * The channel is a SOCK_STREAM pair of frames without payload; Spawned carries descriptors in this order: the
- * broker's ends of control and of each lane, then the worker's pidfd. SPDX-License-Identifier: Apache-2.0 */
+/* The messages between broker and spawner as judged structs (schema/spawn.proto). The channel is a
+ * SOCK_STREAM pair of frames without payload; Spawned carries descriptors in this order: the broker's ends
+ * of control and of each lane, then the worker's pidfd.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /* Messages between broker and spawner, struct -> wire.
- * Owns nothing; called by the spawner and the broker's supervisor. TRUST: everything here is our own.
+ * Owns nothing; called by the spawner and the broker's supervisor.
+ * TRUST: everything here is our own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/spawn.h"
 

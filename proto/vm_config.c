@@ -1,7 +1,9 @@
 /* The judgement of a VM's configuration, one sentence with a remedy per refusal.
  * Owns nothing but what vm_config_done frees; called by `bulkhead`, which has read the YAML, and by the
- * broker, which trusts nobody's reading. TRUST: values are the operator's, by way of a message on the
- * broker's side; what they name goes into sentences only escaped. SPDX-License-Identifier: Apache-2.0 */
+ * broker, which trusts nobody's reading.
+ * TRUST: values are the operator's, by way of a message on the broker's side; what they name goes into
+ * sentences only escaped.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/vm_config.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* A VM's configuration, wire -> judged.
- * Owns nothing: the devices it allocates are the caller's (vm_config_done). Called by the broker's start-up,
- * before it gives up its rights. TRUST: bytes of `bulkhead`, which the operator runs; judged as if a stranger
- * had sent them. SPDX-License-Identifier: Apache-2.0 */
+ * Owns nothing: the devices it allocates are the caller's (vm_config_done).
+ * Called by the broker's start-up, before it gives up its rights.
+ * TRUST: bytes of `bulkhead`, which the operator runs; judged as if a stranger had sent them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/vm_config.h"
 
 #include <errno.h>

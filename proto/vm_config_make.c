@@ -1,5 +1,6 @@
 /* A VM's configuration, struct -> wire.
- * Owns nothing; called by `bulkhead run`. TRUST: the configuration has been judged.
+ * Owns nothing; called by `bulkhead run`.
+ * TRUST: the configuration has been judged.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/vm_config.h"
 

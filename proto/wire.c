@@ -5,8 +5,9 @@
  * that our own packer never writes is refused. What is left is small and flat, and is unpacked into a capped
  * arena.
  *
- * Owns nothing; called by the *_check and *_make files of proto/. TRUST: every byte is the peer's; the
- * descriptors are ours. SPDX-License-Identifier: Apache-2.0 */
+ * Owns nothing; called by the *_check and *_make files of proto/.
+ * TRUST: every byte is the peer's; the descriptors are ours.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/wire.h"
 
 #include <assert.h>
@@ -260,8 +261,8 @@ int wire_scan(const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes
         return wire_scan_message(descriptor, bytes, len, 1);
 }
 
-/* The arena as protobuf-c's allocator. Remembers that the cap was the reason, to tell -ENOMEM from -EPROTO.
- */
+/* The arena as protobuf-c's allocator. Remembers whether the cap was the reason:
+ * -ENOMEM, not -EPROTO. */
 struct wire_heap {
         struct arena *arena;
         bool exhausted;

@@ -1,5 +1,6 @@
 /* Arithmetic on numbers that others chose. Every function returns false instead of wrapping and writes its
- * result only on success. SPDX-License-Identifier: Apache-2.0 */
+ * result only on success.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

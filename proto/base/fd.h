@@ -1,5 +1,6 @@
 /* Descriptors: flags, and their passage over Unix sockets. All functions return 0 or a count, or negative
- * errno. SPDX-License-Identifier: Apache-2.0 */
+ * errno.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* One line a message, to stderr.
- * Owns the tag and the level of this process; called by edges only. TRUST: foreign bytes arrive escaped.
+ * Owns the tag and the level of this process; called by edges only.
+ * TRUST: foreign bytes arrive escaped.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/log.h"
 

@@ -1,7 +1,10 @@
 /* One line a message, to stderr. Only edges log (session, supervisor, main, device loop); library code
- * returns errors. Lines look like bulkhead-broker[demo]: warning: worker died dev=disk0 signal=9 Foreign
- * bytes go through log_escape first. What others can trigger uses log_limited. SPDX-License-Identifier:
- * Apache-2.0 */
+ * returns errors. A line looks like this:
+ *
+ *     bulkhead-broker[demo]: warning: worker died dev=disk0 signal=9
+ *
+ * Foreign bytes go through log_escape first. What others can trigger uses log_limited.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>

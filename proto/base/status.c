@@ -1,5 +1,6 @@
 /* errno <-> wire status, one table.
- * Owns nothing; called where an error enters or leaves a message. TRUST: numbers from any peer.
+ * Owns nothing; called where an error enters or leaves a message.
+ * TRUST: numbers from any peer.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/status.h"
 

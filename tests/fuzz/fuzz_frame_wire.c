@@ -1,7 +1,9 @@
 /* One frame of any channel: head, pre-scan, unpacking, check; and what is accepted is held against its
  * promises and said again. The first byte chooses the channel and its direction; a frame follows, whose
- * payload need not be there. Owns an arena for its life; run by libFuzzer or by ctest over its corpus. TRUST:
- * input is hostile by design. SPDX-License-Identifier: Apache-2.0 */
+ * payload need not be there.
+ * Owns an arena for its life; run by libFuzzer or by ctest over its corpus.
+ * TRUST: input is hostile by design.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

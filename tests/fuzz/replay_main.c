@@ -1,6 +1,7 @@
 /* Runs a fuzz target over its corpus: what libFuzzer does with files, in builds without libFuzzer.
- * Owns nothing; linked with one fuzz target, run by ctest with the target's corpus folder. TRUST: files of
- * our own. SPDX-License-Identifier: Apache-2.0 */
+ * Owns nothing; linked with one fuzz target, run by ctest with the target's corpus folder.
+ * TRUST: files of our own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>

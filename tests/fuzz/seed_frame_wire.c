@@ -1,6 +1,8 @@
 /* Writes the seeds of fuzz_frame_wire: one good frame of every message, and a few bombs. Run by hand after a
- * schema changes: build/tests/seed_frame_wire tests/fuzz/corpus/frame_wire Owns nothing; called by nobody.
- * TRUST: everything here is our own. SPDX-License-Identifier: Apache-2.0 */
+ * schema changes: build/tests/seed_frame_wire tests/fuzz/corpus/frame_wire
+ * Owns nothing; called by nobody.
+ * TRUST: everything here is our own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

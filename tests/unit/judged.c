@@ -1,6 +1,8 @@
 /* What a judged message promises. Every element of every column is read, so that the sanitizer sees a wrong
- * length. Owns nothing; called by unit sweeps and fuzz targets. TRUST: messages that a check has accepted,
- * which is what is in doubt here. SPDX-License-Identifier: Apache-2.0 */
+ * length.
+ * Owns nothing; called by unit sweeps and fuzz targets.
+ * TRUST: messages that a check has accepted, which is what is in doubt here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/judged.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* What a judged message promises, said a second time and independently of the checks: unit sweeps and fuzz
- * targets hold every accepted message against it. SPDX-License-Identifier: Apache-2.0 */
+ * targets hold every accepted message against it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

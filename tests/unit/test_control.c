@@ -1,5 +1,6 @@
 /* Control messages: make, check, and what the check refuses.
- * Owns nothing; run by ctest. TRUST: its own inputs.
+ * Owns nothing; run by ctest.
+ * TRUST: its own inputs.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/control.h"
 

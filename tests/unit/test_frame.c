@@ -1,5 +1,6 @@
 /* A frame's two lengths.
- * Owns nothing; run by ctest. TRUST: its own inputs.
+ * Owns nothing; run by ctest.
+ * TRUST: its own inputs.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/frame.h"
 

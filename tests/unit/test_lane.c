@@ -1,5 +1,6 @@
 /* Lane messages: make, check, and what the check refuses.
- * Owns nothing; run by ctest. TRUST: its own inputs.
+ * Owns nothing; run by ctest.
+ * TRUST: its own inputs.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/lane.h"
 

@@ -1,5 +1,6 @@
 /* Log lines: escaping, rate limits, length.
- * Owns nothing; run by ctest. TRUST: its own inputs.
+ * Owns nothing; run by ctest.
+ * TRUST: its own inputs.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/log.h"
 

@@ -1,5 +1,6 @@
 /* A VM's configuration: the judgement and its sentences, make and check.
- * Owns nothing; run by ctest. TRUST: its own inputs.
+ * Owns nothing; run by ctest.
+ * TRUST: its own inputs.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/vm_config.h"
 

@@ -1,5 +1,8 @@
 /* The pre-scan, and protobuf-c behind it. A recursive message, which no schema of ours has, shows the depth
- * limit. Owns nothing; run by ctest. TRUST: its own inputs. SPDX-License-Identifier: Apache-2.0 */
+ * limit.
+ * Owns nothing; run by ctest.
+ * TRUST: its own inputs.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/wire.h"
 
 #include <errno.h>

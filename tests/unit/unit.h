@@ -1,6 +1,6 @@
 /* What every cmocka test starts with: cmocka in its required order, a count of open descriptors, and the
- * sweep that every
- * `_check` goes through. SPDX-License-Identifier: Apache-2.0 */
+ * sweep that every `_check` goes through.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdarg.h>
