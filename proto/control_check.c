@@ -139,7 +139,7 @@ static int check_hello(const Bulkhead__Control__Hello *wire, struct control_hell
             !device_features_ok(wire->features))
                 return -EPROTO;
         if (!in_range(wire->max_segments, 1, LIMIT_CHAIN_SEGMENTS) ||
-            !in_range(wire->credit_requests, 1, LIMIT_CREDITS) || wire->max_inline > LIMIT_FRAME_PAYLOAD ||
+            !in_range(wire->credit_requests, 1, LIMIT_CREDITS) ||
             !in_range(wire->credit_bytes, wire->max_inline, LIMIT_FRAME_PAYLOAD))
                 return -EPROTO;
         r = check_hello_queues(wire, ret);

@@ -169,6 +169,18 @@ static void hello_numbers_end_at_their_limits(void **state)
         HELLO_IS(-1, queue_replay[1], (enum replay_class)3);
 }
 
+static void one_request_may_inline_the_largest_payload(void **state)
+{
+        static struct control_to_broker sent, got;
+
+        (void)state;
+        sent = hello();
+        sent.hello.max_inline = sent.hello.credit_bytes = LIMIT_FRAME_PAYLOAD;
+        assert_int_equal(to_broker(&sent, &got), 0);
+        sent.hello.max_inline = sent.hello.credit_bytes = LIMIT_FRAME_PAYLOAD + 1;
+        refused_by_broker(&sent);
+}
+
 static void hello_offers_bits_of_the_device_only(void **state)
 {
         (void)state;
@@ -621,6 +633,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             CONTROL_TEST(hello_comes_back_as_it_was),
             CONTROL_TEST(hello_numbers_end_at_their_limits),
+            CONTROL_TEST(one_request_may_inline_the_largest_payload),
             CONTROL_TEST(hello_offers_bits_of_the_device_only),
             CONTROL_TEST(hello_fields_ascend_and_stay_inside),
             CONTROL_TEST(hello_fields_have_widths_of_machine_words_and_hold_their_values),

@@ -452,19 +452,27 @@ static void messages_of_no_kind_are_refused(void **state)
         assert_int_equal(lane_make_to_worker(&worker, buf, sizeof(buf)), -EINVAL);
 }
 
-static void the_space_is_a_chain(void **state)
+/* The space is the one byte that a one-byte field of this number announces. */
+static void space_must_be_chain(struct lane_to_broker message, uint8_t field, uint32_t payload_len)
 {
-        struct lane_to_broker got, message = mem_read(1);
         ssize_t n = lane_make_to_broker(&message, buf, sizeof(buf));
-        uint8_t *space = memchr(buf, 2 << 3 | 0, (size_t)n);
+        uint8_t *space = memchr(buf + 2, field << 3, (size_t)n - 2);
+        struct lane_to_broker got;
 
-        (void)state;
         assert_non_null(space);
         assert_int_equal(space[1], 1);
         for (uint8_t v = 0; v < 128; v++) {
                 space[1] = v;
-                assert_int_equal(lane_check_to_broker(&arena, buf, (size_t)n, 0, &got), v == 1 ? 0 : -EPROTO);
+                assert_int_equal(lane_check_to_broker(&arena, buf, (size_t)n, payload_len, &got),
+                                 v == 1 ? 0 : -EPROTO);
         }
+}
+
+static void the_space_is_a_chain(void **state)
+{
+        (void)state;
+        space_must_be_chain(mem_read(1), 2, 0);
+        space_must_be_chain(mem_write(1), 1, 1);
 }
 
 static void a_small_arena_is_told_from_a_bad_message(void **state)

@@ -121,6 +121,7 @@ static void exits_by_signal_name_a_signal(void **state)
         by_signal.signaled = true;
         IS(0, by_signal, code, SIGKILL);
         IS(-EPROTO, by_signal, code, 0);
+        IS(0, by_signal, code, 1);
         IS(0, by_signal, code, NSIG - 1);
         IS(-EPROTO, by_signal, code, NSIG);
 }
