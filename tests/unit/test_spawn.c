@@ -126,6 +126,24 @@ static void exits_by_signal_name_a_signal(void **state)
         IS(-EPROTO, by_signal, code, NSIG);
 }
 
+static void an_exit_was_by_signal_or_was_not(void **state)
+{
+        Bulkhead__Spawn__ToBroker wire = BULKHEAD__SPAWN__TO_BROKER__INIT;
+        Bulkhead__Spawn__Exited body = BULKHEAD__SPAWN__EXITED__INIT;
+        struct spawn_to_broker got;
+
+        (void)state;
+        body.pid = body.code = 1;
+        wire.kind_case = BULKHEAD__SPAWN__TO_BROKER__KIND_EXITED;
+        wire.exited = &body;
+        for (body.signaled = 0; body.signaled < 4; body.signaled++) {
+                ssize_t n = wire_pack(&wire.base, buf, sizeof(buf));
+
+                assert_int_equal(spawn_check_to_broker(&arena, buf, (size_t)n, &got),
+                                 body.signaled < 2 ? 0 : -EPROTO);
+        }
+}
+
 static void reasons_fit_their_place(void **state)
 {
         struct spawn_to_broker sent = failed, got;
@@ -223,6 +241,7 @@ int main(void)
             SPAWN_TEST(the_broker_names_devices_inside_the_limit_only),
             SPAWN_TEST(numbers_end_at_their_limits),
             SPAWN_TEST(exits_by_signal_name_a_signal),
+            SPAWN_TEST(an_exit_was_by_signal_or_was_not),
             SPAWN_TEST(reasons_fit_their_place),
             SPAWN_TEST(messages_of_no_kind_are_refused),
             SPAWN_TEST(bit_flips_and_truncations_never_break_a_promise),
