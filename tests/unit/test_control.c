@@ -478,6 +478,8 @@ static void small_messages_to_the_broker_come_back_and_end_at_their_limits(void 
         assert_int_equal(to_broker(&m, &got), 0);
         assert_int_equal(got.config_space.n, LIMIT_CONFIG_FIELDS);
         assert_memory_equal(got.config_space.value, values, sizeof(values));
+        m.config_space.n = 1;
+        assert_int_equal(to_broker(&m, &got), 0);
         m.config_space.n = 0;
         refused_by_broker(&m);
         m.config_space.n = LIMIT_CONFIG_FIELDS + 1;

@@ -103,6 +103,7 @@ static void numbers_end_at_their_limits(void **state)
         IS(-EPROTO, failed, device, LIMIT_DEVICES);
         IS(-EPROTO, exited, device, LIMIT_DEVICES);
         IS(-EPROTO, spawned, pid, 0);
+        IS(0, spawned, pid, 1);
         IS(0, spawned, pid, INT32_MAX);
         IS(-EPROTO, spawned, pid, (uint32_t)INT32_MAX + 1);
         IS(-EPROTO, spawned, pid, UINT32_MAX); /* -1: everybody */

@@ -172,6 +172,8 @@ static void a_vm_has_one_to_the_most_devices(void **state)
         (void)state;
         config.n_devices = 0;
         bad("has no devices");
+        config.n_devices = 1;
+        good();
         config.n_devices = LIMIT_DEVICES;
         good();
         config.n_devices = LIMIT_DEVICES + 1;
