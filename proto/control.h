@@ -60,7 +60,7 @@ struct control_hello {
 };
 
 struct control_blob {
-        const uint8_t *bytes; /* in the arena */
+        const uint8_t *bytes; /* in the arena; of a judged blob never NULL, so that memcpy of none is legal */
         size_t len;           /* 0 .. LIMIT_STATE_BYTES */
 };
 

@@ -161,7 +161,8 @@ static int check_blob(const ProtobufCBinaryData *wire, struct control_blob *ret)
 {
         if (wire->len > LIMIT_STATE_BYTES)
                 return -EPROTO;
-        *ret = (struct control_blob){.bytes = wire->data, .len = wire->len};
+        *ret = (struct control_blob){.bytes = wire->len > 0 ? wire->data : (const uint8_t *)"",
+                                     .len = wire->len};
         return 0;
 }
 

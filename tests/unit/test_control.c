@@ -424,6 +424,8 @@ static void blobs_come_back_whole_up_to_their_limit(void **state)
                 up = (struct control_to_broker){.kind = CONTROL_PUT_STATE, .put_state = {blob, len}};
                 assert_int_equal(to_broker(&up, &got_up), 0);
                 assert_int_equal(got_up.put_state.len, len);
+                assert_non_null(got.restore_state.bytes);
+                assert_non_null(got_up.put_state.bytes);
         }
         down.restore_state.len = up.put_state.len = LIMIT_STATE_BYTES + 1;
         assert_int_equal(control_make_to_worker(&down, buf, sizeof(buf)), -E2BIG);

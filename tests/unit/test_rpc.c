@@ -29,6 +29,7 @@ static const struct rpc_row rows[] = {
     [1] = {"first", 4, 8, 1, 2, 1u << READY, false, note},
     [2] = {"once", 0, 0, 0, 0, 1u << READY | 1u << RUNNING, true, note},
     [4] = {"unserved", 0, 0, 0, 0, 1u << READY, false, NULL},
+    [5] = {"agreed", 0, 0, 0, 0, 1u << READY, false, note, .needs = 5},
     [63] = {"last", 0, 0, 0, 0, 1u << READY, true, note},
 };
 static const struct rpc_table table = {rows, sizeof(rows) / sizeof(rows[0])};
@@ -86,6 +87,18 @@ static void what_comes_once_is_refused_the_second_time_in_any_state(void **state
         assert_int_equal(log.calls, 3);
 }
 
+static void what_needs_agreement_waits_for_all_of_it(void **state)
+{
+        struct log log = {0};
+        struct rpc_peer peer = {0};
+
+        (void)state;
+        for (peer.agreed = 0; peer.agreed < 16; peer.agreed++)
+                assert_int_equal(rpc_dispatch(&table, &peer, READY, 5, 0, 0, &log, NULL),
+                                 (peer.agreed & 5) == 5 ? 0 : -EPROTO);
+        assert_int_equal(log.calls, 4);
+}
+
 static void names_are_known_for_rows_with_a_handler_only(void **state)
 {
         (void)state;
@@ -102,6 +115,7 @@ int main(void)
             cmocka_unit_test(what_is_in_the_table_reaches_its_handler),
             cmocka_unit_test(what_is_out_of_table_size_descriptors_or_state_never_does),
             cmocka_unit_test(what_comes_once_is_refused_the_second_time_in_any_state),
+            cmocka_unit_test(what_needs_agreement_waits_for_all_of_it),
             cmocka_unit_test(names_are_known_for_rows_with_a_handler_only),
         };
 
