@@ -337,6 +337,31 @@ static void configure_comes_back_as_it_was(void **state)
         assert_memory_equal(&got, &sent, sizeof(got));
 }
 
+static void configure_has_options_of_a_type(void **state)
+{
+        Bulkhead__Control__ToWorker wire = BULKHEAD__CONTROL__TO_WORKER__INIT;
+        Bulkhead__Control__Configure body = BULKHEAD__CONTROL__CONFIGURE__INIT;
+        Bulkhead__Control__RngOptions rng = BULKHEAD__CONTROL__RNG_OPTIONS__INIT;
+        struct control_to_worker got;
+        ssize_t n;
+
+        (void)state;
+        body.protocol_version = CONTROL_PROTOCOL_VERSION;
+        body.name = (char[]){"rng0"};
+        body.n_queues = body.n_lanes = body.max_payload = 1;
+        wire.kind_case = BULKHEAD__CONTROL__TO_WORKER__KIND_CONFIGURE;
+        wire.configure = &body;
+        n = wire_pack(&wire.base, buf, sizeof(buf));
+        assert_int_equal(control_check_to_worker(&arena, buf, (size_t)n, &got), -EPROTO);
+        body.options_case = BULKHEAD__CONTROL__CONFIGURE__OPTIONS_RNG;
+        body.rng = &rng;
+        n = wire_pack(&wire.base, buf, sizeof(buf));
+        assert_int_equal(control_check_to_worker(&arena, buf, (size_t)n, &got), 0);
+        body.protocol_version++;
+        n = wire_pack(&wire.base, buf, sizeof(buf));
+        assert_int_equal(control_check_to_worker(&arena, buf, (size_t)n, &got), -EPROTO);
+}
+
 #define CONFIGURE_IS(expected, from, member, number)                                                         \
         do {                                                                                                 \
                 struct control_to_worker sent_ = (from), got_;                                               \
@@ -646,6 +671,7 @@ int main(void)
             CONTROL_TEST(hello_columns_are_of_equal_length),
             CONTROL_TEST(hello_over_its_limits_is_refused_even_when_forged),
             CONTROL_TEST(configure_comes_back_as_it_was),
+            CONTROL_TEST(configure_has_options_of_a_type),
             CONTROL_TEST(configure_numbers_end_at_their_limits),
             CONTROL_TEST(small_messages_to_the_worker_come_back_and_end_at_their_limits),
             CONTROL_TEST(blobs_come_back_whole_up_to_their_limit),
