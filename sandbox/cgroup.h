@@ -1,0 +1,56 @@
+/* The control group of one worker: <our own group>/bulkhead/<vm>/<device>. Version 2 where it has the
+ * controllers, else version 1 hierarchies. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum cgroup_controller {
+        CGROUP_MEMORY = 0,
+        CGROUP_PIDS,
+        CGROUP_CPU,
+        CGROUP_IO,
+        CGROUP_CONTROLLER_COUNT_,
+};
+
+struct cgroup_limits {
+        uint64_t memory_max; /* bytes */
+        uint32_t pids_max;   /* 1: the worker alone */
+        uint32_t cpu_weight; /* 1..10000, 100 is the kernel's default; 0: leave it */
+        uint32_t io_weight;  /* 1..10000 likewise; 0: leave it */
+};
+
+/* Where groups can be made: found once at start. */
+struct cgroup_host {
+        bool v2;
+        char parent[CGROUP_CONTROLLER_COUNT_]
+                   [PATH_MAX]; /* directory in which "bulkhead" is made; "" : no controller */
+};
+
+/* One worker's group: a directory per hierarchy (the same one under version 2). */
+struct cgroup {
+        char vm[64], device[64];
+        const struct cgroup_host *host;
+        uint32_t present; /* bit per enum cgroup_controller that is in force */
+};
+
+/* Reads /proc/self/mountinfo and /proc/self/cgroup. Never fails: what cannot be had has an empty parent.
+ * Under version 2 the calling process may be moved into a leaf group, because a group with processes cannot
+ * hand out controllers. */
+void cgroup_host_init(struct cgroup_host *host);
+
+/* The same from given texts, for tests. `root` is put before every path ("" in production). */
+void cgroup_host_parse(struct cgroup_host *host, const char *root, const char *mountinfo, const char *own);
+
+/* Makes the group and sets its limits. A controller that cannot be used is left out of ret->present; so
+ * rootless, or in a read-only tree, present is 0 and all else works. `host` must outlive the group. */
+void cgroup_open(const struct cgroup_host *host, const char *vm, const char *device,
+                 const struct cgroup_limits *limits, struct cgroup *ret_cgroup);
+
+/* Moves a process into the group. 0, or negative errno: the process is then not limited. */
+int cgroup_add(const struct cgroup *cgroup, pid_t pid);
+
+/* Removes the directories; the group's processes have been reaped. Parents go when they are empty. */
+void cgroup_close(struct cgroup *cgroup);

@@ -1,0 +1,79 @@
+/* Starting one worker in its jail. See docs/SANDBOX.md for the layers; the stage table is in jail_stages.c.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/base/limits.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/policy.h"
+
+/* What a kernel or a mode cannot give. Such a layer is reported, never skipped in silence. */
+enum jail_layer {
+        JAIL_LAYER_UNIQUE_UID,   /* rootless: all processes of a VM are the same host user */
+        JAIL_LAYER_NO_GROUPS,    /* rootless: setgroups is denied, the user's groups stay */
+        JAIL_LAYER_KEYRING,      /* no kernel keyrings */
+        JAIL_LAYER_MDWE,         /* Linux < 6.3 */
+        JAIL_LAYER_SPEC_STORE,   /* speculative store bypass cannot be switched off for one process here */
+        JAIL_LAYER_SPEC_BRANCH,  /* indirect branch speculation cannot be switched off for one process here */
+        JAIL_LAYER_LANDLOCK,     /* not built in or not enabled */
+        JAIL_LAYER_LANDLOCK_NET, /* Landlock ABI < 4 */
+        JAIL_LAYER_LANDLOCK_SCOPE, /* Landlock ABI < 6 */
+        JAIL_LAYER_CGROUP_MEMORY,
+        JAIL_LAYER_CGROUP_PIDS,
+        JAIL_LAYER_CGROUP_CPU,
+        JAIL_LAYER_CGROUP_IO,
+        JAIL_LAYER_COUNT_,
+};
+
+#define JAIL_LAYER_BIT(layer) (1u << (layer))
+
+const char *jail_layer_name(enum jail_layer layer);
+
+/* Names of the bits of `missing`, joined by ", ". Returns `out`. */
+const char *jail_layers_text(uint32_t missing, char *out, size_t size);
+
+struct jail_spec {
+        const struct policy *policy;
+        const char *title; /* argv[0]: "bulkhead-worker-blk: demo/disk0" */
+        uid_t uid,
+            owner_uid; /* the worker's own; the broker's, which comes to own the worker's user namespace */
+        gid_t gid, owner_gid;
+        bool rootless; /* uid == owner_uid == ours, and setgroups is denied */
+        int binary_fd; /* the worker program, readable by the worker's uid (a program that its own process may
+                        * not read would bar the broker from direct copies); a static-pie ELF */
+        int null_fd;   /* /dev/null, read and write */
+        int control_fd;
+        const int *lane_fds;
+        unsigned n_lanes; /* at most LIMIT_LANES */
+        const int *resource_fds;
+        unsigned n_resources;        /* at most LIMIT_RESOURCES */
+        uint32_t resources_rw;       /* bit i: resource i is writable */
+        uint64_t memory_max;         /* bytes: RLIMIT_AS and RLIMIT_DATA */
+        const struct cgroup *cgroup; /* NULL: none */
+        const char *fail_stage; /* tests: this stage reports EIO instead of being done. NULL in production */
+};
+
+struct jail_child {
+        pid_t pid;
+        int pidfd;
+        uint32_t layers_missing; /* JAIL_LAYER_BIT */
+};
+
+struct jail_failure {
+        const char *stage; /* static string; never NULL after a failure */
+        int error;         /* negative errno */
+};
+
+/* Starts the worker and returns when its program has been executed (not when it is ready: that is Hello).
+ * Needs CAP_SETUID, CAP_SETGID, CAP_KILL over the caller's user namespace, and one thread. All descriptors
+ * stay the caller's. On success the caller owns ret_child->pidfd and the duty to reap the pid. On failure
+ * there is no child left and ret_failure says which stage; the result equals ret_failure->error. */
+int jail_spawn(const struct jail_spec *spec, struct jail_child *ret_child, struct jail_failure *ret_failure);
+
+/* Stage names in their order, NULL behind the last: for tests and documents. */
+const char *jail_stage_name(size_t i);
+/* Does a failure of this stage only degrade (true) or prevent the worker (false)? */
+bool jail_stage_degrades(size_t i);

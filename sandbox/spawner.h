@@ -1,0 +1,82 @@
+/* The spawner: starts as root (or as root of a user namespace), opens what the configuration names, starts
+ * workers in their jails and reaps them, and does nothing else. The broker can only say "device N again".
+ *
+ * How it works:
+ *   spawner_init      judge the place: user namespaces, run directory, uids, programs, resources. All reasons
+ * to fail at start are found here, before anything runs. (main)            makes and binds the sockets of the
+ * broker, while paths and rights to them still exist. spawner_fork      two processes. The child becomes the
+ * broker: broker_confine (broker_jail.h). spawner_run       one thread, poll on the channel and on signals,
+ * until the broker is gone. Then every worker is killed and reaped, groups and sockets are removed.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "proto/vm_config.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/uid_range.h"
+
+#define SPAWNER_UNLINK_MAX                                                                                   \
+        (LIMIT_DEVICES + 4u) /* a socket per device, the admin socket, lock and state files */
+
+enum spawner_device_state {
+        SPAWNER_IDLE,    /* no process. Spawn leads to RUNNING */
+        SPAWNER_RUNNING, /* a process. Its exit leads to EXITED */
+        SPAWNER_EXITED, /* a zombie, so its pid cannot be reused: broker's copies are safe. Reap leads to IDLE
+                         */
+};
+
+struct spawner_device {
+        enum spawner_device_state state;
+        pid_t pid;
+        int pidfd;
+        struct uid_claim
+            uid; /* kept for the spawner's life: a device's incarnations share a uid, no two devices do */
+        struct cgroup cgroup;
+        uint32_t layers_told; /* missing layers that have been logged */
+};
+
+struct spawner {
+        const struct vm_config *config; /* borrowed; must outlive the spawner */
+        bool rootless;
+        int run_dir_fd; /* RUNDIR */
+        int null_fd;
+        int program_fds[DEVICE_TYPE_COUNT_]; /* opened once: a restart runs the same program as the start */
+        struct uid_claim broker_uid;
+        struct cgroup_host cgroup_host;
+        struct spawner_device *devices;
+        int channel;
+        int signal_fd;
+        pid_t broker_pid;
+        int broker_pidfd;
+        char *unlink_paths[SPAWNER_UNLINK_MAX];
+        size_t n_unlink_paths;
+        bool stopping, broker_exited;
+        int broker_status;
+};
+
+/* Judges the place and claims uids. Also enters the user namespace when we are an ordinary user. The run
+ * directory exists and is writable. 0, or negative errno with one sentence and its remedy in `why`; then
+ * nothing is held. Must be called with one thread. */
+int spawner_init(struct spawner *spawner, const struct vm_config *config, char *why, size_t why_size);
+
+/* The uid and gid that the broker will have (our own when rootless): for chown of its sockets. */
+uid_t spawner_broker_uid(const struct spawner *spawner);
+
+/* Remembers a path to unlink at the end. 0, -ENOMEM or -ENOSPC (SPAWNER_UNLINK_MAX). */
+int spawner_unlink_later(struct spawner *spawner, const char *path);
+
+/* Forks. In the parent (the spawner): returns 1. In the child (the broker): returns 0 with the broker's end
+ * of the channel in *ret_channel (CLOEXEC, blocking), the spawner's descriptors closed, signals unblocked, a
+ * session of its own so that the terminal's Ctrl-C reaches the spawner only. Negative errno: no child. */
+int spawner_fork(struct spawner *spawner, int *ret_channel);
+
+/* Serves until the broker is gone; SIGTERM and SIGINT become Terminate (a second one kills). Returns the exit
+ * code for main: 0 when the broker ended well. Logs. */
+int spawner_run(struct spawner *spawner);
+
+/* Closes and frees. Accepts one whose init failed, and is to be called in the child too (it unlinks nothing).
+ */
+void spawner_done(struct spawner *spawner);
