@@ -97,6 +97,10 @@ const struct policy *policy_at(size_t i);
  * gate, no more run calls than it promises? 0 or -EINVAL with one sentence in `why`. */
 int policy_check(const struct policy *policy, char *why, size_t why_size);
 
+/* Row i of everything that a gate allows: the run rows, and before the run gate the start rows too. NULL: no
+ * more. */
+const struct policy_row *policy_row_at(const struct policy *policy, enum policy_gate gate, size_t i);
+
 /* Number of distinct system calls that a gate allows (deny_errno rows do not count). */
 unsigned policy_count_calls(const struct policy *policy, enum policy_gate gate);
 

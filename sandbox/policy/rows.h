@@ -1,0 +1,39 @@
+/* What the files of sandbox/policy/ share: short words for rows, and the groups that several devices use.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <sys/syscall.h>
+
+#include "sandbox/policy.h"
+
+#define ROWS(array)                                                                                          \
+        {                                                                                                    \
+                (array), sizeof(array) / sizeof((array)[0])                                                  \
+        }
+
+/* Argument tests. A second mask test on one argument is never needed: ONLY already pins every other bit to 0.
+ */
+#define ARG_IS(n, v)                                                                                         \
+        {                                                                                                    \
+                .arg = (n), .op = POLICY_EQ, .value = (uint64_t)(v)                                          \
+        }
+#define ARG_MASKED(n, m, v)                                                                                  \
+        {                                                                                                    \
+                .arg = (n), .op = POLICY_MASKED_EQ, .mask = (uint64_t)(m), .value = (uint64_t)(v)            \
+        }
+/* No bit outside `bits` is set. */
+#define ARG_ONLY(n, bits) ARG_MASKED(n, ~(uint64_t)(bits), 0)
+
+#ifdef __NR_arch_prctl
+#define POLICY_BASE_START_ROWS 22u
+#else
+#define POLICY_BASE_START_ROWS 21u
+#endif
+#define POLICY_BASE_RUN_ROWS 6u
+
+extern const struct policy_row policy_base_start[POLICY_BASE_START_ROWS];
+extern const struct policy_row policy_base_run[POLICY_BASE_RUN_ROWS];
+
+extern const struct policy policy_blk;
+extern const struct policy policy_rng;
+extern const struct policy policy_broker;
