@@ -49,9 +49,11 @@ struct jail_spec {
         const int *lane_fds;
         unsigned n_lanes; /* at most LIMIT_LANES */
         const int *resource_fds;
-        unsigned n_resources;        /* at most LIMIT_RESOURCES */
-        uint32_t resources_rw;       /* bit i: resource i is writable */
-        uint64_t memory_max;         /* bytes: RLIMIT_AS and RLIMIT_DATA */
+        unsigned n_resources;  /* at most LIMIT_RESOURCES */
+        uint32_t resources_rw; /* bit i: resource i is writable */
+        uint64_t memory_max;   /* bytes: RLIMIT_AS and RLIMIT_DATA */
+        uint64_t
+            file_size_max; /* bytes: RLIMIT_FSIZE, so an image cannot grow; 0 for a worker without files */
         const struct cgroup *cgroup; /* NULL: none */
         const char *fail_stage; /* tests: this stage reports EIO instead of being done. NULL in production */
 };
@@ -75,5 +77,8 @@ int jail_spawn(const struct jail_spec *spec, struct jail_child *ret_child, struc
 
 /* Stage names in their order, NULL behind the last: for tests and documents. */
 const char *jail_stage_name(size_t i);
-/* Does a failure of this stage only degrade (true) or prevent the worker (false)? */
-bool jail_stage_degrades(size_t i);
+/* Why a stage cannot come earlier. NULL behind the last. */
+const char *jail_stage_reason(size_t i);
+/* Layers (JAIL_LAYER_BIT) that this stage may find absent; 0: it succeeds or there is no worker. Any other
+ * failure of any stage means no worker. */
+uint32_t jail_stage_may_miss(size_t i);

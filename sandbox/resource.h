@@ -13,7 +13,8 @@
 struct resources {
         int fds[LIMIT_RESOURCES];
         unsigned n;
-        uint32_t rw; /* bit i: writable */
+        uint32_t rw;       /* bit i: writable */
+        uint64_t size_max; /* bytes of the largest: no worker may make a file longer than that */
 };
 
 /* Opens and locks (OFD lock over the whole file: write lock when writable, else read lock) on a fresh open

@@ -14,26 +14,27 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "proto/base/arena.h"
+#include "proto/base/limits.h"
+#include "proto/rpc.h"
 #include "proto/vm_config.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/uid_range.h"
 
+#define SPAWNER_INBOX 256u /* the broker's messages have about 16 bytes */
 #define SPAWNER_UNLINK_MAX                                                                                   \
         (LIMIT_DEVICES + 4u) /* a socket per device, the admin socket, lock and state files */
 
 enum spawner_device_state {
         SPAWNER_IDLE,    /* no process. Spawn leads to RUNNING */
         SPAWNER_RUNNING, /* a process. Its exit leads to EXITED */
-        SPAWNER_EXITED, /* a zombie, so its pid cannot be reused: broker's copies are safe. Reap leads to IDLE
-                         */
+        SPAWNER_EXITED,  /* a zombie, so its pid is not reused and copies are safe. Reap leads to IDLE */
 };
 
 struct spawner_device {
         enum spawner_device_state state;
         pid_t pid;
         int pidfd;
-        struct uid_claim
-            uid; /* kept for the spawner's life: a device's incarnations share a uid, no two devices do */
         struct cgroup cgroup;
         uint32_t layers_told; /* missing layers that have been logged */
 };
@@ -44,17 +45,23 @@ struct spawner {
         int run_dir_fd; /* RUNDIR */
         int null_fd;
         int program_fds[DEVICE_TYPE_COUNT_]; /* opened once: a restart runs the same program as the start */
-        struct uid_claim broker_uid;
+        struct uid_claim *claims;            /* one a device, then the broker's; NULL when rootless */
         struct cgroup_host cgroup_host;
         struct spawner_device *devices;
         int channel;
+        struct arena arena;           /* for one message of the broker */
+        uint8_t inbox[SPAWNER_INBOX]; /* bytes of the broker that are no whole frame yet */
+        size_t inbox_len;
+        struct rpc_peer peer;
         int signal_fd;
         pid_t broker_pid;
         int broker_pidfd;
         char *unlink_paths[SPAWNER_UNLINK_MAX];
         size_t n_unlink_paths;
-        bool stopping, broker_exited;
-        int broker_status;
+        uint64_t kill_at_ms; /* after Terminate: the broker has had its time; 0: no deadline */
+        bool stopping;       /* the broker said Stop, or the operator said Terminate: its end is no failure */
+        bool broker_exited;  /* broker_status is valid */
+        int broker_status;   /* of waitid: CLD code and status folded into an exit code */
 };
 
 /* Judges the place and claims uids. Also enters the user namespace when we are an ordinary user. The run
@@ -64,6 +71,7 @@ int spawner_init(struct spawner *spawner, const struct vm_config *config, char *
 
 /* The uid and gid that the broker will have (our own when rootless): for chown of its sockets. */
 uid_t spawner_broker_uid(const struct spawner *spawner);
+gid_t spawner_broker_gid(const struct spawner *spawner);
 
 /* Remembers a path to unlink at the end. 0, -ENOMEM or -ENOSPC (SPAWNER_UNLINK_MAX). */
 int spawner_unlink_later(struct spawner *spawner, const char *path);

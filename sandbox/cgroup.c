@@ -1,0 +1,195 @@
+/* One worker's control group.
+ * Owns the directories bulkhead/<vm>/<device> below the host's parents; called by the spawner and, to enter
+ * it, by jail_spawn. TRUST: names were judged by vm_config_name_ok, so they are single path components.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/fd.h"
+#include "sandbox/cgroup_files.h"
+
+#define CGROUP_LEVELS   3     /* bulkhead, vm, device */
+#define CGROUP_TRIES    4     /* another spawner may remove an empty parent between our two mkdirs */
+#define CPU_SHARES_UNIT 1024u /* version 1: the default, where version 2 says 100 */
+#define BLKIO_MAX       1000u
+
+static int cgroup_open_file(const char *dir, const char *file, int flags)
+{
+        char path[PATH_MAX];
+        int fd;
+
+        if (snprintf(path, sizeof(path), "%s/%s", dir, file) >= (int)sizeof(path))
+                return -ENAMETOOLONG;
+        fd = open(path, flags | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+int cgroup_write(const char *dir, const char *file, const char *text)
+{
+        _cleanup_close_ int fd = cgroup_open_file(dir, file, O_WRONLY);
+
+        return fd < 0 ? fd : fd_write_all(fd, text, strlen(text));
+}
+
+int cgroup_read(const char *dir, const char *file, char *ret_text, size_t size)
+{
+        _cleanup_close_ int fd = cgroup_open_file(dir, file, O_RDONLY);
+        ssize_t n;
+
+        if (fd < 0)
+                return fd;
+        n = read(fd, ret_text, size - 1);
+        if (n < 0)
+                return -errno;
+        ret_text[n] = '\0';
+        return 0;
+}
+
+/* The first `levels` of parent/bulkhead/<vm>/<device>. */
+static int cgroup_dir(const struct cgroup *cgroup, unsigned controller, int levels, char *ret_path)
+{
+        const char *parent = cgroup->host->parent[controller];
+        const char *vm = levels > 1 ? cgroup->vm : "", *device = levels > 2 ? cgroup->device : "";
+        int n = snprintf(ret_path, PATH_MAX, "%s/bulkhead%s%s%s%s", parent, *vm ? "/" : "", vm,
+                         *device ? "/" : "", device);
+
+        return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static int cgroup_make_dirs(const struct cgroup *cgroup, unsigned controller)
+{
+        char path[PATH_MAX], text[32];
+        int r = 0;
+
+        for (int level = 1; level <= CGROUP_LEVELS; level++) {
+                r = cgroup_dir(cgroup, controller, level, path);
+                if (r < 0)
+                        return r;
+                if (mkdir(path, 0755) < 0 && errno != EEXIST)
+                        return -errno;
+                if (!cgroup->host->v2 || level == CGROUP_LEVELS)
+                        continue;
+                snprintf(text, sizeof(text), "+%s", cgroup_v2_name(controller));
+                r = cgroup_write(path, "cgroup.subtree_control", text);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int cgroup_make(const struct cgroup *cgroup, unsigned controller)
+{
+        int r = -ENOENT;
+
+        for (int i = 0; i < CGROUP_TRIES && r == -ENOENT; i++)
+                r = cgroup_make_dirs(cgroup, controller);
+        return r;
+}
+
+static int cgroup_write_number(const char *dir, const char *file, uint64_t number)
+{
+        char text[32];
+
+        snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+        return cgroup_write(dir, file, text);
+}
+
+static int cgroup_limit_io(const char *dir, bool v2, uint32_t weight)
+{
+        int r;
+
+        if (v2)
+                return cgroup_write_number(dir, "io.weight", weight);
+        r = cgroup_write_number(dir, "blkio.bfq.weight", MIN(weight, BLKIO_MAX));
+        return r == -ENOENT ? cgroup_write_number(dir, "blkio.weight", MIN(weight, BLKIO_MAX)) : r;
+}
+
+/* A weight of 0 is the kernel's default: the group alone gives the worker a share of its own. */
+static int cgroup_limit(const char *dir, bool v2, enum cgroup_controller controller,
+                        const struct cgroup_limits *limits)
+{
+        switch (controller) {
+        case CGROUP_MEMORY:
+                return cgroup_write_number(dir, v2 ? "memory.max" : "memory.limit_in_bytes",
+                                           limits->memory_max);
+        case CGROUP_PIDS:
+                return cgroup_write_number(dir, "pids.max", limits->pids_max);
+        case CGROUP_CPU:
+                if (limits->cpu_weight == 0)
+                        return 0;
+                if (v2)
+                        return cgroup_write_number(dir, "cpu.weight", limits->cpu_weight);
+                return cgroup_write_number(dir, "cpu.shares",
+                                           (uint64_t)limits->cpu_weight * CPU_SHARES_UNIT / 100);
+        case CGROUP_IO:
+                return limits->io_weight ? cgroup_limit_io(dir, v2, limits->io_weight) : 0;
+        case CGROUP_CONTROLLER_COUNT_:
+                break;
+        }
+        return -EINVAL;
+}
+
+/* Directories of a controller whose limit could not be set go again, if nothing else uses them. */
+static void cgroup_remove(const struct cgroup *cgroup, unsigned controller)
+{
+        char path[PATH_MAX];
+
+        for (int level = CGROUP_LEVELS; level >= 1; level--)
+                if (cgroup_dir(cgroup, controller, level, path) < 0 || (rmdir(path) < 0 && errno != ENOENT))
+                        return;
+}
+
+void cgroup_open(const struct cgroup_host *host, const char *vm, const char *device,
+                 const struct cgroup_limits *limits, struct cgroup *ret_cgroup)
+{
+        struct cgroup cgroup = {.host = host};
+        char dir[PATH_MAX];
+
+        snprintf(cgroup.vm, sizeof(cgroup.vm), "%s", vm);
+        snprintf(cgroup.device, sizeof(cgroup.device), "%s", device);
+        for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++) {
+                if (host->parent[i][0] == '\0' || cgroup_make(&cgroup, i) < 0)
+                        continue;
+                if (cgroup_dir(&cgroup, i, CGROUP_LEVELS, dir) == 0 &&
+                    cgroup_limit(dir, host->v2, i, limits) == 0)
+                        cgroup.present |= 1u << i;
+                else if (!host->v2)
+                        cgroup_remove(&cgroup, i);
+        }
+        *ret_cgroup = cgroup;
+}
+
+int cgroup_add(const struct cgroup *cgroup, pid_t pid)
+{
+        char dir[PATH_MAX];
+        int r;
+
+        for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++) {
+                if (!(cgroup->present & (1u << i)))
+                        continue;
+                r = cgroup_dir(cgroup, i, CGROUP_LEVELS, dir);
+                if (r == 0)
+                        r = cgroup_write_number(dir, "cgroup.procs", (uint64_t)pid);
+                if (r < 0)
+                        return r;
+                if (cgroup->host->v2)
+                        return 0; /* one directory for all */
+        }
+        return 0;
+}
+
+void cgroup_close(struct cgroup *cgroup)
+{
+        for (unsigned i = 0; cgroup->host && i < CGROUP_CONTROLLER_COUNT_; i++)
+                if (cgroup->host->parent[i][0] != '\0')
+                        cgroup_remove(cgroup, i);
+        cgroup->present = 0;
+}

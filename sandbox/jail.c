@@ -1,0 +1,321 @@
+/* Starting one worker: the spawner's side.
+ * Owns the child until it is handed out; called by the spawner. TRUST: sees no foreign bytes but the child's
+ * report, which is written before the worker's program runs.
+ *
+ * How it works:
+ *   prepare   compile both filters, make the pipes: nothing is allocated after the fork.
+ *   clone     all namespaces at once, with the broker's uid as our effective one: so the broker comes to own
+ * the worker's user namespace, and with it the right to copy into the worker and to kill it, without any
+ * capability. map       the worker's own uid and gid, identity-mapped, and nothing else; still with the
+ * broker's uid, as the owner. group     the child enters its cgroup. go        one byte; the child runs its
+ * stages and executes the program. End of file on the report pipe means done. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "sandbox/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/base/cleanup.h"
+#include "proto/base/fd.h"
+#include "sandbox/jail_stages.h"
+
+#define JAIL_NAMESPACES                                                                                      \
+        (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+#define JAIL_TIMEOUT_MS                                                                                      \
+        10000 /* all stages together need 3 ms; a host that needs more than this cannot run workers */
+
+/* Everything of one attempt; freed on every way out. */
+struct jail_attempt {
+        struct policy_program start_filter;
+        int policy_fd;
+        int go_r, go_w, report_r, report_w;
+        pid_t pid;
+        int pidfd;
+};
+
+static int jail_fail_at(struct jail_failure *ret_failure, const char *stage, int error)
+{
+        *ret_failure = (struct jail_failure){.stage = stage, .error = error};
+        return error;
+}
+
+static void jail_close(int *fd)
+{
+        if (*fd >= 0)
+                close(*fd);
+        *fd = -1;
+}
+
+static void cleanup_attempt(struct jail_attempt *attempt)
+{
+        policy_program_done(&attempt->start_filter);
+        jail_close(&attempt->policy_fd);
+        jail_close(&attempt->go_r);
+        jail_close(&attempt->go_w);
+        jail_close(&attempt->report_r);
+        jail_close(&attempt->report_w);
+        if (attempt->pid > 0) {
+                kill(attempt->pid, SIGKILL); /* our child, not yet reaped: the pid is still its own */
+                while (waitpid(attempt->pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        }
+        jail_close(&attempt->pidfd);
+}
+
+static int jail_pipe(int *ret_r, int *ret_w)
+{
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        *ret_r = fds[0];
+        *ret_w = fds[1];
+        return 0;
+}
+
+static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attempt,
+                        struct jail_failure *ret_failure)
+{
+        struct policy_layout layout = {
+            .n_lanes = spec->n_lanes,
+            .n_resources = spec->n_resources,
+            .resources_rw = spec->resources_rw,
+            .binary_fd = -1,
+            .report_fd = -1,
+        };
+        _cleanup_(policy_program_done) struct policy_program run_filter = {0};
+        int r;
+
+        if (spec->n_lanes > LIMIT_LANES || spec->n_resources > LIMIT_RESOURCES)
+                return jail_fail_at(ret_failure, "prepare", -EINVAL);
+        r = policy_compile(spec->policy, POLICY_GATE_RUN, &layout, &run_filter);
+        if (r == 0)
+                r = policy_program_seal(&run_filter, &attempt->policy_fd);
+        if (r < 0)
+                return jail_fail_at(ret_failure, "run policy", r);
+        layout.binary_fd = jail_fd_binary(spec);
+        layout.report_fd = jail_fd_report(spec);
+        r = policy_compile(spec->policy, POLICY_GATE_START, &layout, &attempt->start_filter);
+        if (r < 0)
+                return jail_fail_at(ret_failure, "start policy", r);
+        r = jail_pipe(&attempt->go_r, &attempt->go_w);
+        if (r == 0)
+                r = jail_pipe(&attempt->report_r, &attempt->report_w);
+        return r < 0 ? jail_fail_at(ret_failure, "pipes", r) : 0;
+}
+
+static _Noreturn void jail_child(const struct jail_spec *spec, struct jail_attempt *attempt)
+{
+        struct jail_run run = {
+            .spec = spec,
+            .start_filter = &attempt->start_filter,
+            .go_fd = attempt->go_r,
+            .report_fd = attempt->report_w,
+            .binary_fd = spec->binary_fd,
+            .policy_fd = attempt->policy_fd,
+        };
+
+        close(attempt->go_w); /* or the spawner's death would not end the wait */
+        snprintf(run.n_lanes, sizeof(run.n_lanes), "%u", spec->n_lanes);
+        snprintf(run.n_resources, sizeof(run.n_resources), "%u", spec->n_resources);
+        jail_stages_run(&run);
+}
+
+/* Our effective ids become the broker's, or ours again. Capabilities stay: see spawner_keep_capabilities. The
+ * way back cannot fail but by a bug, and going on with foreign ids would be worse than ending. */
+static int jail_act_as(uid_t uid, gid_t gid)
+{
+        if (syscall(SYS_setresgid, -1, gid, -1) < 0)
+                return -errno;
+        if (syscall(SYS_setresuid, -1, uid, -1) < 0)
+                return -errno;
+        return 0;
+}
+
+static void jail_act_as_ourselves(uid_t uid, gid_t gid)
+{
+        if (jail_act_as(uid, gid) < 0)
+                abort();
+}
+
+static int jail_write_file(pid_t pid, const char *name, const char *text)
+{
+        _cleanup_close_ int fd = -1;
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        return fd_write_all(fd, text, strlen(text));
+}
+
+static int jail_write_maps(const struct jail_spec *spec, pid_t pid)
+{
+        char text[64];
+        int r;
+
+        snprintf(text, sizeof(text), "%u %u 1\n", spec->gid, spec->gid);
+        r = jail_write_file(pid, "gid_map", text);
+        if (r < 0)
+                return r;
+        snprintf(text, sizeof(text), "%u %u 1\n", spec->uid, spec->uid);
+        return jail_write_file(pid, "uid_map", text);
+}
+
+/* The ordinary user has no authority over /proc entries of a non-dumpable process, root has. So only then,
+ * and only between here and the child's own dumpable stage, the child may be looked at: by its own user. */
+static int jail_clone(const struct jail_spec *spec, struct jail_attempt *attempt)
+{
+        struct clone_args args = {
+            .flags = JAIL_NAMESPACES | CLONE_PIDFD,
+            .pidfd = (uint64_t)(uintptr_t)&attempt->pidfd,
+            .exit_signal = SIGCHLD,
+        };
+        long pid;
+        int e;
+
+        if (spec->rootless && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+                return -errno;
+        pid = syscall(SYS_clone3, &args, sizeof(args));
+        e = errno;
+        if (pid == 0)
+                jail_child(spec, attempt);
+        if (spec->rootless)
+                prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        if (pid < 0)
+                return -e;
+        attempt->pid = (pid_t)pid;
+        return 0;
+}
+
+static int jail_clone_and_map(const struct jail_spec *spec, struct jail_attempt *attempt,
+                              struct jail_failure *ret_failure)
+{
+        uid_t uid = geteuid();
+        gid_t gid = getegid();
+        const char *stage = "owner";
+        int r;
+
+        r = jail_act_as(spec->owner_uid, spec->owner_gid);
+        if (r == 0) {
+                stage = "clone";
+                r = jail_clone(spec, attempt);
+        }
+        if (r == 0) {
+                stage = "id maps";
+                r = jail_write_maps(spec, attempt->pid);
+        }
+        jail_act_as_ourselves(uid, gid);
+        return r < 0 ? jail_fail_at(ret_failure, stage, r) : 0;
+}
+
+static const enum jail_layer cgroup_layers[] = {
+    [CGROUP_MEMORY] = JAIL_LAYER_CGROUP_MEMORY,
+    [CGROUP_PIDS] = JAIL_LAYER_CGROUP_PIDS,
+    [CGROUP_CPU] = JAIL_LAYER_CGROUP_CPU,
+    [CGROUP_IO] = JAIL_LAYER_CGROUP_IO,
+};
+
+/* A group that exists must take the child; a group that cannot be had is a missing layer. */
+static int jail_enter_cgroup(const struct jail_spec *spec, pid_t pid, uint32_t *missing)
+{
+        uint32_t present = spec->cgroup ? spec->cgroup->present : 0;
+
+        for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++)
+                if (!(present & (1u << i)))
+                        *missing |= JAIL_LAYER_BIT(cgroup_layers[i]);
+        return present ? cgroup_add(spec->cgroup, pid) : 0;
+}
+
+/* One report, or end of file (0), or negative errno. */
+static int jail_read_report(int fd, struct jail_report *ret_report)
+{
+        struct pollfd pfd = {.fd = fd, .events = POLLIN};
+        struct jail_report report;
+        ssize_t n;
+        int r;
+
+        do {
+                r = poll(&pfd, 1, JAIL_TIMEOUT_MS);
+        } while (r < 0 && errno == EINTR);
+        if (r < 0)
+                return -errno;
+        if (r == 0)
+                return -ETIMEDOUT;
+        n = read(fd, &report, sizeof(report));
+        if (n < 0)
+                return -errno;
+        if (n == 0)
+                return 0;
+        if (n != sizeof(report))
+                return -EPROTO; /* a pipe keeps writes of this size whole */
+        *ret_report = report;
+        return 1;
+}
+
+/* A ready report and then end of file. */
+static int jail_await(struct jail_attempt *attempt, uint32_t *missing, struct jail_failure *ret_failure)
+{
+        struct jail_report report = {0};
+        bool ready = false;
+        int r;
+
+        jail_close(&attempt->report_w);
+        for (;;) {
+                r = jail_read_report(attempt->report_r, &report);
+                if (r < 0)
+                        return jail_fail_at(ret_failure, "report", r);
+                if (r == 0)
+                        return ready ? 0 : jail_fail_at(ret_failure, "report", -ECHILD);
+                if (report.stage != JAIL_REPORT_READY) {
+                        const char *name = jail_stage_name(report.stage);
+
+                        return jail_fail_at(ret_failure, name ? name : "report",
+                                            report.error < 0 ? report.error : -EPROTO);
+                }
+                if (ready)
+                        return jail_fail_at(ret_failure, "report", -EPROTO);
+                ready = true;
+                *missing |= report.missing;
+        }
+}
+
+int jail_spawn(const struct jail_spec *spec, struct jail_child *ret_child, struct jail_failure *ret_failure)
+{
+        _cleanup_(cleanup_attempt) struct jail_attempt attempt = {
+            .policy_fd = -1, .go_r = -1, .go_w = -1, .report_r = -1, .report_w = -1, .pidfd = -1};
+        uint32_t missing = 0;
+        int r;
+
+        r = jail_prepare(spec, &attempt, ret_failure);
+        if (r < 0)
+                return r;
+        r = jail_clone_and_map(spec, &attempt, ret_failure);
+        if (r < 0)
+                return r;
+        r = jail_enter_cgroup(spec, attempt.pid, &missing);
+        if (r < 0)
+                return jail_fail_at(ret_failure, "cgroup", r);
+        r = fd_write_all(attempt.go_w, "", 1);
+        if (r < 0)
+                return jail_fail_at(ret_failure, "go", r);
+        r = jail_await(&attempt, &missing, ret_failure);
+        if (r < 0)
+                return r;
+        *ret_child = (struct jail_child){
+            .pid = attempt.pid, .pidfd = take_fd(&attempt.pidfd), .layers_missing = missing};
+        attempt.pid = 0;
+        return 0;
+}

@@ -1,0 +1,364 @@
+/* The stages between fork and exec of a worker.
+ * Owns nothing; called by jail.c in the child. TRUST: runs before any foreign byte is seen; the program that
+ * it executes at the end is not trusted even to start.
+ *
+ * How it works: the spawner has made the process inside new user, pid, mount, net, ipc and uts namespaces,
+ * owned by the broker's uid. The child then goes through the table at the end of this file, in order. A stage
+ * that fails sends its number and errno over the report pipe and ends the process: there is no worker without
+ * its jail. What a kernel does not have is noted in `missing` and told to the operator; everything that it
+ * has must succeed.
+ *
+ * Only async-signal-safe calls are made here. SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/jail_stages.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "proto/base/checked.h"
+#include "sandbox/landlock.h"
+#include "sandbox/lockdown.h"
+#include "sandbox/process_rights.h"
+
+#define STANDARD_SIGNALS 32 /* 1..31; the real-time ones above them are never ignored */
+#define WORKER_STACK_BYTES                                                                                   \
+        (1u << 20) /* a worker's deepest call chain needs a few KiB; the rest is margin                      \
+                    */
+
+struct jail_stage {
+        const char *name;
+        int (*run)(struct jail_run *run);
+        uint32_t may_miss;       /* layers that this stage may find absent; 0: it must succeed */
+        const char *not_earlier; /* why it stands here */
+};
+
+int jail_fd_count(const struct jail_spec *spec)
+{
+        return worker_fd_policy(spec->n_lanes, spec->n_resources) + 1;
+}
+
+/* One byte comes when the id maps are written and the cgroup holds us. End of file: the spawner is gone. */
+static int stage_wait(struct jail_run *run)
+{
+        char byte;
+        ssize_t n;
+
+        do {
+                n = read(run->go_fd, &byte, 1);
+        } while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+        return n == 1 ? 0 : -EPIPE;
+}
+
+static int stage_signals(struct jail_run *run)
+{
+        struct sigaction action = {.sa_handler = SIG_DFL};
+        sigset_t none;
+
+        (void)run;
+        for (int i = 1; i < STANDARD_SIGNALS; i++)
+                if (i != SIGKILL && i != SIGSTOP && sigaction(i, &action, NULL) < 0)
+                        return -errno;
+        sigemptyset(&none);
+        return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
+static int stage_session(struct jail_run *run)
+{
+        (void)run;
+        return setsid() < 0 ? -errno : 0;
+}
+
+/* Two passes, because a descriptor may stand where another has to go: all of them up out of the way, then
+ * down. */
+static int stage_fds(struct jail_run *run)
+{
+        const struct jail_spec *spec = run->spec;
+        int count = jail_fd_count(spec), n = 0;
+        int from[3 + 1 + LIMIT_LANES + LIMIT_RESOURCES + 1 + 2];
+
+        from[n++] = spec->null_fd;
+        from[n++] = spec->null_fd;
+        from[n++] = spec->null_fd;
+        from[n++] = spec->control_fd;
+        for (unsigned i = 0; i < spec->n_lanes; i++)
+                from[n++] = spec->lane_fds[i];
+        for (unsigned i = 0; i < spec->n_resources; i++)
+                from[n++] = spec->resource_fds[i];
+        from[n++] = run->policy_fd;
+        from[n++] = run->binary_fd;
+        from[n++] = run->report_fd;
+        for (int i = 0; i < n; i++) {
+                from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, n);
+                if (from[i] < 0)
+                        return -errno;
+        }
+        run->report_fd = from[n - 1]; /* the number that stays valid while the others move */
+        for (int i = 0; i < n; i++)
+                if (dup3(from[i], i, i >= count ? O_CLOEXEC : 0) < 0)
+                        return -errno;
+        run->binary_fd = jail_fd_binary(spec);
+        run->report_fd = jail_fd_report(spec);
+        return syscall(SYS_close_range, (unsigned)n, ~0u, 0) < 0 ? -errno : 0;
+}
+
+static int stage_groups(struct jail_run *run)
+{
+        if (!run->spec->rootless)
+                return rights_drop_groups();
+        run->missing |= JAIL_LAYER_BIT(JAIL_LAYER_NO_GROUPS);
+        return 0;
+}
+
+static int stage_gid(struct jail_run *run)
+{
+        return rights_set_gid(run->spec->gid);
+}
+
+static int stage_uid(struct jail_run *run)
+{
+        if (run->spec->rootless)
+                run->missing |= JAIL_LAYER_BIT(JAIL_LAYER_UNIQUE_UID);
+        return rights_set_uid(run->spec->uid);
+}
+
+static int stage_keyring(struct jail_run *run)
+{
+        if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) >= 0)
+                return 0;
+        if (errno != ENOSYS)
+                return -errno;
+        run->missing |= JAIL_LAYER_BIT(JAIL_LAYER_KEYRING);
+        return 0;
+}
+
+static int stage_cgroup_namespace(struct jail_run *run)
+{
+        (void)run;
+        return unshare(CLONE_NEWCGROUP) < 0 ? -errno : 0;
+}
+
+static int stage_mounts(struct jail_run *run)
+{
+        (void)run;
+        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                return -errno;
+        /* /proc, because it is there: the spawner has just used it. Only the place matters, for two calls. */
+        if (mount("none", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                  "mode=0,size=4096,nr_inodes=1") < 0)
+                return -errno;
+        return 0;
+}
+
+static int stage_root(struct jail_run *run)
+{
+        (void)run;
+        if (chdir("/proc") < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+                return -errno;
+        /* The old root now lies over the new one. */
+        if (umount2(".", MNT_DETACH) < 0 || chroot(".") < 0)
+                return -errno;
+        return chdir("/") < 0 ? -errno : 0;
+}
+
+static int stage_hostname(struct jail_run *run)
+{
+        (void)run;
+        if (sethostname("worker", 6) < 0 || setdomainname("", 0) < 0)
+                return -errno;
+        return 0;
+}
+
+static int stage_securebits(struct jail_run *run)
+{
+        (void)run;
+        return rights_lock_securebits();
+}
+
+static int stage_capabilities(struct jail_run *run)
+{
+        (void)run;
+        return rights_drop_capabilities();
+}
+
+static int stage_no_new_privs(struct jail_run *run)
+{
+        (void)run;
+        return rights_no_new_privs();
+}
+
+static int jail_note(struct jail_run *run, int r, enum jail_layer layer)
+{
+        if (r == 1)
+                run->missing |= JAIL_LAYER_BIT(layer);
+        return r < 0 ? r : 0;
+}
+
+static int stage_mdwe(struct jail_run *run)
+{
+        return jail_note(run, rights_refuse_exec_gain(), JAIL_LAYER_MDWE);
+}
+
+static int stage_spec_store(struct jail_run *run)
+{
+        return jail_note(run, rights_no_speculation(PR_SPEC_STORE_BYPASS), JAIL_LAYER_SPEC_STORE);
+}
+
+static int stage_spec_branch(struct jail_run *run)
+{
+        return jail_note(run, rights_no_speculation(PR_SPEC_INDIRECT_BRANCH), JAIL_LAYER_SPEC_BRANCH);
+}
+
+static int stage_dumpable(struct jail_run *run)
+{
+        (void)run;
+        return rights_not_dumpable();
+}
+
+static int stage_landlock(struct jail_run *run)
+{
+        int abi = landlock_deny_all(run->binary_fd);
+
+        if (abi < 0)
+                return abi;
+        if (abi == 0)
+                run->missing |= JAIL_LAYER_BIT(JAIL_LAYER_LANDLOCK);
+        if (abi < LANDLOCK_ABI_NET)
+                run->missing |= JAIL_LAYER_BIT(JAIL_LAYER_LANDLOCK_NET);
+        if (abi < LANDLOCK_ABI_SCOPE)
+                run->missing |= JAIL_LAYER_BIT(JAIL_LAYER_LANDLOCK_SCOPE);
+        return 0;
+}
+
+static int stage_rlimits(struct jail_run *run)
+{
+        const struct jail_spec *spec = run->spec;
+        const struct {
+                int resource;
+                uint64_t value;
+        } limits[] = {
+            {RLIMIT_NOFILE, (uint64_t)jail_fd_count(spec)}, /* granted + 0 */
+            {RLIMIT_NPROC, 0},
+            {RLIMIT_CORE, 0},
+            {RLIMIT_AS, spec->memory_max},
+            {RLIMIT_DATA, spec->memory_max},
+            {RLIMIT_STACK, WORKER_STACK_BYTES},
+            {RLIMIT_FSIZE, spec->file_size_max},
+            {RLIMIT_MEMLOCK, 0},
+            {RLIMIT_LOCKS, 0},
+            {RLIMIT_MSGQUEUE, 0},
+            {RLIMIT_SIGPENDING, 0},
+            {RLIMIT_RTPRIO, 0},
+            {RLIMIT_RTTIME, 0},
+            {RLIMIT_NICE, 0},
+        };
+
+        for (size_t i = 0; i < array_size(limits); i++) {
+                int r = rights_limit(limits[i].resource, limits[i].value);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* `missing` is complete now, and after the filter only a failed execution can still be told. */
+static int stage_report(struct jail_run *run)
+{
+        struct jail_report report = {.stage = JAIL_REPORT_READY, .missing = run->missing};
+
+        return write(run->report_fd, &report, sizeof(report)) == sizeof(report) ? 0 : -EPIPE;
+}
+
+static int stage_seccomp(struct jail_run *run)
+{
+        return rights_load_filter(run->start_filter);
+}
+
+static int stage_exec(struct jail_run *run)
+{
+        const char *argv[] = {run->spec->title, run->n_lanes, run->n_resources, NULL};
+        const char *envp[] = {NULL};
+
+        syscall(SYS_execveat, run->binary_fd, "", argv, envp, AT_EMPTY_PATH);
+        return -errno;
+}
+
+static _Noreturn void jail_fail(const struct jail_run *run, uint32_t stage, int error)
+{
+        struct jail_report report = {.stage = stage, .error = error, .missing = run->missing};
+        ssize_t n = write(run->report_fd, &report, sizeof(report));
+
+        (void)n; /* the spawner sees our end either way */
+        _exit(1);
+}
+
+#define LAYER(name) JAIL_LAYER_BIT(JAIL_LAYER_##name)
+
+static const struct jail_stage stages[] = {
+    {"wait", stage_wait, 0, "the first: until the spawner has written the id maps no other step has rights"},
+    {"signals", stage_signals, 0, "handlers of the spawner would run in the child; needs nothing"},
+    {"session", stage_session, 0, "leaves the terminal and the spawner's process group; needs nothing"},
+    {"fds", stage_fds, 0, "after the wait, which reads a descriptor that is closed here"},
+    {"groups", stage_groups, LAYER(NO_GROUPS), "after the id maps, while CAP_SETGID is held; before the uid"},
+    {"gid", stage_gid, 0, "after the groups; before the uid, so that no uid ever has foreign groups"},
+    {"uid", stage_uid, LAYER(UNIQUE_UID), "before the mounts and the keyring, which belong to their maker"},
+    {"keyring", stage_keyring, LAYER(KEYRING), "after the uid: a keyring counts against its owner"},
+    {"cgroup namespace", stage_cgroup_namespace, 0, "after the wait: its root is the group we are in"},
+    {"mounts", stage_mounts, 0, "while CAP_SYS_ADMIN over our mount namespace is held"},
+    {"root", stage_root, 0, "after the mounts, into one of them; from here on no path leads anywhere"},
+    {"hostname", stage_hostname, 0, "while CAP_SYS_ADMIN over our uts namespace is held"},
+    {"securebits", stage_securebits, 0, "after every step that needs a capability; needs CAP_SETPCAP"},
+    {"capabilities", stage_capabilities, 0, "after the securebits, whose locking needs one"},
+    {"no_new_privs", stage_no_new_privs, 0,
+     "after the capabilities: Landlock and seccomp must not need them"},
+    {"mdwe", stage_mdwe, LAYER(MDWE), "any time; kept over exec"},
+    {"speculation store", stage_spec_store, LAYER(SPEC_STORE), "before seccomp bars prctl; kept over exec"},
+    {"speculation branch", stage_spec_branch, LAYER(SPEC_BRANCH),
+     "before seccomp bars prctl; kept over exec"},
+    {"dumpable", stage_dumpable, 0,
+     "after the last change of ids; exec undoes it, lockdown_worker redoes it"},
+    {"landlock", stage_landlock, LAYER(LANDLOCK) | LAYER(LANDLOCK_NET) | LAYER(LANDLOCK_SCOPE),
+     "after no_new_privs, which it needs; after the mounts, which it would bar"},
+    {"rlimits", stage_rlimits, 0, "after Landlock, whose ruleset needs a descriptor beyond the granted ones"},
+    {"report", stage_report, 0, "after the last layer that can be missing; before seccomp narrows writing"},
+    {"seccomp", stage_seccomp, 0, "bars the calls of all the stages before it"},
+    {"exec", stage_exec, 0, "the last: the program meets all of the above from its first instruction"},
+};
+
+const char *jail_stage_name(size_t i)
+{
+        return i < array_size(stages) ? stages[i].name : NULL;
+}
+
+const char *jail_stage_reason(size_t i)
+{
+        return i < array_size(stages) ? stages[i].not_earlier : NULL;
+}
+
+uint32_t jail_stage_may_miss(size_t i)
+{
+        return i < array_size(stages) ? stages[i].may_miss : 0;
+}
+
+_Noreturn void jail_stages_run(struct jail_run *run)
+{
+        for (uint32_t i = 0; i < array_size(stages); i++) {
+                const char *fail = run->spec->fail_stage;
+                int r = fail && strcmp(fail, stages[i].name) == 0 ? -EIO : stages[i].run(run);
+
+                if (r < 0)
+                        jail_fail(run, i, r);
+        }
+        jail_fail(run, array_size(stages) - 1, -EINVAL); /* exec does not return 0 */
+}

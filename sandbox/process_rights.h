@@ -1,0 +1,35 @@
+/* Rights that a process takes from itself, alike for worker and broker. Raw system calls, async-signal-safe;
+ * each returns 0 or negative errno and verifies what it did. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "sandbox/policy.h"
+
+/* Real, effective and saved ids; then tries to get uid 0 back and fails when that succeeds. */
+int rights_set_gid(gid_t gid);
+int rights_set_uid(uid_t uid);
+
+/* Empty supplementary group list. */
+int rights_drop_groups(void);
+
+/* Root gives no capabilities, ids change none, none can be kept or made ambient; all of it locked. */
+int rights_lock_securebits(void);
+
+/* Empties bounding, ambient, inheritable, permitted and effective sets. Needs CAP_SETPCAP for the first. */
+int rights_drop_capabilities(void);
+
+int rights_no_new_privs(void);
+int rights_not_dumpable(void);
+
+/* Memory-deny-write-execute. 1: this kernel has none. */
+int rights_refuse_exec_gain(void);
+
+/* Force-disables one kind of speculation (PR_SPEC_...) for good. 1: not controllable here. */
+int rights_no_speculation(unsigned long kind);
+
+/* Soft and hard limit, never above the present hard limit: that needs rights we do not have. */
+int rights_limit(int resource, uint64_t value);
+
+int rights_load_filter(const struct policy_program *program);

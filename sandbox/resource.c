@@ -1,0 +1,229 @@
+/* What a device's configuration names, opened, judged and locked.
+ * Owns nothing; called by the spawner, at start and for each incarnation. TRUST: paths are the operator's;
+ * what lies there may be anything, and may change between two calls. SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/resource.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
+
+#define SECTOR_BYTES     512u /* virtio 1.3, 5.2.4: capacity counts these */
+#define PROGRAM_SEGMENTS 64u  /* program headers of a worker: a static-pie has about ten */
+
+static int resource_explain(int r, const char *path, bool writable, char *why, size_t why_size)
+{
+        switch (-r) {
+        case ENOENT:
+        case ENOTDIR:
+                snprintf(why, why_size, "%s: there is no such image; make one with: truncate -s 1G %s", path,
+                         path);
+                break;
+        case EACCES:
+        case EPERM:
+                snprintf(why, why_size, "%s: no permission to %s the image; change its owner or mode%s", path,
+                         writable ? "write" : "read", writable ? ", or say read_only: true" : "");
+                break;
+        case EROFS:
+                snprintf(why, why_size, "%s: lies on a read-only file system; say read_only: true", path);
+                break;
+        case EBUSY:
+                snprintf(why, why_size,
+                         "%s: the image is in use by another process; stop that one, or say read_only: true "
+                         "in both",
+                         path);
+                break;
+        default:
+                snprintf(why, why_size, "%s: cannot open the image: %s", path, strerror(-r));
+        }
+        return r;
+}
+
+/* Only what has a size and no side effects when it is opened. */
+static int resource_judge_kind(mode_t mode, const char *path, char *why, size_t why_size)
+{
+        if (S_ISREG(mode) || S_ISBLK(mode))
+                return 0;
+        snprintf(why, why_size, "%s: is %s; an image is a regular file or a block device", path,
+                 S_ISDIR(mode)    ? "a directory"
+                 : S_ISFIFO(mode) ? "a FIFO"
+                 : S_ISSOCK(mode) ? "a socket"
+                                  : "a character device");
+        return -EINVAL;
+}
+
+/* Opens by O_PATH first, so that a FIFO, a tape or a terminal is never really opened; then that very file. */
+static int resource_open_image(const struct blk_config *blk, int *ret_fd, char *why, size_t why_size)
+{
+        _cleanup_close_ int path_fd = open(blk->path, O_PATH | O_CLOEXEC);
+        char again[64];
+        struct stat st;
+        int fd, r;
+
+        if (path_fd < 0 || fstat(path_fd, &st) < 0)
+                return resource_explain(-errno, blk->path, !blk->read_only, why, why_size);
+        r = resource_judge_kind(st.st_mode, blk->path, why, why_size);
+        if (r < 0)
+                return r;
+        snprintf(again, sizeof(again), "/proc/self/fd/%d", path_fd);
+        fd = open(again, (blk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return resource_explain(-errno, blk->path, !blk->read_only, why, why_size);
+        *ret_fd = fd;
+        return 0;
+}
+
+/* Over the whole file, on this open file description: QEMU's and others' OFD locks exclude it, and it ends
+ * with the last descriptor, which the worker holds. */
+static int resource_lock(int fd, bool writable)
+{
+        struct flock lock = {.l_type = writable ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+
+        if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+                return 0;
+        return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+}
+
+static int resource_size(int fd, uint64_t *ret_size)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (S_ISBLK(st.st_mode)) {
+                uint64_t size;
+
+                if (ioctl(fd, BLKGETSIZE64, &size) < 0)
+                        return -errno;
+                *ret_size = size;
+        } else {
+                *ret_size = (uint64_t)st.st_size;
+        }
+        return 0;
+}
+
+static int resource_judge_size(uint64_t size, const char *path, char *why, size_t why_size)
+{
+        if (size > 0 && size % SECTOR_BYTES == 0)
+                return 0;
+        if (size == 0)
+                snprintf(why, why_size, "%s: the image is empty; give it a size with: truncate -s 1G %s",
+                         path, path);
+        else
+                snprintf(why, why_size,
+                         "%s: %llu bytes are no multiple of 512; enlarge it with: truncate -s %%512 %s", path,
+                         (unsigned long long)size, path);
+        return -EINVAL;
+}
+
+static int resources_open_blk(const struct blk_config *blk, struct resources *ret_resources, char *why,
+                              size_t why_size)
+{
+        _cleanup_close_ int fd = -1;
+        uint64_t size = 0;
+        int r;
+
+        r = resource_open_image(blk, &fd, why, why_size);
+        if (r < 0)
+                return r;
+        r = resource_lock(fd, !blk->read_only);
+        if (r == 0)
+                r = resource_size(fd, &size);
+        if (r < 0)
+                return resource_explain(r, blk->path, !blk->read_only, why, why_size);
+        r = resource_judge_size(size, blk->path, why, why_size);
+        if (r < 0)
+                return r;
+        *ret_resources = (struct resources){.fds = {take_fd(&fd)},
+                                            .n = 1,
+                                            .rw = blk->read_only ? 0 : 1,
+                                            .size_max = blk->read_only ? 0 : size};
+        return 0;
+}
+
+int resources_open(const struct device_config *device, struct resources *ret_resources, char *why,
+                   size_t why_size)
+{
+        switch (device->type) {
+        case DEVICE_TYPE_BLK:
+                return resources_open_blk(&device->blk, ret_resources, why, why_size);
+        case DEVICE_TYPE_RNG:
+                *ret_resources = (struct resources){0};
+                return 0;
+        case DEVICE_TYPE_COUNT_:
+                break;
+        }
+        snprintf(why, why_size, "unknown device type %d", (int)device->type);
+        return -EINVAL;
+}
+
+void resources_close(struct resources *resources)
+{
+        for (unsigned i = 0; i < resources->n; i++)
+                if (resources->fds[i] >= 0)
+                        close(resources->fds[i]);
+        *resources = (struct resources){0};
+}
+
+/* A program with an interpreter would look for it in an empty root. */
+static bool program_is_static(int fd)
+{
+        Elf64_Ehdr head;
+        Elf64_Phdr segment;
+
+        if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+            memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
+                return false;
+        if (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_phentsize != sizeof(segment) ||
+            head.e_phnum > PROGRAM_SEGMENTS)
+                return false;
+        for (unsigned i = 0; i < head.e_phnum; i++) {
+                off_t at = (off_t)(head.e_phoff + i * sizeof(segment));
+
+                if (pread(fd, &segment, sizeof(segment), at) != (ssize_t)sizeof(segment) ||
+                    segment.p_type == PT_INTERP)
+                        return false;
+        }
+        return true;
+}
+
+int resource_open_program(const struct vm_config *config, enum device_type_id type, int *ret_fd, char *why,
+                          size_t why_size)
+{
+        const char *program = device_types[type].program;
+        _cleanup_close_ int dir = open(config->worker_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        if (dir >= 0)
+                fd = openat(dir, program, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                int r = -errno;
+
+                snprintf(why, why_size,
+                         "%s/%s: worker program cannot be opened (%s); name its folder with worker_dir",
+                         config->worker_dir, program, strerror(-r));
+                return r;
+        }
+        if (!S_ISREG(st.st_mode) || (st.st_mode & 0005) != 0005) {
+                snprintf(why, why_size,
+                         "%s/%s: worker program must be a file that all may read and execute; chmod 0755",
+                         config->worker_dir, program);
+                return -EACCES;
+        }
+        if (!program_is_static(fd)) {
+                snprintf(why, why_size, "%s/%s: worker program is not a static-pie; link it with -static-pie",
+                         config->worker_dir, program);
+                return -ENOEXEC;
+        }
+        *ret_fd = take_fd(&fd);
+        return 0;
+}

@@ -1,0 +1,259 @@
+/* One device's process: spawn, look, reap.
+ * Owns the worker's pidfd and, as long as it exists, its cgroup; called by spawner.c. TRUST: the broker has
+ * chosen the device number, which was judged; everything else comes from the configuration.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/spawner_device.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/fd.h"
+#include "proto/base/log.h"
+#include "proto/frame.h"
+#include "sandbox/jail.h"
+#include "sandbox/policy.h"
+#include "sandbox/resource.h"
+#include "sandbox/rootless.h"
+
+/* Control first, then the lanes. */
+struct spawner_channels {
+        int ours[1 + LIMIT_LANES]; /* go to the broker */
+        int theirs[1 + LIMIT_LANES];
+        unsigned n;
+};
+
+static void cleanup_channels(const struct spawner_channels *channels)
+{
+        for (unsigned i = 0; i < channels->n; i++) {
+                close(channels->ours[i]);
+                close(channels->theirs[i]);
+        }
+}
+
+static int channels_make(struct spawner_channels *channels, unsigned n)
+{
+        while (channels->n < n) {
+                int pair[2];
+                int r = fd_stream_pair(pair);
+
+                if (r < 0)
+                        return r;
+                channels->ours[channels->n] = pair[0];
+                channels->theirs[channels->n++] = pair[1];
+        }
+        return 0;
+}
+
+int spawner_send(const struct spawner *spawner, const struct spawn_to_broker *message, const int *fds,
+                 unsigned n_fds)
+{
+        uint8_t head_bytes[FRAME_HEAD_BYTES], body[512];
+        struct frame_head head = {0};
+        struct iovec iov[2] = {{head_bytes, sizeof(head_bytes)}, {body, 0}};
+        ssize_t len = spawn_make_to_broker(message, body, sizeof(body)), sent;
+
+        if (len < 0)
+                return (int)len;
+        head.header_len = (uint32_t)len;
+        frame_head_make(&head, head_bytes);
+        iov[1].iov_len = (size_t)len;
+        sent = fd_pass_send(spawner->channel, iov, 2, fds, n_fds);
+        if (sent < 0)
+                return (int)sent;
+        return (size_t)sent == sizeof(head_bytes) + (size_t)len ? 0 : -ENOBUFS;
+}
+
+static int device_failed(const struct spawner *spawner, uint32_t device, int error, const char *why)
+{
+        struct spawn_to_broker message = {.kind = SPAWN_FAILED, .device = device, .error = error};
+
+        snprintf(message.reason, sizeof(message.reason), "%.255s", why);
+        return spawner_send(spawner, &message, NULL, 0);
+}
+
+static void device_cgroup(const struct spawner *spawner, const struct device_config *config,
+                          struct cgroup *ret)
+{
+        struct cgroup_limits limits = {.memory_max = spawner->config->worker_memory_max, .pids_max = 1};
+
+        cgroup_open(&spawner->cgroup_host, spawner->config->name, config->name, &limits, ret);
+}
+
+static void device_spec(const struct spawner *spawner, uint32_t device,
+                        const struct spawner_channels *channels, const struct resources *resources,
+                        const char *title, struct jail_spec *ret_spec)
+{
+        const struct device_config *config = &spawner->config->devices[device];
+        uid_t broker = spawner_broker_uid(spawner);
+        uid_t uid = spawner->claims ? spawner->claims[device].uid : broker;
+        gid_t gid = spawner->claims ? (gid_t)uid : getegid();
+
+        *ret_spec = (struct jail_spec){
+            .policy = policy_find(device_types[config->type].name),
+            .title = title,
+            .uid = uid,
+            .gid = gid,
+            .owner_uid = broker,
+            .owner_gid = spawner_broker_gid(spawner),
+            .rootless = spawner->rootless,
+            .binary_fd = spawner->program_fds[config->type],
+            .null_fd = spawner->null_fd,
+            .control_fd = channels->theirs[0],
+            .lane_fds = &channels->theirs[1],
+            .n_lanes = channels->n - 1,
+            .resource_fds = resources->fds,
+            .n_resources = resources->n,
+            .resources_rw = resources->rw,
+            .memory_max = spawner->config->worker_memory_max,
+            .file_size_max = resources->size_max,
+            .cgroup = &spawner->devices[device].cgroup,
+        };
+}
+
+/* Once a device: what the host does not give. */
+static void device_tell_layers(struct spawner *spawner, uint32_t device, uint32_t missing)
+{
+        struct spawner_device *state = &spawner->devices[device];
+        char text[256];
+
+        if (missing & ~state->layers_told)
+                log_warning("jail without: %s dev=%s", jail_layers_text(missing, text, sizeof(text)),
+                            spawner->config->devices[device].name);
+        state->layers_told |= missing;
+}
+
+static int device_tell_spawned(struct spawner *spawner, uint32_t device, uid_t uid,
+                               const struct spawner_channels *channels, const struct jail_child *child)
+{
+        struct spawn_to_broker message = {
+            .kind = SPAWN_SPAWNED, .device = device, .pid = (uint32_t)child->pid, .uid = uid};
+        int fds[1 + LIMIT_LANES + 1];
+
+        memcpy(fds, channels->ours, channels->n * sizeof(fds[0]));
+        fds[channels->n] = child->pidfd;
+        return spawner_send(spawner, &message, fds, channels->n + 1);
+}
+
+static int device_jail_failed(const struct spawner *spawner, uint32_t device,
+                              const struct jail_failure *failure)
+{
+        char why[256];
+        size_t len = (size_t)snprintf(why, sizeof(why), "jail stage %s: ", failure->stage);
+
+        if (strcmp(failure->stage, "clone") == 0)
+                rootless_explain(failure->error, why + len, sizeof(why) - len);
+        else
+                snprintf(why + len, sizeof(why) - len, "%s", strerror(-failure->error));
+        return device_failed(spawner, device, failure->error, why);
+}
+
+int spawner_device_spawn(struct spawner *spawner, uint32_t device)
+{
+        const struct device_config *config = &spawner->config->devices[device];
+        struct spawner_device *state = &spawner->devices[device];
+        _cleanup_(cleanup_channels) struct spawner_channels channels = {0};
+        _cleanup_(resources_close) struct resources resources = {0};
+        struct jail_failure failure;
+        struct jail_child child;
+        struct jail_spec spec;
+        char text[256];
+        int r;
+
+        if (state->state != SPAWNER_IDLE)
+                return -EPROTO;
+        r = resources_open(config, &resources, text, sizeof(text));
+        if (r < 0)
+                return device_failed(spawner, device, r, text);
+        r = channels_make(&channels, 1 + config->n_lanes);
+        if (r < 0)
+                return device_failed(spawner, device, r, "no socket pair for its channels");
+        device_cgroup(spawner, config, &state->cgroup);
+        snprintf(text, sizeof(text), "%s: %s/%s", device_types[config->type].program, spawner->config->name,
+                 config->name);
+        device_spec(spawner, device, &channels, &resources, text, &spec);
+        if (jail_spawn(&spec, &child, &failure) < 0) {
+                cgroup_close(&state->cgroup);
+                return device_jail_failed(spawner, device, &failure);
+        }
+        state->state = SPAWNER_RUNNING;
+        state->pid = child.pid;
+        state->pidfd = child.pidfd;
+        device_tell_layers(spawner, device, child.layers_missing);
+        return device_tell_spawned(spawner, device, spec.uid, &channels, &child);
+}
+
+/* 1: a zombie, 0: alive. */
+static int device_has_ended(const struct spawner_device *state, siginfo_t *ret_info)
+{
+        ret_info->si_pid = 0;
+        if (waitid(P_PIDFD, (id_t)state->pidfd, ret_info, WEXITED | WNOHANG | WNOWAIT) < 0)
+                return -errno;
+        return ret_info->si_pid != 0;
+}
+
+int spawner_device_look(struct spawner *spawner, uint32_t device)
+{
+        struct spawner_device *state = &spawner->devices[device];
+        struct spawn_to_broker message = {
+            .kind = SPAWN_EXITED, .device = device, .pid = (uint32_t)state->pid};
+        siginfo_t info;
+        int r;
+
+        if (state->state != SPAWNER_RUNNING)
+                return 0;
+        r = device_has_ended(state, &info);
+        if (r <= 0)
+                return r;
+        state->state = SPAWNER_EXITED;
+        message.signaled = info.si_code != CLD_EXITED;
+        message.code = (uint32_t)info.si_status;
+        return spawner_send(spawner, &message, NULL, 0);
+}
+
+static void device_forget(struct spawner_device *state)
+{
+        siginfo_t info;
+
+        waitid(P_PIDFD, (id_t)state->pidfd, &info, WEXITED | WNOHANG);
+        close(state->pidfd);
+        state->pidfd = -1;
+        state->pid = 0;
+        state->state = SPAWNER_IDLE;
+        cgroup_close(&state->cgroup);
+}
+
+/* The broker may have seen the exit before we did: its pidfd is as fast as our signal. */
+int spawner_device_reap(struct spawner *spawner, uint32_t device)
+{
+        struct spawner_device *state = &spawner->devices[device];
+        int r = spawner_device_look(spawner, device);
+
+        if (r < 0)
+                return r;
+        if (state->state != SPAWNER_EXITED)
+                return -EPROTO;
+        device_forget(state);
+        return 0;
+}
+
+void spawner_device_end(struct spawner *spawner, uint32_t device)
+{
+        struct spawner_device *state = &spawner->devices[device];
+        struct pollfd pfd = {.fd = state->pidfd, .events = POLLIN};
+
+        if (state->state == SPAWNER_IDLE)
+                return;
+        syscall(SYS_pidfd_send_signal, state->pidfd, SIGKILL, NULL, 0);
+        if (poll(&pfd, 1, LIMIT_KILL_MS) <= 0)
+                log_error("worker does not die dev=%s pid=%d", spawner->config->devices[device].name,
+                          (int)state->pid);
+        device_forget(state);
+}

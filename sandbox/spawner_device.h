@@ -1,0 +1,25 @@
+/* One device's process, as the spawner sees it. Used by spawner.c and spawner_init.c.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "proto/spawn.h"
+#include "sandbox/spawner.h"
+
+/* One frame to the broker with descriptors beside it; never blocks. Negative errno: the broker does not read
+ * or is gone. */
+int spawner_send(const struct spawner *spawner, const struct spawn_to_broker *message, const int *fds,
+                 unsigned n_fds);
+
+/* What the broker asked for. What goes wrong with the device itself is told to the broker and is no error
+ * here; negative errno: the broker broke the protocol (-EPROTO) or does not read. */
+int spawner_device_spawn(struct spawner *spawner, uint32_t device);
+int spawner_device_reap(struct spawner *spawner, uint32_t device);
+
+/* Has the process ended? Then tells the broker, once, and keeps the zombie. */
+int spawner_device_look(struct spawner *spawner, uint32_t device);
+
+/* Kills and reaps, whatever the state; LIMIT_KILL_MS at most. */
+void spawner_device_end(struct spawner *spawner, uint32_t device);
+
+/* Capabilities that the spawner keeps for its life, and nothing more in any set. 0 or negative errno. */
+int spawner_keep_rights(void);
