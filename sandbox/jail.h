@@ -12,11 +12,12 @@
 
 /* What a kernel or a mode cannot give. Such a layer is reported, never skipped in silence. */
 enum jail_layer {
-        JAIL_LAYER_UNIQUE_UID,   /* rootless: all processes of a VM are the same host user */
-        JAIL_LAYER_NO_GROUPS,    /* rootless: setgroups is denied, the user's groups stay */
-        JAIL_LAYER_KEYRING,      /* no kernel keyrings */
-        JAIL_LAYER_MDWE,         /* Linux < 6.3 */
-        JAIL_LAYER_SPEC_STORE,   /* speculative store bypass cannot be switched off for one process here */
+        JAIL_LAYER_UNIQUE_UID,    /* rootless: all processes of a VM are the same host user */
+        JAIL_LAYER_NO_GROUPS,     /* rootless: setgroups is denied, the user's groups stay */
+        JAIL_LAYER_NO_NAMESPACES, /* /proc/sys is read-only: only seccomp bars further user namespaces */
+        JAIL_LAYER_KEYRING,       /* no kernel keyrings */
+        JAIL_LAYER_MDWE,          /* Linux < 6.3 */
+        JAIL_LAYER_SPEC_STORE,    /* speculative store bypass cannot be switched off for one process here */
         JAIL_LAYER_SPEC_BRANCH,  /* indirect branch speculation cannot be switched off for one process here */
         JAIL_LAYER_LANDLOCK,     /* not built in or not enabled */
         JAIL_LAYER_LANDLOCK_NET, /* Landlock ABI < 4 */

@@ -10,6 +10,7 @@
 static const char *const names[] = {
     [JAIL_LAYER_UNIQUE_UID] = "unique uid",
     [JAIL_LAYER_NO_GROUPS] = "no supplementary groups",
+    [JAIL_LAYER_NO_NAMESPACES] = "no further user namespaces",
     [JAIL_LAYER_KEYRING] = "own keyring",
     [JAIL_LAYER_MDWE] = "memory deny write execute",
     [JAIL_LAYER_SPEC_STORE] = "no speculative store bypass",

@@ -132,6 +132,24 @@ static int stage_uid(struct jail_run *run)
         return rights_set_uid(run->spec->uid);
 }
 
+/* The limit of our own user namespace: a process without any capability could otherwise make a child
+ * namespace and hold all of them there. */
+static int stage_no_namespaces(struct jail_run *run)
+{
+        int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+        ssize_t n;
+
+        if (fd < 0 && (errno == EROFS || errno == ENOENT || errno == EACCES)) {
+                run->missing |= JAIL_LAYER_BIT(JAIL_LAYER_NO_NAMESPACES);
+                return 0;
+        }
+        if (fd < 0)
+                return -errno;
+        n = write(fd, "0", 1);
+        close(fd);
+        return n == 1 ? 0 : -EIO;
+}
+
 static int stage_keyring(struct jail_run *run)
 {
         if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) >= 0)
@@ -313,6 +331,8 @@ static const struct jail_stage stages[] = {
     {"groups", stage_groups, LAYER(NO_GROUPS), "after the id maps, while CAP_SETGID is held; before the uid"},
     {"gid", stage_gid, 0, "after the groups; before the uid, so that no uid ever has foreign groups"},
     {"uid", stage_uid, LAYER(UNIQUE_UID), "before the mounts and the keyring, which belong to their maker"},
+    {"no namespaces", stage_no_namespaces, LAYER(NO_NAMESPACES),
+     "in our user namespace, with CAP_SYS_RESOURCE over it; before the mounts hide /proc"},
     {"keyring", stage_keyring, LAYER(KEYRING), "after the uid: a keyring counts against its owner"},
     {"cgroup namespace", stage_cgroup_namespace, 0, "after the wait: its root is the group we are in"},
     {"mounts", stage_mounts, 0, "while CAP_SYS_ADMIN over our mount namespace is held"},

@@ -72,7 +72,7 @@ static const struct policy_row memory[] = {
      .reason = "thread stacks and guards; never executable"},
     {__NR_munmap, .reason = "guest memory that the VMM takes back"},
     {__NR_mremap, .reason = "realloc of a large block; keeps its protection"},
-    {__NR_brk, .reason = "malloc"},
+    {__NR_brk, .reason = "malloc: the heap"},
     {__NR_madvise, .reason = "guest memory stays out of core files and forks; unused stacks are given back"},
     {__NR_process_vm_readv, .reason = "direct copy between guest memory and a worker whose namespace we own"},
     {__NR_process_vm_writev,
@@ -81,10 +81,10 @@ static const struct policy_row memory[] = {
 
 static const struct policy_row loop[] = {
     {__NR_epoll_create1, .reason = "uv_loop_init of a lane"},
-    {__NR_epoll_ctl, .reason = "uv_poll"},
-    {__NR_epoll_pwait, .reason = "uv_run"},
+    {__NR_epoll_ctl, .reason = "uv_poll: watch a descriptor"},
+    {__NR_epoll_pwait, .reason = "uv_run: wait for events"},
 #ifdef __NR_epoll_wait
-    {__NR_epoll_wait, .reason = "uv_run"},
+    {__NR_epoll_wait, .reason = "uv_run: wait for events"},
 #endif
 #ifdef __NR_poll
     {__NR_poll, .reason = "bounded waits outside a loop"},
@@ -108,7 +108,7 @@ static const struct policy_row loop[] = {
     {__NR_futex, .reason = "locks, joins, condition variables"},
     {__NR_getrandom, .reason = "malloc's and hash tables' seeds"},
     {__NR_getpid, .reason = "log lines and abort"},
-    {__NR_gettid, .reason = "abort"},
+    {__NR_gettid, .reason = "abort: whom to signal"},
     {__NR_tgkill, POLICY_SELF, .reason = "abort: a signal to ourselves only"},
     {__NR_rt_sigaction, .reason = "abort, and the handler for regions that shrink"},
     {__NR_rt_sigprocmask, .reason = "thread start and abort"},
@@ -116,11 +116,11 @@ static const struct policy_row loop[] = {
     {__NR_sigaltstack, .reason = "the fault handler's own stack"},
     {__NR_restart_syscall, .reason = "a wait that SIGSTOP and SIGCONT have interrupted"},
     {__NR_exit, .reason = "end of a thread"},
-    {__NR_exit_group, .reason = "the end"},
+    {__NR_exit_group, .reason = "end of the process"},
 };
 
 const struct policy policy_broker = {
     .type = "broker",
     .run = {ROWS(channel), ROWS(memory), ROWS(loop)},
-    .max_run_calls = 64,
+    .max_run_calls = 72,
 };
