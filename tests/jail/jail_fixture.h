@@ -1,0 +1,54 @@
+/* A probe worker in a real jail, or out of it, and questions to it. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "sandbox/jail.h"
+#include "tests/jail/probe.h"
+
+/* In the middle of the range that configurations use by default; each test program runs alone under its lock.
+ */
+#define FIXTURE_OWNER  1879100000u /* plays the broker */
+#define FIXTURE_WORKER 1879100001u
+#define FIXTURE_MEMORY (64u << 20)
+
+struct probe {
+        struct jail_child child;
+        int control, lane; /* our ends */
+        int status;        /* of waitpid, after it has died */
+};
+
+#define PROBE_DEAD INT64_MIN /* it was killed instead of answering: see status */
+
+/* Is this process able to run jails as root? Else prints why and, with MUST_RUN=1, fails. */
+bool fixture_needs_root(void);
+
+/* Once a program: root's capabilities stay when effective ids change, as in the spawner. */
+void fixture_keep_rights(void);
+
+/* Everything but descriptors that differ: fills `spec` for the probe with fresh channels in `probe`. */
+void fixture_spec(struct jail_spec *spec, const struct policy *policy, struct probe *probe,
+                  int ret_theirs[static 2]);
+
+/* Starts; fails the test when that does not work. */
+void probe_start(struct probe *probe, const struct policy *policy);
+void probe_start_spec(struct probe *probe, struct jail_spec *spec, const int theirs[static 2]);
+
+/* The same program by plain fork and exec, as we are: what an attack does without a jail. */
+void probe_start_free(struct probe *probe);
+
+/* The answer, or PROBE_DEAD. */
+int64_t probe_ask(struct probe *probe, enum probe_attack attack, uint64_t a0, uint64_t a1, uint64_t a2,
+                  uint64_t a3);
+
+/* Kills, reaps, closes. */
+void probe_stop(struct probe *probe);
+
+/* A policy that seccomp cannot be blamed for: allows every call of this kernel, in both gates. */
+const struct policy *fixture_open_policy(void);
+
+/* Value behind "name:" in /proc/<pid>/status, without leading blanks. Returns `out`, empty when it is not
+ * there. */
+const char *proc_status(pid_t pid, const char *name, char *out, size_t size);
