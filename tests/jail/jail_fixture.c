@@ -3,6 +3,7 @@
  * design. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/jail/jail_fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/securebits.h>
@@ -192,4 +193,39 @@ const char *proc_status(pid_t pid, const char *name, char *out, size_t size)
         if (file)
                 fclose(file);
         return out;
+}
+
+unsigned fixture_count_entries(const char *path)
+{
+        DIR *dir = opendir(path);
+        unsigned n = 0;
+
+        if (!dir)
+                fail_msg("%s: %s", path, strerror(errno));
+        while (readdir(dir))
+                n++;
+        closedir(dir);
+        return n - 2; /* . and .. */
+}
+
+unsigned fixture_count_fds(void)
+{
+        return fixture_count_entries("/proc/self/fd") - 1; /* that of the listing itself */
+}
+
+void probe_start_locked(struct probe *probe)
+{
+        probe_start(probe, policy_find("rng"));
+        assert_int_equal(probe_ask(probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
+}
+
+int fixture_image(void)
+{
+        char path[] = "/tmp/bulkhead-jail-XXXXXX";
+        int fd = mkostemp(path, O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        unlink(path);
+        assert_int_equal(ftruncate(fd, 8192), 0);
+        return fd;
 }

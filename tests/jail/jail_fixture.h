@@ -52,3 +52,13 @@ const struct policy *fixture_open_policy(void);
 /* Value behind "name:" in /proc/<pid>/status, without leading blanks. Returns `out`, empty when it is not
  * there. */
 const char *proc_status(pid_t pid, const char *name, char *out, size_t size);
+
+/* Started, and its second gate closed; policy "rng". */
+void probe_start_locked(struct probe *probe);
+
+/* Entries of a directory, without "." and ".."; and our own open descriptors. */
+unsigned fixture_count_entries(const char *path);
+unsigned fixture_count_fds(void);
+
+/* A file of 8192 bytes without a name. */
+int fixture_image(void);
