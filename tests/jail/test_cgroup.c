@@ -1,0 +1,260 @@
+/* Control groups of both versions: found in the kernel's tables, limited, left and removed.
+ * Version 2 is tried on a tree of plain files, which shows what is written where; version 1 also on this
+ * host. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "sandbox/cgroup.h"
+
+static char root[] = "/tmp/bulkhead-cgroup-XXXXXX";
+
+static int make_root(void **state)
+{
+        (void)state;
+        return mkdtemp(root) ? 0 : -1;
+}
+
+static int remove_root(void **state)
+{
+        char command[64];
+
+        (void)state;
+        snprintf(command, sizeof(command), "rm -rf %s", root);
+        return system(command);
+}
+
+static void put(const char *path, const char *text)
+{
+        char full[PATH_MAX], command[PATH_MAX + 32];
+        FILE *file;
+
+        snprintf(full, sizeof(full), "%s/%s", root, path);
+        snprintf(command, sizeof(command), "mkdir -p $(dirname %s)", full);
+        assert_int_equal(system(command), 0);
+        file = fopen(full, "we");
+        assert_non_null(file);
+        fputs(text, file);
+        fclose(file);
+}
+
+static void assert_file(const char *path, const char *text)
+{
+        char full[PATH_MAX], got[256] = "";
+        FILE *file;
+
+        snprintf(full, sizeof(full), "%s/%s", root, path);
+        file = fopen(full, "re");
+        if (!file)
+                fail_msg("%s: %s", path, strerror(errno));
+        (void)!fread(got, 1, sizeof(got) - 1, file);
+        fclose(file);
+        assert_string_equal(got, text);
+}
+
+static void assert_parent(const struct cgroup_host *host, enum cgroup_controller controller, const char *path)
+{
+        char full[PATH_MAX] = "";
+
+        if (path)
+                snprintf(full, sizeof(full), "%s%s", root, path);
+        assert_string_equal(host->parent[controller], full);
+}
+
+static const char v1_mounts[] =
+    "30 25 0:26 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755\n"
+    "31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:10 - cgroup cgroup rw,cpu,cpuacct\n"
+    "32 30 0:28 / /sys/fs/cgroup/memory rw,nosuid - cgroup cgroup rw,memory\n"
+    "33 30 0:29 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+    "34 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+
+static void version_1_hierarchies_are_found_below_our_own_group(void **state)
+{
+        struct cgroup_host host;
+
+        (void)state;
+        put("sys/fs/cgroup/memory/user/tasks", "");
+        put("sys/fs/cgroup/cpu,cpuacct/tasks", "");
+        put("sys/fs/cgroup/pids/tasks", "");
+        put("sys/fs/cgroup/unified/cgroup.controllers", "hugetlb\n");
+        cgroup_host_parse(&host, root, v1_mounts, "4:memory:/user\n3:cpu,cpuacct:/\n2:pids:/gone\n0::/\n");
+        assert_false(host.v2);
+        assert_parent(&host, CGROUP_MEMORY, "/sys/fs/cgroup/memory/user");
+        assert_parent(&host, CGROUP_CPU, "/sys/fs/cgroup/cpu,cpuacct");
+        assert_parent(&host, CGROUP_PIDS,
+                      "/sys/fs/cgroup/pids"); /* our own is not visible: the mount's root */
+        assert_parent(&host, CGROUP_IO, NULL);
+}
+
+static void part_of_a_hierarchy_that_a_container_sees_is_its_root(void **state)
+{
+        struct cgroup_host host;
+
+        (void)state;
+        put("c/memory/inner/tasks", "");
+        cgroup_host_parse(&host, root, "32 30 0:28 /docker/abc /c/memory rw - cgroup cgroup rw,memory\n",
+                          "4:memory:/docker/abc/inner\n");
+        assert_parent(&host, CGROUP_MEMORY, "/c/memory/inner");
+}
+
+static const char v2_mounts[] = "30 25 0:26 / /cg rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
+
+static void version_2_gives_what_our_group_can_hand_out(void **state)
+{
+        struct cgroup_host host;
+
+        (void)state;
+        put("cg/unit/cgroup.controllers", "cpu memory pids\n");
+        put("cg/unit/cgroup.subtree_control", "");
+        cgroup_host_parse(&host, root, v2_mounts, "0::/unit\n");
+        assert_true(host.v2);
+        assert_parent(&host, CGROUP_MEMORY, "/cg/unit");
+        assert_parent(&host, CGROUP_PIDS, "/cg/unit");
+        assert_parent(&host, CGROUP_CPU, "/cg/unit");
+        assert_parent(&host, CGROUP_IO, NULL);
+}
+
+static void version_2_falls_back_to_the_root_of_the_hierarchy(void **state)
+{
+        struct cgroup_host host;
+
+        (void)state;
+        put("cg/cgroup.controllers", "cpu io memory pids\n");
+        put("cg/cgroup.subtree_control", "");
+        put("cg/scope/cgroup.controllers", "\n");
+        cgroup_host_parse(&host, root, v2_mounts, "0::/scope\n");
+        assert_true(host.v2);
+        assert_parent(&host, CGROUP_IO, "/cg");
+        assert_parent(&host, CGROUP_MEMORY, "/cg");
+}
+
+static void tables_without_groups_give_none(void **state)
+{
+        static const char *const tables[] = {"",
+                                             "\n\n",
+                                             "garbage",
+                                             "1 2 3:4 / / rw - ext4 /dev/vda rw\n",
+                                             "1 2 3:4 / /x rw - cgroup",
+                                             " - cgroup cgroup rw,memory\n",
+                                             "1 2 3:4 / /a\\040b rw - cgroup cgroup rw,memory\n"};
+        struct cgroup_host host;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+                cgroup_host_parse(&host, root, tables[i], "4:memory:/\n0::/\n:::\nx\n");
+                assert_false(host.v2);
+                for (unsigned c = 0; c < CGROUP_CONTROLLER_COUNT_; c++)
+                        assert_parent(&host, c, NULL);
+        }
+}
+
+static const struct cgroup_limits limits = {
+    .memory_max = 1 << 26, .pids_max = 1, .cpu_weight = 50, .io_weight = 200};
+
+/* The kernel makes these files with a directory; here they stand ready. */
+static void limits_of_version_2_are_written(void **state)
+{
+        struct cgroup_host host;
+        struct cgroup group;
+
+        (void)state;
+        put("cg/unit/cgroup.controllers", "cpu io memory pids\n");
+        put("cg/unit/cgroup.subtree_control", "");
+        put("cg/unit/bulkhead/cgroup.subtree_control", "");
+        put("cg/unit/bulkhead/vm/cgroup.subtree_control", "");
+        put("cg/unit/bulkhead/vm/dev/memory.max", "");
+        put("cg/unit/bulkhead/vm/dev/pids.max", "");
+        put("cg/unit/bulkhead/vm/dev/cpu.weight", "");
+        put("cg/unit/bulkhead/vm/dev/io.weight", "");
+        put("cg/unit/bulkhead/vm/dev/cgroup.procs", "");
+        cgroup_host_parse(&host, root, v2_mounts, "0::/unit\n");
+        cgroup_open(&host, "vm", "dev", &limits, &group);
+        assert_int_equal(group.present, 0xf);
+        assert_file("cg/unit/bulkhead/vm/dev/memory.max", "67108864");
+        assert_file("cg/unit/bulkhead/vm/dev/pids.max", "1");
+        assert_file("cg/unit/bulkhead/vm/dev/cpu.weight", "50");
+        assert_file("cg/unit/bulkhead/vm/dev/io.weight", "200");
+        assert_int_equal(cgroup_add(&group, 4321), 0);
+        assert_file("cg/unit/bulkhead/vm/dev/cgroup.procs", "4321");
+        cgroup_close(&group);
+}
+
+static void controller_whose_limit_fails_is_missing_not_silent(void **state)
+{
+        struct cgroup_host host;
+        struct cgroup group;
+
+        (void)state;
+        put("cg/other/cgroup.controllers", "memory pids\n");
+        put("cg/other/cgroup.subtree_control", "");
+        put("cg/other/bulkhead/cgroup.subtree_control", "");
+        put("cg/other/bulkhead/vm/cgroup.subtree_control", "");
+        put("cg/other/bulkhead/vm/dev/pids.max", "");
+        cgroup_host_parse(&host, root, v2_mounts, "0::/other\n");
+        cgroup_open(&host, "vm", "dev", &limits, &group);
+        assert_int_equal(group.present, 1u << CGROUP_PIDS);
+        assert_int_equal(cgroup_add(&group, 1),
+                         -ENOENT); /* no cgroup.procs: the process would be without limits */
+        cgroup_close(&group);
+        assert_int_equal(group.present, 0);
+}
+
+static void read_number(const char *dir, const char *file, char *ret, size_t size)
+{
+        char path[PATH_MAX + 128];
+        FILE *stream;
+
+        snprintf(path, sizeof(path), "%s/bulkhead/cgtest/dev/%s", dir, file);
+        stream = fopen(path, "re");
+        if (!stream)
+                fail_msg("%s: %s", path, strerror(errno));
+        assert_non_null(fgets(ret, (int)size, stream));
+        ret[strcspn(ret, "\n")] = '\0';
+        fclose(stream);
+}
+
+static void limits_are_in_force_on_this_host(void **state)
+{
+        struct cgroup_host host;
+        struct cgroup group;
+        char number[64];
+
+        (void)state;
+        cgroup_host_init(&host);
+        cgroup_open(&host, "cgtest", "dev", &limits, &group);
+        if (!(group.present & (1u << CGROUP_PIDS)))
+                skip();
+        read_number(host.parent[CGROUP_PIDS], "pids.max", number, sizeof(number));
+        assert_string_equal(number, "1");
+        if (group.present & (1u << CGROUP_MEMORY)) {
+                read_number(host.parent[CGROUP_MEMORY], host.v2 ? "memory.max" : "memory.limit_in_bytes",
+                            number, sizeof(number));
+                assert_string_equal(number, "67108864");
+        }
+        cgroup_close(&group);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(version_1_hierarchies_are_found_below_our_own_group),
+            cmocka_unit_test(part_of_a_hierarchy_that_a_container_sees_is_its_root),
+            cmocka_unit_test(version_2_gives_what_our_group_can_hand_out),
+            cmocka_unit_test(version_2_falls_back_to_the_root_of_the_hierarchy),
+            cmocka_unit_test(tables_without_groups_give_none),
+            cmocka_unit_test(limits_of_version_2_are_written),
+            cmocka_unit_test(controller_whose_limit_fails_is_missing_not_silent),
+            cmocka_unit_test(limits_are_in_force_on_this_host),
+        };
+
+        return cmocka_run_group_tests(tests, make_root, remove_root);
+}

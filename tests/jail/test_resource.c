@@ -1,0 +1,313 @@
+/* Images and worker programs: what is refused, in which words, and how long a lock holds.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/base/checked.h"
+#include "sandbox/resource.h"
+#include "tests/jail/jail_fixture.h"
+
+static char dir[] = "/tmp/bulkhead-resource-XXXXXX";
+
+static int make_dir(void **state)
+{
+        (void)state;
+        return mkdtemp(dir) && chmod(dir, 0755) == 0 ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+        char command[64];
+
+        (void)state;
+        snprintf(command, sizeof(command), "rm -rf %s", dir);
+        return system(command);
+}
+
+static struct device_config disk(const char *name, bool read_only)
+{
+        struct device_config device = {.type = DEVICE_TYPE_BLK, .n_queues = 1, .n_lanes = 1};
+
+        if (name[0] == '/')
+                snprintf(device.blk.path, sizeof(device.blk.path), "%s", name);
+        else
+                snprintf(device.blk.path, sizeof(device.blk.path), "%s/%s", dir, name);
+        device.blk.read_only = read_only;
+        return device;
+}
+
+static void make_file(const char *name, off_t size, mode_t mode)
+{
+        struct device_config device = disk(name, false);
+        int fd = open(device.blk.path, O_RDWR | O_CREAT | O_CLOEXEC, mode);
+
+        assert_true(fd >= 0);
+        assert_int_equal(fchmod(fd, mode), 0);
+        assert_int_equal(ftruncate(fd, size), 0);
+        close(fd);
+}
+
+static void assert_refused(const char *name, bool read_only, int error, const char *word)
+{
+        struct device_config device = disk(name, read_only);
+        struct resources resources = {.n = 77};
+        unsigned before = fixture_count_fds();
+        char why[PATH_MAX + 200] = "";
+
+        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), error);
+        if (!strstr(why, word) || !strstr(why, device.blk.path))
+                fail_msg("\"%s\" does not name \"%s\" and the path", why, word);
+        assert_int_equal(resources.n, 77);
+        assert_int_equal(fixture_count_fds(), before);
+}
+
+static void open_disk(const char *name, bool read_only, struct resources *resources)
+{
+        struct device_config device = disk(name, read_only);
+        char why[PATH_MAX + 200] = "";
+
+        if (resources_open(&device, resources, why, sizeof(why)) < 0)
+                fail_msg("%s", why);
+}
+
+static void image_is_opened_as_its_configuration_says(void **state)
+{
+        struct resources resources;
+
+        (void)state;
+        make_file("plain", 4096, 0600);
+        open_disk("plain", false, &resources);
+        assert_int_equal(resources.n, 1);
+        assert_int_equal(resources.rw, 1);
+        assert_int_equal(resources.size_max, 4096);
+        assert_int_equal(fcntl(resources.fds[0], F_GETFL) & O_ACCMODE, O_RDWR);
+        assert_int_equal(fcntl(resources.fds[0], F_GETFD), FD_CLOEXEC);
+        resources_close(&resources);
+        open_disk("plain", true, &resources);
+        assert_int_equal(resources.rw, 0);
+        assert_int_equal(resources.size_max, 0);
+        assert_int_equal(fcntl(resources.fds[0], F_GETFL) & O_ACCMODE, O_RDONLY);
+        resources_close(&resources);
+        resources_close(&resources);
+}
+
+static void image_that_is_missing_or_of_wrong_size_is_refused(void **state)
+{
+        (void)state;
+        make_file("empty", 0, 0600);
+        make_file("odd", 4095, 0600);
+        make_file("sector", 512, 0600);
+        make_file("over", 513, 0600);
+        assert_refused("missing", false, -ENOENT, "truncate -s");
+        assert_refused("plain/below", false, -ENOTDIR, "no such image");
+        assert_refused("empty", false, -EINVAL, "empty");
+        assert_refused("odd", false, -EINVAL, "multiple of 512");
+        assert_refused("over", true, -EINVAL, "multiple of 512");
+        {
+                struct resources resources;
+
+                open_disk("sector", false, &resources);
+                resources_close(&resources);
+        }
+}
+
+static void what_is_no_image_is_never_opened(void **state)
+{
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        struct device_config device = disk("fifo", false);
+        int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        (void)state;
+        assert_int_equal(mkfifo(device.blk.path, 0600), 0);
+        snprintf(name.sun_path, sizeof(name.sun_path), "%s/sock", dir);
+        assert_int_equal(bind(sock, (struct sockaddr *)&name, sizeof(name)), 0);
+        assert_refused("fifo", false, -EINVAL, "FIFO"); /* and does not hang */
+        assert_refused("fifo", true, -EINVAL, "FIFO");
+        assert_refused("sock", false, -EINVAL, "socket");
+        assert_refused("/", true, -EINVAL, "directory");
+        assert_refused("/dev/null", false, -EINVAL, "character device");
+        close(sock);
+}
+
+/* As an ordinary user: root may open anything. */
+static int as_user(void (*check)(void))
+{
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0) {
+                if (setresgid(1000, 1000, 1000) < 0 || setresuid(1000, 1000, 1000) < 0)
+                        _exit(99);
+                check();
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return status;
+}
+
+static int quiet_open(const char *name, bool read_only, const char *word)
+{
+        struct device_config device = disk(name, read_only);
+        struct resources resources;
+        char why[PATH_MAX + 200] = "";
+        int r = resources_open(&device, &resources, why, sizeof(why));
+
+        return strstr(why, word) ? r : 1;
+}
+
+static void check_permission(void)
+{
+        if (quiet_open("private", false, "no permission to write") != -EACCES ||
+            quiet_open("private", true, "no permission to read") != -EACCES ||
+            quiet_open("public", false, "read_only: true") != -EACCES || quiet_open("public", true, "") != 0)
+                _exit(1);
+}
+
+static void image_without_permission_is_refused_with_the_remedy(void **state)
+{
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        make_file("private", 4096, 0600);
+        make_file("public", 4096, 0644);
+        assert_int_equal(as_user(check_permission), 0);
+}
+
+static void writable_image_is_for_one_and_read_only_one_for_many(void **state)
+{
+        struct resources first, second;
+
+        (void)state;
+        make_file("shared", 4096, 0600);
+        open_disk("shared", false, &first);
+        assert_refused("shared", false, -EBUSY, "in use by another process");
+        assert_refused("shared", true, -EBUSY, "in use by another process");
+        resources_close(&first);
+        open_disk("shared", true, &first);
+        open_disk("shared", true, &second);
+        assert_refused("shared", false, -EBUSY, "in use by another process");
+        resources_close(&first);
+        assert_refused("shared", false, -EBUSY, "in use by another process");
+        resources_close(&second);
+        open_disk("shared", false, &first);
+        resources_close(&first);
+}
+
+/* The spawner closes its copy at once: the lock must live on with the worker, and end with it. */
+static void lock_lives_as_long_as_the_incarnation_that_holds_it(void **state)
+{
+        struct resources resources;
+        int go[2];
+        char byte;
+        pid_t pid;
+
+        (void)state;
+        make_file("held", 4096, 0600);
+        open_disk("held", false, &resources);
+        assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+        pid = fork();
+        if (pid == 0) {
+                close(go[1]);
+                _exit(read(go[0], &byte, 1) == 0 ? 0 : 1);
+        }
+        close(go[0]);
+        resources_close(&resources);
+        assert_refused("held", false, -EBUSY, "in use");
+        close(go[1]);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        open_disk("held", false, &resources);
+        resources_close(&resources);
+}
+
+static void rng_needs_no_resource(void **state)
+{
+        struct device_config device = {.type = DEVICE_TYPE_RNG};
+        struct resources resources = {.n = 5};
+        char why[100];
+
+        (void)state;
+        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), 0);
+        assert_int_equal(resources.n, 0);
+        device.type = DEVICE_TYPE_COUNT_;
+        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), -EINVAL);
+}
+
+/* ---- programs ---- */
+
+static void put_program(const char *target, mode_t mode)
+{
+        char path[PATH_MAX], command[PATH_MAX * 2];
+
+        snprintf(path, sizeof(path), "%s/bulkhead-worker-rng", dir);
+        unlink(path);
+        if (!target)
+                return;
+        snprintf(command, sizeof(command), "cp %s %s", target, path);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(chmod(path, mode), 0);
+}
+
+static int open_program(char *why, size_t why_size)
+{
+        static struct vm_config config;
+        int fd = -1, r;
+
+        snprintf(config.worker_dir, sizeof(config.worker_dir), "%s", dir);
+        r = resource_open_program(&config, DEVICE_TYPE_RNG, &fd, why, why_size);
+        if (r == 0)
+                close(fd);
+        else
+                assert_int_equal(fd, -1);
+        return r;
+}
+
+static void worker_program_is_static_readable_and_there(void **state)
+{
+        unsigned before = fixture_count_fds();
+        char why[PATH_MAX + 200];
+
+        (void)state;
+        put_program(NULL, 0);
+        assert_int_equal(open_program(why, sizeof(why)), -ENOENT);
+        assert_non_null(strstr(why, "worker_dir"));
+        put_program(PROBE_PROGRAM, 0711);
+        assert_int_equal(open_program(why, sizeof(why)), -EACCES);
+        assert_non_null(strstr(why, "chmod 0755"));
+        put_program("/bin/sh", 0755);
+        assert_int_equal(open_program(why, sizeof(why)), -ENOEXEC);
+        assert_non_null(strstr(why, "static-pie"));
+        put_program("/etc/passwd", 0755);
+        assert_int_equal(open_program(why, sizeof(why)), -ENOEXEC);
+        put_program(PROBE_PROGRAM, 0755);
+        assert_int_equal(open_program(why, sizeof(why)), 0);
+        assert_int_equal(fixture_count_fds(), before);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(image_is_opened_as_its_configuration_says),
+            cmocka_unit_test(image_that_is_missing_or_of_wrong_size_is_refused),
+            cmocka_unit_test(what_is_no_image_is_never_opened),
+            cmocka_unit_test(image_without_permission_is_refused_with_the_remedy),
+            cmocka_unit_test(writable_image_is_for_one_and_read_only_one_for_many),
+            cmocka_unit_test(lock_lives_as_long_as_the_incarnation_that_holds_it),
+            cmocka_unit_test(rng_needs_no_resource),
+            cmocka_unit_test(worker_program_is_static_readable_and_there),
+        };
+
+        return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
