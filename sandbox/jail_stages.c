@@ -371,11 +371,20 @@ uint32_t jail_stage_may_miss(size_t i)
         return i < array_size(stages) ? stages[i].may_miss : 0;
 }
 
+/* A test's wish. The first stage waits all the same: without its child the spawner has nobody to map. */
+static int jail_stage_run(struct jail_run *run, size_t i)
+{
+        const char *fail = run->spec->fail_stage;
+        bool fails = fail && strcmp(fail, stages[i].name) == 0;
+        int r = fails && i > 0 ? 0 : stages[i].run(run);
+
+        return fails ? -EIO : r;
+}
+
 _Noreturn void jail_stages_run(struct jail_run *run)
 {
         for (uint32_t i = 0; i < array_size(stages); i++) {
-                const char *fail = run->spec->fail_stage;
-                int r = fail && strcmp(fail, stages[i].name) == 0 ? -EIO : stages[i].run(run);
+                int r = jail_stage_run(run, i);
 
                 if (r < 0)
                         jail_fail(run, i, r);
