@@ -123,8 +123,9 @@ static int spawner_init_devices(struct spawner *spawner, char *why, size_t why_s
         spawner->devices = calloc(config->n_devices + 1, sizeof(*spawner->devices));
         if (!spawner->devices)
                 return -ENOMEM;
-        for (size_t i = 0; i < config->n_devices; i++) {
+        for (size_t i = 0; i < config->n_devices; i++)
                 spawner->devices[i].pidfd = -1;
+        for (size_t i = 0; i < config->n_devices; i++) {
                 r = spawner_init_device(spawner, &config->devices[i], why, why_size);
                 if (r < 0)
                         return r;

@@ -134,7 +134,9 @@ static int64_t probe_died(struct probe *probe)
 {
         siginfo_t info;
 
-        assert_int_equal(waitid(P_PIDFD, (id_t)probe->child.pidfd, &info, WEXITED | WNOWAIT), 0);
+        probe->status = -1;
+        if (waitid(P_PIDFD, (id_t)probe->child.pidfd, &info, WEXITED | WNOWAIT) < 0)
+                return PROBE_DEAD; /* another process's child: its parent knows more */
         probe->status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
         return PROBE_DEAD;
 }
