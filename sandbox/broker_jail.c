@@ -59,14 +59,16 @@ static int stage_groups(const struct broker_jail *jail, uint32_t *missing)
 static int stage_gid(const struct broker_jail *jail, uint32_t *missing)
 {
         (void)missing;
-        return rights_set_gid(jail->gid);
+        return rights_set_gid(jail->rootless ? getegid() : jail->gid);
 }
 
 static int stage_uid(const struct broker_jail *jail, uint32_t *missing)
 {
         if (jail->rootless)
                 *missing |= JAIL_LAYER_BIT(JAIL_LAYER_UNIQUE_UID);
-        return rights_set_uid(jail->uid);
+        if (jail->uid == 0 && !jail->rootless)
+                return -EINVAL; /* root without capabilities still owns the host's files */
+        return rights_set_uid(jail->rootless ? geteuid() : jail->uid);
 }
 
 static int stage_securebits(const struct broker_jail *jail, uint32_t *missing)

@@ -99,6 +99,8 @@ static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attem
 
         if (spec->n_lanes > LIMIT_LANES || spec->n_resources > LIMIT_RESOURCES)
                 return jail_fail_at(ret_failure, "prepare", -EINVAL);
+        if (!spec->rootless && (spec->uid == 0 || spec->owner_uid == 0 || spec->uid == spec->owner_uid))
+                return jail_fail_at(ret_failure, "prepare", -EINVAL);
         r = policy_compile(spec->policy, POLICY_GATE_RUN, &layout, &run_filter);
         if (r == 0)
                 r = policy_program_seal(&run_filter, &attempt->policy_fd);

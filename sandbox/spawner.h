@@ -46,6 +46,8 @@ struct spawner {
         int null_fd;
         int program_fds[DEVICE_TYPE_COUNT_]; /* opened once: a restart runs the same program as the start */
         struct uid_claim *claims;            /* one a device, then the broker's; NULL when rootless */
+        uid_t broker_uid; /* known on both sides of the fork; the claims stay with the spawner */
+        gid_t broker_gid;
         struct cgroup_host cgroup_host;
         struct spawner_device *devices;
         int channel;
@@ -69,7 +71,8 @@ struct spawner {
  * nothing is held. Must be called with one thread. */
 int spawner_init(struct spawner *spawner, const struct vm_config *config, char *why, size_t why_size);
 
-/* The uid and gid that the broker will have (our own when rootless): for chown of its sockets. */
+/* The uid and gid that the broker will have (our own when rootless): for chown of its sockets, and in the
+ * child for broker_confine. */
 uid_t spawner_broker_uid(const struct spawner *spawner);
 gid_t spawner_broker_gid(const struct spawner *spawner);
 

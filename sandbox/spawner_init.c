@@ -23,12 +23,12 @@
 
 uid_t spawner_broker_uid(const struct spawner *spawner)
 {
-        return spawner->claims ? spawner->claims[spawner->config->n_devices].uid : geteuid();
+        return spawner->broker_uid;
 }
 
 gid_t spawner_broker_gid(const struct spawner *spawner)
 {
-        return spawner->claims ? (gid_t)spawner->claims[spawner->config->n_devices].uid : getegid();
+        return spawner->broker_gid;
 }
 
 /* As root in a chroot the kernel refuses user namespaces; then our root becomes that of a namespace of our
@@ -93,8 +93,11 @@ static int spawner_init_uids(struct spawner *spawner, char *why, size_t why_size
         size_t n = config->n_devices + 1;
         int r;
 
-        if (spawner->rootless)
+        if (spawner->rootless) {
+                spawner->broker_uid = geteuid();
+                spawner->broker_gid = getegid();
                 return 0;
+        }
         spawner->claims = calloc(n, sizeof(*spawner->claims));
         if (!spawner->claims)
                 return -ENOMEM;
@@ -110,7 +113,11 @@ static int spawner_init_uids(struct spawner *spawner, char *why, size_t why_size
                 snprintf(why, why_size,
                          "%s/uids: cannot claim uids (%s); name another directory with --run-dir",
                          config->run_dir, strerror(-r));
-        return r;
+        if (r < 0)
+                return r;
+        spawner->broker_uid = spawner->claims[config->n_devices].uid;
+        spawner->broker_gid = (gid_t)spawner->broker_uid;
+        return 0;
 }
 
 static int spawner_init_devices(struct spawner *spawner, char *why, size_t why_size)

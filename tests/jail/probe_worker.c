@@ -90,13 +90,14 @@ static int64_t attack_vm(long nr, uint64_t pid)
         char bytes[8] = {0};
         struct iovec local = {bytes, 8}, remote = {page, 8};
 
-        return CALL(nr, (pid_t)pid, &local, 1, &remote, 1, 0);
+        return CALL(nr, pid, &local, 1ul, &remote, 1ul,
+                    0ul); /* the last goes over the stack, in full width */
 }
 
 static int64_t attack_mprotect(void)
 {
-        void *p =
-            (void *)syscall(SYS_mmap, NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *p = (void *)syscall(SYS_mmap, NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                                  -1, 0ul);
 
         return p == MAP_FAILED ? -errno : CALL(SYS_mprotect, p, PAGE, PROT_READ | PROT_EXEC);
 }
@@ -135,7 +136,7 @@ static int64_t attack_perf(void)
 {
         struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr), .config = 0};
 
-        return CALL(SYS_perf_event_open, &attr, -1, 0, -1, 0);
+        return CALL(SYS_perf_event_open, &attr, -1, 0, -1, 0ul);
 }
 
 static int64_t attack_settime(void)
@@ -236,7 +237,7 @@ static int64_t probe_processes(uint64_t attack, const uint64_t *args)
         case PROBE_KILL:
                 return CALL(SYS_kill, args[0], 0);
         case PROBE_KILL_ALL:
-                return CALL(SYS_kill, -1, 0);
+                return CALL(SYS_kill, -1, 0ul);
         case PROBE_SIGQUEUE:
                 return CALL(SYS_rt_sigqueueinfo, args[0], 0, &info);
         case PROBE_PIDFD_OPEN:
@@ -257,12 +258,12 @@ static int64_t probe_rights(uint64_t attack, const uint64_t *args)
         switch ((enum probe_attack)attack) {
         case PROBE_MMAP_EXEC:
                 return CALL(SYS_mmap, NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0ul);
         case PROBE_MPROTECT_EXEC:
                 return attack_mprotect();
         case PROBE_MMAP_BIG:
                 return CALL(SYS_mmap, NULL, 1ul << 40, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                            -1, 0);
+                            -1, 0ul);
         case PROBE_PRCTL_DUMPABLE:
                 return CALL(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
         case PROBE_PRCTL_SPECULATION:

@@ -317,6 +317,26 @@ static void what_the_broker_never_needs_kills_it(void **state)
 
 /* ---- failures ---- */
 
+static void broker_that_would_stay_root_is_refused(void **state)
+{
+        int status;
+        pid_t pid = fork();
+
+        (void)state;
+        if (pid == 0) {
+                struct broker_jail jail = {.uid = 0, .gid = FIXTURE_OWNER, .nofile = NOFILE};
+                uint32_t missing = 77;
+                const char *stage = "";
+
+                _exit(broker_confine(&jail, &missing, &stage) == -EINVAL && strcmp(stage, "uid") == 0 &&
+                              missing == 77
+                          ? 0
+                          : 1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 static void each_stage_that_fails_is_named(void **state)
 {
         static const char *const names[] = {"rlimits", "groups",   "gid",          "securebits",
@@ -345,6 +365,7 @@ int main(void)
             cmocka_unit_test(event_loops_threads_and_messages_work_under_its_filter),
             cmocka_unit_test(assert_of_the_broker_ends_in_abort),
             cmocka_unit_test(what_the_broker_never_needs_kills_it),
+            cmocka_unit_test(broker_that_would_stay_root_is_refused),
             cmocka_unit_test(each_stage_that_fails_is_named),
         };
 

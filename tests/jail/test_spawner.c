@@ -112,6 +112,8 @@ struct spawned {
 };
 
 static int channel;
+static uid_t broker_uid; /* as the child is told */
+static gid_t broker_gid;
 static unsigned inherited_fds; /* that the test was started with */
 
 static void say_bytes(const void *bytes, size_t len)
@@ -211,6 +213,8 @@ static int run_vm(void (*broker)(void))
                 r = spawner_fork(&spawner, &channel);
                 CHECK(r >= 0);
                 if (r == 0) {
+                        broker_uid = spawner_broker_uid(&spawner);
+                        broker_gid = spawner_broker_gid(&spawner);
                         broker();
                         spawner_done(&spawner);
                         _exit(0);
@@ -297,7 +301,7 @@ static void reap_that_is_faster_than_the_signal_is_served(void **state)
 
 static void broker_confined(void)
 {
-        struct broker_jail jail = {.uid = config.uid_first + 3, .gid = config.uid_first + 3, .nofile = 256};
+        struct broker_jail jail = {.uid = broker_uid, .gid = broker_gid, .nofile = 256};
         struct spawned worker;
         uint32_t missing;
         const char *stage;
@@ -305,6 +309,7 @@ static void broker_confined(void)
         struct iovec local = {bytes, 8}, remote;
         uint64_t address;
 
+        CHECK(broker_uid == config.uid_first + 3 && broker_gid == broker_uid);
         CHECK(broker_confine(&jail, &missing, &stage) == 0);
         say(SPAWN_SPAWN, 0);
         hear_kind(&worker, SPAWN_SPAWNED, 0);

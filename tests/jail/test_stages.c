@@ -117,7 +117,14 @@ static void descriptor_that_is_closed_fails_at_fds(void **state)
         drop_spec(&spec, &probe, theirs);
 }
 
-static void lanes_and_resources_beyond_the_limits_are_refused(void **state)
+static void assert_no_worker_of(struct jail_spec *spec, uid_t uid, uid_t owner)
+{
+        spec->uid = uid;
+        spec->owner_uid = owner;
+        assert_no_worker(spec, "prepare", -EINVAL);
+}
+
+static void lanes_resources_and_uids_beyond_the_limits_are_refused(void **state)
 {
         struct jail_spec spec;
         struct probe probe;
@@ -130,6 +137,10 @@ static void lanes_and_resources_beyond_the_limits_are_refused(void **state)
         spec.n_lanes = 1;
         spec.n_resources = LIMIT_RESOURCES + 1;
         assert_no_worker(&spec, "prepare", -EINVAL);
+        spec.n_resources = 0;
+        assert_no_worker_of(&spec, 0, FIXTURE_OWNER);
+        assert_no_worker_of(&spec, FIXTURE_WORKER, 0);
+        assert_no_worker_of(&spec, FIXTURE_OWNER, FIXTURE_OWNER);
         drop_spec(&spec, &probe, theirs);
 }
 
@@ -185,7 +196,7 @@ int main(void)
             cmocka_unit_test(each_stage_has_its_reason_and_a_name_of_its_own),
             cmocka_unit_test(program_that_is_none_fails_at_exec),
             cmocka_unit_test(descriptor_that_is_closed_fails_at_fds),
-            cmocka_unit_test(lanes_and_resources_beyond_the_limits_are_refused),
+            cmocka_unit_test(lanes_resources_and_uids_beyond_the_limits_are_refused),
             cmocka_unit_test(worker_with_all_lanes_and_resources_starts),
             cmocka_unit_test(each_worker_has_an_address_layout_of_its_own),
         };
