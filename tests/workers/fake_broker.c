@@ -1,0 +1,535 @@
+/* A broker for tests.
+ * Owns its ends of the sockets and the child. Called by the tests of workers/.
+ * TRUST: the worker is what is tested: every message is judged, offsets are held against the request.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/workers/fake_broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/fd.h"
+#include "proto/base/status.h"
+#include "sandbox/lockdown.h"
+#include "workers/runtime/worker.h"
+
+/* ---- the child ---- */
+
+/* cmocka's handlers would make a trap in the child a test failure of the child. */
+static void fake_child_signals(void)
+{
+        struct rlimit none = {0, 0};
+
+        for (int s = 1; s < 32; s++)
+                signal(s, SIG_DFL);
+        signal(SIGPIPE, SIG_IGN);
+        setrlimit(RLIMIT_CORE, &none);
+        alarm(3 * FAKE_DEADLINE_S);
+}
+
+/* Moves `fds` to 3, 4, ... and closes all others above. */
+static void fake_child_fds(int *fds, unsigned n)
+{
+        for (unsigned i = 0; i < n; i++)
+                fds[i] = fcntl(fds[i], F_DUPFD, 200);
+        for (unsigned i = 0; i < n; i++)
+                if (dup2(fds[i], 3 + (int)i) < 0)
+                        _exit(99);
+        close_range(3 + n, ~0u, 0);
+}
+
+static void fake_child_ops(const struct device_ops *ops, unsigned n_lanes, unsigned n_resources)
+{
+        static struct worker worker;
+
+        if (worker_init(&worker, ops, n_lanes, n_resources) < 0 || worker_prepare(&worker) < 0)
+                _exit(1);
+        worker_serve(&worker);
+}
+
+static void fake_child_program(const char *path, unsigned n_lanes, unsigned n_resources)
+{
+        char lanes[16], resources[16];
+        char *argv[] = {(char *)path, lanes, resources, NULL};
+        char *envp[] = {NULL};
+
+        snprintf(lanes, sizeof(lanes), "%u", n_lanes);
+        snprintf(resources, sizeof(resources), "%u", n_resources);
+        execve(path, argv, envp);
+        _exit(98);
+}
+
+static void fake_deadline(int fd)
+{
+        struct timeval limit = {.tv_sec = FAKE_DEADLINE_S};
+
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)), 0);
+}
+
+/* Makes the channels; fds gets the worker's ends, which the caller closes after the fork. */
+static void fake_channels(struct fake_broker *broker, unsigned n_lanes, int *fds)
+{
+        *broker = (struct fake_broker){.n_lanes = n_lanes, .control = -1};
+        assert_int_equal(arena_init(&broker->arena, LIMIT_ARENA), 0);
+        for (unsigned i = 0; i <= n_lanes; i++) {
+                int pair[2];
+
+                assert_int_equal(fd_stream_pair(pair), 0);
+                fake_deadline(pair[0]);
+                if (i == 0)
+                        broker->control = pair[0];
+                else
+                        broker->lanes[i - 1] = pair[0];
+                fds[i] = pair[1];
+        }
+}
+
+static void fake_start(struct fake_broker *broker, const struct device_ops *ops, const char *path,
+                       unsigned n_lanes, const int *resources, unsigned n_resources, int policy_fd)
+{
+        int fds[1 + LIMIT_LANES + LIMIT_RESOURCES + 1];
+        unsigned n = 1 + n_lanes;
+
+        fake_channels(broker, n_lanes, fds);
+        for (unsigned i = 0; i < n_resources; i++)
+                fds[n++] = resources[i];
+        if (policy_fd >= 0)
+                fds[n++] = policy_fd;
+        fflush(NULL);
+        broker->pid = fork();
+        assert_true(broker->pid >= 0);
+        if (broker->pid == 0) {
+                fake_child_signals();
+                fake_child_fds(fds, n);
+                if (path)
+                        fake_child_program(path, n_lanes, n_resources);
+                fake_child_ops(ops, n_lanes, n_resources);
+        }
+        for (unsigned i = 0; i <= n_lanes; i++)
+                close(fds[i]);
+}
+
+void fake_start_ops(struct fake_broker *broker, const struct device_ops *ops, unsigned n_lanes,
+                    const int *resources, unsigned n_resources)
+{
+        fake_start(broker, ops, NULL, n_lanes, resources, n_resources, -1);
+}
+
+void fake_start_program(struct fake_broker *broker, const char *path, unsigned n_lanes, const int *resources,
+                        unsigned n_resources, int policy_fd)
+{
+        fake_start(broker, NULL, path, n_lanes, resources, n_resources, policy_fd);
+}
+
+void fake_start_function(struct fake_broker *broker, void (*function)(int fd))
+{
+        int fds[2];
+
+        fake_channels(broker, 1, fds);
+        fflush(NULL);
+        broker->pid = fork();
+        assert_true(broker->pid >= 0);
+        if (broker->pid == 0) {
+                fake_child_signals();
+                fake_child_fds(fds, 2);
+                function(WORKER_FD_LANE);
+                _exit(7);
+        }
+        close(fds[0]);
+        close(fds[1]);
+}
+
+/* ---- frames ---- */
+
+/* A broker always reads: what the worker says while we write is kept here, by descriptor. */
+static struct {
+        uint8_t *bytes;
+        size_t at, end;
+} fake_kept[1024];
+
+static void fake_forget(int fd)
+{
+        free(fake_kept[fd].bytes);
+        memset(&fake_kept[fd], 0, sizeof(fake_kept[fd]));
+}
+
+static void fake_keep(int fd)
+{
+        uint8_t bytes[65536];
+        ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        if (n <= 0)
+                return;
+        fake_kept[fd].bytes = realloc(fake_kept[fd].bytes, fake_kept[fd].end + (size_t)n);
+        assert_non_null(fake_kept[fd].bytes);
+        memcpy(fake_kept[fd].bytes + fake_kept[fd].end, bytes, (size_t)n);
+        fake_kept[fd].end += (size_t)n;
+}
+
+/* As fd_read_all. */
+static int fake_read(int fd, void *buf, size_t len)
+{
+        size_t kept = MIN(len, fake_kept[fd].end - fake_kept[fd].at);
+
+        if (kept > 0)
+                memcpy(buf, fake_kept[fd].bytes + fake_kept[fd].at, kept);
+        fake_kept[fd].at += kept;
+        if (fake_kept[fd].at == fake_kept[fd].end)
+                fake_forget(fd);
+        return fd_read_all(fd, (uint8_t *)buf + kept, len - kept);
+}
+
+/* A worker that has died is found out when it is waited for. */
+void fake_send_bytes(int fd, const void *bytes, size_t len)
+{
+        size_t done = 0;
+
+        while (done < len) {
+                ssize_t n = send(fd, (const uint8_t *)bytes + done, len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+                struct pollfd wait = {.fd = fd, .events = POLLIN | POLLOUT};
+
+                if (n > 0)
+                        done += (size_t)n;
+                else if (errno == EPIPE || errno == ECONNRESET)
+                        return;
+                else
+                        assert_int_equal(poll(&wait, 1, FAKE_DEADLINE_S * 1000), 1);
+                if (n <= 0 && (wait.revents & POLLIN))
+                        fake_keep(fd);
+        }
+}
+
+void fake_send_frame(int fd, const void *header, uint32_t header_len, const void *payload,
+                     uint32_t payload_len)
+{
+        struct frame_head head = {.header_len = header_len, .payload_len = payload_len};
+        uint8_t bytes[FRAME_HEAD_BYTES];
+
+        frame_head_make(&head, bytes);
+        fake_send_bytes(fd, bytes, sizeof(bytes));
+        fake_send_bytes(fd, header, header_len);
+        if (payload_len > 0)
+                fake_send_bytes(fd, payload, payload_len);
+}
+
+bool fake_next_frame(int fd, struct frame_head *ret_head, uint8_t *header, uint8_t **ret_payload)
+{
+        uint8_t bytes[FRAME_HEAD_BYTES];
+        int r = fake_read(fd, bytes, sizeof(bytes));
+
+        if (r == -EPIPE || r == -ECONNRESET)
+                return false;
+        assert_int_equal(r, 0);
+        assert_int_equal(frame_head_check(bytes, LIMIT_FRAME_PAYLOAD, ret_head), 0);
+        assert_int_equal(fake_read(fd, header, ret_head->header_len), 0);
+        if (!ret_payload) {
+                assert_int_equal(ret_head->payload_len, 0);
+                return true;
+        }
+        *ret_payload = malloc(ret_head->payload_len + 1);
+        assert_non_null(*ret_payload);
+        assert_int_equal(fake_read(fd, *ret_payload, ret_head->payload_len), 0);
+        return true;
+}
+
+/* ---- control ---- */
+
+void fake_send_control(struct fake_broker *broker, const struct control_to_worker *message)
+{
+        uint8_t header[8192];
+        ssize_t len = control_make_to_worker(message, header, sizeof(header));
+
+        assert_true(len > 0);
+        fake_send_frame(broker->control, header, (uint32_t)len, NULL, 0);
+}
+
+bool fake_next_control(struct fake_broker *broker, struct control_to_broker *ret_message)
+{
+        static uint8_t header[LIMIT_FRAME_HEADER];
+        struct frame_head head;
+
+        while (fake_next_frame(broker->control, &head, header, NULL)) {
+                assert_int_equal(
+                    control_check_to_broker(&broker->arena, header, head.header_len, ret_message), 0);
+                if (ret_message->kind != CONTROL_LOG)
+                        return true;
+                print_message("worker: %s\n", ret_message->log.text);
+        }
+        return false;
+}
+
+void fake_configure(struct fake_broker *broker, const struct control_configure *configure)
+{
+        struct control_to_worker message = {.kind = CONTROL_CONFIGURE, .configure = *configure};
+        static struct control_to_broker answer;
+
+        message.configure.n_lanes = broker->n_lanes;
+        message.configure.max_payload = LIMIT_FRAME_PAYLOAD;
+        fake_send_control(broker, &message);
+        assert_true(fake_next_control(broker, &answer));
+        assert_int_equal(answer.kind, CONTROL_HELLO);
+        broker->hello = answer.hello;
+}
+
+static int fake_ask(struct fake_broker *broker, struct control_to_worker *message)
+{
+        static struct control_to_broker answer;
+        static uint32_t seq = 1000;
+
+        message->seq = ++seq;
+        fake_send_control(broker, message);
+        assert_true(fake_next_control(broker, &answer));
+        assert_int_equal(answer.kind, CONTROL_DONE);
+        assert_int_equal(answer.done.seq, seq);
+        return answer.done.error;
+}
+
+int fake_set_features(struct fake_broker *broker, uint64_t features)
+{
+        struct control_to_worker message = {.kind = CONTROL_SET_FEATURES,
+                                            .set_features = {.features = features}};
+
+        return fake_ask(broker, &message);
+}
+
+int fake_config_write(struct fake_broker *broker, uint32_t field, uint64_t value)
+{
+        struct control_to_worker message = {.kind = CONTROL_CONFIG_WRITE,
+                                            .config_write = {.field = field, .value = value}};
+
+        return fake_ask(broker, &message);
+}
+
+int fake_start_queue(struct fake_broker *broker, uint32_t queue)
+{
+        struct control_to_worker message = {.kind = CONTROL_START_QUEUE,
+                                            .start_queue = {.queue = queue, .size = 256}};
+
+        return fake_ask(broker, &message);
+}
+
+/* ---- lanes ---- */
+
+void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_request *requests, size_t n)
+{
+        static uint64_t id[LIMIT_WIRE_COLUMN];
+        static uint32_t column[6][LIMIT_WIRE_COLUMN];
+        static uint8_t header[LIMIT_FRAME_HEADER], payload[LIMIT_FRAME_PAYLOAD];
+        struct lane_to_worker message = {.kind = LANE_REQUESTS,
+                                         .requests = {.n = n,
+                                                      .id = id,
+                                                      .queue = column[0],
+                                                      .readable = column[1],
+                                                      .writable = column[2],
+                                                      .inlined = column[3],
+                                                      .attempt = column[4],
+                                                      .must_fail = column[5]}};
+        uint32_t len = 0;
+        ssize_t header_len;
+
+        for (size_t i = 0; i < n; i++) {
+                struct fake_request *r = &requests[i];
+
+                if (r->inlined == FAKE_INLINE_ALL)
+                        r->inlined = MIN(r->n_readable, broker->hello.max_inline);
+                assert_true(len + r->inlined <= sizeof(payload));
+                if (r->inlined > 0)
+                        memcpy(payload + len, r->readable, r->inlined);
+                len += r->inlined;
+                id[i] = r->id;
+                column[0][i] = r->queue;
+                column[1][i] = r->n_readable;
+                column[2][i] = r->n_writable;
+                column[3][i] = r->inlined;
+                column[4][i] = 0;
+                column[5][i] = r->must_fail;
+                assert_true(broker->n_out < array_size(broker->out));
+                broker->out[broker->n_out++] = r;
+        }
+        header_len = lane_make_to_worker(&message, header, sizeof(header));
+        assert_true(header_len > 0);
+        fake_send_frame(broker->lanes[lane], header, (uint32_t)header_len, payload, len);
+}
+
+static struct fake_request *fake_find(struct fake_broker *broker, uint64_t id)
+{
+        for (size_t i = 0; i < broker->n_out; i++)
+                if (broker->out[i]->id == id)
+                        return broker->out[i];
+        fail_msg("the worker named request %llu, which it does not hold", (unsigned long long)id);
+        return NULL;
+}
+
+static void fake_answer_read(struct fake_broker *broker, unsigned lane, uint32_t seq, uint64_t id,
+                             uint32_t offset, uint32_t len)
+{
+        struct fake_request *r = fake_find(broker, id);
+        uint8_t header[64];
+        struct lane_to_worker message = {
+            .kind = LANE_MEM_READ_REPLY,
+            .mem_read_reply = {.seq = seq, .n = 1, .status = &broker->read_status}};
+        ssize_t header_len = lane_make_to_worker(&message, header, sizeof(header));
+
+        assert_true(header_len > 0);
+        broker->open_reads--;
+        fake_send_frame(broker->lanes[lane], header, (uint32_t)header_len, r->readable + offset, len);
+}
+
+static void fake_on_mem_read(struct fake_broker *broker, unsigned lane, const struct lane_mem_read *ask)
+{
+        struct fake_request *r = fake_find(broker, ask->id[0]);
+
+        assert_int_equal(ask->n, 1);
+        assert_true(range_inside(ask->offset[0], ask->len[0], r->n_readable));
+        broker->n_mem_reads++;
+        assert_true(broker->open_reads < LIMIT_MEM_READS);
+        broker->held[broker->open_reads].lane = lane;
+        broker->held[broker->open_reads].seq = ask->seq;
+        broker->held[broker->open_reads].id = ask->id[0];
+        broker->held[broker->open_reads].offset = ask->offset[0];
+        broker->held[broker->open_reads].len = ask->len[0];
+        broker->open_reads++;
+        broker->max_open_reads = MAX(broker->max_open_reads, broker->open_reads);
+        if (!broker->hold_reads)
+                fake_answer_reads(broker);
+}
+
+void fake_answer_reads(struct fake_broker *broker)
+{
+        unsigned n = broker->open_reads;
+
+        for (unsigned i = 0; i < n; i++)
+                fake_answer_read(broker, broker->held[i].lane, broker->held[i].seq, broker->held[i].id,
+                                 broker->held[i].offset, broker->held[i].len);
+}
+
+static void fake_store(struct fake_request *r, uint32_t offset, const uint8_t *bytes, uint32_t len)
+{
+        assert_true(range_inside(offset, len, r->n_writable));
+        if (len == 0)
+                return;
+        memcpy(r->writable + offset, bytes, len);
+        r->used = MAX(r->used, offset + len);
+}
+
+static void fake_on_mem_write(struct fake_broker *broker, const struct lane_mem_write *write,
+                              const uint8_t *payload)
+{
+        broker->n_mem_writes++;
+        for (size_t i = 0; i < write->n; i++) {
+                fake_store(fake_find(broker, write->id[i]), write->offset[i], payload, write->len[i]);
+                payload += write->len[i];
+        }
+}
+
+static void fake_on_complete(struct fake_broker *broker, const struct lane_complete *complete,
+                             const uint8_t *payload)
+{
+        broker->n_completes++;
+        for (size_t i = 0; i < complete->n; i++) {
+                struct fake_request *r = fake_find(broker, complete->id[i]);
+
+                fake_store(r, complete->offset[i], payload, complete->len[i]);
+                payload += complete->len[i];
+                r->status = complete->status[i];
+                r->done = true;
+                for (size_t j = 0; j < broker->n_out; j++)
+                        if (broker->out[j] == r)
+                                broker->out[j] = broker->out[--broker->n_out];
+        }
+}
+
+bool fake_serve(struct fake_broker *broker, unsigned lane)
+{
+        static uint8_t header[LIMIT_FRAME_HEADER];
+        struct lane_to_broker message;
+        struct frame_head head;
+        uint8_t *payload = NULL;
+
+        if (!fake_next_frame(broker->lanes[lane], &head, header, &payload))
+                return false;
+        assert_int_equal(
+            lane_check_to_broker(&broker->arena, header, head.header_len, head.payload_len, &message), 0);
+        if (message.kind == LANE_MEM_READ)
+                fake_on_mem_read(broker, lane, &message.mem_read);
+        else if (message.kind == LANE_MEM_WRITE)
+                fake_on_mem_write(broker, &message.mem_write, payload);
+        else
+                fake_on_complete(broker, &message.complete, payload);
+        free(payload);
+        return true;
+}
+
+void fake_drain(struct fake_broker *broker, unsigned lane)
+{
+        while (broker->n_out > 0)
+                assert_true(fake_serve(broker, lane));
+}
+
+/* ---- the end ---- */
+
+static int fake_wait(struct fake_broker *broker)
+{
+        int status;
+
+        assert_int_equal(waitpid(broker->pid, &status, 0), broker->pid); /* the child has an alarm */
+        return status;
+}
+
+static void fake_close(struct fake_broker *broker)
+{
+        for (unsigned i = 0; i <= broker->n_lanes; i++) {
+                int *fd = i == 0 ? &broker->control : &broker->lanes[i - 1];
+
+                if (*fd < 0)
+                        continue;
+                fake_forget(*fd);
+                close(take_fd(fd));
+        }
+}
+
+int fake_end(struct fake_broker *broker)
+{
+        int status;
+
+        fake_close(broker);
+        status = fake_wait(broker);
+        arena_done(&broker->arena);
+        return status;
+}
+
+int fake_await(struct fake_broker *broker)
+{
+        int status = fake_wait(broker);
+
+        fake_close(broker);
+        arena_done(&broker->arena);
+        return status;
+}
+
+bool fake_trapped(int wait_status)
+{
+        return WIFSIGNALED(wait_status) &&
+               (WTERMSIG(wait_status) == SIGILL || WTERMSIG(wait_status) == SIGTRAP);
+}
+
+bool fake_exited(int wait_status, int code)
+{
+        return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == code;
+}
