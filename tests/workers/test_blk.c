@@ -1,0 +1,706 @@
+/* workers/blk: a whole block worker against a model of its disk.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/status.h"
+#include "tests/workers/fake_broker.h"
+#include "workers/blk/blk_config.h"
+
+#define SECTORS 8192u /* 4 MiB */
+#define SIZE    (SECTORS * BLK_SECTOR)
+#define BATCH   24u
+
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
+
+static struct fake_broker broker;
+static int image = -1;
+static uint8_t disk[SIZE]; /* what the image should hold */
+
+/* Shared with the worker's process: what fdatasync is to answer, and how often it was called (-Wl,--wrap). */
+static struct {
+        int error;
+        unsigned calls;
+} * sync_control;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+        sync_control->calls++;
+        if (sync_control->error == 0)
+                return __real_fdatasync(fd);
+        errno = sync_control->error;
+        return -1;
+}
+
+/* ---- requests ---- */
+
+struct io {
+        struct fake_request request;
+        uint8_t *readable, *writable;
+};
+
+static void io_init(struct io *io, uint32_t type, uint64_t sector, const void *data, uint32_t n_data,
+                    uint32_t n_writable)
+{
+        uint32_t le_type = htole32(type);
+        uint64_t le_sector = htole64(sector);
+        static uint64_t id;
+
+        io->readable = calloc(1, BLK_HEADER_BYTES + n_data);
+        io->writable = malloc(n_writable + 1);
+        assert_non_null(io->readable);
+        assert_non_null(io->writable);
+        memset(io->writable, 0xee, n_writable + 1);
+        memcpy(io->readable, &le_type, 4);
+        memcpy(io->readable + 8, &le_sector, 8);
+        if (n_data > 0)
+                memcpy(io->readable + BLK_HEADER_BYTES, data, n_data);
+        io->request = (struct fake_request){.id = ++id,
+                                            .readable = io->readable,
+                                            .n_readable = BLK_HEADER_BYTES + n_data,
+                                            .writable = io->writable,
+                                            .n_writable = n_writable,
+                                            .inlined = FAKE_INLINE_ALL};
+}
+
+static void io_done(struct io *io)
+{
+        free(io->readable);
+        free(io->writable);
+}
+
+static uint8_t io_status(const struct io *io)
+{
+        assert_true(io->request.done);
+        assert_int_equal(io->request.status, WIRE_STATUS_OK);
+        assert_int_equal(io->request.used, io->request.n_writable);
+        return io->writable[io->request.n_writable - 1];
+}
+
+static void io_run(struct io *io)
+{
+        fake_send_requests(&broker, 0, &io->request, 1);
+        fake_drain(&broker, 0);
+}
+
+/* One request from beginning to end; the status byte. */
+static uint8_t run(uint32_t type, uint64_t sector, const void *data, uint32_t n_data, void *ret_data,
+                   uint32_t n_ret)
+{
+        struct io io;
+        uint8_t status;
+
+        io_init(&io, type, sector, data, n_data, n_ret + 1);
+        io_run(&io);
+        status = io_status(&io);
+        if (n_ret > 0)
+                memcpy(ret_data, io.writable, n_ret);
+        io_done(&io);
+        return status;
+}
+
+static uint8_t run_range(uint32_t type, uint64_t sector, uint32_t n, uint32_t flags)
+{
+        uint8_t range[BLK_RANGE_BYTES];
+        uint64_t le_sector = htole64(sector);
+        uint32_t le_n = htole32(n), le_flags = htole32(flags);
+
+        memcpy(range, &le_sector, 8);
+        memcpy(range + 8, &le_n, 4);
+        memcpy(range + 12, &le_flags, 4);
+        return run(type, 0, range, sizeof(range), NULL, 0);
+}
+
+/* ---- set-up ---- */
+
+static struct control_configure options(bool read_only, uint32_t block_size, uint32_t n_queues)
+{
+        return (struct control_configure){
+            .name = "disk0",
+            .n_queues = n_queues,
+            .type = DEVICE_TYPE_BLK,
+            .blk = {.read_only = read_only, .serial = "0123456789abcdefghij", .block_size = block_size}};
+}
+
+static void make_image(uint64_t size, bool read_only)
+{
+        char path[] = "/tmp/bulkhead-blk-XXXXXX";
+        int fd = mkstemp(path);
+
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, (off_t)size), 0);
+        for (size_t i = 0; i < MIN(size, (uint64_t)SIZE); i++)
+                disk[i] = (uint8_t)(rand() | 1);
+        assert_int_equal(pwrite(fd, disk, MIN(size, (uint64_t)SIZE), 0), MIN(size, (uint64_t)SIZE));
+        image = open(path, read_only ? O_RDONLY : O_RDWR);
+        assert_true(image >= 0);
+        unlink(path);
+        close(fd);
+}
+
+static void start_with(uint64_t size, bool read_only, uint32_t block_size, uint32_t n_queues)
+{
+        struct control_configure configure = options(read_only, block_size, n_queues);
+
+        sync_control->error = 0;
+        make_image(size, read_only);
+        fake_start_ops(&broker, &device_ops, 1, &image, 1);
+        fake_configure(&broker, &configure);
+        for (uint32_t i = 0; i < n_queues; i++)
+                assert_int_equal(fake_start_queue(&broker, i), 0);
+        assert_int_equal(fake_set_features(&broker, broker.hello.features), 0);
+        sync_control->calls = 0;
+}
+
+static void start(void)
+{
+        start_with(SIZE, false, 512, 1);
+}
+
+/* The image must be what the model says, byte for byte. */
+static void end(void)
+{
+        uint8_t *bytes = malloc(SIZE);
+
+        assert_non_null(bytes);
+        assert_true(fake_exited(fake_end(&broker), 0));
+        assert_int_equal(pread(image, bytes, SIZE, 0), SIZE);
+        assert_memory_equal(bytes, disk, SIZE);
+        free(bytes);
+        close(image);
+}
+
+static void end_small(void)
+{
+        assert_true(fake_exited(fake_end(&broker), 0));
+        close(image);
+}
+
+static uint64_t field(enum blk_field i)
+{
+        return broker.hello.fields[i].value;
+}
+
+/* ---- what it says of itself ---- */
+
+static void hello_describes_the_disk(void **state)
+{
+        (void)state;
+        start();
+        assert_int_equal(broker.hello.device_type, 2);
+        assert_int_equal(broker.hello.features,
+                         1u << 1 | 1u << 2 | 1u << 6 | 1u << 9 | 1u << 10 | 1u << 11 | 1u << 13 | 1u << 14);
+        assert_int_equal(broker.hello.n_fields, BLK_FIELD_COUNT_);
+        assert_int_equal(field(BLK_FIELD_CAPACITY), SECTORS);
+        assert_int_equal(field(BLK_FIELD_BLK_SIZE), 512);
+        assert_int_equal(field(BLK_FIELD_PHYSICAL_BLOCK_EXP), 3);
+        assert_int_equal(field(BLK_FIELD_MIN_IO_SIZE), 8);
+        assert_int_equal(field(BLK_FIELD_WRITEBACK), 1);
+        assert_int_equal(field(BLK_FIELD_NUM_QUEUES), 1);
+        for (uint32_t i = 0; i < broker.hello.n_fields; i++)
+                assert_int_equal(broker.hello.fields[i].writable, i == BLK_FIELD_WRITEBACK);
+        end();
+}
+
+static void fields_are_those_of_the_specification(void **state)
+{
+        static const uint8_t offsets[] = {0,  8,  12, 16, 18, 19, 20, 24, 25, 26, 28, 32,
+                                          33, 34, 36, 40, 44, 48, 52, 56, 57, 58, 59};
+        uint32_t end_of_last = 0;
+
+        (void)state;
+        start();
+        assert_int_equal(array_size(offsets), broker.hello.n_fields);
+        for (uint32_t i = 0; i < broker.hello.n_fields; i++) {
+                assert_int_equal(broker.hello.fields[i].offset, offsets[i]);
+                assert_int_equal(broker.hello.fields[i].offset, end_of_last);
+                end_of_last += broker.hello.fields[i].width;
+        }
+        assert_int_equal(end_of_last, 60);
+        end();
+}
+
+static void a_read_only_disk_says_so_and_offers_no_change(void **state)
+{
+        uint8_t sector[512];
+
+        (void)state;
+        start_with(SIZE, true, 512, 1);
+        assert_int_equal(broker.hello.features, 1u << 1 | 1u << 2 | 1u << 5 | 1u << 6 | 1u << 9 | 1u << 10);
+        for (uint32_t i = 0; i < broker.hello.n_fields; i++)
+                assert_false(broker.hello.fields[i].writable);
+        assert_int_equal(run(T_IN, 5, NULL, 0, sector, 512), BLK_STATUS_OK);
+        assert_memory_equal(sector, disk + 5 * 512, 512);
+        assert_int_equal(run(T_OUT, 5, sector, 512, NULL, 0), BLK_STATUS_IOERR);
+        assert_int_equal(run_range(T_DISCARD, 5, 1, 0), BLK_STATUS_IOERR);
+        assert_int_equal(run_range(T_WRITE_ZEROES, 5, 1, 0), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_FLUSH, 0, NULL, 0, NULL, 0), BLK_STATUS_OK);
+        end();
+}
+
+static void large_blocks_and_more_queues_are_said(void **state)
+{
+        (void)state;
+        start_with(3 * 4096 + 4095, false, 4096, 16);
+        assert_true(broker.hello.features & (1u << 12));
+        assert_int_equal(field(BLK_FIELD_CAPACITY), 3 * 8);
+        assert_int_equal(field(BLK_FIELD_BLK_SIZE), 4096);
+        assert_int_equal(field(BLK_FIELD_PHYSICAL_BLOCK_EXP), 0);
+        assert_int_equal(field(BLK_FIELD_MIN_IO_SIZE), 1);
+        assert_int_equal(field(BLK_FIELD_NUM_QUEUES), 16);
+        end_small();
+}
+
+static void an_image_without_a_block_is_refused(void **state)
+{
+        static const struct {
+                uint64_t size;
+                uint32_t block_size;
+        } rows[] = {{0, 512}, {511, 512}, {4095, 4096}};
+
+        (void)state;
+        for (size_t i = 0; i < array_size(rows); i++) {
+                struct control_to_worker message = {.kind = CONTROL_CONFIGURE,
+                                                    .configure = options(false, rows[i].block_size, 1)};
+                struct control_to_broker answer;
+
+                message.configure.n_lanes = 1;
+                message.configure.max_payload = LIMIT_FRAME_PAYLOAD;
+                make_image(rows[i].size, false);
+                fake_start_ops(&broker, &device_ops, 1, &image, 1);
+                fake_send_control(&broker, &message);
+                assert_false(fake_next_control(&broker, &answer));
+                assert_true(fake_exited(fake_await(&broker), 1));
+                close(image);
+        }
+}
+
+/* ---- data ---- */
+
+static void data_of_every_size_is_written_and_read(void **state)
+{
+        static const uint32_t sectors[] = {0, 1, 8, 255, 256, 257, 511, 512, 513, 2048, 2049, 8192};
+        uint8_t *bytes = malloc(SIZE);
+
+        (void)state;
+        start();
+        for (size_t i = 0; i < array_size(sectors); i++) {
+                uint32_t len = sectors[i] * 512;
+                uint64_t sector = (SECTORS - sectors[i]) / 3;
+
+                for (uint32_t j = 0; j < len; j++)
+                        disk[sector * 512 + j] = (uint8_t)rand();
+                assert_int_equal(run(T_OUT, sector, disk + sector * 512, len, NULL, 0), BLK_STATUS_OK);
+                assert_int_equal(run(T_IN, sector, NULL, 0, bytes, len), BLK_STATUS_OK);
+                assert_memory_equal(bytes, disk + sector * 512, len);
+        }
+        assert_true(broker.n_mem_reads > 0);
+        free(bytes);
+        end();
+}
+
+static void a_small_read_is_one_frame_of_data_and_status(void **state)
+{
+        uint8_t bytes[4096];
+
+        (void)state;
+        start();
+        assert_int_equal(run(T_IN, 8, NULL, 0, bytes, 4096), BLK_STATUS_OK);
+        assert_memory_equal(bytes, disk + 8 * 512, 4096);
+        assert_int_equal(broker.n_completes, 1);
+        assert_int_equal(broker.n_mem_writes, 0);
+        assert_int_equal(broker.n_mem_reads, 0);
+        end();
+}
+
+static void a_batch_of_small_reads_comes_back_in_pieces(void **state)
+{
+        static struct fake_request requests[64];
+        static struct io ios[64];
+
+        (void)state;
+        start();
+        for (unsigned i = 0; i < 64; i++) {
+                io_init(&ios[i], T_IN, i * 8, NULL, 0, 4097);
+                requests[i] = ios[i].request;
+        }
+        fake_send_requests(&broker, 0, requests, 64);
+        fake_drain(&broker, 0);
+        for (unsigned i = 0; i < 64; i++) {
+                ios[i].request = requests[i];
+                assert_int_equal(io_status(&ios[i]), BLK_STATUS_OK);
+                assert_memory_equal(ios[i].writable, disk + i * 4096, 4096);
+                io_done(&ios[i]);
+        }
+        assert_int_equal(broker.n_completes, 4); /* 16 requests or 64 KiB each */
+        assert_int_equal(broker.n_mem_writes, 0);
+        end();
+}
+
+static void a_header_that_is_not_inlined_is_fetched(void **state)
+{
+        static const uint32_t inlined[] = {0, 1, 15, 16, 17, 100, 528};
+        uint8_t data[1024];
+
+        (void)state;
+        start();
+        for (size_t i = 0; i < array_size(inlined); i++) {
+                struct io io;
+
+                memset(data, (int)i, sizeof(data));
+                memcpy(disk + 512 * i, data, sizeof(data));
+                io_init(&io, T_OUT, i, data, sizeof(data), 1);
+                io.request.inlined = inlined[i];
+                io_run(&io);
+                assert_int_equal(io_status(&io), BLK_STATUS_OK);
+                io_done(&io);
+        }
+        end();
+}
+
+/* ---- errors ---- */
+
+static void bad_requests_are_answered_with_an_error_and_change_nothing(void **state)
+{
+        static uint8_t bytes[2048];
+
+        (void)state;
+        start();
+        assert_int_equal(run(T_IN, SECTORS, NULL, 0, bytes, 512), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_IN, SECTORS - 1, NULL, 0, bytes, 1024), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_IN, 0, NULL, 0, bytes, 513), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_OUT, SECTORS - 1, bytes, 1024, NULL, 0), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_OUT, UINT64_MAX, bytes, 512, NULL, 0), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_OUT, 0, bytes, 511, NULL, 0), BLK_STATUS_IOERR);
+        assert_int_equal(run_range(T_DISCARD, SECTORS, 1, 0), BLK_STATUS_IOERR);
+        assert_int_equal(run_range(T_DISCARD, 0, 1, 1), BLK_STATUS_UNSUPP);
+        assert_int_equal(run_range(T_WRITE_ZEROES, 0, 1, 2), BLK_STATUS_UNSUPP);
+        assert_int_equal(run(99, 0, NULL, 0, bytes, 20), BLK_STATUS_UNSUPP);
+        end();
+}
+
+static void a_request_that_is_none_breaks_the_device(void **state)
+{
+        struct io io;
+
+        (void)state;
+        start();
+        for (uint32_t n = 0; n < BLK_HEADER_BYTES; n++) {
+                io_init(&io, T_IN, 0, NULL, 0, 513);
+                io.request.n_readable = n;
+                io_run(&io);
+                assert_int_equal(io.request.status, WIRE_STATUS_PROTOCOL);
+                io_done(&io);
+        }
+        for (unsigned must_fail = 0; must_fail < 2; must_fail++) {
+                io_init(&io, T_FLUSH, 0, NULL, 0, 0);
+                io.request.must_fail = must_fail;
+                io_run(&io);
+                assert_int_equal(io.request.status, WIRE_STATUS_PROTOCOL);
+                io_done(&io);
+        }
+        end();
+}
+
+static void a_request_that_must_fail_fails_and_does_nothing(void **state)
+{
+        uint8_t data[512] = {1};
+        struct io io;
+
+        (void)state;
+        start();
+        io_init(&io, T_OUT, 0, data, sizeof(data), 1);
+        io.request.must_fail = true;
+        io_run(&io);
+        assert_int_equal(io_status(&io), BLK_STATUS_IOERR);
+        io_done(&io);
+        io_init(&io, T_IN, 0, NULL, 0, 4097);
+        io.request.must_fail = true;
+        io_run(&io);
+        assert_int_equal(io_status(&io), BLK_STATUS_IOERR);
+        assert_int_equal(io.writable[0], 0xee); /* the broker fills the gap */
+        io_done(&io);
+        end();
+}
+
+static void unreadable_guest_memory_is_an_error_of_that_request(void **state)
+{
+        uint8_t *data = calloc(1, 1 << 20);
+        struct io io;
+
+        (void)state;
+        start();
+        io_init(&io, T_OUT, 0, data, 1 << 20, 1);
+        io.request.inlined = 16;
+        broker.read_status = WIRE_STATUS_FAULT;
+        io_run(&io);
+        assert_int_equal(io_status(&io), BLK_STATUS_IOERR);
+        io_done(&io);
+        io_init(&io, T_OUT, 0, data, 512, 1);
+        io.request.inlined = 0;
+        io_run(&io);
+        assert_int_equal(io_status(&io), BLK_STATUS_IOERR);
+        io_done(&io);
+        broker.read_status = WIRE_STATUS_OK;
+        assert_int_equal(run(T_FLUSH, 0, NULL, 0, NULL, 0), BLK_STATUS_OK);
+        free(data);
+        end();
+}
+
+static void an_image_that_shrinks_is_an_error_of_what_is_beyond(void **state)
+{
+        uint8_t *bytes = malloc(1 << 20);
+
+        (void)state;
+        start();
+        assert_int_equal(ftruncate(image, 300000 / 512 * 512), 0);
+        assert_int_equal(run(T_IN, 0, NULL, 0, bytes, 4096), BLK_STATUS_OK);
+        assert_int_equal(run(T_IN, 0, NULL, 0, bytes, 1 << 20), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_IN, SECTORS - 1, NULL, 0, bytes, 512), BLK_STATUS_IOERR);
+        free(bytes);
+        end_small();
+}
+
+/* ---- the serial ---- */
+
+static void get_id_is_the_serial(void **state)
+{
+        uint8_t id[40];
+
+        (void)state;
+        start();
+        memset(id, 0xaa, sizeof(id));
+        assert_int_equal(run(T_GET_ID, 0, NULL, 0, id, 20), BLK_STATUS_OK);
+        assert_memory_equal(id, "0123456789abcdefghij", 20);
+        assert_int_equal(run(T_GET_ID, 0, NULL, 0, id, 40), BLK_STATUS_OK);
+        assert_memory_equal(id, "0123456789abcdefghij", 20);
+        assert_int_equal(run(T_GET_ID, 0, NULL, 0, id, 7), BLK_STATUS_OK);
+        assert_memory_equal(id, "0123456", 7);
+        assert_int_equal(run(T_GET_ID, 0, NULL, 0, id, 0), BLK_STATUS_OK);
+        end();
+}
+
+/* ---- the cache ---- */
+
+static void a_write_is_stable_at_once_only_in_writethrough(void **state)
+{
+        static const struct {
+                bool flush, wce;
+                int writeback; /* -1: not written */
+                unsigned syncs;
+        } rows[] = {
+            {true, false, -1, 0}, {false, false, -1, 1}, {true, true, 1, 0},  {true, true, 0, 1},
+            {false, true, 1, 0},  {false, true, 0, 1},   {true, true, -1, 0},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < array_size(rows); i++) {
+                uint64_t features = (rows[i].flush ? BLK_F_FLUSH : 0) | (rows[i].wce ? BLK_F_CONFIG_WCE : 0);
+
+                start();
+                assert_int_equal(fake_set_features(&broker, features), 0);
+                if (rows[i].writeback >= 0)
+                        assert_int_equal(
+                            fake_config_write(&broker, BLK_FIELD_WRITEBACK, (uint64_t)rows[i].writeback), 0);
+                sync_control->calls = 0;
+                assert_int_equal(run(T_OUT, 1, disk, 512, NULL, 0), BLK_STATUS_OK);
+                memcpy(disk + 512, disk, 512);
+                assert_int_equal(sync_control->calls, rows[i].syncs);
+                assert_int_equal(run_range(T_WRITE_ZEROES, 9, 1, 0), BLK_STATUS_OK);
+                memset(disk + 9 * 512, 0, 512);
+                assert_int_equal(run_range(T_DISCARD, 9, 1, 0), BLK_STATUS_OK);
+                assert_int_equal(sync_control->calls, 3 * rows[i].syncs);
+                assert_int_equal(run(T_FLUSH, 0, NULL, 0, NULL, 0), BLK_STATUS_OK);
+                assert_int_equal(sync_control->calls, 3 * rows[i].syncs + 1);
+                end();
+        }
+}
+
+static void the_change_to_writethrough_flushes(void **state)
+{
+        (void)state;
+        start();
+        assert_int_equal(fake_config_write(&broker, BLK_FIELD_WRITEBACK, 0), 0);
+        assert_int_equal(sync_control->calls, 1);
+        assert_int_equal(fake_config_write(&broker, BLK_FIELD_WRITEBACK, 1), 0);
+        assert_int_equal(sync_control->calls, 1);
+        assert_int_equal(fake_config_write(&broker, BLK_FIELD_WRITEBACK, 2), -EINVAL);
+        end();
+}
+
+static void a_failed_flush_fails_until_the_worker_is_replaced(void **state)
+{
+        uint8_t sector[512];
+
+        (void)state;
+        start();
+        assert_int_equal(run(T_FLUSH, 0, NULL, 0, NULL, 0), BLK_STATUS_OK);
+        sync_control->error = EIO;
+        assert_int_equal(run(T_FLUSH, 0, NULL, 0, NULL, 0), BLK_STATUS_IOERR);
+        sync_control->error = 0;
+        assert_int_equal(run(T_FLUSH, 0, NULL, 0, NULL, 0), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_IN, 0, NULL, 0, sector, 512), BLK_STATUS_OK);
+        assert_int_equal(fake_config_write(&broker, BLK_FIELD_WRITEBACK, 0), -EIO);
+        assert_int_equal(run(T_OUT, 0, disk, 512, NULL, 0), BLK_STATUS_IOERR);
+        end();
+        start();
+        assert_int_equal(run(T_FLUSH, 0, NULL, 0, NULL, 0), BLK_STATUS_OK);
+        end();
+}
+
+/* ---- against the model ---- */
+
+struct step {
+        struct io io;
+        uint8_t *want; /* of a read */
+        uint32_t len;
+};
+
+static uint32_t random_sectors(void)
+{
+        return rand() % 8 == 0 ? (uint32_t)rand() % 1200 : (uint32_t)rand() % 20;
+}
+
+static void step_write(struct step *step, uint64_t sector, uint32_t n)
+{
+        for (uint32_t i = 0; i < n * 512; i++)
+                disk[sector * 512 + i] = (uint8_t)rand();
+        io_init(&step->io, T_OUT, sector, disk + sector * 512, n * 512, 1);
+}
+
+static void step_read(struct step *step, uint64_t sector, uint32_t n)
+{
+        step->len = n * 512;
+        step->want = malloc(step->len + 1);
+        memcpy(step->want, disk + sector * 512, step->len);
+        io_init(&step->io, T_IN, sector, NULL, 0, step->len + 1);
+}
+
+static void step_ranges(struct step *step, uint32_t type, uint64_t sector, uint32_t n)
+{
+        struct {
+                uint64_t sector;
+                uint32_t n, flags;
+        } range = {htole64(sector), htole32(n), htole32(type == T_WRITE_ZEROES ? (uint32_t)rand() % 2 : 0)};
+
+        memset(disk + sector * 512, 0, n * 512); /* a punched hole reads as zeros here, too */
+        io_init(&step->io, type, 0, &range, sizeof(range), 1);
+}
+
+static void step_make(struct step *step)
+{
+        uint32_t n = random_sectors();
+        uint64_t sector = (uint64_t)rand() % (SECTORS - n);
+
+        *step = (struct step){0};
+        switch (rand() % 8) {
+        case 0:
+        case 1:
+        case 2:
+                step_write(step, sector, n);
+                break;
+        case 3:
+                step_ranges(step, T_WRITE_ZEROES, sector, n);
+                break;
+        case 4:
+                step_ranges(step, T_DISCARD, sector, n);
+                break;
+        case 5:
+                io_init(&step->io, T_FLUSH, 0, NULL, 0, 1);
+                break;
+        default:
+                step_read(step, sector, n);
+        }
+        if (rand() % 3 == 0)
+                step->io.request.inlined = (uint32_t)rand() % MIN(step->io.request.n_readable + 1, 20000u);
+        else
+                step->io.request.inlined = MIN(step->io.request.n_readable, 20000u);
+}
+
+static void step_check(struct step *step)
+{
+        assert_int_equal(io_status(&step->io), BLK_STATUS_OK);
+        if (step->want)
+                assert_memory_equal(step->io.writable, step->want, step->len);
+        free(step->want);
+        io_done(&step->io);
+}
+
+static void random_work_agrees_with_the_model(void **state)
+{
+        static struct fake_request requests[BATCH];
+        static struct step steps[BATCH];
+        const char *rounds = getenv("BLK_ROUNDS");
+
+        (void)state;
+        srand(20);
+        start();
+        for (int round = rounds ? atoi(rounds) : 400; round > 0; round--) {
+                unsigned n = 1 + (unsigned)rand() % BATCH, first = (unsigned)rand() % (n + 1);
+
+                for (unsigned i = 0; i < n; i++) {
+                        step_make(&steps[i]);
+                        requests[i] = steps[i].io.request;
+                }
+                if (first > 0)
+                        fake_send_requests(&broker, 0, requests, first);
+                if (first < n)
+                        fake_send_requests(&broker, 0, requests + first, n - first);
+                fake_drain(&broker, 0);
+                for (unsigned i = 0; i < n; i++) {
+                        steps[i].io.request = requests[i];
+                        step_check(&steps[i]);
+                }
+        }
+        end();
+}
+
+static int setup_group(void **state)
+{
+        (void)state;
+        sync_control =
+            mmap(NULL, sizeof(*sync_control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        return sync_control == MAP_FAILED ? -1 : 0;
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(hello_describes_the_disk),
+            cmocka_unit_test(fields_are_those_of_the_specification),
+            cmocka_unit_test(a_read_only_disk_says_so_and_offers_no_change),
+            cmocka_unit_test(large_blocks_and_more_queues_are_said),
+            cmocka_unit_test(an_image_without_a_block_is_refused),
+            cmocka_unit_test(data_of_every_size_is_written_and_read),
+            cmocka_unit_test(a_small_read_is_one_frame_of_data_and_status),
+            cmocka_unit_test(a_batch_of_small_reads_comes_back_in_pieces),
+            cmocka_unit_test(a_header_that_is_not_inlined_is_fetched),
+            cmocka_unit_test(bad_requests_are_answered_with_an_error_and_change_nothing),
+            cmocka_unit_test(a_request_that_is_none_breaks_the_device),
+            cmocka_unit_test(a_request_that_must_fail_fails_and_does_nothing),
+            cmocka_unit_test(unreadable_guest_memory_is_an_error_of_that_request),
+            cmocka_unit_test(an_image_that_shrinks_is_an_error_of_what_is_beyond),
+            cmocka_unit_test(get_id_is_the_serial),
+            cmocka_unit_test(a_write_is_stable_at_once_only_in_writethrough),
+            cmocka_unit_test(the_change_to_writethrough_flushes),
+            cmocka_unit_test(a_failed_flush_fails_until_the_worker_is_replaced),
+            cmocka_unit_test(random_work_agrees_with_the_model),
+        };
+
+        return cmocka_run_group_tests(tests, setup_group, NULL);
+}
