@@ -15,13 +15,13 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/checked.h"
 #include "sandbox/lockdown.h"
 #include "workers/runtime/trap.h"
 #include "workers/runtime/worker_log.h"
+#include "workers/runtime/worker_memory.h"
 
 #define WORKER_ARENA 65536u /* bytes for one unpacked message: a full batch takes about 10,000 */
 #define WORKER_HEADER                                                                                        \
@@ -142,11 +142,10 @@ static void worker_receive_control(struct worker *worker)
 int worker_init(struct worker *worker, const struct device_ops *device, unsigned n_lanes,
                 unsigned n_resources)
 {
-        uint8_t *stage = malloc(LINK_STAGE);
+        uint8_t *stage = worker_memory(LINK_STAGE);
 
         if (!stage)
                 return -ENOMEM;
-        memset(stage, 0, LINK_STAGE);
         worker->device = device;
         worker->n_lanes = n_lanes;
         worker->n_resources = n_resources;
@@ -165,11 +164,10 @@ static int worker_judge_payload(const struct worker *worker)
 
 static int worker_allocate(struct worker *worker)
 {
-        uint8_t *piece = malloc(OUTBOX_PIECE);
+        uint8_t *piece = worker_memory(OUTBOX_PIECE);
 
         if (!piece)
                 return -ENOMEM;
-        memset(piece, 0, OUTBOX_PIECE);
         memset(worker->shared.arena.base, 0, worker->shared.arena.size);
         worker->shared.piece = piece;
         for (unsigned i = 0; i < worker->n_lanes; i++) {

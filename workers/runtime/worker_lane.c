@@ -5,30 +5,19 @@
 #include "workers/runtime/worker_lane.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "proto/base/status.h"
 #include "proto/lane.h"
 #include "workers/runtime/trap.h"
-
-/* Touched, so that no page is missing when the first request comes. The worker's end frees it. */
-static void *worker_lane_memory(size_t len)
-{
-        void *p = malloc(len);
-
-        if (p)
-                memset(p, 0, len);
-        return p;
-}
+#include "workers/runtime/worker_memory.h"
 
 int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
                      uint32_t credit_requests, uint32_t credit_bytes)
 {
-        struct request *requests = worker_lane_memory(credit_requests * sizeof(*requests));
-        uint8_t *bytes = worker_lane_memory(credit_bytes + 1);
-        uint8_t *stage = worker_lane_memory(LINK_STAGE);
-        uint8_t *payload = worker_lane_memory(OUTBOX_PAYLOAD);
+        struct request *requests = worker_memory(credit_requests * sizeof(*requests));
+        uint8_t *bytes = worker_memory(credit_bytes + 1);
+        uint8_t *stage = worker_memory(LINK_STAGE);
+        uint8_t *payload = worker_memory(OUTBOX_PAYLOAD);
 
         if (!requests || !bytes || !stage || !payload)
                 return -ENOMEM;

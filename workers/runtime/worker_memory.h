@@ -1,0 +1,7 @@
+/* Memory that a worker gets before its jail closes, and keeps. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+
+/* `len` bytes of zeros, every page present; never freed. NULL: there are none. */
+void *worker_memory(size_t len);
