@@ -1,0 +1,187 @@
+/* A block worker under test, its image, and a model.
+ * Owns the image and the broker; called by the tests of workers/blk. TRUST: the worker is what is tested.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/workers/blk_disk.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/status.h"
+
+struct fake_broker broker;
+int image = -1;
+uint8_t disk[SIZE]; /* what the image should hold */
+
+struct sync_control *sync_control;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+        sync_control->calls++;
+        if (sync_control->error == 0)
+                return __real_fdatasync(fd);
+        errno = sync_control->error;
+        return -1;
+}
+
+/* ---- requests ---- */
+
+void io_init(struct io *io, uint32_t type, uint64_t sector, const void *data, uint32_t n_data,
+             uint32_t n_writable)
+{
+        uint32_t le_type = htole32(type);
+        uint64_t le_sector = htole64(sector);
+        static uint64_t id;
+
+        io->readable = calloc(1, BLK_HEADER_BYTES + n_data);
+        io->writable = malloc(n_writable + 1);
+        assert_non_null(io->readable);
+        assert_non_null(io->writable);
+        memset(io->writable, 0xee, n_writable + 1);
+        memcpy(io->readable, &le_type, 4);
+        memcpy(io->readable + 8, &le_sector, 8);
+        if (n_data > 0)
+                memcpy(io->readable + BLK_HEADER_BYTES, data, n_data);
+        io->request = (struct fake_request){.id = ++id,
+                                            .readable = io->readable,
+                                            .n_readable = BLK_HEADER_BYTES + n_data,
+                                            .writable = io->writable,
+                                            .n_writable = n_writable,
+                                            .inlined = FAKE_INLINE_ALL};
+}
+
+void io_done(struct io *io)
+{
+        free(io->readable);
+        free(io->writable);
+}
+
+uint8_t io_status(const struct io *io)
+{
+        assert_true(io->request.done);
+        assert_int_equal(io->request.status, WIRE_STATUS_OK);
+        assert_int_equal(io->request.used, io->request.n_writable);
+        return io->writable[io->request.n_writable - 1];
+}
+
+void io_run(struct io *io)
+{
+        fake_send_requests(&broker, 0, &io->request, 1);
+        fake_drain(&broker, 0);
+}
+
+uint8_t run(uint32_t type, uint64_t sector, const void *data, uint32_t n_data, void *ret_data, uint32_t n_ret)
+{
+        struct io io;
+        uint8_t status;
+
+        io_init(&io, type, sector, data, n_data, n_ret + 1);
+        io_run(&io);
+        status = io_status(&io);
+        if (n_ret > 0)
+                memcpy(ret_data, io.writable, n_ret);
+        io_done(&io);
+        return status;
+}
+
+uint8_t run_range(uint32_t type, uint64_t sector, uint32_t n, uint32_t flags)
+{
+        uint8_t range[BLK_RANGE_BYTES];
+        uint64_t le_sector = htole64(sector);
+        uint32_t le_n = htole32(n), le_flags = htole32(flags);
+
+        memcpy(range, &le_sector, 8);
+        memcpy(range + 8, &le_n, 4);
+        memcpy(range + 12, &le_flags, 4);
+        return run(type, 0, range, sizeof(range), NULL, 0);
+}
+
+/* ---- set-up ---- */
+
+struct control_configure options(bool read_only, uint32_t block_size, uint32_t n_queues)
+{
+        return (struct control_configure){
+            .name = "disk0",
+            .n_queues = n_queues,
+            .type = DEVICE_TYPE_BLK,
+            .blk = {.read_only = read_only, .serial = "0123456789abcdefghij", .block_size = block_size}};
+}
+
+void make_image(uint64_t size, bool read_only)
+{
+        char path[] = "/tmp/bulkhead-blk-XXXXXX";
+        int fd = mkstemp(path);
+
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, (off_t)size), 0);
+        for (size_t i = 0; i < MIN(size, (uint64_t)SIZE); i++)
+                disk[i] = (uint8_t)(rand() | 1);
+        assert_int_equal(pwrite(fd, disk, MIN(size, (uint64_t)SIZE), 0), MIN(size, (uint64_t)SIZE));
+        image = open(path, read_only ? O_RDONLY : O_RDWR);
+        assert_true(image >= 0);
+        unlink(path);
+        close(fd);
+}
+
+void start_with(uint64_t size, bool read_only, uint32_t block_size, uint32_t n_queues)
+{
+        struct control_configure configure = options(read_only, block_size, n_queues);
+
+        sync_control->error = 0;
+        make_image(size, read_only);
+        fake_start_ops(&broker, &device_ops, 1, &image, 1);
+        fake_configure(&broker, &configure);
+        for (uint32_t i = 0; i < n_queues; i++)
+                assert_int_equal(fake_start_queue(&broker, i), 0);
+        assert_int_equal(fake_set_features(&broker, broker.hello.features), 0);
+        sync_control->calls = 0;
+}
+
+void start(void)
+{
+        start_with(SIZE, false, 512, 1);
+}
+
+void finish(void)
+{
+        uint8_t *bytes = malloc(SIZE);
+
+        assert_non_null(bytes);
+        assert_true(fake_exited(fake_end(&broker), 0));
+        assert_int_equal(pread(image, bytes, SIZE, 0), SIZE);
+        assert_memory_equal(bytes, disk, SIZE);
+        free(bytes);
+        close(image);
+}
+
+void finish_small(void)
+{
+        assert_true(fake_exited(fake_end(&broker), 0));
+        close(image);
+}
+
+uint64_t field(enum blk_field i)
+{
+        return broker.hello.fields[i].value;
+}
+
+int setup_group(void **state)
+{
+        (void)state;
+        sync_control =
+            mmap(NULL, sizeof(*sync_control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        return sync_control == MAP_FAILED ? -1 : 0;
+}

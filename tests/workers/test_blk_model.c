@@ -1,0 +1,134 @@
+/* workers/blk: random work against a model of the disk.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/status.h"
+#include "tests/workers/blk_disk.h"
+
+#define BATCH 24u
+
+struct step {
+        struct io io;
+        uint8_t *want; /* of a read */
+        uint32_t len;
+};
+
+static uint32_t random_sectors(void)
+{
+        return rand() % 8 == 0 ? (uint32_t)rand() % 1200 : (uint32_t)rand() % 20;
+}
+
+static void step_write(struct step *step, uint64_t sector, uint32_t n)
+{
+        for (uint32_t i = 0; i < n * 512; i++)
+                disk[sector * 512 + i] = (uint8_t)rand();
+        io_init(&step->io, T_OUT, sector, disk + sector * 512, n * 512, 1);
+}
+
+static void step_read(struct step *step, uint64_t sector, uint32_t n)
+{
+        step->len = n * 512;
+        step->want = malloc(step->len + 1);
+        memcpy(step->want, disk + sector * 512, step->len);
+        io_init(&step->io, T_IN, sector, NULL, 0, step->len + 1);
+}
+
+static void step_ranges(struct step *step, uint32_t type, uint64_t sector, uint32_t n)
+{
+        struct {
+                uint64_t sector;
+                uint32_t n, flags;
+        } range = {htole64(sector), htole32(n), htole32(type == T_WRITE_ZEROES ? (uint32_t)rand() % 2 : 0)};
+
+        memset(disk + sector * 512, 0, n * 512); /* a punched hole reads as zeros here, too */
+        io_init(&step->io, type, 0, &range, sizeof(range), 1);
+}
+
+static void step_make(struct step *step)
+{
+        uint32_t n = random_sectors();
+        uint64_t sector = (uint64_t)rand() % (SECTORS - n);
+
+        *step = (struct step){0};
+        switch (rand() % 8) {
+        case 0:
+        case 1:
+        case 2:
+                step_write(step, sector, n);
+                break;
+        case 3:
+                step_ranges(step, T_WRITE_ZEROES, sector, n);
+                break;
+        case 4:
+                step_ranges(step, T_DISCARD, sector, n);
+                break;
+        case 5:
+                io_init(&step->io, T_FLUSH, 0, NULL, 0, 1);
+                break;
+        default:
+                step_read(step, sector, n);
+        }
+        if (rand() % 3 == 0)
+                step->io.request.inlined = (uint32_t)rand() % MIN(step->io.request.n_readable + 1, 20000u);
+        else
+                step->io.request.inlined = MIN(step->io.request.n_readable, 20000u);
+}
+
+static void step_check(struct step *step)
+{
+        assert_int_equal(io_status(&step->io), BLK_STATUS_OK);
+        if (step->want)
+                assert_memory_equal(step->io.writable, step->want, step->len);
+        free(step->want);
+        io_done(&step->io);
+}
+
+static void random_work_agrees_with_the_model(void **state)
+{
+        static struct fake_request requests[BATCH];
+        static struct step steps[BATCH];
+        const char *rounds = getenv("BLK_ROUNDS");
+
+        (void)state;
+        srand(20);
+        start();
+        for (int round = rounds ? atoi(rounds) : 400; round > 0; round--) {
+                unsigned n = 1 + (unsigned)rand() % BATCH, first = (unsigned)rand() % (n + 1);
+
+                for (unsigned i = 0; i < n; i++) {
+                        step_make(&steps[i]);
+                        requests[i] = steps[i].io.request;
+                }
+                if (first > 0)
+                        fake_send_requests(&broker, 0, requests, first);
+                if (first < n)
+                        fake_send_requests(&broker, 0, requests + first, n - first);
+                fake_drain(&broker, 0);
+                for (unsigned i = 0; i < n; i++) {
+                        steps[i].io.request = requests[i];
+                        step_check(&steps[i]);
+                }
+        }
+        finish();
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(random_work_agrees_with_the_model),
+        };
+
+        return cmocka_run_group_tests(tests, setup_group, NULL);
+}
