@@ -2,12 +2,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -224,6 +226,52 @@ static void nothing_is_done_for_an_empty_range(void **state)
         assert_file();
 }
 
+/* A loop device over the test's file; -1: cannot be had here. */
+static int make_block_device(void)
+{
+        int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), number, fd;
+        char path[32];
+
+        if (control < 0)
+                return -1;
+        number = ioctl(control, LOOP_CTL_GET_FREE);
+        close(control);
+        snprintf(path, sizeof(path), "/dev/loop%d", number);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd >= 0 && ioctl(fd, LOOP_SET_FD, file.fd) == 0)
+                return fd;
+        if (fd >= 0)
+                close(fd);
+        return -1;
+}
+
+static void a_block_device_is_an_image(void **state)
+{
+        struct blk_file device;
+        int fd = make_block_device();
+
+        (void)state;
+        if (fd < 0) {
+                print_message("needs a loop device (root, /dev/loop-control)\n");
+                assert_null(getenv("MUST_RUN"));
+                skip();
+        }
+        assert_int_equal(blk_file_open(&device, fd, false), 0);
+        assert_int_equal(device.size, SIZE);
+        assert_int_equal(blk_file_write(&device, bytes, 8192, 4096), 0);
+        memmove(bytes + 4096, bytes, 8192);
+        for (unsigned unmap = 0; unmap < 2; unmap++) {
+                assert_int_equal(blk_file_zero(&device, 65536 * (1 + unmap), 8192, unmap), 0);
+                memset(bytes + 65536 * (1 + unmap), 0, 8192);
+        }
+        assert_int_equal(blk_file_flush(&device), 0);
+        assert_int_equal(blk_file_read(&device, back, SIZE, 0), 0);
+        assert_int_equal(blk_file_read(&device, back, 512, SIZE), -EIO);
+        assert_int_equal(ioctl(fd, LOOP_CLR_FD), 0);
+        close(fd);
+        assert_file();
+}
+
 static void only_the_configured_access_is_accepted(void **state)
 {
         int fd = open("/proc/self/exe", O_RDONLY), null = open("/dev/null", O_RDWR), pipes[2];
@@ -258,6 +306,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(errors_of_the_host_are_told, setup, teardown),
             cmocka_unit_test_setup_teardown(a_discard_never_touches_its_neighbours, setup, teardown),
             cmocka_unit_test_setup_teardown(nothing_is_done_for_an_empty_range, setup, teardown),
+            cmocka_unit_test_setup_teardown(a_block_device_is_an_image, setup, teardown),
             cmocka_unit_test_setup_teardown(only_the_configured_access_is_accepted, setup, teardown),
         };
 
