@@ -18,7 +18,7 @@
 
 #define BLK_SEG_MAX 126u /* a ring of 128, QEMU's default, less header and status */
 #define BLK_SIZE_MAX                                                                                         \
-        (256u * 1024u)         /* so that no request of BLK_SEG_MAX segments is over LIMIT_CHAIN_BYTES       \
+        262144u                /* so that no request of BLK_SEG_MAX segments is over LIMIT_CHAIN_BYTES       \
                                 */
 #define BLK_MAX_SEGMENTS 130u  /* of any request: header, data and status, and a little */
 #define BLK_PHYSICAL     4096u /* bytes of the blocks that a host file is made of */

@@ -13,8 +13,8 @@
 #include "workers/runtime/link.h"
 
 #define OUTBOX_BATCH   16u                   /* elements of a frame: then it goes out */
-#define OUTBOX_FULL    (64u * 1024u)         /* bytes of payload: then it goes out */
-#define OUTBOX_PIECE   (128u * 1024u)        /* bytes of one large piece; and a status behind it: */
+#define OUTBOX_FULL    65536u                /* bytes of payload: then it goes out */
+#define OUTBOX_PIECE   131072u               /* bytes of one large piece; and a status behind it: */
 #define OUTBOX_PAYLOAD (OUTBOX_PIECE + 512u) /* most that can be reserved */
 #define OUTBOX_HEADER  1024u /* bytes of protobuf: OUTBOX_BATCH elements of 20 bytes, tags, lengths */
 

@@ -264,20 +264,16 @@ _Noreturn void worker_serve(struct worker *worker)
                 worker_turn(worker);
 }
 
-#define WORKER_ROW(kind_name, limit, state, is_once, function)                                               \
-        {                                                                                                    \
-                .name = kind_name, .max_len = limit, .states = 1u << (state), .once = is_once,               \
-                .handler = function                                                                          \
-        }
+#define SERVING (1u << WORKER_SERVING)
 
 static const struct rpc_row worker_control_rows[] = {
-    [CONTROL_CONFIGURE] = WORKER_ROW("Configure", 1024, WORKER_NEW, true, worker_on_configure),
-    [CONTROL_SET_FEATURES] = WORKER_ROW("SetFeatures", 64, WORKER_SERVING, false, worker_on_set_features),
-    [CONTROL_CONFIG_WRITE] = WORKER_ROW("ConfigWrite", 64, WORKER_SERVING, false, worker_on_config_write),
-    [CONTROL_START_QUEUE] = WORKER_ROW("StartQueue", 64, WORKER_SERVING, false, worker_on_start_queue),
-    [CONTROL_RESTORE_STATE] =
-        WORKER_ROW("RestoreState", LIMIT_STATE_BYTES + 64, WORKER_SERVING, true, worker_on_restore_state),
-    [CONTROL_SHUTDOWN] = WORKER_ROW("Shutdown", 64, WORKER_SERVING, false, worker_on_shutdown),
+    [CONTROL_CONFIGURE] = {"Configure", 0, 1024, 0, 0, 1u << WORKER_NEW, true, worker_on_configure},
+    [CONTROL_SET_FEATURES] = {"SetFeatures", 0, 64, 0, 0, SERVING, false, worker_on_set_features},
+    [CONTROL_CONFIG_WRITE] = {"ConfigWrite", 0, 64, 0, 0, SERVING, false, worker_on_config_write},
+    [CONTROL_START_QUEUE] = {"StartQueue", 0, 64, 0, 0, SERVING, false, worker_on_start_queue},
+    [CONTROL_RESTORE_STATE] = {"RestoreState", 0, LIMIT_STATE_BYTES + 64, 0, 0, SERVING, true,
+                               worker_on_restore_state},
+    [CONTROL_SHUTDOWN] = {"Shutdown", 0, 64, 0, 0, SERVING, false, worker_on_shutdown},
 };
 
 static const struct rpc_table worker_control_table = {.rows = worker_control_rows,
