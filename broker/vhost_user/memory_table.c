@@ -7,11 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
@@ -20,7 +18,7 @@
 
 DEFINE_CLEANUP(struct guest_mapping, mapping, guest_mapping_unref)
 
-/* What is mapped of the file so that [offset, offset + size) is in it, in whole pages of that file. */
+/* What is mapped of the file so that [offset, offset + size) is in it, in whole pages. */
 struct window {
         uint64_t start, len;
         bool writable;
@@ -68,19 +66,6 @@ static int region_check(const struct memory_table *table, const struct vhost_use
         return 0;
 }
 
-/* Page size of the file: huge pages can only be mapped and unmapped whole. */
-static int file_page(int fd, uint64_t *ret_page)
-{
-        struct statfs fs;
-
-        if (fstatfs(fd, &fs) < 0)
-                return -errno;
-        *ret_page = PAGE;
-        if (fs.f_type == HUGETLBFS_MAGIC)
-                *ret_page = (uint64_t)fs.f_bsize;
-        return is_power_of_2(*ret_page) && *ret_page >= PAGE ? 0 : -EBADF;
-}
-
 static int file_check(int fd, bool *ret_writable, uint64_t *ret_size)
 {
         int flags = fcntl(fd, F_GETFL);
@@ -95,24 +80,19 @@ static int file_check(int fd, bool *ret_writable, uint64_t *ret_size)
         return 0;
 }
 
-/* offset + size does not wrap: region_check. */
+/* The whole pages around [mmap_offset, + size); huge pages are guest_mapping_new's to know. No sum wraps: a
+ * file ends below 2^63. */
 static int window_check(const struct vhost_user_memory_region *region, int fd, struct window *ret_window)
 {
-        struct window window = {0};
-        uint64_t page = PAGE, size, end;
+        struct window window = {.start = region->mmap_offset & ~(uint64_t)(PAGE - 1)};
+        uint64_t size;
         int r = file_check(fd, &window.writable, &size);
 
         if (r < 0)
                 return r;
         if (!range_inside(region->mmap_offset, region->size, size))
                 return -EFBIG;
-        r = file_page(fd, &page);
-        if (r < 0)
-                return r;
-        window.start = region->mmap_offset & ~(page - 1);
-        if (!checked_add_u64(region->mmap_offset + region->size, page - 1, &end))
-                return -EINVAL;
-        window.len = (end & ~(page - 1)) - window.start;
+        window.len = ((region->mmap_offset + region->size + PAGE - 1) & ~(uint64_t)(PAGE - 1)) - window.start;
         *ret_window = window;
         return 0;
 }

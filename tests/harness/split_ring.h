@@ -1,0 +1,51 @@
+/* The driver's side of a split virtqueue (virtio 1.3, 2.7), over guest_ram. One thread.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/harness/guest_ram.h"
+
+#define SPLIT_RING_MAX      1024u
+#define SPLIT_RING_SEGMENTS 64u /* of one chain through an indirect table */
+
+struct split_segment {
+        uint64_t at; /* offset in the ram */
+        uint32_t len;
+};
+
+struct split_ring {
+        struct guest_ram *ram;
+        uint16_t size;
+        bool indirect, event_idx;
+        uint64_t desc, avail, used, tables; /* offsets in the ram */
+        uint16_t free_head, n_free;
+        uint16_t avail_next;   /* next available index to write */
+        uint16_t avail_kicked; /* avail_next at the last kick decision */
+        uint16_t used_seen;
+        uint16_t next[SPLIT_RING_MAX]; /* our own copy of the free list and of chains */
+        uint16_t length[SPLIT_RING_MAX];
+        void *cookies[SPLIT_RING_MAX];
+};
+
+/* Allocates the ring in the ram. */
+void split_ring_init(struct split_ring *ring, struct guest_ram *ram, uint16_t size, bool indirect,
+                     bool event_idx);
+
+/* Forgets everything, as a driver after a device reset; memory stays where it is. */
+void split_ring_reset(struct split_ring *ring);
+
+/* Adds one chain: n_out readable then n_in writable segments. Not shown before split_ring_publish. -ENOSPC.
+ */
+int split_ring_add(struct split_ring *ring, const struct split_segment *segments, unsigned n_out,
+                   unsigned n_in, void *cookie);
+
+/* Shows what was added. Does the device want a kick for it? */
+bool split_ring_publish(struct split_ring *ring);
+
+/* Takes one used element: 1; 0: none; -EPROTO: the device gave an id that it does not hold. */
+int split_ring_take(struct split_ring *ring, void **ret_cookie, uint32_t *ret_len);
+
+/* Asks for an interrupt at the next used element. True: something has come meanwhile, take first. */
+bool split_ring_want_call(struct split_ring *ring);
