@@ -22,7 +22,6 @@ struct vhost_user_listener {
         uv_loop_t *loop;
         struct device *device;
         struct session *session; /* NULL: none */
-        struct device_front front;
         void (*closed)(void *context);
         void *closed_context;
 };
@@ -111,8 +110,9 @@ static void listener_broken(void *context, unsigned queue, enum queue_fault faul
 {
         struct vhost_user_listener *listener = context;
 
+        (void)fault;
         if (listener->session)
-                session_ring_broken(listener->session, queue, fault);
+                session_ring_broken(listener->session, queue);
 }
 
 static void listener_suspicious(void *context, unsigned queue)
@@ -161,6 +161,11 @@ int vhost_user_listener_new(uv_loop_t *loop, struct device *device, int listen_f
 {
         _cleanup_close_ int owned = listen_fd;
         struct vhost_user_listener *listener = calloc(1, sizeof(*listener));
+        const struct device_front front = {.context = listener,
+                                           .ready = listener_device_ready,
+                                           .config_changed = listener_config_changed,
+                                           .broken = listener_broken,
+                                           .suspicious = listener_suspicious};
         int r;
 
         if (!listener)
@@ -176,12 +181,7 @@ int vhost_user_listener_new(uv_loop_t *loop, struct device *device, int listen_f
         listener->fd = take_fd(&owned);
         listener->loop = loop;
         listener->device = device;
-        listener->front = (struct device_front){.context = listener,
-                                                .ready = listener_device_ready,
-                                                .config_changed = listener_config_changed,
-                                                .broken = listener_broken,
-                                                .suspicious = listener_suspicious};
-        device_attach(device, &listener->front);
+        device_attach(device, &front);
         listener_watch(listener);
         *ret_listener = listener;
         return 0;

@@ -139,6 +139,11 @@ int rings_set_call(struct rings *rings, struct ring *ring, int fd)
         return device_queue_set_call(rings->device, rings_index(rings, ring), ring->call);
 }
 
+void ring_stopping(struct ring *ring)
+{
+        ring_set_state(ring, RING_STOPPING);
+}
+
 void ring_stopped(struct ring *ring, uint16_t base)
 {
         ring_set_state(ring, RING_IDLE);

@@ -75,7 +75,8 @@ int ring_set_kick(struct ring *ring, int fd);
 int ring_set_err(struct ring *ring, int fd);
 int rings_set_call(struct rings *rings, struct ring *ring, int fd);
 
-/* The device has drained it. */
+/* The device is asked to drain it, and has drained it. */
+void ring_stopping(struct ring *ring);
 void ring_stopped(struct ring *ring, uint16_t base);
 
 /* Writes the err descriptor: this ring serves nothing until it is started again. */

@@ -21,6 +21,14 @@ int serve_get_features(void *context, const void *message)
         return session_answer_u64(session, transport_features_offered(session->device));
 }
 
+/* A broken device stays so until it is reset, and not every front end says RESET_DEVICE (QEMU 7.2 for blk,
+ * all for rng): features for a device without running rings are a start from the beginning. */
+static void heal(struct session *session)
+{
+        if (session->broken && !rings_any_running(&session->rings))
+                session_reset_device(session);
+}
+
 /* Front ends may send bits that were not offered, and a first set without the driver's bits at all; what was
  * not offered is never on, and a set without VERSION_1 only means that no ring can start with it. */
 int serve_set_features(void *context, const void *message)
@@ -28,7 +36,10 @@ int serve_set_features(void *context, const void *message)
         const struct vhost_user_message *m = message;
         struct session *session = context;
         uint64_t features = m->payload.u64 & transport_features_offered(session->device);
-        int r = device_commit_features(session->device, features & ~VHOST_USER_F_PROTOCOL_FEATURES);
+        int r;
+
+        heal(session);
+        r = device_commit_features(session->device, features & ~VHOST_USER_F_PROTOCOL_FEATURES);
 
         if (r < 0 && r != -EPROTO)
                 return r;
@@ -113,10 +124,10 @@ int serve_get_config(void *context, const void *message)
 
 static void config_written(void *context, int error)
 {
-        struct session *session = session_wait_done(context);
+        struct session *session = context;
 
-        if (session)
-                session_resume(session, error == 0 ? SERVED : REFUSED);
+        session_wait_end(session);
+        session_resume(session, error == 0 ? SERVED : REFUSED);
 }
 
 /* Flags: 0 is the driver's write; 1 is a migration's, which may not overwrite what the device says of itself.
@@ -126,19 +137,15 @@ int serve_set_config(void *context, const void *message)
         const struct vhost_user_message *m = message;
         const struct vhost_user_config *config = &m->payload.config;
         struct session *session = context;
-        struct session_wait *wait;
 
         if (!config_whole(m, true))
                 return -EPROTO;
         if (config->flags != 0 || !range_inside(config->offset, config->size, LIMIT_CONFIG_BYTES))
                 return REFUSED;
-        wait = session_wait_new(session, NULL);
-        if (!wait)
-                return -ENOMEM;
-        session->touched = true;
+        session_wait(session, NULL);
         if (device_config_write(session->device, config->offset, config->size, config->bytes, config_written,
-                                wait) < 0) {
-                session_wait_cancel(session);
+                                session) < 0) {
+                session_wait_end(session);
                 return REFUSED;
         }
         return SERVED;

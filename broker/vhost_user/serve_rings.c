@@ -123,26 +123,29 @@ static int answer_base(struct session *session, struct ring *ring)
         return session_answer(session, &state, sizeof(state));
 }
 
-static int ring_drain(struct session *session, struct ring *ring,
-                      void (*stopped)(void *context, uint16_t base))
+static void ring_drain(struct session *session, struct ring *ring,
+                       void (*stopped)(void *context, uint16_t base))
 {
-        struct session_wait *wait = session_wait_new(session, ring);
+        session_wait(session, ring);
+        ring_stopping(ring);
+        device_queue_stop(session->device, rings_index(&session->rings, ring), stopped, session);
+}
 
-        if (!wait)
-                return -ENOMEM;
-        ring->state = RING_STOPPING;
-        device_queue_stop(session->device, rings_index(&session->rings, ring), stopped, wait);
-        return SERVED;
+/* The ring that was drained; the session goes on. */
+static struct ring *ring_drained(struct session *session, uint16_t base)
+{
+        struct ring *ring = session->draining;
+
+        session_wait_end(session);
+        ring_stopped(ring, base);
+        return ring;
 }
 
 static void stopped_for_base(void *context, uint16_t base)
 {
-        struct ring *ring = ((struct session_wait *)context)->ring;
-        struct session *session = session_wait_done(context);
+        struct session *session = context;
+        struct ring *ring = ring_drained(session, base);
 
-        if (!session)
-                return;
-        ring_stopped(ring, base);
         session_resume(session, answer_base(session, ring));
 }
 
@@ -157,18 +160,14 @@ int serve_get_vring_base(void *context, const void *message)
                 return -EPROTO;
         if (ring->state == RING_IDLE)
                 return answer_base(session, ring);
-        return ring_drain(session, ring, stopped_for_base);
+        ring_drain(session, ring, stopped_for_base);
+        return SERVED;
 }
 
 static void stopped_for_enable(void *context, uint16_t base)
 {
-        struct ring *ring = ((struct session_wait *)context)->ring;
-        struct session *session = session_wait_done(context);
-
-        if (!session)
-                return;
-        ring_stopped(ring, base);
-        session_resume(session, SERVED);
+        (void)ring_drained(context, base);
+        session_resume(context, SERVED);
 }
 
 /* Kept for rings that were never set up, too: some front ends enable first. */
@@ -185,7 +184,7 @@ int serve_set_vring_enable(void *context, const void *message)
         if (ring->enabled)
                 return session_start_rings(session, ring);
         if (ring->state == RING_RUNNING && !session->rings.always_enabled)
-                return ring_drain(session, ring, stopped_for_enable);
+                ring_drain(session, ring, stopped_for_enable);
         return SERVED;
 }
 

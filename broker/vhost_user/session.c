@@ -55,14 +55,12 @@ void session_reset_device(struct session *session)
         if (session->touched)
                 device_reset(session->device);
         session->touched = false;
+        session->broken = false;
 }
 
 /* The device forgets this front end; nothing here waits for anybody. */
 static void session_leave_device(struct session *session)
 {
-        if (session->wait)
-                session->wait->session = NULL;
-        session->wait = NULL;
         session_reset_device(session);
         if (session->memory.memory)
                 (void)device_set_memory(session->device, NULL); /* nothing runs: it cannot fail */
@@ -181,34 +179,18 @@ static void session_event(uv_poll_t *poll, int status, int events)
 
 /* ---- waiting ---- */
 
-struct session_wait *session_wait_new(struct session *session, struct ring *ring)
+void session_wait(struct session *session, struct ring *draining)
 {
-        struct session_wait *wait = malloc(sizeof(*wait));
-
-        if (!wait)
-                return NULL;
-        *wait = (struct session_wait){.session = session, .ring = ring};
-        session->wait = wait;
+        session->draining = draining;
+        session->touched = true;
         session->state_behind = session->state;
         session_set_state(session, SESSION_WAITING);
-        return wait;
 }
 
-struct session *session_wait_done(struct session_wait *wait)
+void session_wait_end(struct session *session)
 {
-        struct session *session = wait->session;
-
-        free(wait);
-        if (!session)
-                return NULL;
-        session->wait = NULL;
+        session->draining = NULL;
         session_set_state(session, session->state_behind);
-        return session;
-}
-
-void session_wait_cancel(struct session *session)
-{
-        (void)session_wait_done(session->wait);
 }
 
 void session_resume(struct session *session, int result)
@@ -268,12 +250,12 @@ void session_config_changed(struct session *session)
                 backend_channel_config_changed(session->channel);
 }
 
-void session_ring_broken(struct session *session, unsigned queue, enum queue_fault fault)
+/* The device has logged it. */
+void session_ring_broken(struct session *session, unsigned queue)
 {
         struct ring *ring = rings_find(&session->rings, queue);
 
-        log_limited(LOG_LEVEL_WARNING, "queue is broken dev=%s queue=%u fault=%s",
-                    device_name(session->device), queue, queue_fault_name(fault));
+        session->broken = true;
         if (ring)
                 ring_tell_error(ring);
 }

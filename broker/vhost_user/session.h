@@ -35,23 +35,18 @@ enum session_state {
 
 struct session;
 
-/* What a device's callback holds. It outlives the session: a late callback finds NULL and frees it. */
-struct session_wait {
-        struct session *session;
-        struct ring *ring; /* the one that is drained; NULL: something else is awaited */
-};
-
 struct session {
         uv_poll_t poll;
         int fd; /* -1: ended */
         struct device *device;
         enum session_state state;
         enum session_state state_behind; /* WAITING: where it goes on */
-        struct session_wait *wait;       /* WAITING: not NULL */
-        struct rpc_peer peer;            /* `agreed`: the protocol features */
-        uint64_t features;               /* of SET_FEATURES, masked with what was offered */
+        struct ring *draining; /* WAITING: the ring that is drained; NULL: something else is awaited */
+        struct rpc_peer peer;  /* `agreed`: the protocol features */
+        uint64_t features;     /* of SET_FEATURES, masked with what was offered */
         bool
             touched; /* the worker has been given something of this session, or of the state before a reset */
+        bool broken; /* a ring broke, and the device was not reset since */
         bool told_unshared;   /* the hint about memory sharing has been logged */
         bool config_deferred; /* the config space changed while no ring ran */
         struct assembly input;
@@ -73,7 +68,7 @@ void session_end(struct session *session, int error);
 
 /* For the device's word. */
 void session_config_changed(struct session *session);
-void session_ring_broken(struct session *session, unsigned queue, enum queue_fault fault);
+void session_ring_broken(struct session *session, unsigned queue);
 void session_ring_suspicious(struct session *session, unsigned queue);
 
 /* ---- for the handlers (serve_*.c) ----
@@ -88,13 +83,11 @@ void session_set_state(struct session *session, enum session_state state);
 int session_answer(struct session *session, const void *payload, size_t len);
 int session_answer_u64(struct session *session, uint64_t value);
 
-/* Puts the session in WAITING. NULL: no memory. */
-struct session_wait *session_wait_new(struct session *session, struct ring *ring);
-/* Ends the wait from the device's callback: frees it and gives the session back; NULL: it has ended
- * meanwhile. */
-struct session *session_wait_done(struct session_wait *wait);
-/* The call could not even be made: as if session_wait_new had not been called. */
-void session_wait_cancel(struct session *session);
+/* Puts the session in WAITING, before the call whose callback (context: the session) will end it. A device
+ * reset cancels such callbacks, and session_end resets the device: so the session is there when one comes. */
+void session_wait(struct session *session, struct ring *draining);
+/* The callback has come, or the call could not be made. */
+void session_wait_end(struct session *session);
 /* Acknowledges the message with what its handler would have returned, and goes on reading. */
 void session_resume(struct session *session, int result);
 
