@@ -64,8 +64,10 @@ const struct message_example message_examples[] = {
     {4, "RESET_OWNER", 0},
     {5, "SET_MEM_TABLE", 40, MESSAGE_FD_MEMORY, .payload = {1, 0, 0, 0, 0, 0, 0, 0, REGION}},
     {8, "SET_VRING_NUM", 8, .needs_setup = true, .payload = {0, 0, 0, 0, 64}},
-    {9, "SET_VRING_ADDR", 40, .needs_setup = true,
-     .payload = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0x7e}},
+    {9, "SET_VRING_ADDR", 40,
+     .needs_setup = true, /* descriptors, used and available in the first three pages of the region */
+     .payload = {0, 0,    0, 0,    0, 0,    0, 0, 0, 0,    0, 0x20, 0, 0x7e, 0, 0,
+                 0, 0x10, 0, 0x20, 0, 0x7e, 0, 0, 0, 0x20, 0, 0x20, 0, 0x7e, 0, 0}},
     {10, "SET_VRING_BASE", 8, .needs_setup = true, .payload = {0, 0, 0, 0, 5}},
     {11, "GET_VRING_BASE", 8, .payload = {0}},
     {12, "SET_VRING_KICK", 8, MESSAGE_FD_EVENT, .needs_setup = true, .payload = {0}},
