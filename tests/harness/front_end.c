@@ -145,6 +145,7 @@ int front_end_negotiate(struct front_end *front, enum front_end_dialect dialect,
         front->has_config = has_config;
         front->backend = -1;
         front->memory_shared = false;
+        front->opened = true;
         front->protocol = 0;
         for (unsigned i = 0; i < FRONT_END_RINGS; i++)
                 front->rings[i] = (struct front_end_ring){.kick = -1, .call = -1, .err = -1};
@@ -166,6 +167,9 @@ int front_end_negotiate(struct front_end *front, enum front_end_dialect dialect,
 
 void front_end_close(struct front_end *front)
 {
+        if (!front->opened)
+                return;
+        front->opened = false;
         wire_close(&front->wire);
         cleanup_close(&front->backend);
         front->backend = -1;

@@ -34,6 +34,7 @@ struct front_end {
         unsigned n_used;    /* that are given descriptors at the start; at most FRONT_END_RINGS */
         int backend;        /* our end of the back-end channel, -1: none */
         bool has_config;    /* the driver asks for a config space (not for rng) */
+        bool opened;        /* front_end_negotiate has begun: descriptors are -1 or ours */
         bool memory_shared; /* slots stay over a stop */
         struct front_end_ring rings[FRONT_END_RINGS];
 };
