@@ -1,7 +1,7 @@
-/* What a front end has said about each ring.
- * Owns each ring's descriptors; called by the session and its handlers. TRUST: numbers, addresses and
- * descriptors are the front end's, and most of them are the guest's behind it. SPDX-License-Identifier:
- * Apache-2.0 */
+/* What a front end has said about each ring. Owns each ring's descriptors; called by the session and its
+ * handlers. TRUST: numbers, addresses and descriptors are the front end's, and most of them are the guest's
+ * behind it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/rings.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* A block driver over front_end. Owns no memory but its lists; ring and buffers lie in the ram.
+/* A block driver over front_end. Owns no memory but its lists; ring and buffers lie in the ram. TRUST: used
+ * lengths and statuses are the device under test's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/harness/blk_front.h"
 

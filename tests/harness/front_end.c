@@ -1,5 +1,6 @@
-/* A vhost-user front end of our own.
- * Owns its socket, the back-end channel and each ring's event descriptors; rings and memory are the test's.
+/* A vhost-user front end of our own. Owns its socket, the back-end channel and each ring's event
+ * descriptors; rings and memory are the test's. TRUST: answers are the back-end's, which is under test:
+ * they are judged.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/harness/front_end.h"
 

@@ -1,4 +1,5 @@
-/* Guest memory of a front end that has no guest. Owns the memfd and its mapping.
+/* Guest memory of a front end that has no guest. Owns the memfd and its mapping. TRUST: its bytes are
+ * written by the device under test.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/harness/guest_ram.h"
 

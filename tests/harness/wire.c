@@ -1,4 +1,5 @@
-/* The raw end of a vhost-user socket. Owns the socket; called by tests and by front_end.c.
+/* The raw end of a vhost-user socket. Owns the socket; called by tests and by front_end.c. TRUST: sees the
+ * bytes of the back-end under test; sizes are bounded.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/harness/wire.h"
 

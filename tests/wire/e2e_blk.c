@@ -1,8 +1,9 @@
 /* End to end: our own front end against a running broker with a jailed block worker behind it.
  *
  * BULKHEAD_BLK_SOCKET: the device's socket; without it everything is skipped. The image is overwritten.
- * BULKHEAD_KILL_PID: a shell command that prints the pid of that device's worker; without it the kill test is
- * skipped. SPDX-License-Identifier: Apache-2.0 */
+ * BULKHEAD_KILL_PID: a shell command that prints the pid of that device's worker; without it the kill test
+ * is skipped. TRUST: data and statuses are the broker's, and are what is tested.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

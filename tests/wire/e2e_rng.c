@@ -1,5 +1,6 @@
-/* End to end: entropy from a running broker. BULKHEAD_RNG_SOCKET: the device's socket; without it everything
- * is skipped. SPDX-License-Identifier: Apache-2.0 */
+/* End to end: entropy from a running broker. BULKHEAD_RNG_SOCKET: the device's socket; without it
+ * everything is skipped. TRUST: bytes are the broker's, and are what is tested.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* A device without workers. Owns its copies of descriptors and memory, as a real one.
+/* A device without workers. Owns its copies of descriptors and memory, as a real one. TRUST: sees judged
+ * values of the session under test.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/wire/fake_device.h"
 

@@ -1,4 +1,5 @@
-/* What the wire tests share. Owns the loop, the device, and the listener with its socket file.
+/* What the wire tests share. Owns the loop, the device, and the listener with its socket file. TRUST: sees
+ * bytes of the session under test.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/wire/fixture.h"
 

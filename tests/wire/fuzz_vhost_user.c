@@ -1,10 +1,11 @@
-/* libFuzzer: a sequence of messages with descriptors, and of events of the device, into one session over the
- * fake device.
+/* libFuzzer: a sequence of messages with descriptors, and of events of the device, into one session over
+ * the fake device.
  *
  * Input: records {request, flags ^ 1, descriptors, size, size >> 8} and size payload bytes (what is left,
  * when less: the message is then cut). A request of 0xe0 and more is an event of the device instead. After
- * each record the loop runs; at the end everything is closed, and the lowest free descriptor must be what it
- * was. SPDX-License-Identifier: Apache-2.0 */
+ * each record the loop runs; at the end everything is closed, and the lowest free descriptor must be what
+ * it was. TRUST: the input is hostile; it goes to the session under test.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* Every message that is served, as a well-formed example. SPDX-License-Identifier: Apache-2.0 */
+/* Every message that is served, as a well-formed example. TRUST: everything here is our own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/wire/messages.h"
 
 #include <stdlib.h>

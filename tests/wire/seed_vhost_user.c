@@ -1,5 +1,6 @@
 /* Writes the fuzzer's corpus: what each dialect says from connect to stop, and every message alone. Usage:
- * seed DIRECTORY SPDX-License-Identifier: Apache-2.0 */
+ * seed DIRECTORY TRUST: everything here is our own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* Hostile front ends, generated: every request number in every malformation. Each one loses its session at
- * once and leaves nothing behind, and the next front end is served. SPDX-License-Identifier: Apache-2.0 */
+ * once and leaves nothing behind, and the next front end is served. TRUST: this is the hostile side.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
-/* The memory table alone: what is refused, and that a refusal leaves nothing behind. SPDX-License-Identifier:
- * Apache-2.0 */
+/* The memory table alone: what is refused, and that a refusal leaves nothing behind. TRUST: everything here
+ * is our own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

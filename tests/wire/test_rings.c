@@ -1,5 +1,6 @@
-/* Rings as a front end sets them up, starts, swaps, stops and resets them. SPDX-License-Identifier:
- * Apache-2.0 */
+/* Rings as a front end sets them up, starts, swaps, stops and resets them. TRUST: sees bytes of the session
+ * under test.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* The session alone: negotiation, answers to the byte, acknowledgements, waiting, the back-end channel,
- * reconnecting. SPDX-License-Identifier: Apache-2.0 */
+ * reconnecting. TRUST: sees bytes of the session under test.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
