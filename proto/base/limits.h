@@ -57,6 +57,16 @@
 #define LIMIT_VHOST_USER_TURN    32u   /* messages of one session a turn, so that no front end starves the loop */
 #define LIMIT_ACCEPT_RETRY_MS    200u  /* accept failed for want of descriptors or memory: not a busy loop */
 
+/* ---- the operator's command ---- */
+#define LIMIT_CTL_CONFIG_BYTES (1u << 20) /* bytes of a configuration file: 64 devices need 30 KiB */
+#define LIMIT_CTL_MISTAKES     100u       /* mistakes that one check prints: nobody reads more */
+#define LIMIT_CTL_VMS          1024u      /* VMs of one run directory that ps and audit list */
+#define LIMIT_CTL_ANSWER_MS    2000u      /* a broker that has not answered by then is shown as hung */
+#define LIMIT_PROC_FILE        (8u << 20) /* bytes of one file of /proc: maps with 65,530 lines has about 6 MiB */
+#define LIMIT_PROC_FDS         4096u      /* descriptors of one process that audit looks at */
+#define LIMIT_PROC_PIDS        65536u     /* processes of the host that audit looks through for children */
+#define LIMIT_PROC_FILES       1024u      /* shared files that one broker maps: LIMIT_REGIONS, doubled */
+
 /* ---- logs ---- */
 #define LIMIT_LOG_LINE  1024u /* bytes of one line, tail included */
 #define LIMIT_LOG_BURST 10u   /* lines a call site may write in LIMIT_LOG_WINDOW_MS when others can trigger it */

@@ -1,0 +1,211 @@
+/* One question to a broker over its admin socket.
+ * Owns the connection while it lasts; called by ps and audit.
+ * TRUST: the answer is of a broker that may have been taken over: bounded, judged by admin_check, in its
+ * time. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/ctl/admin_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/base/cleanup.h"
+#include "proto/base/log.h"
+#include "proto/frame.h"
+
+#define QUESTION_SIZE 64u /* GetStatus is two bytes */
+
+static int64_t now_ms(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* 0 when the socket is ready (or has failed: the next call will say), -ETIMEDOUT at the deadline. */
+static int wait_for(int sock, short events, int64_t deadline_ms)
+{
+        for (;;) { /* ends at the deadline */
+                struct pollfd pollfd = {.fd = sock, .events = events};
+                int64_t left = deadline_ms - now_ms();
+                int r;
+
+                if (left <= 0)
+                        return -ETIMEDOUT;
+                r = poll(&pollfd, 1, (int)left);
+                if (r > 0)
+                        return 0;
+                if (r < 0 && errno != EINTR)
+                        return -errno;
+        }
+}
+
+static int connect_to(const struct sockaddr_un *address, int64_t deadline_ms, int *ret_sock)
+{
+        _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (sock < 0)
+                return -errno;
+        while (connect(sock, (const struct sockaddr *)address, sizeof(*address)) < 0) {
+                struct timespec pause = {.tv_nsec = 10 * 1000000};
+
+                /* A full backlog is EAGAIN and cannot be polled for: a broker that accepts nobody. */
+                if (errno != EAGAIN && errno != EINTR)
+                        return -errno;
+                if (now_ms() >= deadline_ms)
+                        return -ETIMEDOUT;
+                nanosleep(&pause, NULL);
+        }
+        *ret_sock = take_fd(&sock);
+        return 0;
+}
+
+static int send_all(int sock, const uint8_t *bytes, size_t len, int64_t deadline_ms)
+{
+        while (len > 0) {
+                ssize_t n = send(sock, bytes, len, MSG_NOSIGNAL);
+                int r;
+
+                if (n >= 0) {
+                        bytes += n;
+                        len -= (size_t)n;
+                        continue;
+                }
+                if (errno != EAGAIN && errno != EINTR)
+                        return -errno;
+                r = wait_for(sock, POLLOUT, deadline_ms);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int receive_all(int sock, uint8_t *bytes, size_t len, int64_t deadline_ms)
+{
+        while (len > 0) { /* ends at the deadline, even if bytes come one by one */
+                ssize_t n;
+                int r = wait_for(sock, POLLIN, deadline_ms);
+
+                if (r < 0)
+                        return r;
+                n = recv(sock, bytes, len, 0);
+                if (n == 0)
+                        return -EPIPE;
+                if (n < 0 && errno != EAGAIN && errno != EINTR)
+                        return -errno;
+                if (n > 0) {
+                        bytes += n;
+                        len -= (size_t)n;
+                }
+        }
+        return 0;
+}
+
+static int ask(int sock, int64_t deadline_ms)
+{
+        const struct admin_to_broker question = {.kind = ADMIN_GET_STATUS};
+        uint8_t bytes[FRAME_HEAD_BYTES + QUESTION_SIZE];
+        ssize_t len = admin_make_to_broker(&question, bytes + FRAME_HEAD_BYTES, QUESTION_SIZE);
+
+        if (len < 0)
+                return (int)len;
+        frame_head_make(&(struct frame_head){.header_len = (uint32_t)len}, bytes);
+        return send_all(sock, bytes, FRAME_HEAD_BYTES + (size_t)len, deadline_ms);
+}
+
+/* The answer, judged; *ret_message is 14 KiB and the caller's. */
+static int hear(int sock, int64_t deadline_ms, struct admin_to_client *ret_message)
+{
+        _cleanup_(arena_done) struct arena arena = {0};
+        _cleanup_free_ uint8_t *header = NULL;
+        uint8_t bytes[FRAME_HEAD_BYTES];
+        struct frame_head head;
+        int r;
+
+        r = receive_all(sock, bytes, sizeof(bytes), deadline_ms);
+        if (r == 0)
+                r = frame_head_check(bytes, 0, &head);
+        if (r < 0)
+                return r;
+        header = malloc(head.header_len);
+        if (!header || arena_init(&arena, LIMIT_ARENA) < 0)
+                return -ENOMEM;
+        r = receive_all(sock, header, head.header_len, deadline_ms);
+        return r < 0 ? r : admin_check_to_client(&arena, header, head.header_len, ret_message);
+}
+
+static int converse(const struct sockaddr_un *address, unsigned timeout_ms,
+                    struct admin_to_client *ret_message, pid_t *ret_peer)
+{
+        const int64_t deadline_ms = now_ms() + timeout_ms;
+        _cleanup_close_ int sock = -1;
+        struct ucred peer;
+        socklen_t len = sizeof(peer);
+        int r;
+
+        r = connect_to(address, deadline_ms, &sock);
+        if (r == 0)
+                r = ask(sock, deadline_ms);
+        if (r == 0)
+                r = hear(sock, deadline_ms, ret_message);
+        if (r < 0)
+                return r;
+        if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+                return -errno;
+        *ret_peer = peer.pid;
+        return 0;
+}
+
+static const char *explain(int negative_errno)
+{
+        switch (negative_errno) {
+        case -ECONNREFUSED:
+        case -ENOENT:
+                return "nobody listens: the VM has ended";
+        case -ETIMEDOUT:
+                return "no answer in time: the broker hangs";
+        case -EACCES:
+        case -EPERM:
+                return "no permission: run as root or as the VM's user";
+        case -EPROTO:
+        case -EPIPE:
+        case -ECONNRESET:
+                return "the answer is not one of a broker";
+        default:
+                return strerror(-negative_errno);
+        }
+}
+
+int admin_client_status(const char *run_dir, const char *vm, unsigned timeout_ms,
+                        struct admin_answer *ret_answer, char *why, size_t why_size)
+{
+        _cleanup_free_ struct admin_to_client *message = calloc(1, sizeof(*message));
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        pid_t peer = 0;
+        int n, r;
+
+        if (!message)
+                return -ENOMEM;
+        n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s/admin.sock", run_dir, vm);
+        r = n < 0 || (size_t)n >= sizeof(address.sun_path) ? -ENAMETOOLONG
+                                                           : converse(&address, timeout_ms, message, &peer);
+        if (r == 0 && message->kind == ADMIN_STATUS && strcmp(message->status.vm, vm) != 0)
+                r = -EPROTO; /* it would be listed under another VM's name */
+        if (r < 0) {
+                snprintf(why, why_size, "%s", explain(r));
+                return r;
+        }
+        if (message->kind == ADMIN_ERROR) {
+                log_escape(message->error.reason, strlen(message->error.reason), why, why_size);
+                return message->error.error;
+        }
+        ret_answer->status = message->status;
+        ret_answer->peer_pid = peer;
+        return 0;
+}

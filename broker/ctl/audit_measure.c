@@ -1,0 +1,83 @@
+/* Measuring all processes of one VM.
+ * Owns nothing beyond a call; called by verb_audit.c. TRUST: pids are the broker's word and only say where to
+ * look: who a process is, is measured (parent, program, uid), and processes that were left out are looked
+ * for. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/ctl/audit_measure.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "broker/ctl/process_tree.h"
+#include "proto/base/cleanup.h"
+
+/* What the broker has mapped, from its own maps. Unreadable: then nobody's guest memory can be told. */
+static int collect_files(pid_t broker, struct memory_files *ret_files)
+{
+        _cleanup_(proc_process_close) struct proc_process process = PROC_PROCESS_NONE;
+        _cleanup_free_ char *text = NULL;
+        size_t len = 0;
+        int r = proc_process_open(broker, &process);
+
+        if (r == 0)
+                r = proc_file_read(process.folder_fd, "maps", &text, &len);
+        if (r == 0)
+                r = memory_files_collect(text, len, ret_files);
+        return r;
+}
+
+static int find_strangers(struct audit_vm *vm)
+{
+        _cleanup_(process_tree_done) struct process_tree tree = {0};
+        pid_t known[LIMIT_DEVICES + 1];
+        size_t n = 0;
+        int r = process_tree_read(&tree);
+
+        if (r < 0)
+                return r;
+        known[n++] = (pid_t)vm->status.broker_pid;
+        for (size_t i = 0; i < vm->status.n_devices; i++)
+                if (vm->status.devices[i].pid > 0)
+                        known[n++] = (pid_t)vm->status.devices[i].pid;
+        vm->n_strangers =
+            process_tree_strangers(&tree, (pid_t)vm->status.spawner_pid, known, n, &vm->stranger);
+        return 0;
+}
+
+static void measure_one(uint32_t pid, const struct memory_files *files, int files_error,
+                        struct proc_facts *facts)
+{
+        proc_facts_measure((pid_t)pid, files, facts);
+        if (files_error < 0 && facts->maps_error == 0)
+                facts->maps_error = files_error;
+        if (files_error < 0 && facts->fds_error == 0)
+                facts->fds_error = files_error;
+}
+
+int audit_measure(const struct admin_answer *answer, struct audit_vm *vm)
+{
+        _cleanup_(memory_files_done) struct memory_files files = {0};
+        int files_error;
+
+        vm->status = answer->status;
+        vm->peer_pid = answer->peer_pid;
+        files_error = collect_files((pid_t)vm->status.broker_pid, &files);
+        if (files_error == -ESRCH || files_error == -ENOMEM)
+                return files_error;
+        vm->guest_bytes = files.bytes;
+        measure_one(vm->status.broker_pid, &files, files_error, &vm->broker);
+        if (vm->status.spawner_alive)
+                measure_one(vm->status.spawner_pid, &files, files_error, &vm->spawner);
+        else
+                vm->spawner = (struct proc_facts){.pid = (pid_t)vm->status.spawner_pid, .error = -ESRCH};
+        for (size_t i = 0; i < vm->status.n_devices; i++) {
+                vm->workers[i] = (struct proc_facts){0};
+                if (vm->status.devices[i].pid == 0)
+                        continue;
+                measure_one(vm->status.devices[i].pid, &files, files_error, &vm->workers[i]);
+                if (vm->workers[i].error == -ESRCH)
+                        return -ESRCH;
+        }
+        if (vm->status.spawner_alive)
+                vm->strangers_error = find_strangers(vm);
+        return vm->broker.error == -ESRCH ? -ESRCH : 0;
+}

@@ -1,0 +1,26 @@
+/* All that audit knows of one VM: what its broker says, and what was measured.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "broker/ctl/admin_client.h"
+#include "broker/ctl/proc_facts.h"
+
+struct audit_vm {
+        char name[LIMIT_NAME];
+        int error; /* 0, or why the broker was not asked */
+        char why[256];
+        struct admin_status status;
+        pid_t peer_pid;
+        uint64_t guest_bytes; /* that the broker has mapped */
+        struct proc_facts broker, spawner,
+            workers[LIMIT_DEVICES]; /* workers in the order of status.devices */
+        int strangers_error;
+        size_t n_strangers; /* processes below the spawner that the broker has not named */
+        pid_t stranger;     /* one of them */
+};
+
+/* Measures every process of `answer`. 0; -ESRCH: a process ended meanwhile, ask the broker again; -ENOMEM. */
+int audit_measure(const struct admin_answer *answer, struct audit_vm *vm);

@@ -1,0 +1,141 @@
+/* What a configuration names on this host.
+ * Owns nothing beyond a call; called by config_judge.c and by `run`. What is found here is advice: the
+ * spawner opens everything again, and its findings count. TRUST: paths are the operator's; images may be
+ * anybody's and are not read. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/ctl/config_host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/base/cleanup.h"
+#include "proto/base/log.h"
+
+#define SHOWN       256u
+#define SECTOR_SIZE 512u
+
+static const char *open_remedy(int negative_errno)
+{
+        switch (negative_errno) {
+        case -ENOENT:
+                return "make it, for example with truncate -s 1G, or correct path";
+        case -EACCES:
+        case -EPERM:
+                return "run as a user who may, or change its mode";
+        case -EROFS:
+                return "it is on a read-only file system: set read_only: true";
+        case -EISDIR:
+                return "name a file or a block device";
+        default:
+                return "correct path";
+        }
+}
+
+static int image_size(int fd, const struct stat *st, uint64_t *ret_size)
+{
+        *ret_size = (uint64_t)st->st_size;
+        if (S_ISBLK(st->st_mode) && ioctl(fd, BLKGETSIZE64, ret_size) < 0)
+                return -errno;
+        return 0;
+}
+
+static int judge_size(const struct device_config *device, uint64_t size, const char *shown, char *why,
+                      size_t why_size)
+{
+        const uint64_t unit = device->blk.block_size > SECTOR_SIZE ? device->blk.block_size : SECTOR_SIZE;
+
+        if (size == 0)
+                snprintf(why, why_size, "image %s is empty: give it a size with truncate -s", shown);
+        else if (size % unit != 0)
+                snprintf(why, why_size,
+                         "image %s has %" PRIu64 " bytes, not a multiple of %" PRIu64
+                         ": truncate -s %%%" PRIu64 " makes it one",
+                         shown, size, unit, unit);
+        else
+                return 0;
+        return -EINVAL;
+}
+
+/* Would the spawner's lock be granted? Open file description locks, as the spawner takes them. */
+static int judge_lock(int fd, bool read_only, const char *shown, char *why, size_t why_size)
+{
+        struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+
+        if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+                return 0;
+        snprintf(why, why_size, "image %s is in use: stop the VM that has it, or give this one its own image",
+                 shown);
+        return -EBUSY;
+}
+
+int config_host_image(const struct device_config *device, char *why, size_t why_size)
+{
+        const int flags = (device->blk.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+        char shown[SHOWN];
+        _cleanup_close_ int fd = -1;
+        uint64_t size;
+        struct stat st;
+        int r;
+
+        log_escape(device->blk.path, strlen(device->blk.path), shown, sizeof(shown));
+        /* Look before opening: opening a pipe or a character device can have effects. */
+        if (stat(device->blk.path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+                snprintf(why, why_size, "image %s is neither a file nor a block device: %s", shown,
+                         open_remedy(-EISDIR));
+                return -EINVAL;
+        }
+        fd = open(device->blk.path, flags);
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                r = -errno;
+                snprintf(why, why_size, "image %s cannot be opened for %s: %s: %s", shown,
+                         device->blk.read_only ? "reading" : "writing", strerror(-r), open_remedy(r));
+                return r;
+        }
+        r = image_size(fd, &st, &size);
+        if (r < 0) {
+                snprintf(why, why_size, "image %s does not tell its size: %s", shown, strerror(-r));
+                return r;
+        }
+        r = judge_size(device, size, shown, why, why_size);
+        return r < 0 ? r : judge_lock(fd, device->blk.read_only, shown, why, why_size);
+}
+
+int config_host_program(const char *folder, const char *program, char *why, size_t why_size)
+{
+        char path[PATH_MAX + LIMIT_NAME];
+        int r;
+
+        snprintf(path, sizeof(path), "%s/%s", folder, program);
+        if (access(path, X_OK) == 0)
+                return 0;
+        r = -errno;
+        snprintf(why, why_size, "program %s: %s: install bulkhead whole, or build all of it", path,
+                 strerror(-r));
+        return r;
+}
+
+int config_host_programs(char ret_folder[static PATH_MAX])
+{
+        char folder[PATH_MAX], why[SHOWN];
+        ssize_t n = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
+        char *slash;
+
+        if (n < 0)
+                return -errno;
+        folder[n] = '\0';
+        slash = strrchr(folder, '/');
+        if (!slash)
+                return -ENOENT;
+        slash[slash == folder ? 1 : 0] = '\0';
+        if (config_host_program(folder, "bulkhead-broker", why, sizeof(why)) < 0 &&
+            access(BULKHEAD_LIBEXEC_DIR, X_OK) == 0)
+                snprintf(folder, sizeof(folder), "%s", BULKHEAD_LIBEXEC_DIR);
+        memcpy(ret_folder, folder, strlen(folder) + 1);
+        return 0;
+}

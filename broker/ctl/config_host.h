@@ -1,0 +1,19 @@
+/* What a configuration names on this host, looked at and left alone.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <limits.h>
+#include <stddef.h>
+
+#include "proto/vm_config.h"
+
+/* Can the image be served? 0, or negative errno with one sentence and its remedy in `why`. -EBUSY: another
+ * process holds its lock. Nothing stays open or locked. */
+int config_host_image(const struct device_config *device, char *why, size_t why_size);
+
+/* Is the program in the directory? 0, or negative errno with `why`. */
+int config_host_program(const char *folder, const char *program, char *why, size_t why_size);
+
+/* Where bulkhead-broker and the workers are: beside this program, else in the libexec directory.
+ * 0 or negative errno. */
+int config_host_programs(char ret_folder[static PATH_MAX]);

@@ -1,0 +1,401 @@
+/* A document's values, judged where they stand.
+ * Owns a growing vm_config of the values that were good; called by config_load.c after config_walk.c.
+ *
+ * How it works: vm_config_judge (proto/) is the one place that knows what a value may be, but it sees a whole
+ * configuration and stops at the first mistake. So we begin with a good configuration and put the file's
+ * values in one by one: what makes the judge complain is complained about at its line and taken out again.
+ * Then come the rules that only this side has: keys that belong to a type, reserved names, files on this
+ * host.
+ *
+ * TRUST: values are the operator's. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/ctl/config_judge.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/ctl/config_host.h"
+#include "broker/ctl/config_schema.h"
+#include "broker/ctl/config_value.h"
+#include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/log.h"
+
+#define WHY_SIZE 512u
+
+struct judge {
+        yaml_document_t *document;
+        const struct config_context *context;
+        struct mistakes *mistakes;
+        struct vm_config vm;          /* judged good after every step */
+        struct device_config *device; /* the one at work: the last of vm.devices */
+        bool type_known;              /* of that device */
+};
+
+/* Puts a text into the configuration. 0; -EINVAL with a sentence in `why`; -ENOMSG: config_walk has refused
+ * it. */
+typedef int (*value_set)(struct judge *judge, const char *text, char *why, size_t why_size);
+
+static int refuse(char *why, size_t why_size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static int refuse(char *why, size_t why_size, const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(why, why_size, format, args);
+        va_end(args);
+        return -EINVAL;
+}
+
+static int set_name(const char *what, const char *text, char ret_name[static LIMIT_NAME], char *why,
+                    size_t why_size)
+{
+        char shown[WHY_SIZE / 4];
+
+        if (!vm_config_name_ok(
+                text)) /* said here and not by the judge: the text may be longer than its field */
+                return refuse(
+                    why, why_size,
+                    "%s name \"%s\" cannot be a file name: use 1 to %u of A-Z a-z 0-9 . _ - and start "
+                    "with a letter, a digit or _",
+                    what, log_escape(text, strlen(text), shown, sizeof(shown)), LIMIT_NAME - 1);
+        memcpy(ret_name, text, strlen(text) + 1);
+        return 0;
+}
+
+static int set_path(const struct judge *judge, const char *key, const char *text,
+                    char ret_path[static PATH_MAX], char *why, size_t why_size)
+{
+        switch (config_value_path(text, judge->context->folder, ret_path)) {
+        case 0:
+                return 0;
+        case -ENAMETOOLONG:
+                return refuse(why, why_size, "%s is longer than a path can be (%u bytes)", key, PATH_MAX - 1);
+        default:
+                return refuse(why, why_size, "%s is empty", key);
+        }
+}
+
+static int set_vm(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        if (strcmp(text, "uids") == 0)
+                return refuse(why, why_size,
+                              "no VM can be called uids: the run directory keeps its uids there");
+        return set_name("VM", text, judge->vm.name, why, why_size);
+}
+
+/* Blanks and commas would have to be quoted for the shell and for QEMU in each line that `attach` prints. */
+static int set_run_dir(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        for (const char *c = text; *c; c++)
+                if (*c <= 0x20 || *c >= 0x7f || *c == ',')
+                        return refuse(
+                            why, why_size,
+                            "run_dir: use printable ASCII without blanks and commas, so that it can stand "
+                            "in a VMM's arguments");
+        if (judge->context->run_dir_given)
+                return 0;
+        return set_path(judge, "run_dir", text, judge->vm.run_dir, why, why_size);
+}
+
+static int set_socket_mode(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        if (config_value_mode(text, &judge->vm.socket_mode) == 0)
+                return 0;
+        return refuse(why, why_size, "mode: use an octal number such as \"0660\"");
+}
+
+static int set_socket_group(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        char shown[WHY_SIZE / 4];
+
+        if (config_value_group(text, &judge->vm.socket_gid) == 0)
+                return 0;
+        return refuse(why, why_size,
+                      "group: this host has no group \"%s\": make it with groupadd, or name another",
+                      log_escape(text, strlen(text), shown, sizeof(shown)));
+}
+
+static int set_worker_memory(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        uint64_t bytes;
+
+        if (config_value_size(text, &bytes) == 0 && checked_u32(bytes, &judge->vm.worker_memory_max))
+                return 0;
+        return refuse(why, why_size, "worker_memory: use a number below 4G, such as 64M");
+}
+
+static int set_uid_first(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        (void)why;
+        (void)why_size;
+        return config_value_uint(text, &judge->vm.uid_first) < 0 ? -ENOMSG : 0;
+}
+
+static int set_uid_count(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        (void)why;
+        (void)why_size;
+        return config_value_uint(text, &judge->vm.uid_count) < 0 ? -ENOMSG : 0;
+}
+
+static int set_device_name(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        if (strcmp(text, "admin") == 0)
+                return refuse(why, why_size,
+                              "no device can be called admin: admin.sock is the VM's own socket");
+        return set_name("device", text, judge->device->name, why, why_size);
+}
+
+static int set_device_path(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        return set_path(judge, "path", text, judge->device->blk.path, why, why_size);
+}
+
+static int set_queues(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        (void)why;
+        (void)why_size;
+        return config_value_uint(text, &judge->device->n_queues) < 0 ? -ENOMSG : 0;
+}
+
+static int set_serial(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        if (!vm_config_serial_ok(text)) /* before the copy: the text may be longer than its field */
+                return refuse(why, why_size, "serial: use at most %zu printable ASCII characters",
+                              sizeof(judge->device->blk.serial) - 1);
+        memcpy(judge->device->blk.serial, text, strlen(text) + 1);
+        return 0;
+}
+
+static int set_block_size(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        (void)why;
+        (void)why_size;
+        return config_value_uint(text, &judge->device->blk.block_size) < 0 ? -ENOMSG : 0;
+}
+
+/* The judge names the device, which the line does better; and it may be the name that we began with. */
+static const char *without_device(const struct judge *judge, const char *why)
+{
+        char prefix[LIMIT_NAME + 16];
+        int len = snprintf(prefix, sizeof(prefix), "device %s: ", judge->device->name);
+
+        return strncmp(why, prefix, (size_t)len) == 0 ? why + len : why;
+}
+
+/* Sets one value and asks the judge; takes the value out again when it is refused. The node, when it is good.
+ */
+static const yaml_node_t *judge_value(struct judge *judge, const yaml_node_t *mapping, const char *key,
+                                      value_set set)
+{
+        const yaml_node_t *node = config_document_find(judge->document, mapping, key);
+        const char *text = config_document_text(node);
+        const struct vm_config vm = judge->vm;
+        const struct device_config device = *judge->device;
+        char why[WHY_SIZE];
+        int r;
+
+        if (!text || (text[0] == '\0' && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE))
+                return NULL; /* config_walk has said it */
+        r = set(judge, text, why, sizeof(why));
+        if (r == 0)
+                r = vm_config_judge(&judge->vm, why, sizeof(why));
+        if (r == 0)
+                return node;
+        if (r == -EINVAL)
+                config_document_mistake(judge->mistakes, MISTAKE_ERROR, node, "%s",
+                                        without_device(judge, why));
+        judge->vm = vm;
+        *judge->device = device;
+        return NULL;
+}
+
+/* Both ends of the range are judged together: each is good or bad only with the other. */
+static void judge_uids(struct judge *judge, const yaml_node_t *root)
+{
+        const yaml_node_t *uids = config_document_find(judge->document, root, "uids");
+        const char *first = config_document_text(config_document_find(judge->document, uids, "first"));
+        const char *count = config_document_text(config_document_find(judge->document, uids, "count"));
+        char why[WHY_SIZE];
+
+        if (!uids || uids->type != YAML_MAPPING_NODE)
+                return;
+        if ((first && set_uid_first(judge, first, why, sizeof(why)) < 0) ||
+            (count && set_uid_count(judge, count, why, sizeof(why)) < 0))
+                return;
+        if (vm_config_judge(&judge->vm, why, sizeof(why)) < 0)
+                config_document_mistake(judge->mistakes, MISTAKE_ERROR, uids, "%s", why);
+}
+
+static void judge_socket(struct judge *judge, const yaml_node_t *root)
+{
+        const yaml_node_t *mapping = config_document_find(judge->document, root, "socket");
+        const yaml_node_t *mode = judge_value(judge, mapping, "mode", set_socket_mode);
+
+        judge_value(judge, mapping, "group", set_socket_group);
+        if (mode && (judge->vm.socket_mode & 0007u) != 0)
+                config_document_mistake(judge->mistakes, MISTAKE_WARNING, mode,
+                                        "mode 0%o lets every user of this host attach to the devices",
+                                        judge->vm.socket_mode);
+}
+
+static const struct device_key {
+        const char *key;
+        uint32_t types; /* mask of 1u << device_type_id: who has it */
+        bool required;
+        value_set set; /* NULL: no judge beyond its type */
+} device_keys[] = {
+    {"path", 1u << DEVICE_TYPE_BLK, true, set_device_path},
+    {"read_only", 1u << DEVICE_TYPE_BLK, false, NULL},
+    {"serial", 1u << DEVICE_TYPE_BLK, false, set_serial},
+    {"block_size", 1u << DEVICE_TYPE_BLK, false, set_block_size},
+    {"queues", UINT32_MAX, false, set_queues},
+};
+
+static void judge_device_key(struct judge *judge, const yaml_node_t *mapping, const struct device_key *row)
+{
+        const yaml_node_t *node = config_document_find(judge->document, mapping, row->key);
+        const char *type = device_types[judge->device->type].name;
+
+        if (!(row->types & (1u << judge->device->type))) {
+                if (node)
+                        config_document_mistake(judge->mistakes, MISTAKE_ERROR, node,
+                                                "%s: a device of type %s has none: remove it", row->key,
+                                                type);
+        } else if (!node) {
+                if (row->required)
+                        config_document_mistake(judge->mistakes, MISTAKE_ERROR, mapping,
+                                                "%s: is missing: a device of type %s needs it", row->key,
+                                                type);
+        } else if (row->set) {
+                judge_value(judge, mapping, row->key, row->set);
+        }
+}
+
+/* The image on this host. Warns where the device would start, but not as meant. */
+static void judge_image(struct judge *judge, const yaml_node_t *mapping)
+{
+        const yaml_node_t *path = config_document_find(judge->document, mapping, "path");
+        const char *read_only =
+            config_document_text(config_document_find(judge->document, mapping, "read_only"));
+        char why[WHY_SIZE];
+        int r;
+
+        if (read_only && config_value_bool(read_only, &judge->device->blk.read_only) < 0)
+                return;
+        r = config_host_image(judge->device, why, sizeof(why));
+        if (r < 0)
+                config_document_mistake(judge->mistakes,
+                                        r == -EBUSY && !judge->context->in_use_is_error ? MISTAKE_WARNING
+                                                                                        : MISTAKE_ERROR,
+                                        path, "%s", why);
+}
+
+static void judge_type(struct judge *judge, const yaml_node_t *mapping)
+{
+        const char *text = config_document_text(config_document_find(judge->document, mapping, "type"));
+        const struct device_type *type = text ? device_type_find(text) : NULL;
+
+        judge->type_known = type != NULL;
+        judge->device->type = type ? (enum device_type_id)(type - device_types) : DEVICE_TYPE_RNG;
+        judge->device->n_queues = device_types[judge->device->type].default_queues;
+}
+
+/* A good device to begin with, under a name that hardly any file uses. */
+static void begin_device(struct judge *judge)
+{
+        const size_t i = judge->vm.n_devices;
+
+        judge->device = &judge->vm.devices[i];
+        *judge->device = (struct device_config){.type = DEVICE_TYPE_RNG, .n_queues = 1, .n_lanes = 1};
+        judge->device->blk.path[0] = '/';
+        judge->device->blk.block_size = 512;
+        snprintf(judge->device->name, sizeof(judge->device->name), "_%zu", i);
+        judge->vm.n_devices++;
+}
+
+static void judge_device(struct judge *judge, const yaml_node_t *mapping)
+{
+        const size_t before = judge->mistakes->n_errors;
+
+        begin_device(judge);
+        judge_value(judge, mapping, "name", set_device_name);
+        judge_type(judge, mapping);
+        if (!judge->type_known)
+                return;
+        for (size_t i = 0; i < array_size(device_keys); i++)
+                judge_device_key(judge, mapping, &device_keys[i]);
+        if (judge->device->type == DEVICE_TYPE_BLK && judge->context->host &&
+            judge->mistakes->n_errors == before)
+                judge_image(judge, mapping);
+}
+
+static void judge_devices(struct judge *judge, const yaml_node_t *root)
+{
+        const yaml_node_t *list = config_document_find(judge->document, root, "devices");
+        const size_t n = list && list->type == YAML_SEQUENCE_NODE
+                             ? (size_t)(list->data.sequence.items.top - list->data.sequence.items.start)
+                             : 0;
+
+        judge->vm.n_devices = 0;
+        for (size_t i = 0; i < n && judge->vm.n_devices < LIMIT_DEVICES; i++) {
+                const yaml_node_t *mapping =
+                    yaml_document_get_node(judge->document, list->data.sequence.items.start[i]);
+
+                if (mapping->type == YAML_MAPPING_NODE)
+                        judge_device(judge, mapping);
+        }
+        if (judge->vm.n_devices == 0)
+                begin_device(judge); /* none was readable; the uids are judged all the same */
+}
+
+/* Programs of the types that the file uses, one mistake a type. */
+static void judge_programs(struct judge *judge)
+{
+        uint32_t types = 0;
+        char why[WHY_SIZE];
+
+        for (size_t i = 0; i < judge->vm.n_devices; i++)
+                types |= 1u << judge->vm.devices[i].type;
+        for (unsigned i = 0; i < DEVICE_TYPE_COUNT_; i++)
+                if ((types & (1u << i)) && config_host_program(judge->context->worker_dir,
+                                                               device_types[i].program, why, sizeof(why)) < 0)
+                        mistakes_add(judge->mistakes, MISTAKE_ERROR, 0, 0, "%s", why);
+}
+
+int config_judge(yaml_document_t *document, const struct config_context *context, struct mistakes *mistakes)
+{
+        _cleanup_free_ struct device_config *devices = calloc(LIMIT_DEVICES, sizeof(*devices));
+        struct judge judge = {.document = document, .context = context, .mistakes = mistakes};
+        const yaml_node_t *root = yaml_document_get_root_node(document);
+
+        if (!devices)
+                return -ENOMEM;
+        judge.vm = (struct vm_config){
+            .name = "vm",
+            .frontend = VM_FRONTEND_VHOST_USER,
+            .socket_mode = 0660,
+            .socket_gid = VM_CONFIG_NO_GID,
+            .uid_first = VM_CONFIG_UID_FIRST,
+            .uid_count = VM_CONFIG_UID_COUNT,
+            .worker_memory_max = VM_CONFIG_MEMORY_MAX,
+            .devices = devices,
+        };
+        snprintf(judge.vm.run_dir, sizeof(judge.vm.run_dir), "%s", context->run_dir);
+        snprintf(judge.vm.worker_dir, sizeof(judge.vm.worker_dir), "%s", context->worker_dir);
+        begin_device(&judge);
+        judge_value(&judge, root, "vm", set_vm);
+        judge_value(&judge, root, "run_dir", set_run_dir);
+        judge_socket(&judge, root);
+        judge_value(&judge, config_document_find(document, root, "limits"), "worker_memory",
+                    set_worker_memory);
+        judge_devices(&judge, root);
+        judge_uids(&judge, root);
+        if (context->host)
+                judge_programs(&judge);
+        return 0;
+}

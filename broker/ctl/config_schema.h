@@ -1,0 +1,51 @@
+/* The configuration file as it is written: libcyaml's schema, the one place that knows keys and types.
+ * It loads a file, walks it for mistakes (config_walk.c) and writes the effective configuration.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <cyaml/cyaml.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/device_type.h"
+#include "proto/vm_config.h"
+
+/* NULL: the key is not there. */
+struct config_socket {
+        const char *mode;  /* octal */
+        const char *group; /* name or number */
+};
+
+struct config_uids {
+        uint32_t *first, *count;
+};
+
+struct config_limits {
+        const char *worker_memory; /* bytes, or with K, M, G behind */
+};
+
+struct config_device {
+        const char *name;
+        enum device_type_id type;
+        const char *path;
+        bool *read_only;
+        uint32_t *queues;
+        const char *serial;
+        uint32_t *block_size;
+};
+
+struct config_file {
+        const char *vm;
+        enum vm_frontend frontend;
+        const char *run_dir;
+        struct config_socket *socket;
+        struct config_uids *uids;
+        struct config_limits *limits;
+        struct config_device *devices;
+        uint32_t devices_count;
+};
+
+extern const cyaml_schema_value_t config_schema;
+
+/* Options of the library for loading and saving; `log_context` goes to `log`, which may be NULL. */
+cyaml_config_t config_schema_options(cyaml_log_fn_t log, void *log_context);

@@ -1,0 +1,309 @@
+/* What can be measured of one process from outside.
+ * Owns descriptors of the process while it measures; called by audit_measure.c.
+ * TRUST: the kernel's word alone. The measured process may be hostile: what it may choose (names of files,
+ * numbers of descriptors and mappings) is bounded, and never printed from here. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "broker/ctl/proc_facts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "broker/ctl/config_value.h"
+#include "proto/base/cleanup.h"
+
+const char *const proc_namespace_names[PROC_NS_COUNT_] = {
+    [PROC_NS_USER] = "user", [PROC_NS_PID] = "pid", [PROC_NS_MNT] = "mnt",       [PROC_NS_NET] = "net",
+    [PROC_NS_IPC] = "ipc",   [PROC_NS_UTS] = "uts", [PROC_NS_CGROUP] = "cgroup",
+};
+
+static int measure_status(const struct proc_process *process, struct proc_facts *facts)
+{
+        _cleanup_free_ char *text = NULL;
+        size_t len = 0;
+        int r = proc_file_read(process->folder_fd, "status", &text, &len);
+
+        return r < 0 ? r : proc_parse_status(text, len, &facts->status);
+}
+
+static int measure_program(const struct proc_process *process, struct proc_facts *facts)
+{
+        char path[PATH_MAX];
+        ssize_t n = readlinkat(process->folder_fd, "exe", path, sizeof(path) - 1);
+        char *name, *deleted;
+
+        if (n < 0)
+                return -errno;
+        path[n] = '\0';
+        name = strrchr(path, '/');
+        name = name ? name + 1 : path;
+        deleted = strstr(name, " (deleted)"); /* replaced by a newer one since */
+        if (deleted)
+                *deleted = '\0';
+        snprintf(facts->program, sizeof(facts->program), "%.*s", (int)sizeof(facts->program) - 1, name);
+        return 0;
+}
+
+static int measure_maps(const struct proc_process *process, const struct memory_files *files,
+                        struct proc_facts *facts)
+{
+        _cleanup_free_ char *text = NULL;
+        size_t len = 0;
+        struct proc_mapping m;
+        const char *at;
+        int r = proc_file_read(process->folder_fd, "maps", &text, &len);
+
+        if (r < 0)
+                return r;
+        if (len == 0)
+                return -ESRCH; /* no address space: it is on its way out */
+        at = text;
+        while ((r = proc_maps_next(&at, text + len, &m)) > 0) {
+                if (m.inode != 0 && memory_files_have(files, m.major, m.minor, m.inode))
+                        facts->guest_bytes += m.end - m.start;
+                if (m.shared)
+                        facts->shared_bytes += m.end - m.start;
+        }
+        return r;
+}
+
+static int measure_ns(const struct proc_process *process, struct proc_facts *facts)
+{
+        for (int i = 0; i < PROC_NS_COUNT_; i++) {
+                char path[32];
+                struct stat st;
+
+                snprintf(path, sizeof(path), "ns/%s", proc_namespace_names[i]);
+                if (fstatat(process->folder_fd, path, &st, 0) < 0)
+                        return -errno;
+                facts->ns[i] = st.st_ino;
+        }
+        return 0;
+}
+
+static bool is_dots(const char *name)
+{
+        return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Opened twice over: the first descriptor pins the root, the second lists what the first is. */
+static int measure_root(const struct proc_process *process, struct proc_facts *facts)
+{
+        _cleanup_close_ int root = openat(process->folder_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        struct dirent *entry;
+        struct statvfs vfs;
+        int fd;
+        DIR *stream;
+
+        if (root < 0)
+                return -errno;
+        if (fstatvfs(root, &vfs) < 0)
+                return -errno;
+        facts->root_read_only = (vfs.f_flag & ST_RDONLY) != 0;
+        fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        stream = fdopendir(fd);
+        if (!stream) {
+                close(fd);
+                return -ENOMEM;
+        }
+        while ((entry = readdir(stream)) && facts->root_entries < LIMIT_PROC_FDS)
+                if (!is_dots(entry->d_name))
+                        facts->root_entries++;
+        closedir(stream);
+        return 0;
+}
+
+static void count_fd(const struct stat *st, const struct memory_files *files, struct proc_facts *facts)
+{
+        if (S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3))
+                facts->fds_null++;
+        else if (S_ISSOCK(st->st_mode))
+                facts->fds_socket++;
+        else if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
+                facts->fds_file++;
+        else
+                facts->fds_other++;
+        if (memory_files_have(files, major(st->st_dev), minor(st->st_dev), st->st_ino))
+                facts->fds_guest++;
+}
+
+/* By /proc/PID/fd, which belongs to root when the process is not dumpable. */
+static int measure_fds_by_folder(const struct proc_process *process, const struct memory_files *files,
+                                 struct proc_facts *facts)
+{
+        int fd = openat(process->folder_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+        struct dirent *entry;
+        uint32_t n = 0;
+        int r = 0;
+
+        if (fd < 0)
+                return -errno;
+        if (!stream) {
+                close(fd);
+                return -ENOMEM;
+        }
+        while (r == 0 && (entry = readdir(stream))) {
+                struct stat st;
+
+                if (is_dots(entry->d_name))
+                        continue;
+                if (++n > LIMIT_PROC_FDS)
+                        r = -E2BIG;
+                else if (fstatat(fd, entry->d_name, &st, 0) == 0)
+                        count_fd(&st, files, facts);
+                else if (errno != ENOENT) /* closed since */
+                        r = -errno;
+        }
+        closedir(stream);
+        return r;
+}
+
+/* By taking copies, one number after the other: what the owner of the process's user namespace may do. */
+static int measure_fds_by_copy(const struct proc_process *process, const struct memory_files *files,
+                               struct proc_facts *facts)
+{
+        _cleanup_free_ char *text = NULL;
+        uint32_t n_slots = 0;
+        const char *line;
+        size_t len = 0;
+        int r = proc_file_read(process->folder_fd, "status", &text, &len);
+
+        if (r < 0)
+                return r;
+        line = strstr(text, "\nFDSize:\t");
+        if (!line || sscanf(line, "\nFDSize:\t%7u", &n_slots) != 1)
+                return -EPROTO;
+        if (n_slots > LIMIT_PROC_FDS)
+                return -E2BIG;
+        for (uint32_t i = 0; i < n_slots; i++) {
+                _cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, process->pidfd, i, 0u);
+                struct stat st;
+
+                if (fd < 0 && errno == EBADF)
+                        continue;
+                if (fd < 0 || fstat(fd, &st) < 0)
+                        return -errno;
+                count_fd(&st, files, facts);
+        }
+        return 0;
+}
+
+static int measure_fds(const struct proc_process *process, const struct memory_files *files,
+                       struct proc_facts *facts)
+{
+        int r = measure_fds_by_folder(process, files, facts);
+
+        return r == -EACCES ? measure_fds_by_copy(process, files, facts) : r;
+}
+
+/* One limit of one controller, as the process's group has it; PROC_NO_LIMIT where there is no group. */
+static int read_cgroup_limit(const char *groups, size_t groups_len, const char *mounts, size_t mounts_len,
+                             const char *controller, const char *file, uint64_t *ret_limit)
+{
+        char group[PATH_MAX], mount[PATH_MAX], path[2 * PATH_MAX + 64];
+        _cleanup_free_ char *text = NULL;
+        size_t len = 0;
+        int r;
+
+        r = proc_parse_cgroup(groups, groups_len, controller, group, sizeof(group));
+        if (r == 0)
+                r = proc_parse_cgroup_mount(mounts, mounts_len, controller, mount, sizeof(mount));
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        snprintf(path, sizeof(path), "%s%s/%s", mount, group, file);
+        r = proc_file_read(AT_FDCWD, path, &text, &len);
+        if (r == -ENOENT) /* the root group, or the controller is not handed out there */
+                return 0;
+        return r < 0 ? r : proc_parse_cgroup_limit(text, len, ret_limit);
+}
+
+static const struct {
+        const char *controller, *file; /* "" is version 2 */
+        bool memory;
+} cgroup_limits[] = {
+    {"", "memory.max", true},
+    {"", "pids.max", false},
+    {"memory", "memory.limit_in_bytes", true},
+    {"pids", "pids.max", false},
+};
+
+static int measure_cgroup(const struct proc_process *process, struct proc_facts *facts)
+{
+        _cleanup_free_ char *groups = NULL, *mounts = NULL;
+        size_t groups_len = 0, mounts_len = 0;
+        int r = proc_file_read(process->folder_fd, "cgroup", &groups, &groups_len);
+
+        if (r == 0)
+                r = proc_file_read(AT_FDCWD, "/proc/self/mountinfo", &mounts, &mounts_len);
+        for (size_t i = 0; r == 0 && i < sizeof(cgroup_limits) / sizeof(cgroup_limits[0]); i++) {
+                uint64_t limit = PROC_NO_LIMIT;
+                uint64_t *place = cgroup_limits[i].memory ? &facts->memory_cgroup : &facts->pids_cgroup;
+
+                r = read_cgroup_limit(groups, groups_len, mounts, mounts_len, cgroup_limits[i].controller,
+                                      cgroup_limits[i].file, &limit);
+                if (r == 0 && limit < *place)
+                        *place = limit;
+        }
+        return r;
+}
+
+static int measure_limits(const struct proc_process *process, struct proc_facts *facts)
+{
+        _cleanup_free_ char *text = NULL;
+        size_t len = 0;
+        int r = proc_file_read(process->folder_fd, "limits", &text, &len);
+
+        if (r == 0)
+                r = proc_parse_limit(text, len, "Max address space", &facts->memory_rlimit);
+        if (r == 0)
+                r = proc_parse_limit(text, len, "Max processes", &facts->pids_rlimit);
+        return r < 0 ? r : measure_cgroup(process, facts);
+}
+
+static void set_all_errors(struct proc_facts *facts, int error)
+{
+        facts->error = error;
+        facts->status_error = facts->program_error = facts->maps_error = facts->ns_error = error;
+        facts->root_error = facts->fds_error = facts->limits_error = error;
+}
+
+void proc_facts_measure(pid_t pid, const struct memory_files *files, struct proc_facts *ret_facts)
+{
+        _cleanup_(proc_process_close) struct proc_process process = PROC_PROCESS_NONE;
+        struct proc_facts facts = {
+            .pid = pid,
+            .memory_cgroup = PROC_NO_LIMIT,
+            .memory_rlimit = PROC_NO_LIMIT,
+            .pids_cgroup = PROC_NO_LIMIT,
+            .pids_rlimit = PROC_NO_LIMIT,
+        };
+        int r = proc_process_open(pid, &process);
+
+        if (r < 0) {
+                set_all_errors(&facts, r);
+        } else {
+                facts.status_error = measure_status(&process, &facts);
+                facts.program_error = measure_program(&process, &facts);
+                facts.maps_error = measure_maps(&process, files, &facts);
+                facts.ns_error = measure_ns(&process, &facts);
+                facts.root_error = measure_root(&process, &facts);
+                facts.fds_error = measure_fds(&process, files, &facts);
+                facts.limits_error = measure_limits(&process, &facts);
+                if (!proc_process_alive(&process)) /* the last readings may be those of a zombie */
+                        set_all_errors(&facts, -ESRCH);
+        }
+        *ret_facts = facts;
+}

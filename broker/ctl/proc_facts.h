@@ -1,0 +1,52 @@
+/* What can be measured of one process from outside. SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "broker/ctl/memory_files.h"
+#include "broker/ctl/proc_file.h"
+#include "broker/ctl/proc_parse.h"
+
+enum proc_namespace {
+        PROC_NS_USER,
+        PROC_NS_PID,
+        PROC_NS_MNT,
+        PROC_NS_NET,
+        PROC_NS_IPC,
+        PROC_NS_UTS,
+        PROC_NS_CGROUP,
+        PROC_NS_COUNT_,
+};
+
+extern const char *const proc_namespace_names[PROC_NS_COUNT_];
+
+#define PROC_NO_LIMIT UINT64_MAX
+
+/* Each group has an error of its own: 0, or the negative errno that says why it is unknown. */
+struct proc_facts {
+        pid_t pid;
+        int error; /* of the process as a whole: -ESRCH, it is gone */
+        int status_error;
+        struct proc_status status;
+        int program_error;
+        char program[LIMIT_NAME]; /* base name of the executed file; a longer one is cut */
+        int maps_error;
+        uint64_t guest_bytes;  /* mapped from files that are the broker's guest memory */
+        uint64_t shared_bytes; /* mapped MAP_SHARED, of whatever */
+        int ns_error;
+        uint64_t ns[PROC_NS_COUNT_]; /* inode of each namespace */
+        int root_error;
+        uint32_t root_entries; /* in the root directory */
+        bool root_read_only;
+        int fds_error;
+        uint32_t fds_null, fds_socket, fds_file,
+            fds_other;      /* by kind: /dev/null, socket, file or block device */
+        uint32_t fds_guest; /* of these, files that are guest memory */
+        int limits_error;
+        uint64_t memory_cgroup, memory_rlimit, pids_cgroup, pids_rlimit; /* PROC_NO_LIMIT: none */
+};
+
+/* Measures. `files` may be empty. Never fails as a whole: errors are in the facts. */
+void proc_facts_measure(pid_t pid, const struct memory_files *files, struct proc_facts *ret_facts);

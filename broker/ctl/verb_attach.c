@@ -1,0 +1,98 @@
+/* bulkhead attach: the arguments that connect a VMM to a configuration's devices.
+ * Owns nothing; called by ctl_main.c. TRUST: the file is the operator's; names and paths have been judged to
+ * need no quotes. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/ctl/config_open.h"
+#include "broker/ctl/config_value.h"
+#include "broker/ctl/ctl.h"
+#include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
+
+#define MEMORY_DEFAULT (1ull << 30)
+#define MEMORY_UNIT    (1ull << 20) /* QEMU's -m counts in MiB */
+
+/* How a chardev is told to connect again. QEMU renamed the option: each name is an error to the other side.
+ */
+static const struct reconnect {
+        uint32_t since; /* major * 100 + minor */
+        const char *text;
+} reconnects[] = {
+    {902, ",reconnect-ms=1000"},
+    {0, ",reconnect=1"},
+};
+
+/* "9.2" or "9.2.1". 0 or -EINVAL. */
+static int parse_version(const char *text, uint32_t *ret_version)
+{
+        unsigned major, minor;
+        int end = 0;
+
+        if (sscanf(text, "%3u.%2u%n", &major, &minor, &end) != 2 || (text[end] != '\0' && text[end] != '.'))
+                return -EINVAL;
+        *ret_version = major * 100 + minor;
+        return 0;
+}
+
+static const char *reconnect_text(uint32_t version)
+{
+        for (size_t i = 0; i < array_size(reconnects); i++)
+                if (version >= reconnects[i].since)
+                        return reconnects[i].text;
+        return "";
+}
+
+/* Identifiers of QEMU begin with a letter; names of ours need not. */
+static void print_device(const struct vm_config *config, const struct device_config *device,
+                         const char *reconnect)
+{
+        printf("-chardev\nsocket,id=bulkhead-%s-socket,path=%s/%s/%s.sock%s\n", device->name, config->run_dir,
+               config->name, device->name, reconnect);
+        printf("-device\n%s,id=bulkhead-%s,chardev=bulkhead-%s-socket",
+               device_types[device->type].qemu_device, device->name, device->name);
+        /* Without it QEMU asks for a queue a vCPU and gives up when there are fewer. */
+        if (device_types[device->type].max_queues > 1)
+                printf(",num-queues=%u", device->n_queues);
+        printf("\n");
+}
+
+/* One page of arguments; QEMU's memory must be one that can be shared, or the devices see nothing of it. */
+static void print_qemu(const struct vm_config *config, uint64_t memory, const char *reconnect)
+{
+        char size[32];
+
+        config_value_size_text(memory, size, sizeof(size));
+        printf("-m\n%s\n-object\nmemory-backend-memfd,id=bulkhead-memory,share=on,size=%s\n", size, size);
+        printf("-machine\nmemory-backend=bulkhead-memory\n");
+        for (size_t i = 0; i < config->n_devices; i++)
+                print_device(config, &config->devices[i], reconnect);
+}
+
+static int usage(const char *text)
+{
+        fprintf(stderr, "bulkhead: attach: %s; try: bulkhead help attach\n", text);
+        return CTL_USAGE;
+}
+
+int verb_attach(const struct ctl_args *args)
+{
+        const struct config_wish wish = {.run_dir = args->option[CTL_OPTION_RUN_DIR]};
+        const char *print = args->option[CTL_OPTION_PRINT], *memory_text = args->option[CTL_OPTION_MEMORY];
+        const char *version_text = args->option[CTL_OPTION_QEMU_VERSION];
+        _cleanup_(vm_config_done) struct vm_config config = {0};
+        uint64_t memory = MEMORY_DEFAULT;
+        uint32_t version = 0;
+
+        if (!print || strcmp(print, "qemu") != 0)
+                return usage(print ? "--print knows only qemu" : "--print qemu is missing");
+        if (memory_text && (config_value_size(memory_text, &memory) < 0 || memory % MEMORY_UNIT != 0))
+                return usage("--memory needs whole mebibytes, such as 512M or 2G");
+        if (version_text && parse_version(version_text, &version) < 0)
+                return usage("--qemu-version needs a version, such as 7.2");
+        if (config_open(args->operand, &wish, &config) < 0)
+                return CTL_FAILED;
+        print_qemu(&config, memory, version_text ? reconnect_text(version) : "");
+        return CTL_OK;
+}

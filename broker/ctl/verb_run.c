@@ -1,0 +1,84 @@
+/* bulkhead run: check, then become the broker.
+ * Owns the memfd that carries the configuration; called by ctl_main.c. TRUST: the file is the operator's.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "broker/ctl/config_host.h"
+#include "broker/ctl/config_open.h"
+#include "broker/ctl/ctl.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/fd.h"
+
+#define BROKER_PROGRAM "bulkhead-broker"
+
+/* The message in a memfd that nobody can change any more, its offset at the beginning. */
+static int config_to_fd(const struct vm_config *config, int *ret_fd)
+{
+        const size_t size = (LIMIT_DEVICES + 4u) * (PATH_MAX + 4u * LIMIT_NAME);
+        _cleanup_free_ uint8_t *bytes = malloc(size);
+        _cleanup_close_ int fd = memfd_create("bulkhead-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        ssize_t len;
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        if (!bytes)
+                return -ENOMEM;
+        len = vm_config_make(config, bytes, size);
+        if (len < 0)
+                return (int)len;
+        r = fd_write_all(fd, bytes, (size_t)len);
+        if (r < 0)
+                return r;
+        if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0 ||
+            lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        *ret_fd = take_fd(&fd);
+        return 0;
+}
+
+/* Only the configuration and the standard streams reach the broker, whatever our parent has left open. */
+static int become_broker(const char *folder, int config_fd, bool verbose)
+{
+        char path[PATH_MAX + sizeof(BROKER_PROGRAM) + 1], number[16];
+        char *const argv[] = {(char *)BROKER_PROGRAM, (char *)"--config-fd", number,
+                              verbose ? (char *)"--verbose" : NULL, NULL};
+
+        if (close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0 || fcntl(config_fd, F_SETFD, 0) < 0)
+                return -errno;
+        snprintf(number, sizeof(number), "%d", config_fd);
+        snprintf(path, sizeof(path), "%s/%s", folder, BROKER_PROGRAM);
+        execv(path, argv);
+        return -errno;
+}
+
+int verb_run(const struct ctl_args *args)
+{
+        const struct config_wish wish = {
+            .run_dir = args->option[CTL_OPTION_RUN_DIR], .host = true, .in_use_is_error = true};
+        _cleanup_(vm_config_done) struct vm_config config = {0};
+        _cleanup_close_ int fd = -1;
+        char why[512];
+        int r;
+
+        r = config_open(args->operand, &wish, &config);
+        if (r < 0)
+                return CTL_FAILED;
+        if (config_host_program(config.worker_dir, BROKER_PROGRAM, why, sizeof(why)) < 0) {
+                fprintf(stderr, "bulkhead: run: %s\n", why);
+                return CTL_FAILED;
+        }
+        r = config_to_fd(&config, &fd);
+        if (r == 0)
+                r = become_broker(config.worker_dir, fd, args->option[CTL_OPTION_VERBOSE] != NULL);
+        fprintf(stderr, "bulkhead: run: cannot start %s/%s: %s\n", config.worker_dir, BROKER_PROGRAM,
+                strerror(-r));
+        return CTL_FAILED;
+}
