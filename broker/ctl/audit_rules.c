@@ -296,13 +296,15 @@ static void rule_program(const struct audit_subject *s, struct audit_row *row)
         judge(row, s->facts->program_error, strcmp(s->facts->program, wanted) == 0);
 }
 
+/* A group's limit above what a configuration can ask for is some container's around us, not the worker's own.
+ */
 static void rule_memory_limit(const struct audit_subject *s, struct audit_row *row)
 {
-        const bool group = s->facts->memory_cgroup != PROC_NO_LIMIT,
-                   own = s->facts->memory_rlimit != PROC_NO_LIMIT;
+        const bool group = s->facts->memory_cgroup <= UINT32_MAX;
+        const bool own = s->facts->memory_rlimit <= UINT32_MAX;
         char size[32];
 
-        set_wanted(row, "a control group's");
+        set_wanted(row, "its control group's");
         config_value_size_text(group ? s->facts->memory_cgroup : s->facts->memory_rlimit, size, sizeof(size));
         if (group || own)
                 set_measured(row, "%s by %s", size, group ? "control group" : "its own limit alone");

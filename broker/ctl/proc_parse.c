@@ -246,8 +246,10 @@ static bool parse_mapping(struct cursor line, struct proc_mapping *ret)
         eat_blanks(&line);
         if (!eat_number(&line, 10, &m.inode) || (line.at < line.end && *line.at != ' '))
                 return false;
+        if (!m.shared && m.flags[3] != 'p')
+                return false;
         *ret = m;
-        return m.shared || m.flags[3] == 'p';
+        return true;
 }
 
 int proc_maps_next(const char **text, const char *end, struct proc_mapping *ret_mapping)

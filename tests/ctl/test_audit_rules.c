@@ -1,0 +1,368 @@
+/* Every rule finds what is looser than the policy, and nothing else. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/ctl/audit_rules.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/base/checked.h"
+
+static struct audit_vm vms[2];
+static struct proc_facts self;
+static struct audit_scene scene = {.vms = vms, .n_vms = 2, .self = &self};
+
+static void fill_process(struct proc_facts *f, pid_t pid, uint32_t id, uint64_t ns)
+{
+        *f = (struct proc_facts){
+            .pid = pid,
+            .status = {.ppid = 100,
+                       .uid = {id, id, id, id},
+                       .gid = {id, id, id, id},
+                       .threads = 1,
+                       .no_new_privs = 1,
+                       .seccomp = 2,
+                       .seccomp_filters = 2},
+            .root_read_only = true,
+            .fds_null = 3,
+            .fds_socket = 2,
+            .memory_cgroup = 64 << 20,
+            .memory_rlimit = 64 << 20,
+            .pids_cgroup = 1,
+            .pids_rlimit = 0,
+        };
+        for (size_t i = 0; i < PROC_NS_COUNT_; i++)
+                f->ns[i] = ns + i;
+}
+
+static void fill_vm(struct audit_vm *vm, pid_t base, uint32_t id)
+{
+        *vm = (struct audit_vm){.peer_pid = base, .guest_bytes = 1 << 30};
+        vm->status = (struct admin_status){.broker_pid = (uint32_t)base + 1,
+                                           .spawner_pid = (uint32_t)base,
+                                           .spawner_alive = true,
+                                           .n_devices = 2};
+        fill_process(&vm->spawner, base, 0, 1000);
+        vm->spawner.status.ppid = 1;
+        fill_process(&vm->broker, base + 1, id, 1000);
+        snprintf(vm->broker.program, sizeof(vm->broker.program), "bulkhead-broker");
+        for (size_t i = 0; i < 2; i++) {
+                struct admin_device *d = &vm->status.devices[i];
+
+                d->pid = (uint32_t)base + 2 + (uint32_t)i;
+                d->n_lanes = 1;
+                d->n_resources = i == 0;
+                snprintf(d->name, sizeof(d->name), "dev%zu", i);
+                snprintf(d->type, sizeof(d->type), "%s", i == 0 ? "blk" : "rng");
+                fill_process(&vm->workers[i], base + 2 + (pid_t)i, id + 1 + (uint32_t)i,
+                             (uint64_t)base * 100 + 5000 * (i + 1));
+                vm->workers[i].fds_file = i == 0;
+                snprintf(vm->workers[i].program, sizeof(vm->workers[i].program), "bulkhead-worker-%s",
+                         d->type);
+        }
+        vm->broker.status.ppid = base;
+        vm->workers[0].status.ppid = vm->workers[1].status.ppid = base;
+}
+
+static int setup(void **state)
+{
+        (void)state;
+        fill_process(&self, 7, 0, 1000);
+        fill_vm(&vms[0], 100, 70000);
+        fill_vm(&vms[1], 200, 70010);
+        scene.n_vms = 2;
+        return 0;
+}
+
+struct tally {
+        size_t n, n_by_verdict[AUDIT_VERDICT_COUNT_];
+        char facts[512]; /* of the failing rows, joined by ';' */
+        char measured[1024];
+};
+
+static int visit(void *context, const struct audit_row *row)
+{
+        struct tally *tally = context;
+        size_t used = strlen(tally->facts), measured = strlen(tally->measured);
+
+        tally->n++;
+        tally->n_by_verdict[row->verdict]++;
+        assert_true(strlen(row->measured) > 0);
+        assert_true(strlen(row->wanted) > 0);
+        if (row->verdict != AUDIT_OK && row->verdict != AUDIT_CLAIMED) {
+                snprintf(tally->facts + used, sizeof(tally->facts) - used, "%s;", row->fact);
+                snprintf(tally->measured + measured, sizeof(tally->measured) - measured, "%s;",
+                         row->measured);
+        }
+        return 0;
+}
+
+static struct tally judge(enum audit_role role, size_t worker)
+{
+        struct audit_subject subject = {
+            .role = role, .vm = &vms[0], .scene = &scene, .facts = &vms[0].broker};
+        struct tally tally = {0};
+
+        if (role == AUDIT_SPAWNER)
+                subject.facts = &vms[0].spawner;
+        if (role == AUDIT_WORKER) {
+                subject.facts = &vms[0].workers[worker];
+                subject.device = &vms[0].status.devices[worker];
+        }
+        assert_int_equal(audit_rules_apply(&subject, visit, &tally), 0);
+        return tally;
+}
+
+static size_t failures(const struct tally *t)
+{
+        return t->n_by_verdict[AUDIT_LOOSE] + t->n_by_verdict[AUDIT_UNKNOWN];
+}
+
+static void a_vm_as_it_should_be_has_no_findings(void **state)
+{
+        (void)state;
+        for (int role = 0; role < AUDIT_ROLE_COUNT_; role++) {
+                struct tally t = judge((enum audit_role)role, 0);
+
+                assert_string_equal(t.facts, "");
+                assert_true(t.n > 2);
+                assert_int_equal(t.n_by_verdict[AUDIT_CLAIMED], role == AUDIT_SPAWNER ? 0 : 1);
+        }
+        assert_string_equal(judge(AUDIT_WORKER, 1).facts, "");
+}
+
+/* One step beyond the policy in each fact of a worker, and the rule that must see it. */
+static void loosen(unsigned i, const char **ret_fact)
+{
+        struct proc_facts *f = &vms[0].workers[0];
+
+        switch (i) {
+#define STEP(number, fact, change)                                                                           \
+        case number:                                                                                         \
+                change;                                                                                      \
+                *ret_fact = fact ";";                                                                        \
+                return;
+                STEP(0, "guest memory", f->guest_bytes = 1)
+                STEP(1, "shared mappings", f->shared_bytes = 1)
+                STEP(2, "guest memory files", f->fds_guest = 1)
+                STEP(3, "capabilities", f->status.capabilities[PROC_CAP_INHERITABLE] = 1)
+                STEP(4, "capabilities", f->status.capabilities[PROC_CAP_PERMITTED] = 1)
+                STEP(5, "capabilities", f->status.capabilities[PROC_CAP_EFFECTIVE] = 1ull << 40)
+                STEP(6, "capabilities", f->status.capabilities[PROC_CAP_BOUNDING] = 1)
+                STEP(7, "capabilities", f->status.capabilities[PROC_CAP_AMBIENT] = 1)
+                STEP(8, "seccomp mode", f->status.seccomp = 0)
+                STEP(9, "seccomp mode", f->status.seccomp = 1)
+                STEP(10, "seccomp filters", f->status.seccomp_filters = 1)
+                STEP(11, "no_new_privs", f->status.no_new_privs = 0)
+                STEP(12, "namespaces", f->ns[PROC_NS_USER] = self.ns[PROC_NS_USER])
+                STEP(13, "namespaces", f->ns[PROC_NS_CGROUP] = vms[0].broker.ns[PROC_NS_CGROUP])
+                STEP(14, "namespaces", f->ns[PROC_NS_NET] = vms[0].workers[1].ns[PROC_NS_NET])
+                STEP(15, "namespaces", f->ns[PROC_NS_IPC] = vms[1].workers[1].ns[PROC_NS_IPC])
+                STEP(16, "root", f->root_entries = 1)
+                STEP(17, "root", f->root_read_only = false)
+                STEP(18, "descriptors", f->fds_file = 2)
+                STEP(19, "descriptors", f->fds_socket = 3)
+                STEP(20, "descriptors", f->fds_other = 1)
+                STEP(21, "descriptors", f->fds_null = 4)
+                STEP(22, "uid", f->status.uid[3] = 0)
+                STEP(23, "uid", memcpy(f->status.uid, vms[0].broker.status.uid, sizeof(f->status.uid)))
+                STEP(24, "uid", memcpy(f->status.uid, vms[1].workers[0].status.uid, sizeof(f->status.uid)))
+                STEP(25, "uid", memset(f->status.uid, 0, sizeof(f->status.uid)))
+                STEP(26, "uid", f->status.gid[1] = 0)
+                STEP(27, "groups", f->status.n_groups = 1)
+                STEP(28, "threads", f->status.threads = 2)
+                STEP(29, "parent", f->status.ppid = 1)
+                STEP(30, "program", f->program[0] = 'B')
+                STEP(31, "memory limit", f->memory_cgroup = f->memory_rlimit = PROC_NO_LIMIT)
+                STEP(32, "process limit", f->pids_cgroup = 2)
+                STEP(33, "process limit", f->pids_cgroup = f->pids_rlimit = PROC_NO_LIMIT)
+        default:
+                *ret_fact = NULL;
+        }
+}
+
+static void each_step_beyond_the_policy_is_found_by_its_rule(void **state)
+{
+        const char *fact = "";
+
+        for (unsigned i = 0;; i++) {
+                struct tally t;
+
+                setup(state);
+                loosen(i, &fact);
+                if (!fact) {
+                        assert_int_equal(i, 34);
+                        return;
+                }
+                t = judge(AUDIT_WORKER, 0);
+                assert_string_equal(t.facts, fact);
+                assert_int_equal(t.n_by_verdict[AUDIT_LOOSE], 1);
+        }
+}
+
+static void a_broker_cannot_ask_for_more_files_than_the_type_has(void **state)
+{
+        (void)state;
+        vms[0].status.devices[1].n_resources = 1; /* says the broker: rng has none */
+        vms[0].workers[1].fds_file = 1;
+        assert_string_equal(judge(AUDIT_WORKER, 1).facts, "descriptors;");
+        snprintf(vms[0].status.devices[1].type, LIMIT_NAME, "gpu");
+        vms[0].workers[1].fds_file = 0;
+        assert_string_equal(judge(AUDIT_WORKER, 1).facts, "program;");
+}
+
+static void what_cannot_be_measured_is_a_failure_with_its_reason(void **state)
+{
+        struct proc_facts *f = &vms[0].workers[0];
+        struct tally t;
+
+        (void)state;
+        f->maps_error = f->status_error = f->ns_error = f->root_error = f->fds_error = f->limits_error =
+            f->program_error = -EACCES;
+        t = judge(AUDIT_WORKER, 0);
+        assert_int_equal(t.n_by_verdict[AUDIT_UNKNOWN], t.n - 1); /* all but the claimed one */
+        assert_non_null(strstr(t.measured, "unknown: Permission denied"));
+        setup(state);
+        self.ns_error = -EACCES; /* nothing to compare with */
+        assert_string_equal(judge(AUDIT_WORKER, 0).facts, "namespaces;");
+}
+
+static void an_unknown_is_never_excused(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < 4; i++)
+                vms[0].spawner.status.uid[i] = 1000; /* rootless */
+        vms[0].workers[0].status_error = -EACCES;
+        assert_true(judge(AUDIT_WORKER, 0).n_by_verdict[AUDIT_UNKNOWN] > 0);
+        assert_int_equal(judge(AUDIT_WORKER, 0).n_by_verdict[AUDIT_WEAKER], 0);
+}
+
+static void rootless_is_measured_and_said_and_not_failed(void **state)
+{
+        struct tally t;
+
+        (void)state;
+        vms[0].status.rootless = true; /* the broker's word alone excuses nothing */
+        memcpy(vms[0].workers[0].status.uid, vms[0].broker.status.uid, sizeof(vms[0].broker.status.uid));
+        vms[0].workers[0].status.n_groups = 3;
+        t = judge(AUDIT_WORKER, 0);
+        assert_int_equal(t.n_by_verdict[AUDIT_LOOSE], 2);
+        for (size_t i = 0; i < 4; i++)
+                vms[0].spawner.status.uid[i] = 70000;
+        t = judge(AUDIT_WORKER, 0);
+        assert_int_equal(failures(&t), 0);
+        assert_string_equal(t.facts, "uid;groups;");
+        assert_int_equal(t.n_by_verdict[AUDIT_WEAKER], 2);
+        assert_non_null(strstr(t.measured, "shared: rootless"));
+}
+
+static void without_control_groups_its_own_limits_count_less(void **state)
+{
+        struct proc_facts *f = &vms[0].workers[0];
+        struct tally t;
+
+        (void)state;
+        f->memory_cgroup = f->pids_cgroup = PROC_NO_LIMIT;
+        t = judge(AUDIT_WORKER, 0);
+        assert_int_equal(failures(&t), 0);
+        assert_string_equal(t.facts, "memory limit;process limit;");
+        f->memory_cgroup = 1ull << 32; /* some container's around us */
+        t = judge(AUDIT_WORKER, 0);
+        assert_int_equal(t.n_by_verdict[AUDIT_WEAKER], 2);
+        f->memory_cgroup = UINT32_MAX;
+        assert_string_equal(judge(AUDIT_WORKER, 0).facts, "process limit;");
+}
+
+static void brokers_are_judged_too(void **state)
+{
+        (void)state;
+        vms[0].broker.status.capabilities[PROC_CAP_BOUNDING] = 1;
+        vms[0].broker.status.seccomp_filters = 0;
+        vms[0].peer_pid = 4711;
+        assert_string_equal(judge(AUDIT_BROKER, 0).facts, "admin socket;capabilities;seccomp filters;");
+        setup(state);
+        memcpy(vms[0].broker.status.uid, vms[1].workers[1].status.uid, sizeof(vms[0].broker.status.uid));
+        assert_string_equal(judge(AUDIT_BROKER, 0).facts, "uid;");
+}
+
+static void a_process_that_nobody_named_is_found(void **state)
+{
+        struct tally t;
+
+        (void)state;
+        vms[0].n_strangers = 1;
+        vms[0].stranger = 4711;
+        t = judge(AUDIT_SPAWNER, 0);
+        assert_string_equal(t.facts, "descendants;");
+        assert_non_null(strstr(t.measured, "one is 4711"));
+        vms[0].spawner.guest_bytes = 1;
+        assert_string_equal(judge(AUDIT_SPAWNER, 0).facts, "guest memory;descendants;");
+}
+
+static void a_dead_spawner_is_said_and_a_lost_one_is_unknown(void **state)
+{
+        struct tally t;
+
+        (void)state;
+        vms[0].spawner.error = -ESRCH;
+        t = judge(AUDIT_SPAWNER, 0);
+        assert_int_equal(t.n_by_verdict[AUDIT_UNKNOWN], 1); /* the broker says that it lives */
+        vms[0].status.spawner_alive = false;
+        t = judge(AUDIT_SPAWNER, 0);
+        assert_int_equal(t.n, 1);
+        assert_int_equal(t.n_by_verdict[AUDIT_WEAKER], 1);
+        vms[0].workers[0].status.ppid = 1;
+        t = judge(AUDIT_WORKER, 0);
+        assert_int_equal(failures(&t), 0);
+}
+
+static void vms_that_did_not_answer_are_not_compared_with(void **state)
+{
+        (void)state;
+        vms[1] = (struct audit_vm){.error = -ETIMEDOUT};
+        vms[1].status.n_devices = 1;
+        memcpy(&vms[1].workers[0], &vms[0].workers[0], sizeof(vms[0].workers[0]));
+        assert_string_equal(judge(AUDIT_WORKER, 0).facts, "");
+}
+
+static int refuse(void *context, const struct audit_row *row)
+{
+        (void)row;
+        ++*(int *)context;
+        return -EIO;
+}
+
+static void the_visitors_error_ends_the_walk(void **state)
+{
+        struct audit_subject subject = {
+            .role = AUDIT_BROKER, .vm = &vms[0], .scene = &scene, .facts = &vms[0].broker};
+        int n = 0;
+
+        (void)state;
+        assert_int_equal(audit_rules_apply(&subject, refuse, &n), -EIO);
+        assert_int_equal(n, 1);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup(a_vm_as_it_should_be_has_no_findings, setup),
+            cmocka_unit_test_setup(each_step_beyond_the_policy_is_found_by_its_rule, setup),
+            cmocka_unit_test_setup(a_broker_cannot_ask_for_more_files_than_the_type_has, setup),
+            cmocka_unit_test_setup(what_cannot_be_measured_is_a_failure_with_its_reason, setup),
+            cmocka_unit_test_setup(an_unknown_is_never_excused, setup),
+            cmocka_unit_test_setup(rootless_is_measured_and_said_and_not_failed, setup),
+            cmocka_unit_test_setup(without_control_groups_its_own_limits_count_less, setup),
+            cmocka_unit_test_setup(brokers_are_judged_too, setup),
+            cmocka_unit_test_setup(a_process_that_nobody_named_is_found, setup),
+            cmocka_unit_test_setup(a_dead_spawner_is_said_and_a_lost_one_is_unknown, setup),
+            cmocka_unit_test_setup(vms_that_did_not_answer_are_not_compared_with, setup),
+            cmocka_unit_test_setup(the_visitors_error_ends_the_walk, setup),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

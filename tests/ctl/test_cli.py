@@ -1,0 +1,397 @@
+#!/usr/bin/env python3
+"""The operator's command as a whole: exit codes, outputs, and brokers that answer well, badly or not at all.
+
+    test_cli.py BULKHEAD FAKE_BROKER
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BULKHEAD, FAKE_BROKER = sys.argv[1:3]
+VERBS = ["run", "check", "attach", "ps", "audit", "help"]
+EXAMPLE = """vm: demo
+frontend: vhost-user
+devices:
+  - {name: disk0, type: blk, path: demo.img, read_only: false, queues: 2}
+  - {name: rng0, type: rng}
+"""
+ANSWER_S = 2.0  # LIMIT_CTL_ANSWER_MS
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="bulkhead-test-")
+        self.run_dir = os.path.join(self.dir, "run")
+        os.mkdir(self.run_dir)
+        self.children = []
+        # The program looks for its companions in its own folder.
+        self.bin = os.path.join(self.dir, "bin")
+        os.mkdir(self.bin)
+        self.bulkhead = shutil.copy(BULKHEAD, os.path.join(self.bin, "bulkhead"))
+        for name in ("bulkhead-broker", "bulkhead-worker-blk", "bulkhead-worker-rng"):
+            self.program(name, "#!/bin/sh\nexit 0\n")
+
+    def tearDown(self):
+        for child in self.children:
+            child.kill()
+            child.wait()
+            child.stdout.close()
+        shutil.rmtree(self.dir)
+
+    def program(self, name, text):
+        path = os.path.join(self.bin, name)
+        with open(path, "w") as f:
+            f.write(text)
+        os.chmod(path, 0o755)
+
+    def run_it(self, *args, code=0, **more):
+        got = subprocess.run([self.bulkhead, *args], capture_output=True, text=True, timeout=30, **more)
+        self.assertEqual(got.returncode, code, got.stdout + got.stderr)
+        return got
+
+    def config(self, text=EXAMPLE, image=1 << 20):
+        path = os.path.join(self.dir, "demo.yaml")
+        with open(path, "w") as f:
+            f.write(text)
+        if image is not None:
+            with open(os.path.join(self.dir, "demo.img"), "w") as f:
+                f.truncate(image)
+        return path
+
+    def broker(self, vm, mode="good", broker_pid=0, spawner_pid=0, devices=()):
+        os.makedirs(os.path.join(self.run_dir, vm), exist_ok=True)
+        child = subprocess.Popen([FAKE_BROKER, os.path.join(self.run_dir, vm, "admin.sock"), vm, mode,
+                                  str(broker_pid), str(spawner_pid), *devices],
+                                 stdout=subprocess.PIPE, text=True)
+        self.assertEqual(child.stdout.readline(), "ready\n")
+        self.children.append(child)
+        return child
+
+
+class Words(Case):
+    def test_help_is_short_and_names_every_verb(self):
+        out = self.run_it("--help").stdout
+        for verb in VERBS:
+            self.assertIn(f"\n  {verb}", out)
+        self.assertLess(len(out.splitlines()), 20)
+        self.assertLessEqual(max(map(len, out.splitlines())), 80)
+        self.assertEqual(out, self.run_it("help").stdout)
+        self.assertEqual(out, self.run_it("-h").stdout)
+
+    def test_every_verb_explains_itself_in_two_ways(self):
+        for verb in VERBS:
+            by_help = self.run_it("help", verb).stdout
+            self.assertTrue(by_help.startswith(f"usage: bulkhead {verb}"))
+            self.assertIn("--help", by_help)
+            self.assertEqual(by_help, self.run_it(verb, "--help").stdout)
+
+    def test_version_is_one_line(self):
+        self.assertRegex(self.run_it("--version").stdout, r"\Abulkhead \d+\.\d+\.\d+\n\Z")
+
+    def test_what_is_not_understood_is_one_line_with_a_hint_and_exit_2(self):
+        for words in ([], ["fly"], ["--fly"], ["help", "fly"], ["check"], ["check", "a", "b"], ["ps", "x"],
+                      ["ps", "--memory", "1G"], ["check", "a", "--run-dir"], ["audit", "--json=yes"],
+                      ["attach", "a"], ["attach", "a", "--print", "crosvm"],
+                      ["attach", "a", "--print", "qemu", "--memory", "0"],
+                      ["attach", "a", "--print", "qemu", "--memory", "1K"],
+                      ["attach", "a", "--print", "qemu", "--qemu-version", "new"]):
+            with self.subTest(words):
+                got = self.run_it(*words, code=2)
+                self.assertEqual(got.stdout, "")
+                self.assertEqual(len(got.stderr.splitlines()), 1)
+                self.assertRegex(got.stderr, r"\Abulkhead: .*(try: bulkhead|needs a value|give it once)")
+
+    def test_a_full_disk_is_not_a_good_answer(self):
+        with open("/dev/full", "w") as full:
+            got = subprocess.run([self.bulkhead, "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(got.returncode, 1)
+        self.assertIn("could not be written", got.stderr)
+
+
+class Check(Case):
+    def test_a_good_file_is_printed_with_its_defaults(self):
+        got = self.run_it("check", self.config(), "--run-dir", "/r")
+        self.assertEqual(got.stderr, "")
+        self.assertEqual(got.stdout, f"""# effective configuration of demo; programs in {self.bin}
+vm: demo
+frontend: vhost-user
+run_dir: /r
+socket:
+  mode: 0660
+uids:
+  first: 1879048192
+  count: 65536
+limits:
+  worker_memory: 64M
+devices:
+- name: disk0
+  type: blk
+  path: {self.dir}/demo.img
+  read_only: false
+  queues: 2
+  serial: "disk0"
+  block_size: 512
+- name: rng0
+  type: rng
+  queues: 1
+""")
+
+    def test_every_mistake_has_its_line_and_column(self):
+        path = self.config("vm: -x\nfrontend: kvm\ndevices:\n- {name: a, type: blk, path: demo.img, tap: 1}\n")
+        got = self.run_it("check", path, code=1)
+        self.assertEqual(got.stdout, "")
+        self.assertEqual([line[len(path):line.index(" error")] for line in got.stderr.splitlines()],
+                         [":1:5:", ":2:11:", ":4:40:"])
+
+    def test_images_are_looked_at(self):
+        for image, word in ((None, "No such file"), (0, "is empty"), (1000, "not a multiple of 512")):
+            with self.subTest(word):
+                path = self.config(image=image)
+                got = self.run_it("check", path, code=1)
+                self.assertRegex(got.stderr, rf"\A{path}:4:36: error: image .*{word}.*\n\Z")
+
+    def test_a_program_that_is_not_there_is_told(self):
+        os.unlink(os.path.join(self.bin, "bulkhead-worker-rng"))
+        got = self.run_it("check", self.config(), code=1)
+        self.assertIn("bulkhead-worker-rng: No such file", got.stderr)
+
+    def test_a_missing_file_and_a_missing_run_dir_are_one_line_each(self):
+        got = self.run_it("check", "/nonexistent.yaml", code=1)
+        self.assertEqual(len(got.stderr.splitlines()), 1)
+        if os.geteuid() == 0 and shutil.which("setpriv"):
+            os.chmod(self.dir, 0o755)
+            got = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", self.bulkhead, "ps"],
+                                 capture_output=True, text=True, env={})
+            self.assertEqual(got.returncode, 1)
+            self.assertIn("XDG_RUNTIME_DIR", got.stderr)
+
+
+class Attach(Case):
+    GOLDEN = """-m
+512M
+-object
+memory-backend-memfd,id=bulkhead-memory,share=on,size=512M
+-machine
+memory-backend=bulkhead-memory
+-chardev
+socket,id=bulkhead-disk0-socket,path=/r/demo/disk0.sock{0}
+-device
+vhost-user-blk-pci,id=bulkhead-disk0,chardev=bulkhead-disk0-socket,num-queues=2
+-chardev
+socket,id=bulkhead-rng0-socket,path=/r/demo/rng0.sock{0}
+-device
+vhost-user-rng-pci,id=bulkhead-rng0,chardev=bulkhead-rng0-socket
+"""
+
+    def attach(self, *more):
+        # The image need not be there: the VMM may be started elsewhere or earlier.
+        return self.run_it("attach", self.config(image=None), "--print", "qemu", "--run-dir", "/r", "--memory",
+                           "512M", *more).stdout
+
+    def test_arguments_are_exactly_these(self):
+        self.assertEqual(self.attach(), self.GOLDEN.format(""))
+        self.assertEqual(self.attach("--qemu-version", "7.2"), self.GOLDEN.format(",reconnect=1"))
+        self.assertEqual(self.attach("--qemu-version", "9.1.3"), self.GOLDEN.format(",reconnect=1"))
+        self.assertEqual(self.attach("--qemu-version", "9.2"), self.GOLDEN.format(",reconnect-ms=1000"))
+        self.assertEqual(self.attach("--qemu-version", "11.1"), self.GOLDEN.format(",reconnect-ms=1000"))
+
+    def test_a_bad_file_gives_no_argument(self):
+        got = self.run_it("attach", self.config("vm: demo\n"), "--print", "qemu", code=1)
+        self.assertEqual(got.stdout, "")
+        self.assertIn("devices: is missing", got.stderr)
+
+
+class Run(Case):
+    def test_the_broker_gets_the_configuration_and_nothing_else(self):
+        self.program("bulkhead-broker", """#!/bin/sh
+echo "$@"
+ls /proc/self/fd
+dd bs=1 count=6 status=none <&"$2" | od -c
+dd if=/dev/zero "of=/proc/self/fd/$2" conv=notrunc bs=1 count=1 2>&1 | grep -o 'not permitted'
+""")
+        read, write = os.pipe()
+        got = self.run_it("run", self.config(), "--run-dir", "/r", "--verbose", pass_fds=(read, write))
+        os.close(read)
+        os.close(write)
+        words = got.stdout.split()
+        self.assertEqual((words[0], words[2]), ("--config-fd", "--verbose"))
+        self.assertNotIn(str(write), words[3:got.stdout.split().index("0000000")])
+        self.assertIn("d   e   m   o", got.stdout)  # the message begins with the VM's name
+
+    def test_the_exit_code_is_the_brokers(self):
+        self.program("bulkhead-broker", "#!/bin/sh\nexit 7\n")
+        self.run_it("run", self.config(), code=7)
+
+    def test_nothing_is_started_when_something_is_wrong(self):
+        self.program("bulkhead-broker", "#!/bin/sh\necho started\n")
+        self.assertEqual(self.run_it("run", self.config(image=None), code=1).stdout, "")
+        os.unlink(os.path.join(self.bin, "bulkhead-broker"))
+        got = self.run_it("run", self.config(), code=1)
+        self.assertRegex(got.stderr, r"\Abulkhead: run: program .*bulkhead-broker: No such file.*\n\Z")
+        os.unlink(os.path.join(self.bin, "bulkhead-worker-blk"))
+        self.assertIn("bulkhead-worker-blk: No such file", self.run_it("run", self.config(), code=1).stderr)
+
+    def test_an_image_in_use_stops_run_and_warns_check(self):
+        import fcntl
+        import struct
+        path = self.config()
+        self.program("bulkhead-broker", "#!/bin/sh\necho started\n")
+        with open(os.path.join(self.dir, "demo.img"), "r+") as image:
+            lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            fcntl.fcntl(image, 37, lock)  # F_OFD_SETLK
+            got = self.run_it("run", path, code=1)
+            self.assertRegex(got.stderr, rf"\A{path}:4:36: error: image .* is in use: .*\n\Z")
+            self.assertEqual(got.stdout, "")
+            self.assertRegex(self.run_it("check", path).stderr, r":4:36: warning: image .* is in use")
+
+
+class Ps(Case):
+    DEVICES = ("disk0:blk:12345", "rng0:rng:0")
+
+    def ps(self, *more, code=0):
+        return self.run_it("ps", "--run-dir", self.run_dir, *more, code=code)
+
+    def test_no_vm_is_said_and_is_no_failure(self):
+        self.assertIn("no VM under", self.ps().stderr)
+        self.assertEqual(json.loads(self.ps("--json").stdout), {"run_dir": self.run_dir, "vms": []})
+
+    def test_the_table_has_a_line_a_device(self):
+        self.broker("b", devices=self.DEVICES)
+        self.broker("a", devices=("only:rng:1",))
+        lines = [line.split() for line in self.ps().stdout.splitlines()]
+        self.assertEqual(lines[0], ["VM", "DEVICE", "TYPE", "STATE", "PID", "UID", "RESTARTS", "QUEUES", "INFLIGHT",
+                                    "REQUESTS", "IN", "OUT"])
+        self.assertEqual(lines[1][:4], ["a", "only", "rng", "running"])
+        self.assertEqual(lines[2], ["b", "disk0", "blk", "running", "12345", "70000", "1", "2", "3", "4", "5.0M",
+                                    "1.2K"])
+        self.assertEqual(lines[3][:6], ["b", "rng0", "rng", "restarting", "-", "-"])
+
+    def test_json_has_stable_keys(self):
+        child = self.broker("b", devices=self.DEVICES)
+        vm = json.loads(self.ps("--json").stdout)["vms"][0]
+        devices = vm.pop("devices")
+        self.assertEqual(vm, {"vm": "b", "state": "alive", "version": "0.1.0", "broker_pid": child.pid,
+                              "spawner_pid": os.getpid(), "spawner_alive": True, "rootless": False})
+        self.assertEqual(devices[0], {
+            "device": "disk0", "type": "blk", "state": "running", "attached": True, "pid": 12345, "uid": 70000,
+            "restarts": 1, "queues_running": 2, "inflight": 3, "requests": 4, "bytes_from_guest": 5 << 20,
+            "bytes_to_guest": 1234, "features": "0x0000000100000000", "lanes": 1, "resources": 1})
+
+    def test_a_dead_socket_is_shown_and_is_no_failure(self):
+        child = self.broker("gone")
+        child.kill()
+        child.wait()
+        self.broker("here", devices=self.DEVICES)
+        got = self.ps()
+        self.assertIn("gone -      -    dead", got.stdout)
+        self.assertIn("disk0", got.stdout)
+        self.assertEqual(json.loads(self.ps("--json").stdout)["vms"][0]["state"], "dead")
+
+    def test_no_broker_holds_us_up(self):
+        modes = ("silent", "drip", "deaf")
+        for mode in modes:
+            self.broker("vm-" + mode, mode)
+        self.broker("z", devices=self.DEVICES)
+        start = time.monotonic()
+        got = self.ps(code=1)
+        took = time.monotonic() - start
+        self.assertLess(took, ANSWER_S * len(modes) + 1.5)
+        self.assertGreater(took, ANSWER_S * len(modes) - 0.5)
+        self.assertEqual(got.stderr.count("no answer in time"), len(modes))
+        self.assertIn("disk0", got.stdout)  # and the others are shown
+
+    def test_bad_answers_are_refused_and_the_others_shown(self):
+        for mode in ("close", "garbage", "huge", "payload", "othervm"):
+            self.broker("vm-" + mode, mode)
+        self.broker("vm-error", "error")
+        self.broker("z", devices=self.DEVICES)
+        got = self.ps(code=1)
+        self.assertEqual(got.stderr.count("not one of a broker"), 5)
+        self.assertIn(r"busy\x1b[31m", got.stderr)
+        self.assertIn("disk0", got.stdout)
+
+    def test_a_run_dir_that_cannot_be_read_is_one_line(self):
+        path = os.path.join(self.dir, "file")
+        open(path, "w").close()
+        got = self.run_it("ps", "--run-dir", path, code=1)
+        self.assertEqual(len(got.stderr.splitlines()), 1)
+
+
+class Audit(Case):
+    def audit(self, *more, code=0):
+        return self.run_it("audit", "--run-dir", self.run_dir, *more, code=code)
+
+    def worker(self):
+        child = subprocess.Popen(["sleep", "1000"], stdout=subprocess.PIPE)
+        self.children.append(child)
+        return child
+
+    def test_without_vms_there_is_nothing_loose(self):
+        self.assertIn("no VM under", self.audit().stderr)
+        self.assertEqual(json.loads(self.audit("--json").stdout)["ok"], True)
+
+    def test_a_worker_without_a_jail_is_loose_in_nearly_everything(self):
+        worker = self.worker()
+        self.broker("a", devices=(f"rng0:rng:{worker.pid}",))
+        out = json.loads(self.audit("--json", code=1).stdout)
+        self.assertFalse(out["ok"])
+        processes = {p["process"]: p for p in out["vms"][0]["processes"]}
+        self.assertEqual(set(processes), {"spawner", "broker", "rng0"})
+        self.assertEqual(processes["rng0"]["pid"], worker.pid)
+        rows = {row["fact"]: row for row in processes["rng0"]["rows"]}
+        for fact in ("capabilities", "seccomp mode", "seccomp filters", "no_new_privs", "namespaces", "root",
+                     "descriptors", "uid", "program", "process limit"):
+            if os.geteuid() != 0 and fact in ("capabilities", "uid"):
+                continue
+            self.assertIn(rows[fact]["verdict"], ("loose", "unknown"), rows[fact])
+        self.assertEqual(rows["guest memory"]["measured"], "0 bytes mapped")
+        self.assertEqual(rows["parent"]["verdict"], "ok")  # this test is its spawner
+        self.assertEqual(rows["seccomp content"]["verdict"], "claimed")
+
+    def test_a_process_that_the_broker_does_not_name_is_found(self):
+        worker = self.worker()
+        self.broker("a")
+        out = json.loads(self.audit("--json", code=1).stdout)
+        rows = {row["fact"]: row for row in out["vms"][0]["processes"][0]["rows"]}
+        # The auditor is a child of this test too.
+        self.assertEqual(rows["descendants"]["verdict"], "loose")
+        self.assertIn("not listed", rows["descendants"]["measured"])
+        self.assertTrue(worker.pid)
+
+    def test_a_worker_that_is_gone_is_asked_for_again_and_then_unknown(self):
+        worker = self.worker()
+        worker.kill()
+        worker.wait()
+        self.broker("a", devices=(f"rng0:rng:{worker.pid}",))
+        out = json.loads(self.audit("--json", code=1).stdout)
+        rows = out["vms"][0]["processes"][2]["rows"]
+        self.assertTrue(all(row["verdict"] in ("unknown", "claimed") for row in rows), rows)
+        self.assertIn("No such process", rows[0]["measured"])
+
+    def test_a_dead_vm_is_said_and_a_silent_one_fails(self):
+        child = self.broker("gone")
+        child.kill()
+        child.wait()
+        got = self.audit()
+        self.assertIn("VM gone: nobody listens", got.stderr)
+        self.broker("hung", "silent")
+        got = self.audit(code=1)
+        self.assertIn("VM hung: no answer in time", got.stderr)
+
+    def test_the_table_ends_with_the_count_of_findings(self):
+        self.broker("a", devices=(f"rng0:rng:{self.worker().pid}",))
+        out = self.audit(code=1).stdout
+        self.assertIn("VM PROCESS FACT", " ".join(out.split("\n")[0].split()))
+        self.assertRegex(out, r"\n\d+ findings: looser than policy, or not to be measured\.\n\Z")
+
+
+if __name__ == "__main__":
+    signal.alarm(110)
+    unittest.main(argv=sys.argv[:1])

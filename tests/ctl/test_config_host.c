@@ -1,0 +1,148 @@
+/* Images and programs on this host. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/ctl/config_host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/bulkhead-test-XXXXXX";
+static struct device_config device;
+static char why[512];
+
+static int setup(void **state)
+{
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        device = (struct device_config){.type = DEVICE_TYPE_BLK, .blk = {.block_size = 512}};
+        snprintf(device.blk.path, sizeof(device.blk.path), "%s/image", folder);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        (void)state;
+        unlink(device.blk.path);
+        rmdir(folder);
+        memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
+        return 0;
+}
+
+static void make_image(off_t size)
+{
+        int fd = open(device.blk.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, size), 0);
+        close(fd);
+}
+
+static void a_missing_image_is_told_with_the_remedy(void **state)
+{
+        (void)state;
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -ENOENT);
+        assert_non_null(strstr(why, "cannot be opened for writing"));
+        assert_non_null(strstr(why, "truncate -s"));
+}
+
+static void an_image_is_a_multiple_of_its_block_size(void **state)
+{
+        (void)state;
+        make_image(0);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        assert_non_null(strstr(why, "is empty"));
+        make_image(511);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        assert_non_null(strstr(why, "not a multiple of 512"));
+        make_image(512);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), 0);
+        make_image(513);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        device.blk.block_size = 4096;
+        make_image(4096 - 512);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        make_image(4096);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), 0);
+}
+
+static void an_image_in_use_is_told_and_left_alone(void **state)
+{
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd;
+
+        (void)state;
+        make_image(512);
+        fd = open(device.blk.path, O_RDWR | O_CLOEXEC);
+        assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EBUSY);
+        assert_non_null(strstr(why, "is in use"));
+        device.blk.read_only = true;
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EBUSY);
+        lock.l_type = F_RDLCK; /* two readers do not disturb each other */
+        assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), 0);
+        device.blk.read_only = false;
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EBUSY);
+        close(fd);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), 0);
+}
+
+static void only_files_and_block_devices_are_images(void **state)
+{
+        (void)state;
+        snprintf(device.blk.path, sizeof(device.blk.path), "/dev/null");
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        assert_non_null(strstr(why, "neither a file nor a block device"));
+        snprintf(device.blk.path, sizeof(device.blk.path), "%s", folder);
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        snprintf(device.blk.path, sizeof(device.blk.path), "%s/image", folder);
+        assert_int_equal(mkfifo(device.blk.path, 0600), 0); /* opening it would wait for a writer */
+        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+}
+
+static void no_descriptor_is_left_behind(void **state)
+{
+        int before = dup(0), after;
+
+        (void)state;
+        close(before);
+        make_image(511);
+        config_host_image(&device, why, sizeof(why));
+        make_image(512);
+        config_host_image(&device, why, sizeof(why));
+        after = dup(0);
+        close(after);
+        assert_int_equal(before, after);
+}
+
+static void programs_must_be_there_and_executable(void **state)
+{
+        (void)state;
+        assert_int_equal(config_host_program("/bin", "sh", why, sizeof(why)), 0);
+        assert_int_equal(config_host_program("/bin", "no-such-program", why, sizeof(why)), -ENOENT);
+        assert_non_null(strstr(why, "/bin/no-such-program"));
+        make_image(1);
+        assert_int_equal(config_host_program(folder, "image", why, sizeof(why)), -EACCES);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(a_missing_image_is_told_with_the_remedy, setup, teardown),
+            cmocka_unit_test_setup_teardown(an_image_is_a_multiple_of_its_block_size, setup, teardown),
+            cmocka_unit_test_setup_teardown(an_image_in_use_is_told_and_left_alone, setup, teardown),
+            cmocka_unit_test_setup_teardown(only_files_and_block_devices_are_images, setup, teardown),
+            cmocka_unit_test_setup_teardown(no_descriptor_is_left_behind, setup, teardown),
+            cmocka_unit_test_setup_teardown(programs_must_be_there_and_executable, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

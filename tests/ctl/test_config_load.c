@@ -1,0 +1,447 @@
+/* Configurations: good ones and what they become, bad ones and every mistake with its place.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/ctl/config_load.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/ctl/config_effective.h"
+#include "proto/base/checked.h"
+
+#define HEAD      "vm: demo\nfrontend: vhost-user\n"
+#define RNG       "devices: [{name: r, type: rng}]\n"
+#define BLK(more) HEAD "devices:\n  - {name: d, type: blk, path: /i" more "}\n"
+
+static const struct config_context context = {
+    .folder = "/etc/vms", .run_dir = "/run/bulkhead", .worker_dir = "/usr/libexec/bulkhead"};
+
+static const char example[] =
+    "vm: demo\n"
+    "frontend: vhost-user\n"
+    "devices:\n"
+    "  - {name: disk0, type: blk, path: /var/lib/bulkhead/demo.img, read_only: false}\n"
+    "  - {name: rng0, type: rng}\n";
+
+static int parse_in(const char *text, size_t len, const struct config_context *where,
+                    struct mistakes *mistakes, struct vm_config *config)
+{
+        *mistakes = (struct mistakes){0};
+        return config_parse(text, len, where, mistakes, config);
+}
+
+static void the_example_gets_its_defaults(void **state)
+{
+        struct mistakes mistakes;
+        struct vm_config c;
+
+        (void)state;
+        assert_int_equal(parse_in(example, strlen(example), &context, &mistakes, &c), 0);
+        assert_int_equal(mistakes.n, 0);
+        assert_string_equal(c.name, "demo");
+        assert_int_equal(c.frontend, VM_FRONTEND_VHOST_USER);
+        assert_string_equal(c.run_dir, "/run/bulkhead");
+        assert_string_equal(c.worker_dir, "/usr/libexec/bulkhead");
+        assert_int_equal(c.socket_mode, 0660);
+        assert_true(c.socket_gid == VM_CONFIG_NO_GID);
+        assert_true(c.uid_first == VM_CONFIG_UID_FIRST && c.uid_count == VM_CONFIG_UID_COUNT);
+        assert_true(c.worker_memory_max == VM_CONFIG_MEMORY_MAX);
+        assert_int_equal(c.n_devices, 2);
+        assert_string_equal(c.devices[0].name, "disk0");
+        assert_int_equal(c.devices[0].type, DEVICE_TYPE_BLK);
+        assert_string_equal(c.devices[0].blk.path, "/var/lib/bulkhead/demo.img");
+        assert_string_equal(c.devices[0].blk.serial, "disk0");
+        assert_false(c.devices[0].blk.read_only);
+        assert_int_equal(c.devices[0].blk.block_size, 512);
+        assert_int_equal(c.devices[0].n_queues, 1);
+        assert_int_equal(c.devices[0].n_lanes, 1);
+        assert_int_equal(c.devices[1].type, DEVICE_TYPE_RNG);
+        vm_config_done(&c);
+}
+
+static void every_key_arrives_where_it_belongs(void **state)
+{
+        static const char text[] = "vm: v_1\nfrontend: vhost-user\nrun_dir: rd\n"
+                                   "socket: {mode: \"0666\", group: 12}\n"
+                                   "uids: {first: 100000, count: 5}\nlimits: {worker_memory: 8M}\n"
+                                   "devices:\n- name: d\n  type: blk\n  path: ./i.img\n  read_only: true\n"
+                                   "  queues: 16\n  serial: 'ab c'\n  block_size: 4096\n";
+        struct mistakes mistakes;
+        struct vm_config c;
+
+        (void)state;
+        assert_int_equal(parse_in(text, strlen(text), &context, &mistakes, &c), 0);
+        assert_string_equal(c.run_dir, "/etc/vms/rd");
+        assert_int_equal(c.socket_mode, 0666);
+        assert_int_equal(c.socket_gid, 12);
+        assert_int_equal(c.uid_first, 100000);
+        assert_int_equal(c.uid_count, 5);
+        assert_int_equal(c.worker_memory_max, 8 << 20);
+        assert_string_equal(c.devices[0].blk.path, "/etc/vms/i.img");
+        assert_true(c.devices[0].blk.read_only);
+        assert_int_equal(c.devices[0].n_queues, 16);
+        assert_string_equal(c.devices[0].blk.serial, "ab c");
+        assert_int_equal(c.devices[0].blk.block_size, 4096);
+        assert_int_equal(mistakes.n_errors, 0);
+        assert_int_equal(mistakes.n, 1); /* mode 0666 is warned about */
+        assert_int_equal(mistakes.list[0].level, MISTAKE_WARNING);
+        assert_int_equal(mistakes.list[0].line, 4);
+        mistakes_done(&mistakes);
+        vm_config_done(&c);
+}
+
+static void a_given_run_dir_wins_over_the_files(void **state)
+{
+        static const char text[] = HEAD "run_dir: /other\n" RNG;
+        struct config_context given = context;
+        struct mistakes mistakes;
+        struct vm_config c;
+
+        (void)state;
+        given.run_dir_given = true;
+        assert_int_equal(parse_in(text, strlen(text), &given, &mistakes, &c), 0);
+        assert_string_equal(c.run_dir, "/run/bulkhead");
+        vm_config_done(&c);
+}
+
+/* Good texts near an edge. */
+static void values_at_their_limits_are_good(void **state)
+{
+        static const char *const good[] = {
+            BLK(", queues: 1"),
+            BLK(", queues: 16"),
+            BLK(", serial: \"12345678901234567890\""),
+            BLK(", serial: \"\""),
+            BLK(", block_size: 512"),
+            HEAD "uids: {first: 1000, count: 2}\n" RNG,
+            HEAD "uids: {first: 4294900000, count: 3}\n" RNG,
+            HEAD "limits: {worker_memory: 8M}\n" RNG,
+            HEAD "limits: {worker_memory: 4294967295}\n" RNG,
+            HEAD "limits: {}\nuids: {}\nsocket: {}\n" RNG,
+            "--- # a comment\n" HEAD RNG "...\n",
+            "vm: &anchor demo\nfrontend: vhost-user\n" RNG,
+            "{\"vm\": \"demo\", \"frontend\": \"vhost-user\", \"devices\": [{\"name\": \"r\", \"type\": "
+            "\"rng\"}]}",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < array_size(good); i++) {
+                struct mistakes mistakes;
+                struct vm_config c;
+
+                if (parse_in(good[i], strlen(good[i]), &context, &mistakes, &c) < 0) {
+                        mistakes_print(&mistakes, good[i], stderr);
+                        fail();
+                }
+                vm_config_done(&c);
+        }
+}
+
+struct expected {
+        size_t line, column;
+        const char *text; /* part of the message */
+};
+
+static const struct {
+        const char *text;
+        struct expected mistakes[8];
+} bad[] = {
+    {"", {{1, 1, "the file is empty"}}},
+    {"# nothing\n", {{1, 1, "the file is empty"}}},
+    {"just words\n", {{1, 1, "the file is not a mapping"}}},
+    {"- a\n- b\n", {{1, 1, "the file is not a mapping"}}},
+    {"vm: demo\n", {{1, 1, "frontend: is missing"}, {1, 1, "devices: is missing"}}},
+    {"vm: {\n", {{2, 1, "not YAML"}}},
+    {"vm: demo\n\tfrontend: x\n", {{2, 1, "not YAML"}}},
+    {HEAD RNG "---\nvm: b\n", {{4, 1, "a second document"}}},
+    {"vm: &a demo\nfrontend: vhost-user\ndevices: [{name: *a, type: rng}]\n", {{3, 18, "aliases"}}},
+    {HEAD "devices: []\n", {{3, 10, "devices has 0 entries"}}},
+    {HEAD "devices: none\n", {{3, 10, "devices is not a list"}}},
+    {HEAD "devices: [x, {name: r, type: rng}]\n", {{3, 11, "an entry of devices is not a mapping"}}},
+    {HEAD RNG "devices: []\n", {{4, 1, "devices is there twice"}}},
+    {HEAD RNG "tap: 1\n", {{4, 1, "unknown key \"tap\": known here are vm, frontend, run_dir"}}},
+    {HEAD RNG "\"a\\nb\": 1\n", {{4, 1, "unknown key \"a\\x0ab\""}}},
+    {HEAD RNG "[a]: 1\n", {{4, 1, "a key is not a plain word"}}},
+    {"vm: demo\nfrontend: kvm\n" RNG, {{2, 11, "\"kvm\" is not in this version: use vhost-user"}}},
+    {"vm: demo\nfrontend: vfio\n" RNG, {{2, 11, "unknown frontend \"vfio\": known are vhost-user"}}},
+    {"vm: demo\nfrontend: 1\n" RNG, {{2, 11, "unknown frontend \"1\""}}},
+    {"vm: demo\nfrontend: [vhost-user]\n" RNG, {{2, 11, "frontend is a list"}}},
+    {"vm:\nfrontend: vhost-user\n" RNG, {{1, 4, "vm is empty"}}},
+    {"vm: \"\"\nfrontend: vhost-user\n" RNG, {{1, 5, "cannot be a file name"}}},
+    {"vm: ../x\nfrontend: vhost-user\n" RNG, {{1, 5, "cannot be a file name"}}},
+    {"vm: a123456789012345678901234567890123456789012345678901234567890123\nfrontend: vhost-user\n" RNG,
+     {{1, 5, "use 1 to 63"}}},
+    {"vm: uids\nfrontend: vhost-user\n" RNG, {{1, 5, "no VM can be called uids"}}},
+    {"vm: \"a\\0b\"\nfrontend: vhost-user\n" RNG, {{1, 5, "NUL"}}},
+    {HEAD "run_dir: \"/a b\"\n" RNG, {{3, 10, "without blanks and commas"}}},
+    {HEAD "run_dir: /a,b\n" RNG, {{3, 10, "without blanks and commas"}}},
+    {HEAD "run_dir: \"\"\n" RNG, {{3, 10, "run_dir is empty"}}},
+    {HEAD
+     "run_dir: "
+     "/a123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123\n" RNG,
+     {{3, 10, "use a shorter"}}},
+    {HEAD "socket: {mode: 0668}\n" RNG, {{3, 16, "octal"}}},
+    {HEAD "socket: {mode: 0060}\n" RNG, {{3, 16, "not usable"}}},
+    {HEAD "socket: {group: \"no such\"}\n" RNG, {{3, 17, "no group \"no such\""}}},
+    {HEAD "socket: 0660\n" RNG, {{3, 9, "socket is not a mapping"}}},
+    {HEAD "uids: {first: 999}\n" RNG, {{3, 7, "start at 1000"}}},
+    {HEAD "uids: {count: 1}\n" RNG, {{3, 7, "2 are needed"}}},
+    {HEAD "uids: {first: 4294967290, count: 6}\n" RNG, {{3, 7, "nobody's own"}}},
+    {HEAD "uids: {first: 65533, count: 2}\n" RNG, {{3, 7, "nobody's own"}}},
+    {HEAD "uids: {first: 0x1000}\n" RNG, {{3, 15, "whole decimal number"}}},
+    {HEAD "uids: {first: -1}\n" RNG, {{3, 15, "whole decimal number"}}},
+    {HEAD "limits: {worker_memory: 8191K}\n" RNG, {{3, 25, "8 MiB"}}},
+    {HEAD "limits: {worker_memory: 4G}\n" RNG, {{3, 25, "below 4G"}}},
+    {HEAD "limits: {worker_memory: lots}\n" RNG, {{3, 25, "below 4G"}}},
+    {HEAD "devices: [{type: rng}]\n", {{3, 11, "name: is missing"}}},
+    {HEAD "devices: [{name: r}]\n", {{3, 11, "type: is missing"}}},
+    {HEAD "devices: [{name: admin, type: rng}]\n", {{3, 18, "no device can be called admin"}}},
+    {HEAD "devices: [{name: .x, type: rng}]\n", {{3, 18, "device name \".x\" cannot be a file name"}}},
+    {HEAD "devices: [{name: r, type: gpu}]\n", {{3, 27, "unknown type \"gpu\": known are blk, rng"}}},
+    {HEAD "devices: [{name: r, type: rng}, {name: r, type: rng}]\n", {{3, 40, "two devices are named r"}}},
+    {HEAD "devices: [{name: r, type: rng, queues: 2}]\n", {{3, 40, "rng has 1 to 1"}}},
+    {HEAD "devices: [{name: r, type: rng, path: /x, serial: s, block_size: 512, read_only: true}]\n",
+     {{3, 38, "path: a device of type rng has none"},
+      {3, 50, "serial: a device"},
+      {3, 65, "block_size: a device"},
+      {3, 81, "read_only: a device"}}},
+    {HEAD "devices: [{name: d, type: blk}]\n", {{3, 11, "path: is missing"}}},
+    {HEAD "devices: [{name: d, type: blk, path: \"\"}]\n", {{3, 38, "path is empty"}}},
+    {HEAD "devices: [{name: d, type: blk, path: }]\n", {{3, 38, "path is empty"}}},
+    {BLK(", queues: 0"), {{4, 44, "queues is 0: blk has 1 to 16"}}},
+    {BLK(", queues: 17"), {{4, 44, "queues is 17: blk has 1 to 16"}}},
+    {BLK(", queues: 4294967296"), {{4, 44, "whole decimal number"}}},
+    {BLK(", queues: many"), {{4, 44, "queues is \"many\""}}},
+    {BLK(", read_only: flase"), {{4, 47, "read_only is \"flase\": use true or false"}}},
+    {BLK(", read_only: off"), {{4, 47, "use true or false"}}},
+    {BLK(", serial: \"123456789012345678901\""), {{4, 44, "at most 20"}}},
+    {BLK(", serial: \"a\\tb\""), {{4, 44, "printable"}}},
+    {BLK(", block_size: 1024"), {{4, 48, "use 512 or 4096"}}},
+    {"vm: .a\nfrontend: kvm\nfoo: 1\nlimits: {worker_memory: 1}\ndevices:\n  - {name: d, type: blk, queues: "
+     "99}\n"
+     "  - {name: d, type: rng}\n",
+     {{1, 5, "cannot be a file name"},
+      {2, 11, "not in this version"},
+      {3, 1, "unknown key"},
+      {4, 25, "8 MiB"},
+      {6, 5, "path: is missing"},
+      {6, 34, "queues is 99"},
+      {7, 12, "two devices"}}},
+};
+
+static void sort(struct mistakes *mistakes)
+{
+        FILE *nowhere = fopen("/dev/null", "w");
+
+        assert_non_null(nowhere);
+        mistakes_print(mistakes, "", nowhere); /* which sorts */
+        fclose(nowhere);
+}
+
+static void check_bad(const char *text, const struct expected *expected, size_t n_max)
+{
+        struct mistakes mistakes;
+        struct vm_config c = {.n_devices = 4711};
+        size_t n = 0;
+
+        assert_int_equal(parse_in(text, strlen(text), &context, &mistakes, &c), -EINVAL);
+        assert_int_equal(c.n_devices, 4711); /* untouched */
+        sort(&mistakes);
+        while (n < n_max && expected[n].text)
+                n++;
+        for (size_t i = 0; i < MIN(n, mistakes.n); i++) {
+                const struct mistake *m = &mistakes.list[i];
+
+                if (m->line != expected[i].line || m->column != expected[i].column ||
+                    !strstr(m->text, expected[i].text)) {
+                        print_error("%s\nwanted %zu:%zu %s\n", text, expected[i].line, expected[i].column,
+                                    expected[i].text);
+                        mistakes_print(&mistakes, "got", stderr);
+                        fail();
+                }
+        }
+        if (mistakes.n != n) {
+                mistakes_print(&mistakes, text, stderr);
+                assert_int_equal(mistakes.n, n);
+        }
+        mistakes_done(&mistakes);
+}
+
+static void every_mistake_is_named_with_its_place(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < array_size(bad); i++)
+                check_bad(bad[i].text, bad[i].mistakes, array_size(bad[i].mistakes));
+}
+
+static void as_many_devices_as_the_limit_and_not_one_more(void **state)
+{
+        char text[8192] = HEAD "devices:\n";
+        struct mistakes mistakes;
+        struct vm_config c;
+        size_t used = strlen(text);
+
+        (void)state;
+        for (size_t i = 0; i < LIMIT_DEVICES; i++)
+                used += (size_t)snprintf(text + used, sizeof(text) - used, "- {name: r%zu, type: rng}\n", i);
+        assert_int_equal(parse_in(text, used, &context, &mistakes, &c), 0);
+        assert_int_equal(c.n_devices, LIMIT_DEVICES);
+        vm_config_done(&c);
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "- {name: more, type: rng}\n");
+        assert_int_equal(parse_in(text, used, &context, &mistakes, &c), -EINVAL);
+        assert_int_equal(mistakes.n, 1);
+        assert_non_null(strstr(mistakes.list[0].text, "devices has 65 entries: use 1 to 64"));
+        mistakes_done(&mistakes);
+}
+
+static void what_check_prints_means_the_same(void **state)
+{
+        static const char *const texts[] = {
+            example,
+            BLK(", serial: \"\", read_only: true, block_size: 4096"),
+            BLK(", serial: \"true\""),
+            HEAD "socket: {mode: 0600, group: root}\nlimits: {worker_memory: 8388609}\n" RNG,
+            "vm: \"123\"\nfrontend: vhost-user\ndevices: [{name: \"null\", type: rng}]\n",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < array_size(texts); i++) {
+                char *first = NULL, *second = NULL;
+                struct mistakes mistakes;
+                struct vm_config c;
+                size_t len;
+                FILE *out;
+
+                assert_int_equal(parse_in(texts[i], strlen(texts[i]), &context, &mistakes, &c), 0);
+                out = open_memstream(&first, &len);
+                assert_int_equal(config_effective_print(&c, out), 0);
+                fclose(out);
+                vm_config_done(&c);
+                assert_int_equal(parse_in(first, strlen(first), &context, &mistakes, &c), 0);
+                out = open_memstream(&second, &len);
+                assert_int_equal(config_effective_print(&c, out), 0);
+                fclose(out);
+                vm_config_done(&c);
+                assert_string_equal(first, second);
+                free(first);
+                free(second);
+        }
+}
+
+/* Whatever comes, no crash and no leak: a result or at least one mistake. */
+static void judge_anything(const char *text, size_t len)
+{
+        struct mistakes mistakes;
+        struct vm_config c;
+        int r = parse_in(text, len, &context, &mistakes, &c);
+
+        if (r == 0)
+                vm_config_done(&c);
+        else
+                assert_true(mistakes.n_errors > 0);
+        mistakes_done(&mistakes);
+}
+
+static void no_cut_and_no_flipped_bit_breaks_the_reader(void **state)
+{
+        static const char full[] = "vm: demo\nfrontend: vhost-user\nsocket: {mode: \"0660\", group: root}\n"
+                                   "uids: {first: 70000, count: 9}\ndevices:\n"
+                                   "  - {name: d, type: blk, path: i, queues: 2}\n";
+        const size_t len = strlen(full);
+        char text[sizeof(full)];
+
+        (void)state;
+        for (size_t cut = 0; cut <= len; cut++)
+                judge_anything(full, cut);
+        for (size_t bit = 0; bit < len * 8; bit++) {
+                memcpy(text, full, sizeof(full));
+                text[bit / 8] = (char)(text[bit / 8] ^ (1 << (bit % 8)));
+                judge_anything(text, len);
+        }
+}
+
+static void deep_nesting_is_refused_and_not_followed(void **state)
+{
+        char text[4096];
+
+        (void)state;
+        memset(text, '[', sizeof(text));
+        judge_anything(text, sizeof(text));
+        memset(text, '{', sizeof(text));
+        judge_anything(text, sizeof(text));
+}
+
+static void a_file_that_cannot_be_read_is_one_mistake(void **state)
+{
+        static const char *const paths[] = {"/nonexistent/x.yaml", "/"};
+
+        (void)state;
+        for (size_t i = 0; i < array_size(paths); i++) {
+                struct mistakes mistakes = {0};
+                struct vm_config c;
+
+                assert_int_equal(config_load(paths[i], &context, &mistakes, &c), -EINVAL);
+                assert_int_equal(mistakes.n, 1);
+                assert_int_equal(mistakes.list[0].line, 0);
+                assert_non_null(strstr(mistakes.list[0].text, "cannot be read"));
+                mistakes_done(&mistakes);
+        }
+}
+
+/* A file of `size` bytes: a good configuration and a long comment. */
+static int load_of_size(size_t size, struct mistakes *mistakes)
+{
+        static const char begin[] = HEAD RNG "#";
+        char path[] = "/tmp/bulkhead-test-XXXXXX";
+        struct vm_config c;
+        int fd = mkstemp(path), r;
+        FILE *file = fdopen(fd, "w");
+
+        assert_non_null(file);
+        fputs(begin, file);
+        for (size_t i = strlen(begin); i < size; i++)
+                fputc('x', file);
+        fclose(file);
+        r = config_load(path, &context, mistakes, &c);
+        if (r == 0)
+                vm_config_done(&c);
+        remove(path);
+        return r;
+}
+
+static void a_file_may_be_as_long_as_the_limit(void **state)
+{
+        struct mistakes mistakes = {0};
+
+        (void)state;
+        assert_int_equal(load_of_size(LIMIT_CTL_CONFIG_BYTES - 1, &mistakes), 0);
+        assert_int_equal(load_of_size(LIMIT_CTL_CONFIG_BYTES, &mistakes), 0);
+        assert_int_equal(load_of_size(LIMIT_CTL_CONFIG_BYTES + 1, &mistakes), -EINVAL);
+        assert_int_equal(mistakes.n, 1);
+        assert_non_null(strstr(mistakes.list[0].text, "1 MiB"));
+        mistakes_done(&mistakes);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(the_example_gets_its_defaults),
+            cmocka_unit_test(every_key_arrives_where_it_belongs),
+            cmocka_unit_test(a_given_run_dir_wins_over_the_files),
+            cmocka_unit_test(values_at_their_limits_are_good),
+            cmocka_unit_test(every_mistake_is_named_with_its_place),
+            cmocka_unit_test(as_many_devices_as_the_limit_and_not_one_more),
+            cmocka_unit_test(what_check_prints_means_the_same),
+            cmocka_unit_test(no_cut_and_no_flipped_bit_breaks_the_reader),
+            cmocka_unit_test(deep_nesting_is_refused_and_not_followed),
+            cmocka_unit_test(a_file_that_cannot_be_read_is_one_mistake),
+            cmocka_unit_test(a_file_may_be_as_long_as_the_limit),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
