@@ -33,6 +33,9 @@ DEFINE_CLEANUP(struct config_file, loaded, loaded_free)
 
 /* The library's last words, when it refuses what we have found good: its reasons must not get lost. */
 static void loader_log(cyaml_log_t level, void *context, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void loader_log(cyaml_log_t level, void *context, const char *format, va_list args)
 {
         char text[256];
 

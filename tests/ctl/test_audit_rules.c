@@ -61,7 +61,7 @@ static void fill_vm(struct audit_vm *vm, pid_t base, uint32_t id)
                 fill_process(&vm->workers[i], base + 2 + (pid_t)i, id + 1 + (uint32_t)i,
                              (uint64_t)base * 100 + 5000 * (i + 1));
                 vm->workers[i].fds_file = i == 0;
-                snprintf(vm->workers[i].program, sizeof(vm->workers[i].program), "bulkhead-worker-%s",
+                snprintf(vm->workers[i].program, sizeof(vm->workers[i].program), "bulkhead-worker-%.3s",
                          d->type);
         }
         vm->broker.status.ppid = base;
