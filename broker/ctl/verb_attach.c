@@ -36,6 +36,13 @@ static int parse_version(const char *text, uint32_t *ret_version)
         return 0;
 }
 
+/* QEMU's models that wait for their first connection. The others take a socket that connects by itself for
+ * one that has failed, and QEMU ends: seen with vhost-user-rng-pci of 7.2 and 11.1. */
+static const bool can_reconnect[DEVICE_TYPE_COUNT_] = {
+    [DEVICE_TYPE_BLK] = true,
+    [DEVICE_TYPE_RNG] = false,
+};
+
 static const char *reconnect_text(uint32_t version)
 {
         for (size_t i = 0; i < array_size(reconnects); i++)
@@ -49,7 +56,7 @@ static void print_device(const struct vm_config *config, const struct device_con
                          const char *reconnect)
 {
         printf("-chardev\nsocket,id=bulkhead-%s-socket,path=%s/%s/%s.sock%s\n", device->name, config->run_dir,
-               config->name, device->name, reconnect);
+               config->name, device->name, can_reconnect[device->type] ? reconnect : "");
         printf("-device\n%s,id=bulkhead-%s,chardev=bulkhead-%s-socket",
                device_types[device->type].qemu_device, device->name, device->name);
         /* Without it QEMU asks for a queue a vCPU and gives up when there are fewer. */

@@ -185,7 +185,7 @@ socket,id=bulkhead-disk0-socket,path=/r/demo/disk0.sock{0}
 -device
 vhost-user-blk-pci,id=bulkhead-disk0,chardev=bulkhead-disk0-socket,num-queues=2
 -chardev
-socket,id=bulkhead-rng0-socket,path=/r/demo/rng0.sock{0}
+socket,id=bulkhead-rng0-socket,path=/r/demo/rng0.sock
 -device
 vhost-user-rng-pci,id=bulkhead-rng0,chardev=bulkhead-rng0-socket
 """
