@@ -27,9 +27,8 @@ static const struct ctl_verb verbs[] = {
          CTL_OPTION_BIT(CTL_OPTION_QEMU_VERSION) | CTL_OPTION_BIT(CTL_OPTION_MEMORY),
      "Prints what connects a VMM to the devices of CONFIG, one argument a line, for use as\n"
      "    qemu-system-x86_64 ... $(bulkhead attach CONFIG --print qemu)\n"
-     "Good for every QEMU from 7.2 on. With --qemu-version the sockets also reconnect by themselves: the "
-     "option\n"
-     "for that has changed its name, so it is left out when the version is not known.",
+     "Good for every QEMU from 7.2 on. With --qemu-version disks also reconnect by themselves: QEMU has\n"
+     "renamed the option for that, so it is left out when the version is not known.",
      verb_attach},
     {"ps", CTL_OPERAND_NONE, NULL, "list VMs, devices and their workers",
      CTL_OPTION_BIT(CTL_OPTION_RUN_DIR) | CTL_OPTION_BIT(CTL_OPTION_JSON),
