@@ -43,14 +43,18 @@ static int find_strangers(struct audit_vm *vm)
         return 0;
 }
 
+/* Without knowing the broker's files we still know this: who maps no file and holds none, maps and holds none
+ * of them. */
 static void measure_one(uint32_t pid, const struct memory_files *files, int files_error,
                         struct proc_facts *facts)
 {
         proc_facts_measure((pid_t)pid, files, facts);
-        if (files_error < 0 && facts->maps_error == 0)
+        if (files_error == 0)
+                return;
+        if (facts->maps_error == 0 && facts->file_bytes + facts->shared_bytes > 0)
                 facts->maps_error = files_error;
-        if (files_error < 0 && facts->fds_error == 0)
-                facts->fds_error = files_error;
+        if (facts->fds_guest_error == 0 && facts->fds_file + facts->fds_other > 0)
+                facts->fds_guest_error = files_error;
 }
 
 int audit_measure(const struct admin_answer *answer, struct audit_vm *vm)

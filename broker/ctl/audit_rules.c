@@ -86,7 +86,7 @@ static void rule_guest_fds(const struct audit_subject *s, struct audit_row *row)
 {
         set_wanted(row, "0 descriptors");
         set_measured(row, "%u descriptors", s->facts->fds_guest);
-        judge(row, s->facts->fds_error, s->facts->fds_guest == 0);
+        judge(row, s->facts->fds_guest_error, s->facts->fds_guest == 0);
 }
 
 static void rule_shared_mappings(const struct audit_subject *s, struct audit_row *row)

@@ -59,8 +59,11 @@ static int measure_maps(const struct proc_process *process, const struct memory_
         size_t len = 0;
         struct proc_mapping m;
         const char *at;
+        struct stat own;
         int r = proc_file_read(process->folder_fd, "maps", &text, &len);
 
+        if (r == 0 && fstatat(process->folder_fd, "exe", &own, 0) < 0)
+                r = -errno;
         if (r < 0)
                 return r;
         if (len == 0)
@@ -71,6 +74,9 @@ static int measure_maps(const struct proc_process *process, const struct memory_
                         facts->guest_bytes += m.end - m.start;
                 if (m.shared)
                         facts->shared_bytes += m.end - m.start;
+                if (m.inode != 0 &&
+                    (m.inode != own.st_ino || m.major != major(own.st_dev) || m.minor != minor(own.st_dev)))
+                        facts->file_bytes += m.end - m.start;
         }
         return r;
 }
@@ -94,6 +100,15 @@ static bool is_dots(const char *name)
         return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* A directory that may not be listed, but whose file system has one inode in all, which is that directory. */
+static int count_root_inodes(const struct statvfs *vfs, struct proc_facts *facts)
+{
+        if (vfs->f_files == 0 || vfs->f_ffree > vfs->f_files || vfs->f_files - vfs->f_ffree != 1)
+                return -EACCES;
+        facts->root_entries = 0;
+        return 0;
+}
+
 /* Opened twice over: the first descriptor pins the root, the second lists what the first is. */
 static int measure_root(const struct proc_process *process, struct proc_facts *facts)
 {
@@ -109,6 +124,8 @@ static int measure_root(const struct proc_process *process, struct proc_facts *f
                 return -errno;
         facts->root_read_only = (vfs.f_flag & ST_RDONLY) != 0;
         fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 && errno == EACCES)
+                return count_root_inodes(&vfs, facts);
         if (fd < 0)
                 return -errno;
         stream = fdopendir(fd);
@@ -277,7 +294,7 @@ static void set_all_errors(struct proc_facts *facts, int error)
 {
         facts->error = error;
         facts->status_error = facts->program_error = facts->maps_error = facts->ns_error = error;
-        facts->root_error = facts->fds_error = facts->limits_error = error;
+        facts->root_error = facts->fds_error = facts->fds_guest_error = facts->limits_error = error;
 }
 
 void proc_facts_measure(pid_t pid, const struct memory_files *files, struct proc_facts *ret_facts)
@@ -301,6 +318,7 @@ void proc_facts_measure(pid_t pid, const struct memory_files *files, struct proc
                 facts.ns_error = measure_ns(&process, &facts);
                 facts.root_error = measure_root(&process, &facts);
                 facts.fds_error = measure_fds(&process, files, &facts);
+                facts.fds_guest_error = facts.fds_error;
                 facts.limits_error = measure_limits(&process, &facts);
                 if (!proc_process_alive(&process)) /* the last readings may be those of a zombie */
                         set_all_errors(&facts, -ESRCH);

@@ -221,8 +221,8 @@ static void what_cannot_be_measured_is_a_failure_with_its_reason(void **state)
         struct tally t;
 
         (void)state;
-        f->maps_error = f->status_error = f->ns_error = f->root_error = f->fds_error = f->limits_error =
-            f->program_error = -EACCES;
+        f->maps_error = f->status_error = f->ns_error = f->root_error = f->fds_error = f->fds_guest_error =
+            f->limits_error = f->program_error = -EACCES;
         t = judge(AUDIT_WORKER, 0);
         assert_int_equal(t.n_by_verdict[AUDIT_UNKNOWN], t.n - 1); /* all but the claimed one */
         assert_non_null(strstr(t.measured, "unknown: Permission denied"));

@@ -115,6 +115,41 @@ class Words(Case):
         self.assertIn("could not be written", got.stderr)
 
 
+class Pages(Case):
+    """The manual pages name what there is."""
+
+    @staticmethod
+    def page(name):
+        docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "man")
+        with open(os.path.join(docs, name + ".scd")) as f:
+            return f.read()
+
+    def test_every_verb_and_option_is_in_its_page(self):
+        page = self.page("bulkhead.1")
+        for verb in VERBS:
+            self.assertIn(f"*{verb}*", page)
+            for line in self.run_it("help", verb).stdout.splitlines():
+                if line.startswith("  --"):
+                    self.assertIn(f"*{line.split()[0]}*", page)
+
+    def test_every_key_is_in_its_page(self):
+        page = self.page("bulkhead.yaml.5")
+        got = self.run_it("check", self.config("x: 1\nsocket: {x: 1}\nuids: {x: 1}\nlimits: {x: 1}\ndevices: [{x: 1}]\n"),
+                          code=1)
+        keys = [key for line in got.stderr.splitlines() if "known here are" in line
+                for key in line.split("known here are ")[1].split(", ")]
+        self.assertGreater(len(keys), 15)
+        for key in keys:
+            self.assertRegex(page, rf"\*{key}\*")
+
+    def test_every_fact_is_in_its_page(self):
+        self.broker("a", devices=("rng0:rng:1",))
+        page = self.page("bulkhead.1")
+        out = json.loads(self.run_it("audit", "--json", "--run-dir", self.run_dir, code=1).stdout)
+        for row in out["vms"][0]["processes"][2]["rows"]:
+            self.assertIn(row["fact"].split()[-1], page)
+
+
 class Check(Case):
     def test_a_good_file_is_printed_with_its_defaults(self):
         got = self.run_it("check", self.config(), "--run-dir", "/r")
