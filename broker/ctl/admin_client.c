@@ -53,7 +53,7 @@ static int connect_to(const struct sockaddr_un *address, int64_t deadline_ms, in
         if (sock < 0)
                 return -errno;
         while (connect(sock, (const struct sockaddr *)address, sizeof(*address)) < 0) {
-                struct timespec pause = {.tv_nsec = 10 * 1000000};
+                struct timespec pause = {.tv_nsec = 10000000};
 
                 /* A full backlog is EAGAIN and cannot be polled for: a broker that accepts nobody. */
                 if (errno != EAGAIN && errno != EINTR)

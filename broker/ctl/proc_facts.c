@@ -59,7 +59,7 @@ static int measure_maps(const struct proc_process *process, const struct memory_
         size_t len = 0;
         struct proc_mapping m;
         const char *at;
-        struct stat own;
+        struct stat own = {0};
         int r = proc_file_read(process->folder_fd, "maps", &text, &len);
 
         if (r == 0 && fstatat(process->folder_fd, "exe", &own, 0) < 0)
@@ -190,17 +190,10 @@ static int measure_fds_by_folder(const struct proc_process *process, const struc
 static int measure_fds_by_copy(const struct proc_process *process, const struct memory_files *files,
                                struct proc_facts *facts)
 {
-        _cleanup_free_ char *text = NULL;
-        uint32_t n_slots = 0;
-        const char *line;
-        size_t len = 0;
-        int r = proc_file_read(process->folder_fd, "status", &text, &len);
+        const uint32_t n_slots = facts->status.fd_slots;
 
-        if (r < 0)
-                return r;
-        line = strstr(text, "\nFDSize:\t");
-        if (!line || sscanf(line, "\nFDSize:\t%7u", &n_slots) != 1)
-                return -EPROTO;
+        if (facts->status_error < 0)
+                return facts->status_error;
         if (n_slots > LIMIT_PROC_FDS)
                 return -E2BIG;
         for (uint32_t i = 0; i < n_slots; i++) {

@@ -174,6 +174,7 @@ PARSE_SET(cap_amb, PROC_CAP_AMBIENT)
         {                                                                                                    \
                 return parse_count(line, &status->name);                                                     \
         }
+PARSE_COUNT(fd_slots)
 PARSE_COUNT(threads)
 PARSE_COUNT(no_new_privs)
 PARSE_COUNT(seccomp)
@@ -183,19 +184,13 @@ static const struct {
         const char *name;
         bool (*parse)(struct cursor line, struct proc_status *status);
 } status_fields[] = {
-    {"PPid:", parse_ppid},
-    {"Uid:", parse_uid},
-    {"Gid:", parse_gid},
-    {"Groups:", parse_groups},
-    {"Threads:", parse_threads},
-    {"CapInh:", parse_cap_inh},
-    {"CapPrm:", parse_cap_prm},
-    {"CapEff:", parse_cap_eff},
-    {"CapBnd:", parse_cap_bnd},
-    {"CapAmb:", parse_cap_amb},
-    {"NoNewPrivs:", parse_no_new_privs},
-    {"Seccomp:", parse_seccomp},
-    {"Seccomp_filters:", parse_seccomp_filters},
+    {"PPid:", parse_ppid},       {"Uid:", parse_uid},
+    {"Gid:", parse_gid},         {"FDSize:", parse_fd_slots},
+    {"Groups:", parse_groups},   {"Threads:", parse_threads},
+    {"CapInh:", parse_cap_inh},  {"CapPrm:", parse_cap_prm},
+    {"CapEff:", parse_cap_eff},  {"CapBnd:", parse_cap_bnd},
+    {"CapAmb:", parse_cap_amb},  {"NoNewPrivs:", parse_no_new_privs},
+    {"Seccomp:", parse_seccomp}, {"Seccomp_filters:", parse_seccomp_filters},
 };
 
 int proc_parse_status(const char *text, size_t len, struct proc_status *ret_status)

@@ -1,8 +1,10 @@
 /* bulkhead attach: the arguments that connect a VMM to a configuration's devices.
  * Owns nothing; called by ctl_main.c. TRUST: the file is the operator's; names and paths have been judged to
  * need no quotes. SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/ctl/config_open.h"
@@ -13,6 +15,8 @@
 
 #define MEMORY_DEFAULT (1ull << 30)
 #define MEMORY_UNIT    (1ull << 20) /* QEMU's -m counts in MiB */
+
+#define VERSION_PART_MAX 99u
 
 /* How a chardev is told to connect again. QEMU renamed the option: each name is an error to the other side.
  */
@@ -27,12 +31,18 @@ static const struct reconnect {
 /* "9.2" or "9.2.1". 0 or -EINVAL. */
 static int parse_version(const char *text, uint32_t *ret_version)
 {
-        unsigned major, minor;
-        int end = 0;
+        char *end;
+        unsigned long major, minor;
 
-        if (sscanf(text, "%3u.%2u%n", &major, &minor, &end) != 2 || (text[end] != '\0' && text[end] != '.'))
+        if (!isdigit((unsigned char)text[0]))
                 return -EINVAL;
-        *ret_version = major * 100 + minor;
+        major = strtoul(text, &end, 10);
+        if (major > VERSION_PART_MAX || *end != '.' || !isdigit((unsigned char)end[1]))
+                return -EINVAL;
+        minor = strtoul(end + 1, &end, 10);
+        if (minor > VERSION_PART_MAX || (*end != '\0' && *end != '.'))
+                return -EINVAL;
+        *ret_version = (uint32_t)(major * 100 + minor);
         return 0;
 }
 

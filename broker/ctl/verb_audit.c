@@ -50,7 +50,7 @@ static int measure_again(struct audit *audit, struct audit_vm *vm, const struct 
                 return -ENOMEM;
         *answer = *first;
         for (unsigned i = 0; i < MEASURE_ATTEMPTS; i++) {
-                struct timespec pause = {.tv_nsec = 20 * 1000000}; /* a restart takes a few ms */
+                struct timespec pause = {.tv_nsec = 20000000}; /* a restart takes a few ms */
 
                 r = audit_measure(answer, vm);
                 if (r != -ESRCH)

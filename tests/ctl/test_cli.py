@@ -101,7 +101,10 @@ class Words(Case):
                       ["attach", "a"], ["attach", "a", "--print", "crosvm"],
                       ["attach", "a", "--print", "qemu", "--memory", "0"],
                       ["attach", "a", "--print", "qemu", "--memory", "1K"],
-                      ["attach", "a", "--print", "qemu", "--qemu-version", "new"]):
+                      ["attach", "a", "--print", "qemu", "--qemu-version", "new"],
+                      ["attach", "a", "--print", "qemu", "--qemu-version", "9"],
+                      ["attach", "a", "--print", "qemu", "--qemu-version", "9.100"],
+                      ["attach", "a", "--print", "qemu", "--qemu-version", "9.2x"]):
             with self.subTest(words):
                 got = self.run_it(*words, code=2)
                 self.assertEqual(got.stdout, "")

@@ -40,6 +40,7 @@ static void status_of_a_worker_is_read_field_by_field(void **state)
                 assert_int_equal(s.uid[i], 1879048193);
                 assert_int_equal(s.gid[i], 1879048194);
         }
+        assert_int_equal(s.fd_slots, 64);
         assert_int_equal(s.n_groups, 0);
         assert_int_equal(s.threads, 1);
         assert_true(s.capabilities[PROC_CAP_INHERITABLE] == 0);
