@@ -1,0 +1,162 @@
+# What serves a guest's devices: bulkhead, or Debian's qemu-storage-daemon standing in for it. The stand-in proves the
+# harness itself: a claim that fails on both is a fault of the harness or of the guest.
+# Chosen by BULKHEAD_BACKEND: bulkhead (default) or stand-in. BULKHEAD_BIN: where the programs are.
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import shutil
+import subprocess
+
+from .child import Child
+from .deadline import wait_until
+
+ACCEPTS_CONNECTIONS = 0x10000  # __SO_ACCEPTCON in the flags column of /proc/net/unix
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+
+
+def listening(path):
+    """Is somebody listening there? Told without connecting: the first connection is the front-end's."""
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
+        for line in table:
+            words = line.split(maxsplit=7)
+            if len(words) == 8 and words[7].rstrip("\n") == path and int(words[3], 16) & ACCEPTS_CONNECTIONS:
+                return True
+    return False
+
+
+class Disk:
+    def __init__(self, name, path, read_only=False, queues=1, extra=""):
+        self.name, self.path, self.read_only, self.queues, self.extra = name, path, read_only, queues, extra
+
+    def yaml(self):
+        words = f"name: {self.name}, type: blk, path: {self.path}, read_only: {'true' if self.read_only else 'false'}"
+        if self.queues != 1:
+            words += f", queues: {self.queues}"
+        return f"  - {{{words}{self.extra}}}\n"
+
+    def qemu(self, sock):
+        queues = f",num-queues={self.queues}"
+        return ["-chardev", f"socket,id={self.name},path={sock}",
+                "-device", f"vhost-user-blk-pci,id={self.name}-pci,chardev={self.name}{queues}"]
+
+
+class Entropy:
+    def __init__(self, name="rng0"):
+        self.name = name
+
+    def yaml(self):
+        return f"  - {{name: {self.name}, type: rng}}\n"
+
+    def qemu(self, sock):
+        return ["-chardev", f"socket,id={self.name},path={sock}",
+                "-device", f"vhost-user-rng-pci,id={self.name}-pci,chardev={self.name}"]
+
+
+def programs():
+    return os.environ.get("BULKHEAD_BIN", os.path.join(TOP, "build", "bin"))
+
+
+class Bulkhead:
+    """`bulkhead run` in the foreground, one VM. `prefix` runs it as somebody else (setpriv ...)."""
+
+    name = "bulkhead"
+
+    def __init__(self, directory, devices, vm="test", prefix=(), bin_dir=None, run_dir=None, env=None):
+        self.devices, self.vm, self.prefix, self.env = devices, vm, list(prefix), env or {}
+        self.directory = directory
+        self.run_dir = run_dir or f"{directory}/run"
+        self.program = os.path.join(bin_dir or programs(), "bulkhead")
+        self.config = f"{directory}/{vm}.yaml"
+        self.child = None
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(self.yaml())
+
+    def yaml(self):
+        return f"vm: {self.vm}\nfrontend: vhost-user\ndevices:\n" + "".join(d.yaml() for d in self.devices)
+
+    def argv(self, *words):
+        return [self.program, "--run-dir", self.run_dir, *words]
+
+    def socket(self, device):
+        return f"{self.run_dir}/{self.vm}/{device.name}.sock"
+
+    def start(self, seconds=20):
+        """Until every device's socket listens."""
+        self.child = Child("bulkhead run", self.argv("run", self.config), f"{self.directory}/{self.vm}-broker.log",
+                           prefix=self.prefix, env=self.env)
+        wait_until(lambda: all(listening(self.socket(d)) for d in self.devices), seconds,
+                   "the sockets of bulkhead", alive=self.child.must_run)
+        return self
+
+    def qemu_arguments(self):
+        return [word for device in self.devices for word in device.qemu(self.socket(device))]
+
+    def tool(self, *words, seconds=20):
+        """Any other verb of the command: the finished process with stdout and stderr."""
+        return subprocess.run([*self.prefix, *self.argv(*words)], text=True, capture_output=True,
+                              timeout=seconds, env={**os.environ, **self.env}, stdin=subprocess.DEVNULL)
+
+    def ps(self):
+        """This VM's devices by name, as `ps --json` tells them."""
+        answer = self.tool("ps", "--json")
+        if answer.returncode != 0:
+            raise RuntimeError(f"bulkhead ps --json: status {answer.returncode}: {answer.stderr.strip()}")
+        for vm in vms_of(json.loads(answer.stdout)):
+            if vm.get("vm", vm.get("name")) == self.vm:
+                self.status = vm
+                return {device["name"]: device for device in vm["devices"]}
+        raise RuntimeError(f"bulkhead ps does not show {self.vm}: {answer.stdout}")
+
+    def stop(self):
+        if self.child and self.child.running():
+            return self.child.stop()
+        return None
+
+
+def vms_of(document):
+    """ps --json is a list of VMs, bare or under "vms"."""
+    return document["vms"] if isinstance(document, dict) and "vms" in document else document
+
+
+class StandIn:
+    """One qemu-storage-daemon a disk. It has no entropy device: QEMU's own is given instead."""
+
+    name = "stand-in"
+
+    def __init__(self, directory, devices, vm="test", **_):
+        self.directory, self.devices, self.vm = directory, devices, vm
+        self.children = []
+
+    def socket(self, device):
+        return f"{self.directory}/{device.name}.sock"
+
+    def start(self, seconds=20):
+        for disk in (d for d in self.devices if isinstance(d, Disk)):
+            node = f"driver=file,node-name=f,filename={disk.path},discard=unmap"
+            argv = [shutil.which("qemu-storage-daemon"), "--blockdev",
+                    node + (",read-only=on" if disk.read_only else ""),
+                    "--export", f"type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path={self.socket(disk)},"
+                    f"num-queues={disk.queues},writable={'off' if disk.read_only else 'on'}"]
+            child = Child(f"stand-in {disk.name}", argv, f"{self.directory}/{disk.name}-stand-in.log")
+            self.children.append(child)
+            wait_until(lambda d=disk: listening(self.socket(d)), seconds, "the stand-in's socket",
+                       alive=child.must_run)
+        return self
+
+    def qemu_arguments(self):
+        arguments = []
+        for device in self.devices:
+            if isinstance(device, Disk):
+                arguments += device.qemu(self.socket(device))
+            else:
+                arguments += ["-object", f"rng-random,id={device.name}-source,filename=/dev/urandom",
+                              "-device", f"virtio-rng-pci,rng={device.name}-source"]
+        return arguments
+
+    def stop(self):
+        for child in self.children:
+            child.stop()
+
+
+def backend_class():
+    return StandIn if os.environ.get("BULKHEAD_BACKEND") == "stand-in" else Bulkhead
