@@ -1,6 +1,6 @@
 # What serves a guest's devices: bulkhead, or Debian's qemu-storage-daemon standing in for it. The stand-in proves the
 # harness itself: a claim that fails on both is a fault of the harness or of the guest.
-# Chosen by BULKHEAD_BACKEND: bulkhead (default) or stand-in. BULKHEAD_BIN: where the programs are.
+# Chosen by BULKHEAD_BACKEND: bulkhead (default) or stand-in. BULKHEAD_BUILD: the build, with the programs in bin/.
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
@@ -12,6 +12,7 @@ from .deadline import wait_until
 
 ACCEPTS_CONNECTIONS = 0x10000  # __SO_ACCEPTCON in the flags column of /proc/net/unix
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+BUILD = os.path.abspath(os.environ.get("BULKHEAD_BUILD") or os.path.join(TOP, "build"))
 
 
 def listening(path):
@@ -52,10 +53,6 @@ class Entropy:
                 "-device", f"vhost-user-rng-pci,id={self.name}-pci,chardev={self.name}"]
 
 
-def programs():
-    return os.environ.get("BULKHEAD_BIN", os.path.join(TOP, "build", "bin"))
-
-
 class Bulkhead:
     """`bulkhead run` in the foreground, one VM. `prefix` runs it as somebody else (setpriv ...)."""
 
@@ -65,7 +62,7 @@ class Bulkhead:
         self.devices, self.vm, self.prefix, self.env = devices, vm, list(prefix), env or {}
         self.directory = directory
         self.run_dir = run_dir or f"{directory}/run"
-        self.program = os.path.join(bin_dir or programs(), "bulkhead")
+        self.program = os.path.join(bin_dir or os.path.join(BUILD, "bin"), "bulkhead")
         self.config = f"{directory}/{vm}.yaml"
         self.child = None
         with open(self.config, "w", encoding="utf-8") as file:
@@ -75,7 +72,8 @@ class Bulkhead:
         return f"vm: {self.vm}\nfrontend: vhost-user\ndevices:\n" + "".join(d.yaml() for d in self.devices)
 
     def argv(self, *words):
-        return [self.program, "--run-dir", self.run_dir, *words]
+        """words: a verb and what belongs to it."""
+        return [self.program, words[0], "--run-dir", self.run_dir, *words[1:]]
 
     def socket(self, device):
         return f"{self.run_dir}/{self.vm}/{device.name}.sock"
@@ -101,21 +99,15 @@ class Bulkhead:
         answer = self.tool("ps", "--json")
         if answer.returncode != 0:
             raise RuntimeError(f"bulkhead ps --json: status {answer.returncode}: {answer.stderr.strip()}")
-        for vm in vms_of(json.loads(answer.stdout)):
-            if vm.get("vm", vm.get("name")) == self.vm:
-                self.status = vm
-                return {device["name"]: device for device in vm["devices"]}
+        for vm in json.loads(answer.stdout)["vms"]:
+            if vm["vm"] == self.vm and "devices" in vm:
+                return {device["device"]: device for device in vm["devices"]}
         raise RuntimeError(f"bulkhead ps does not show {self.vm}: {answer.stdout}")
 
     def stop(self):
         if self.child and self.child.running():
             return self.child.stop()
         return None
-
-
-def vms_of(document):
-    """ps --json is a list of VMs, bare or under "vms"."""
-    return document["vms"] if isinstance(document, dict) and "vms" in document else document
 
 
 class StandIn:

@@ -4,7 +4,7 @@
 #   python3 test_disk.py CLAIM...        run these (all without a name), one line a stage
 #
 # A claim that lacks something calls needs(): it is skipped with the reason (status 77), or fails if MUST_RUN=1.
-# What a failed claim leaves (console, broker, QEMU) is kept under BULKHEAD_TEST_LOGS, default build/test-logs.
+# BULKHEAD_BUILD (default: build) holds bin/, guest/, sid/ and test-logs/, where what a failed claim left is kept.
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import os
@@ -21,6 +21,7 @@ from .deadline import FACTOR
 from .machine import Binary, Machine
 
 TOP = backend.TOP
+BUILD = backend.BUILD
 SKIPPED = 77
 _claims = {}
 
@@ -48,16 +49,21 @@ def claim(seconds):
 
 
 def guest_image():
-    directory = os.environ.get("BULKHEAD_GUEST", os.path.join(TOP, "build", "guest"))
+    directory = os.path.join(BUILD, "guest")
     if not os.path.exists(f"{directory}/stamp"):
-        made = subprocess.run([f"{TOP}/packaging/guest-image", "--out", directory], text=True, capture_output=True)
-        needs(made.returncode == 0, (made.stderr or made.stdout).strip().split("\n")[-1])
+        make_guest_image(directory)
     return directory
 
 
+def make_guest_image(directory):
+    made = subprocess.run([f"{TOP}/packaging/guest-image", "--out", directory], text=True, capture_output=True)
+    needs(made.returncode == 0, (made.stderr or made.stdout).strip().split("\n")[-1])
+    return made.stdout.strip().split("\n")[-1]
+
+
 def newest_qemu():
-    """The QEMU of Debian sid: in BULKHEAD_SID_ROOT, or fetched once into build/sid."""
-    root = os.environ.get("BULKHEAD_SID_ROOT") or os.path.join(TOP, "build", "sid")
+    """The QEMU of Debian sid: in BULKHEAD_SID_ROOT, or fetched once into sid/ of the build."""
+    root = os.environ.get("BULKHEAD_SID_ROOT") or os.path.join(BUILD, "sid")
     binary = Binary.in_tree(root)
     if binary is None:
         fetched = subprocess.run([f"{TOP}/tests/harness/guest/fetch_sid", root], text=True, capture_output=True)
@@ -95,7 +101,7 @@ class Test:
         return made
 
     def boot(self, serving, name="guest", ready=True, **options):
-        machine = Machine(guest_image(), self.directory, options.pop("arguments", None) or serving.qemu_arguments(),
+        machine = Machine(options.pop("image", None) or guest_image(), self.directory, options.pop("arguments", None) or serving.qemu_arguments(),
                           name=name, **options)
         self.undo.callback(machine.kill)
         if ready:
@@ -104,7 +110,7 @@ class Test:
         return machine
 
     def keep_logs(self):
-        where = os.path.join(os.environ.get("BULKHEAD_TEST_LOGS", os.path.join(TOP, "build", "test-logs")), self.name)
+        where = os.path.join(BUILD, "test-logs", self.name)
         shutil.rmtree(where, ignore_errors=True)
         os.makedirs(where)
         for file in os.listdir(self.directory):

@@ -64,11 +64,11 @@ def accelerator():
 class Machine:
     """Starts QEMU at once and waits for its monitor; wait_ready() waits for the guest. Owns the process and sockets.
 
-    arguments: QEMU's for the devices, as Backend.qemu_arguments() makes them.
+    arguments: QEMU's for the devices, as Backend.qemu_arguments() makes them. memory_arguments: in place of our own.
     """
 
     def __init__(self, image, directory, arguments, binary=None, processors=1, memory_mib=512, share="on",
-                 scenario="agent", name="guest", memory_arguments=None, accel="tcg"):
+                 scenario="agent", name="guest", memory_arguments=None, accel="tcg", prefix=()):
         binary = binary or Binary.host()
         self.name = name
         self._console_changed = threading.Condition()
@@ -76,10 +76,10 @@ class Machine:
         self.on_console = None  # called with each piece of console output, for a person's terminal
         listeners = {part: self._listen(directory, part) for part in ("qmp", "console", "agent")}
         if memory_arguments is None:
-            memory_arguments = ["-object", f"memory-backend-memfd,id=mem,size={memory_mib}M,share={share}",
+            memory_arguments = ["-m", str(memory_mib), "-object", f"memory-backend-memfd,id=mem,size={memory_mib}M,share={share}",
                                 "-machine", "memory-backend=mem"]
         argv = [*binary.argv, "-M", "q35", "-accel", accel, "-cpu", "max" if accel == "tcg" else "host",
-                "-smp", str(processors), "-m", str(memory_mib), *memory_arguments,
+                "-smp", str(processors), *memory_arguments,
                 "-nodefaults", "-no-user-config", "-nographic",
                 "-kernel", f"{image}/vmlinuz", "-initrd", f"{image}/initrd",
                 "-append", f"{KERNEL_WORDS} bh.scenario={scenario}"]
@@ -88,7 +88,8 @@ class Machine:
         argv += ["-chardev", f"socket,id=qmp,path={directory}/{name}-qmp.sock", "-mon", "chardev=qmp,mode=control"]
         self.argv = argv + list(arguments)
         self.console_log = f"{directory}/{name}-console.log"
-        self.child = Child(f"QEMU ({name})", self.argv, f"{directory}/{name}-qemu.log", env=binary.env)
+        self.child = Child(f"QEMU ({name})", self.argv, f"{directory}/{name}-qemu.log", env=binary.env,
+                           prefix=prefix)
         try:
             socks = self._accept(listeners)
             self.qmp = Qmp(socks["qmp"])
@@ -105,6 +106,7 @@ class Machine:
             os.unlink(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(path)
+        os.chmod(path, 0o666)  # QEMU may run as somebody else
         listener.listen(1)
         return listener
 

@@ -1,0 +1,108 @@
+# Processes die and the data does not: the VMM, the workers, in the middle of verified traffic.
+# SPDX-License-Identifier: Apache-2.0
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from guest.backend import Disk, Entropy
+from guest.claims import claim, main, needs_bulkhead, require
+from guest.deadline import wait_until
+from load import churn_counts, end_churn, no_io_errors, start_churn, wait_for_traffic
+
+KILLS = 50
+REQUESTS_BETWEEN_KILLS = 20
+QEMU_KILLS = 3
+
+
+@claim(seconds=180)
+def qemu_killed_and_started_again_is_served(t):
+    disk = Disk("disk0", t.disk_file())
+    serving = t.backend([disk, Entropy()])
+    guest = t.boot(serving)
+    guest.run("mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt && guest_load fill /mnt/kept 0 32M 5")
+    for life in range(1, QEMU_KILLS + 1):
+        # Killed with requests in flight.
+        guest.run("guest_load churn /mnt/traffic 16M 4 /run/counters >/dev/null 2>&1 & "
+                  "while ! [ -s /run/counters ]; do usleep 10000; done")
+        wait_for_traffic(guest, 50)
+        guest.kill()
+        guest = t.boot(serving, name=f"guest{life}")
+        guest.run("mount /dev/vda /mnt && guest_load check /mnt/kept 0 32M 5")
+        guest.run("dd if=/dev/hwrng of=/dev/null bs=1k count=1 2>/dev/null")
+        no_io_errors(guest)
+        t.stage(f"QEMU {life} of {QEMU_KILLS} killed, the next one is served: the data is right")
+    guest.run("umount /mnt && e2fsck -fn /dev/vda")
+    require(guest.power_off() == 0, "QEMU did not end well")
+
+
+def next_worker(serving, name, dead, seconds=10):
+    """The process id of the successor, once there is one."""
+    def look():
+        pid = serving.ps()[name]["pid"]
+        return pid if pid not in (0, dead) else None
+    return wait_until(look, seconds, f"a new worker for {name}", alive=serving.child.must_run)
+
+
+@claim(seconds=240)
+def worker_killed_fifty_times_under_load_costs_no_byte(t):
+    needs_bulkhead()
+    disk = Disk("disk0", t.disk_file(mib=64))
+    serving = t.backend([disk])
+    guest = t.boot(serving)
+    restarts = serving.ps()["disk0"]["restarts"]
+    start_churn(guest)
+    wait_for_traffic(guest, 1)
+    pid = next_worker(serving, "disk0", 0)
+    for kill in range(1, KILLS + 1):
+        os.kill(pid, signal.SIGKILL)
+        pid = next_worker(serving, "disk0", pid)
+        # Real work between two kills, or the worker would be taken for one that never completes anything.
+        wait_for_traffic(guest, REQUESTS_BETWEEN_KILLS)
+        if kill % 10 == 0:
+            t.stage(f"{kill} workers killed, {churn_counts(guest)['writes']} writes so far")
+    counts = end_churn(guest)
+    no_io_errors(guest)
+    device = serving.ps()["disk0"]
+    require(device["restarts"] - restarts >= KILLS, f"ps counts {device['restarts'] - restarts} restarts")
+    t.stage(f"{counts['writes']} writes, {counts['reads']} reads: no I/O error, no wrong byte")
+    require(guest.power_off() == 0, "QEMU did not end well")
+
+
+@claim(seconds=90)
+def idle_worker_killed_is_replaced(t):
+    needs_bulkhead()
+    serving = t.backend([Disk("disk0", t.disk_file(mib=64)), Entropy()])
+    guest = t.boot(serving)
+    for name, work in (("disk0", "guest_load fill /dev/vda 0 1M 3 direct && guest_load check /dev/vda 0 1M 3 direct"),
+                       ("rng0", "dd if=/dev/hwrng of=/dev/null bs=1k count=4 2>/dev/null")):
+        guest.run(work)
+        pid = next_worker(serving, name, 0)
+        os.kill(pid, signal.SIGKILL)
+        next_worker(serving, name, pid)
+        guest.run(work)
+        t.stage(f"{name}: a new worker does the work of the killed one")
+    no_io_errors(guest)
+
+
+@claim(seconds=90)
+def stopped_broker_leaves_nothing_behind(t):
+    needs_bulkhead()
+    serving = t.backend([Disk("disk0", t.disk_file(mib=64)), Entropy()])
+    guest = t.boot(serving)
+    guest.run("guest_load fill /dev/vda 0 8M 3")
+    pids = [serving.child.pid] + [device["pid"] for device in serving.ps().values()]
+    guest.power_off()
+    require(serving.stop() == 0, "the broker did not end well on SIGTERM")
+    for pid in pids:
+        wait_until(lambda p=pid: not os.path.exists(f"/proc/{p}"), 10, f"the end of process {pid}")
+    left = [name for _, _, names in os.walk(serving.run_dir) for name in names if name.endswith(".sock")]
+    require(not left, f"sockets left behind: {left}")
+    serving.start()
+    guest = t.boot(serving, name="again")
+    guest.run("guest_load check /dev/vda 0 8M 3 direct")
+    t.stage("all processes and sockets were gone, and the VM can be served again")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+# What an operator gets wrong is told in one line that names the remedy, with an exit status that is not 0.
+# SPDX-License-Identifier: Apache-2.0
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from guest.backend import BUILD, Bulkhead, Disk, Entropy
+from guest.claims import claim, guest_image, main, needs, needs_bulkhead, require
+from guest.deadline import wait_until
+
+NOBODY = 65534
+AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--pdeathsig", "KILL")
+
+
+def run(serving, seconds=20, prefix=None):
+    return subprocess.run([*(serving.prefix if prefix is None else prefix), *serving.argv("run", serving.config)],
+                          text=True, capture_output=True, timeout=seconds, stdin=subprocess.DEVNULL,
+                          env={**os.environ, **serving.env})
+
+
+def one_line(result, *words):
+    """Refused, on one line, and each of the words is in it."""
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    require(result.returncode != 0, f"not refused: {result.stdout}{result.stderr}")
+    require(result.returncode > 0, f"ended by signal {-result.returncode}: {result.stderr}")
+    require(len(lines) == 1, f"{len(lines)} lines, not one:\n{result.stderr}")
+    for word in words:
+        require(word in lines[0], f"\"{word}\" is not in: {lines[0]}")
+    return lines[0]
+
+
+def config(t, text, name="wrong"):
+    serving = Bulkhead(t.directory, [], vm=name)
+    with open(serving.config, "w", encoding="utf-8") as file:
+        file.write(text)
+    return serving
+
+
+@claim(seconds=60)
+def wrong_configuration_is_told_with_its_place(t):
+    needs_bulkhead()
+    image = t.disk_file(mib=1)
+    head = "vm: wrong\nfrontend: vhost-user\ndevices:\n"
+    for text, *words in (
+            (head + f"  - {{name: disk0, type: blk, path: {image}, colour: red}}\n", ":4:", "colour"),
+            (head + f"  - {{name: disk0, type: tape, path: {image}}}\n", ":4:", "tape"),
+            (head + "  - {name: disk0, type: blk}\n", ":4:", "path"),
+            (head + "  - {name: ../disk0, type: rng}\n", ":4:", "name"),
+            (head + "  - {name: rng0, type: rng}\n  - {name: rng0, type: rng}\n", ":5:", "rng0"),
+            ("vm: wrong\nfrontend: vhost-user\ndevices: [\n", ":"),
+            ("", "wrong.yaml")):
+        serving = config(t, text)
+        t.stage(one_line(run(serving), *words))
+        checked = serving.tool("check", serving.config)
+        require(checked.returncode != 0, f"check finds nothing wrong: {text}")
+    one_line(serving.tool("check", f"{t.directory}/absent.yaml"), "absent.yaml")
+
+
+@claim(seconds=60)
+def missing_image_is_told(t):
+    needs_bulkhead()
+    serving = Bulkhead(t.directory, [Disk("disk0", f"{t.directory}/absent.img")])
+    t.stage(one_line(run(serving), "absent.img"))
+
+
+@claim(seconds=60)
+def image_in_use_is_told(t):
+    needs_bulkhead()
+    disk = Disk("disk0", t.disk_file(mib=1))
+    t.backend([disk], vm="first")
+    second = Bulkhead(t.directory, [disk], vm="second")
+    t.stage(one_line(run(second), "disk.img", "in use"))
+
+
+@claim(seconds=60)
+def vm_that_runs_already_is_told(t):
+    needs_bulkhead()
+    first = t.backend([Entropy()])
+    t.stage(one_line(run(first), "test"))
+    require(first.child.running() and "rng0" in first.ps(), "the first one was disturbed")
+
+
+def nobody_can_run(t):
+    """The programs and a directory of his own, wherever the build is."""
+    needs(os.geteuid() == 0, "only root can become another user")
+    bin_dir, home = f"{t.directory}/bin", f"{t.directory}/home"
+    os.mkdir(bin_dir)
+    for name in os.listdir(os.path.join(BUILD, "bin")):
+        shutil.copy(os.path.join(BUILD, "bin", name), bin_dir)
+    os.mkdir(home)
+    os.chown(home, NOBODY, NOBODY)
+    return bin_dir, home
+
+
+@claim(seconds=60)
+def image_without_permission_is_told(t):
+    needs_bulkhead()
+    bin_dir, home = nobody_can_run(t)
+    disk = Disk("disk0", t.disk_file(mib=1))
+    os.chmod(disk.path, 0o600)
+    serving = Bulkhead(t.directory, [disk], prefix=AS_NOBODY, bin_dir=bin_dir, run_dir=f"{home}/run")
+    t.stage(one_line(run(serving), "disk.img"))
+
+
+@claim(seconds=60)
+def run_directory_that_cannot_be_written_is_told(t):
+    needs_bulkhead()
+    bin_dir, _ = nobody_can_run(t)
+    closed = f"{t.directory}/closed"
+    os.mkdir(closed, 0o755)
+    serving = Bulkhead(t.directory, [Entropy()], prefix=AS_NOBODY, bin_dir=bin_dir, run_dir=closed)
+    t.stage(one_line(run(serving), "closed"))
+    serving = Bulkhead(t.directory, [Entropy()], run_dir=f"{t.disk_file('file', 0)}/run")
+    t.stage(one_line(run(serving), "run"))
+
+
+@claim(seconds=60)
+def missing_user_namespaces_are_told(t):
+    needs_bulkhead()
+    bin_dir, home = nobody_can_run(t)
+    limit = "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\""
+    prefix = ("unshare", "--user", "--map-root-user", "sh", "-c", limit, "sh")
+    probe = subprocess.run([*AS_NOBODY, *prefix, "true"], text=True, capture_output=True)
+    needs(probe.returncode == 0, f"user namespaces cannot be limited here: {probe.stderr.strip()}")
+    serving = Bulkhead(t.directory, [Entropy()], prefix=(*AS_NOBODY, *prefix), bin_dir=bin_dir, run_dir=f"{home}/run")
+    t.stage(one_line(run(serving), "user namespace"))
+
+
+@claim(seconds=90)
+def memory_that_is_not_shared_is_told(t):
+    needs_bulkhead()
+    serving = t.backend([Disk("disk0", t.disk_file(mib=16))])
+    guest = t.boot(serving, share="off", ready=False)
+    line = serving.child.wait_for_line("share=on", 60).string
+    t.stage(line.strip())
+    require(serving.child.running(), "the broker ended")
+    guest.kill()
+    guest = t.boot(serving, name="shared")
+    guest.run("guest_load fill /dev/vda 0 1M 1 direct && guest_load check /dev/vda 0 1M 1 direct")
+    said = [text for text in serving.child.lines if "share=on" in text]
+    require(len(said) == 1, f"said {len(said)} times")
+    t.stage("and with share=on the same broker serves")
+
+
+@claim(seconds=120)
+def ordinary_user_runs_a_vm(t):
+    needs_bulkhead()
+    bin_dir, home = nobody_can_run(t)
+    disk = Disk("disk0", t.disk_file(mib=64))
+    os.chown(disk.path, NOBODY, NOBODY)
+    os.chmod(disk.path, 0o600)
+    for name in ("vmlinuz", "initrd"):
+        shutil.copy(f"{guest_image()}/{name}", home)
+    serving = t.backend([disk, Entropy()], prefix=AS_NOBODY, bin_dir=bin_dir, run_dir=f"{home}/run")
+    guest = t.boot(serving, prefix=AS_NOBODY, image=home)
+    guest.run("mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt && guest_load fill /mnt/data 0 16M 1")
+    guest.run("echo 3 >/proc/sys/vm/drop_caches; guest_load check /mnt/data 0 16M 1; umount /mnt")
+    guest.run("dd if=/dev/hwrng of=/dev/null bs=1k count=4 2>/dev/null")
+    t.stage("a guest of an ordinary user has a disk and entropy")
+    audit = serving.tool("audit")
+    require("disk0" in audit.stdout, f"audit says nothing: {audit.stdout}{audit.stderr}")
+    t.stage("audit: " + (audit.stdout.strip().splitlines() or [""])[-1])
+
+
+def arguments_as_printed(serving, memory):
+    printed = serving.tool("attach", serving.config, "--print", "qemu", "--memory", memory)
+    require(printed.returncode == 0, f"attach: {printed.stderr}")
+    return printed.stdout.split("\n")[:-1]
+
+
+@claim(seconds=60)
+def printed_arguments_boot_a_guest(t):
+    needs_bulkhead()
+    serving = t.backend([Disk("disk0", t.disk_file(mib=16)), Entropy()])
+    guest = t.boot(serving, arguments=arguments_as_printed(serving, "512M"), memory_arguments=[])
+    guest.run("guest_load fill /dev/vda 0 1M 1 direct && guest_load check /dev/vda 0 1M 1 direct")
+    t.stage("the arguments of `bulkhead attach` are all that QEMU needs")
+
+
+@claim(seconds=60)
+def stale_sockets_are_no_obstacle(t):
+    needs_bulkhead()
+    serving = t.backend([Entropy()])
+    serving.child.kill()
+    wait_until(lambda: os.path.exists(serving.socket(serving.devices[0])), 1, "the socket of the killed broker")
+    serving.start()
+    t.stage("a broker starts where one was killed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
