@@ -72,3 +72,9 @@ as_owner() {
                         env HOME="${TMPDIR:-/tmp}" "$@"
         fi
 }
+
+# What root made under build*/ belongs to the owner of the tree again.
+hand_back() {
+        owner=$(stat -c %u "$TOP")
+        [ "$(id -u)" -ne 0 ] || [ "$owner" -eq 0 ] || chown -R --reference="$TOP" "$TOP"/build*
+}

@@ -128,7 +128,7 @@ def _late(_signal, _frame):
 
 
 def _tell_failure(test, error):
-    print(f"\n  FAILED: {test.name}: {error or type(error).__name__}")
+    print(f"\n  FAILED: {error or type(error).__name__}")
     for frame in traceback.extract_tb(error.__traceback__):
         if os.sep + "harness" + os.sep not in frame.filename:
             print(f"    at {os.path.basename(frame.filename)}:{frame.lineno}: {frame.line}")
