@@ -140,7 +140,8 @@ class Demo:
         """The guest's console is the terminal until the guest ends or Ctrl-] is pressed."""
         print("\n  A shell in the guest follows; the disk is on /mnt. Leave it with Ctrl-] or `poweroff -f`.\n", flush=True)
         size = os.get_terminal_size()
-        self.guest.run(f"stty -F /dev/ttyS0 rows {size.lines} cols {size.columns}")
+        if size.lines and size.columns:
+            self.guest.run(f"stty -F /dev/ttyS0 rows {size.lines} cols {size.columns}")
         before = termios.tcgetattr(0)
         tty.setraw(0)
         try:
@@ -198,6 +199,7 @@ def main():
     except KeyboardInterrupt:
         status = 130
     except Exception as error:
+        status = 1
         tell_failure(demo, error)
     finally:
         demo.end()
