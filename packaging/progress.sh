@@ -11,6 +11,8 @@ progress_open() {
         LOG=$2
         mkdir -p "$(dirname "$LOG")"
         : >"$LOG" || exit 1
+        # The owner of the tree builds in there, root or not.
+        hand_back
         PROGRESS_START=$(progress_now)
         export LOG PROGRESS_START
         printf '\n  %s\n\n' "$1"
