@@ -13,6 +13,7 @@ from load import churn_counts, end_churn, no_io_errors, start_churn, wait_for_tr
 KILLS = 50
 REQUESTS_BETWEEN_KILLS = 20
 QEMU_KILLS = 3
+DRAIN_SECONDS = 10  # the broker waits 2; the rest is for a slow machine
 
 
 @claim(seconds=180)
@@ -83,6 +84,43 @@ def idle_worker_killed_is_replaced(t):
         guest.run(work)
         t.stage(f"{name}: a new worker does the work of the killed one")
     no_io_errors(guest)
+
+
+@claim(seconds=120)
+def pause_with_a_hung_worker_ends_in_time(t):
+    """The guest is frozen while a queue stops, so a worker that does not answer is given up after a while."""
+    needs_bulkhead()
+    serving = t.backend([Disk("disk0", t.disk_file(mib=64))])
+    serving.errors_expected = "before the deadline of a stop"
+    guest = t.boot(serving)
+    start_churn(guest)
+    wait_for_traffic(guest, 1)
+    pid = next_worker(serving, "disk0", 0)
+    os.kill(pid, signal.SIGSTOP)
+    guest.qmp.command("stop", seconds=DRAIN_SECONDS)
+    next_worker(serving, "disk0", pid)
+    require(not os.path.exists(f"/proc/{pid}"), f"the worker that hung, {pid}, is still there")
+    t.stage("the worker that hung was killed, the pause went on")
+    guest.qmp.command("cont")
+    guest.run("kill $(cat /run/pid); while kill -0 $(cat /run/pid) 2>/dev/null; do usleep 10000; done")
+    guest.run("guest_load fill /dev/vda 0 8M 2 direct && guest_load check /dev/vda 0 8M 2 direct")
+    t.stage("its successor serves")
+
+
+@claim(seconds=120)
+def each_session_has_workers_of_its_own(t):
+    needs_bulkhead()
+    serving = t.backend([Disk("disk0", t.disk_file(mib=64)), Entropy()])
+    before = {}
+    for life in range(3):
+        guest = t.boot(serving, name=f"guest{life}")
+        guest.run("guest_load fill /dev/vda 0 1M 1 direct; dd if=/dev/hwrng of=/dev/null bs=1k count=4 2>/dev/null")
+        for name, device in serving.ps().items():
+            require(device["pid"] != before.get(name), f"{name}: the worker of the last session serves this one")
+            require(device["pid"], f"{name}: no worker")
+            before[name] = device["pid"]
+        guest.kill()
+    t.stage("three sessions, three workers for each device")
 
 
 @claim(seconds=90)

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -59,6 +60,7 @@ class Bulkhead:
     name = "bulkhead"
 
     def __init__(self, directory, devices, vm="test", prefix=(), bin_dir=None, run_dir=None, env=None):
+        self.errors_expected = None  # a regular expression: the errors that a claim provokes
         self.devices, self.vm, self.prefix, self.env = devices, vm, list(prefix), env or {}
         self.directory = directory
         self.run_dir = run_dir or f"{directory}/run"
@@ -104,6 +106,11 @@ class Bulkhead:
                 return {device["device"]: device for device in vm["devices"]}
         raise RuntimeError(f"bulkhead ps does not show {self.vm}: {answer.stdout}")
 
+    def unexpected_errors(self):
+        """What the broker has said as an error and the claim did not provoke."""
+        return [line for line in (self.child.lines if self.child else ())
+                if ": error: " in line and not (self.errors_expected and re.search(self.errors_expected, line))]
+
     def stop(self):
         if self.child and self.child.running():
             return self.child.stop()
@@ -144,6 +151,9 @@ class StandIn:
                 arguments += ["-object", f"rng-random,id={device.name}-source,filename=/dev/urandom",
                               "-device", f"virtio-rng-pci,rng={device.name}-source"]
         return arguments
+
+    def unexpected_errors(self):
+        return []
 
     def tool(self, verb, *_, **__):
         return subprocess.CompletedProcess([], 0, f"(the stand-in has no {verb})", "")

@@ -79,6 +79,7 @@ class Test:
         self.name = name
         self.begin = time.monotonic()
         self.undo = contextlib.ExitStack()
+        self.backends = []
         # Short: a socket's path has 107 bytes. Open to others: workers run under uids of their own.
         self.directory = tempfile.mkdtemp(prefix="bh-", dir="/tmp")
         os.chmod(self.directory, 0o755)
@@ -95,6 +96,7 @@ class Test:
     def backend(self, devices, start=True, **options):
         made = backend.backend_class()(self.directory, devices, **options)
         self.undo.callback(made.stop)
+        self.backends.append(made)
         if start:
             made.start()
             self.stage(f"{made.name} serves {', '.join(d.name for d in devices)}")
@@ -159,6 +161,9 @@ def run_claim(name):
                 test.undo.close()
             raise
         test.undo.close()
+        # To the last line: a broker that complains is not well, even if its guest is.
+        for serving in test.backends:
+            require(not serving.unexpected_errors(), "bulkhead complains: " + " | ".join(serving.unexpected_errors()))
         test.stage("true")
     except Skip as skip:
         status = 1 if os.environ.get("MUST_RUN") == "1" else SKIPPED
