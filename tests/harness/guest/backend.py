@@ -59,13 +59,15 @@ class Bulkhead:
 
     name = "bulkhead"
 
-    def __init__(self, directory, devices, vm="test", prefix=(), bin_dir=None, run_dir=None, env=None):
+    def __init__(self, directory, devices, vm=None, prefix=(), bin_dir=None, run_dir=None, env=None):
         self.errors_expected = None  # a regular expression: the errors that a claim provokes
-        self.devices, self.vm, self.prefix, self.env = devices, vm, list(prefix), env or {}
+        # Claims run side by side, and a VM's name is one in the whole host (control groups).
+        self.devices, self.vm = devices, vm or os.path.basename(directory)
+        self.prefix, self.env = list(prefix), env or {}
         self.directory = directory
         self.run_dir = run_dir or f"{directory}/run"
         self.program = os.path.join(bin_dir or os.path.join(BUILD, "bin"), "bulkhead")
-        self.config = f"{directory}/{vm}.yaml"
+        self.config = f"{directory}/{self.vm}.yaml"
         self.child = None
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(self.yaml())
@@ -122,7 +124,7 @@ class StandIn:
 
     name = "stand-in"
 
-    def __init__(self, directory, devices, vm="test", **_):
+    def __init__(self, directory, devices, vm=None, **_):
         self.directory, self.devices, self.vm = directory, devices, vm
         self.children = []
 
