@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/base/checked.h"
 #include "proto/base/limits.h"
 #include "proto/frame.h"
 
@@ -27,6 +28,7 @@ struct channel {
         uint8_t *tx;
         size_t tx_pos, tx_len, tx_size;
         struct fd_set_owned fds;
+        size_t fds_end; /* of the bytes of rx that they came with */
 };
 
 static void on_ready(uv_poll_t *poll, int status, int events);
@@ -86,6 +88,20 @@ static void channel_end(struct channel *channel, int error)
         channel->ops->ended(channel->context, error);
 }
 
+/* Hands out one frame, which ends at `end`. A read may bring frames without descriptors together with the
+ * one behind them that has some, but it ends there: so descriptors belong to the frame in which the read that
+ * brought them ended, and to none before it. */
+static int channel_hand_out(struct channel *channel, const uint8_t *header, size_t len, size_t end)
+{
+        struct fd_set_owned none = {.n = 0};
+        bool mine = channel->fds_end <= end;
+        int r = channel->ops->frame(channel->context, header, len, mine ? &channel->fds : &none);
+
+        if (mine && !channel->freed)
+                fd_set_close(&channel->fds);
+        return r;
+}
+
 /* Hands out the whole frames in the buffer. */
 static int channel_deliver(struct channel *channel)
 {
@@ -93,38 +109,42 @@ static int channel_deliver(struct channel *channel)
         int r = 0;
 
         while (r == 0 && !channel->freed && channel->rx_len - pos >= FRAME_HEAD_BYTES) {
+                const uint8_t *at = channel->rx + pos;
                 struct frame_head head;
 
-                r = frame_head_check(channel->rx + pos, 0, &head);
+                r = frame_head_check(at, 0, &head);
                 if (r < 0 || channel->rx_len - pos - FRAME_HEAD_BYTES < head.header_len)
                         break;
-                r = channel->ops->frame(channel->context, channel->rx + pos + FRAME_HEAD_BYTES,
-                                        head.header_len, &channel->fds);
                 pos += FRAME_HEAD_BYTES + head.header_len;
-                if (!channel->freed)
-                        fd_set_close(&channel->fds);
+                r = channel_hand_out(channel, at + FRAME_HEAD_BYTES, head.header_len, pos);
         }
         memmove(channel->rx, channel->rx + pos, channel->rx_len - pos);
         channel->rx_len -= pos;
+        channel->fds_end -= MIN(channel->fds_end, pos);
         return r;
 }
 
-static void channel_receive(struct channel *channel)
+/* One read. False: there was nothing. */
+static bool channel_receive(struct channel *channel)
 {
+        unsigned n_fds = channel->fds.n;
         ssize_t n = fd_pass_recv(channel->fd, channel->rx + channel->rx_len, CHANNEL_RX - channel->rx_len,
                                  &channel->fds, channel->ops->max_fds);
         int r;
 
         if (n == -EAGAIN)
-                return;
+                return false;
         if (n <= 0) {
                 channel_end(channel, (int)n);
-                return;
+                return true;
         }
         channel->rx_len += (size_t)n;
+        if (channel->fds.n > n_fds)
+                channel->fds_end = channel->rx_len;
         r = channel_deliver(channel);
         if (r < 0)
                 channel_end(channel, r);
+        return true;
 }
 
 static int channel_flush(struct channel *channel)
@@ -150,8 +170,12 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 {
         struct channel *channel = poll->data;
 
+        /* An error is a peer that went away with bytes of ours unread (and libuv polls no longer): its last
+         * words may still be there, and the read says how it ended. */
         if (status < 0) {
-                channel_end(channel, status);
+                while (!channel->freed && !channel->over && channel_receive(channel))
+                        continue;
+                channel_end(channel, -ECONNRESET);
                 return;
         }
         if (events & UV_READABLE)
