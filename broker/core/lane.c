@@ -198,9 +198,10 @@ void lane_readable(struct lane *lane)
 
 void lane_kicked(struct lane *lane, struct lane_queue *queue)
 {
-        /* A VMM may kick once by itself when it starts a queue; the second kick is the driver's own, and then the
-         * ring cannot be all zero unless we look at other memory than the driver does. */
-        if (queue->kicks < 2 && ++queue->kicks == 2 && queue->ring.started && queue_avail_is_zero(&queue->ring))
+        /* A VMM may kick once by itself when it starts a queue; the second kick is the driver's own, and then
+         * the ring cannot be all zero unless we look at other memory than the driver does. */
+        if (queue->kicks < 2 && ++queue->kicks == 2 && queue->ring.started &&
+            queue_avail_is_zero(&queue->ring))
                 lane->events.queue_suspicious(lane->events.context, queue->index);
         lane_turn(lane);
 }
@@ -231,6 +232,7 @@ void lane_complete(struct lane *lane, struct request *request, uint32_t status)
         struct lane_queue *queue = lane_queue_find(lane, request->queue);
         struct queue *ring = &queue->ring;
 
+        lane_tx_let_go(lane, request);
         if (status != WIRE_STATUS_OK)
                 queue_break(ring, QUEUE_FAULT_DEVICE);
         else if (request->faulted)
@@ -345,12 +347,15 @@ static void lane_forget(struct lane *lane, struct lane_queue *queue)
 
 uint16_t lane_queue_stop(struct lane *lane, struct lane_queue *queue)
 {
+        uint16_t base = queue->ring.started ? queue_stop(&queue->ring) : 0;
+
         assert(queue->outstanding == 0 || lane->fd < 0);
         lane_forget(lane, queue);
+        queue_init(&queue->ring); /* the ring forgets too: what was outstanding may be posted again */
         lane_close(lane, &queue->kick_fd);
         lane_close(lane, &queue->call_fd);
         queue->held = false;
-        return queue->ring.started ? queue_stop(&queue->ring) : 0;
+        return base;
 }
 
 void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fault fault)

@@ -106,6 +106,18 @@ void lane_tx_spill(struct lane *lane)
         tx->spilled = true;
 }
 
+void lane_tx_let_go(struct lane *lane, const struct request *request)
+{
+        const struct lane_tx *tx = &lane->tx;
+
+        for (size_t i = tx->next; i < tx->n_iov; i++) {
+                if (tx->owner[i] == request) {
+                        lane_tx_spill(lane);
+                        return;
+                }
+        }
+}
+
 /* Fills in the frame's head once its header and payload are known: iov[0] was kept free for it. */
 static void tx_begin(struct lane *lane, const struct lane_to_worker *message, uint32_t payload_len)
 {
@@ -343,10 +355,12 @@ static uint32_t tx_add_segment(struct lane *lane, struct request *request, uint3
         }
         tx->n_iov = first;
         memset(copy, 0, len);
-        if (r < 0)
+        if (r < 0) {
                 status = status_from_errno((int)r);
-        else if (tx_copy_segment(lane, request, offset, copy, len) < 0)
+        } else if (tx_copy_segment(lane, request, offset, copy, len) < 0) {
+                memset(copy, 0, len);
                 status = WIRE_STATUS_FAULT;
+        }
         *copied += len;
         tx->iov[tx->n_iov] = (struct iovec){.iov_base = copy, .iov_len = len};
         tx->owner[tx->n_iov] = NULL;

@@ -55,6 +55,10 @@ int lane_tx_flush(struct lane *lane);
  * faulted). */
 void lane_tx_spill(struct lane *lane);
 
+/* This request is about to go back to the guest: what the frame under way still needs of its bytes is copied
+ * now, because afterwards they are the guest's again, and its place in the table is another's. */
+void lane_tx_let_go(struct lane *lane, const struct request *request);
+
 /* Begins a frame with a batch of requests (those to be repeated first, then new chains). False: nothing to
  * send. */
 bool lane_tx_requests(struct lane *lane);

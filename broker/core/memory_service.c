@@ -51,6 +51,8 @@ static int64_t part_iovec(const struct guest_memory *memory, struct part part, b
         uint32_t i = part_find(part, &offset);
         uint32_t done = 0;
 
+        if (!memory)
+                return -EFAULT;
         for (; done < len && i < part.n; i++, offset = 0) {
                 uint32_t piece = MIN(part.segments[i].len - offset, len - done);
                 int64_t r = guest_memory_iovec(memory, GPA(part.segments[i].at.v + offset), piece, write, iov,
@@ -84,6 +86,8 @@ static int part_fill(const struct guest_memory *memory, struct part part, uint32
         uint32_t i = part_find(part, &offset);
         uint32_t done = 0;
 
+        if (!memory)
+                return -EFAULT;
         for (; done < len && i < part.n; i++, offset = 0) {
                 uint32_t piece = MIN(part.segments[i].len - offset, len - done);
                 gpa_t at = GPA(part.segments[i].at.v + offset);
