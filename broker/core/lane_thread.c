@@ -49,21 +49,21 @@ static void watch_close(struct watch **watch)
 }
 
 /* Makes a watcher follow `fd`: a changed descriptor gets a new handle, since the old one may be closed
- * already. */
-static void watch_follow(struct lane_thread *thread, struct watch **watch, int fd, int events,
-                         uv_poll_cb callback)
+ * already. -EPERM: it cannot be polled (it is a peer's choice); -ENOMEM. */
+static int watch_follow(struct lane_thread *thread, struct watch **watch, int fd, int events,
+                        uv_poll_cb callback)
 {
         if (*watch && (*watch)->fd != fd)
                 watch_close(watch);
         if (fd < 0)
-                return;
+                return 0;
         if (!*watch) {
                 struct watch *w = calloc(1, sizeof(*w));
+                int r = w ? uv_poll_init(&thread->loop, &w->poll, fd) : -ENOMEM;
 
-                if (!w || uv_poll_init(&thread->loop, &w->poll, fd) < 0) {
+                if (r < 0) {
                         free(w);
-                        lane_worker_fault(&thread->lane, "cannot be watched: out of memory");
-                        return;
+                        return r;
                 }
                 w->fd = fd;
                 w->poll.data = thread;
@@ -71,6 +71,7 @@ static void watch_follow(struct lane_thread *thread, struct watch **watch, int f
         }
         if ((*watch)->events != events && uv_poll_start(&(*watch)->poll, events, callback) == 0)
                 (*watch)->events = events;
+        return 0;
 }
 
 /* The lane is about to close a descriptor: stop polling it first. */
@@ -94,12 +95,17 @@ static void thread_follow(struct lane_thread *thread)
         struct lane *lane = &thread->lane;
         int events = UV_READABLE | (lane_wants_write(lane) ? UV_WRITABLE : 0);
 
-        watch_follow(thread, &thread->socket, lane->faulted ? -1 : lane->fd, events, on_socket);
+        if (watch_follow(thread, &thread->socket, lane->faulted ? -1 : lane->fd, events, on_socket) < 0) {
+                lane_worker_fault(lane, "cannot be watched");
+                watch_close(&thread->socket);
+        }
         for (unsigned i = 0; i < lane->n_queues; i++) {
-                const struct lane_queue *queue = &lane->queues[i];
+                struct lane_queue *queue = &lane->queues[i];
                 bool listens = queue->ring.started && queue->ring.fault == QUEUE_FAULT_NONE;
 
-                watch_follow(thread, &thread->kicks[i], listens ? queue->kick_fd : -1, UV_READABLE, on_kick);
+                if (watch_follow(thread, &thread->kicks[i], listens ? queue->kick_fd : -1, UV_READABLE,
+                                 on_kick) < 0)
+                        lane_queue_break(lane, queue, QUEUE_FAULT_DEVICE);
         }
 }
 
@@ -107,28 +113,50 @@ static void on_socket(uv_poll_t *poll, int status, int events)
 {
         struct lane_thread *thread = poll->data;
 
-        if (status < 0)
-                lane_worker_fault(&thread->lane, "hung up");
-        else if (events & UV_READABLE)
+        /* An error is a worker that died with requests of ours unread: what it completed before is there to
+         * be read, and then the end of file. libuv polls no longer, so this event must do. */
+        if (status < 0) {
                 lane_readable(&thread->lane);
-        else
+                lane_worker_fault(&thread->lane, "hung up");
+        } else if (events & UV_READABLE) {
+                lane_readable(&thread->lane);
+        } else {
                 lane_turn(&thread->lane);
+        }
         thread_follow(thread);
+}
+
+/* Empties the descriptor's counter. False: nothing was there. */
+static bool kick_take(int fd, int status, int *ret_error)
+{
+        uint64_t count;
+
+        *ret_error = status;
+        if (status < 0 || read(fd, &count, sizeof(count)) >= 0)
+                return true;
+        *ret_error = -errno;
+        return errno != EAGAIN && errno != EINTR;
 }
 
 static void on_kick(uv_poll_t *poll, int status, int events)
 {
         struct lane_thread *thread = poll->data;
         const struct watch *watch = (struct watch *)poll;
-        uint64_t count;
+        int error;
 
         _Static_assert(offsetof(struct watch, poll) == 0, "the cast above");
         (void)events;
-        if (status == 0 && read(watch->fd, &count, sizeof(count)) < 0 && errno == EAGAIN)
+        if (!kick_take(watch->fd, status, &error))
                 return;
-        for (unsigned i = 0; i < thread->lane.n_queues; i++)
-                if (thread->kicks[i] == watch)
+        for (unsigned i = 0; i < thread->lane.n_queues; i++) {
+                if (thread->kicks[i] != watch)
+                        continue;
+                if (error < 0) /* no eventfd: it would be ready for ever */
+                        lane_queue_break(&thread->lane, &thread->lane.queues[i], QUEUE_FAULT_DEVICE);
+                else
                         lane_kicked(&thread->lane, &thread->lane.queues[i]);
+                break;
+        }
         thread_follow(thread);
 }
 
@@ -139,8 +167,8 @@ static void on_called(uv_async_t *async)
         uv_mutex_lock(&thread->mutex);
         if (thread->call) {
                 thread->call(&thread->lane, thread->argument);
-                thread->call = NULL;
                 thread_follow(thread);
+                thread->call = NULL;
                 uv_cond_signal(&thread->done);
         }
         if (thread->stopping) {
@@ -167,11 +195,26 @@ static int thread_start(struct lane_thread *thread)
                 return r;
         r = uv_async_init(&thread->loop, &thread->called, on_called);
         if (r < 0)
-                return r;
+                goto close_loop;
         thread->called.data = thread;
-        uv_mutex_init(&thread->mutex);
-        uv_cond_init(&thread->done);
-        return uv_thread_create(&thread->thread, thread_main, thread);
+        r = uv_mutex_init(&thread->mutex);
+        if (r < 0)
+                goto close_async;
+        r = uv_cond_init(&thread->done);
+        if (r < 0)
+                goto destroy_mutex;
+        r = uv_thread_create(&thread->thread, thread_main, thread);
+        if (r == 0)
+                return 0;
+        uv_cond_destroy(&thread->done);
+destroy_mutex:
+        uv_mutex_destroy(&thread->mutex);
+close_async:
+        uv_close((uv_handle_t *)&thread->called, NULL);
+        uv_run(&thread->loop, UV_RUN_DEFAULT);
+close_loop:
+        uv_loop_close(&thread->loop);
+        return r;
 }
 
 int lane_thread_new(const struct lane_events *events, const struct control_hello *hello, unsigned first,
