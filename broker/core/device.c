@@ -15,6 +15,7 @@
 #include "broker/core/features.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/fd.h"
+#include "proto/base/log.h"
 
 void device_attach(struct device *device, const struct device_front *front)
 {
@@ -79,10 +80,19 @@ void device_settle_config(struct device *device)
 {
         void (*done)(void *context, int error) = device->config_written;
 
+        device->config_busy = false;
         device->config_settled = false;
         device->config_written = NULL;
         if (done)
-                done(device->config_context, 0);
+                done(device->config_context, device->config_error);
+}
+
+/* The guest's doing, not the worker's: a value is judged by the worker alone. */
+void device_refuse_config(struct device *device, uint64_t value)
+{
+        log_limited(LOG_LEVEL_WARNING, "guest wrote a value that its device does not take dev=%s field=%u",
+                    device->config->name, device->config_field);
+        config_space_set(&device->space, device->config_field, value);
 }
 
 static void on_config_written(void *context, int error)
@@ -90,8 +100,11 @@ static void on_config_written(void *context, int error)
         struct device *device = context;
 
         device_call_unhold(device);
-        if (error < 0 && error != -ECANCELED) /* canceled: its successor is told when it is primed */
-                supervisor_fault(&device->supervisor, "refused a config write that its Hello allows");
+        if (error == -ECANCELED)
+                error = 0; /* its successor is told when it is primed */
+        if (error < 0)
+                device_refuse_config(device, device->config_before);
+        device->config_error = error;
         device->config_settled = true;
         uv_async_send(&device->reported); /* the answer never comes from inside a call of the front end */
 }
@@ -105,15 +118,17 @@ int device_config_write(struct device *device, uint32_t offset, uint32_t len, co
 
         if (r < 0)
                 return r;
-        if (device->config_written || device->config_settled)
+        if (device->config_busy)
                 return -EBUSY;
+        device->config_busy = true;
+        device->config_field = field;
+        device->config_before = device->space.fields[field].value;
         config_space_set(&device->space, field, value);
         device->config_written = done;
         device->config_context = context;
         /* Requests that the driver posts after its write must not overtake it on the other socket. */
         device_call_hold(device);
-        if (device->supervisor.state != WORKER_SERVING ||
-            !device_worker_send_config(device, field, on_config_written, device))
+        if (!device_worker_send_config(device, field, on_config_written, device))
                 on_config_written(device, -ECANCELED);
         return 0;
 }
@@ -163,7 +178,8 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
                 return r;
         take_fd(&kick);
         take_fd(&interrupt);
-        device->queues[queue] = (struct device_queue){.running = true, .size = layout->size};
+        device->queues[queue].running = true;
+        device->queues[queue].size = layout->size;
         device_worker_send_queue(device, queue);
         if (device->supervisor.state == WORKER_QUARANTINED)
                 device_call_break(device);
@@ -199,8 +215,11 @@ void device_reset(struct device *device)
         for (unsigned i = 0; i < device->n_queues; i++)
                 if (device->queues[i].running)
                         device_stop_finish(device, i);
-        if (device->have_hello)
-                config_space_init(&device->space, &device->hello);
+        /* What the driver wrote is undone; what the device says of itself stays. */
+        for (uint32_t i = 0; i < device->space.n_fields; i++)
+                if (device->space.fields[i].writable)
+                        config_space_set(&device->space, i, device->hello.fields[i].value);
+        device->config_busy = false;
         device->config_settled = false;
         device->committed = 0;
         device->broken = false;

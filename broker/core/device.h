@@ -18,8 +18,8 @@ struct device_front {
         void (*ready)(void *context);          /* the worker has said Hello (again) */
         void (*config_changed)(void *context); /* the cached config space has changed */
         void (*broken)(void *context, unsigned queue, enum queue_fault fault);
-        /* A running queue was kicked, not for the first time since its start, and every byte of its available ring is
-         * zero: the memory is probably not the guest's (queue_avail_is_zero). Once a start. */
+        /* A running queue was kicked, not for the first time since its start, and every byte of its available
+         * ring is zero: the memory is probably not the guest's (queue_avail_is_zero). Once a start. */
         void (*suspicious)(void *context, unsigned queue);
 };
 
@@ -45,8 +45,9 @@ int device_commit_features(struct device *device, uint64_t features);
 int device_config_read(const struct device *device, uint32_t offset, uint32_t len, uint8_t *ret_bytes);
 uint32_t device_config_size(const struct device *device);
 
-/* A driver's write; must hit exactly one writable field, else -EINVAL. `done` comes when the worker has taken
- * it. */
+/* A driver's write; must hit exactly one writable field, else -EINVAL. -EBUSY: the last one has not been
+ * answered. `done` comes when the worker has taken it, with 0, or with its negative errno: then the field has
+ * its old value again. */
 int device_config_write(struct device *device, uint32_t offset, uint32_t len, const uint8_t *bytes,
                         void (*done)(void *context, int error), void *context);
 

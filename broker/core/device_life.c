@@ -47,6 +47,8 @@ int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t ind
         }
         uv_timer_init(loop, &device->drain_timer);
         uv_async_init(loop, &device->reported, device_worker_reported);
+        for (unsigned i = 0; i < LIMIT_QUEUES; i++)
+                device->queues[i].device = device;
         device->drain_timer.data = device;
         device->reported.data = device;
         device->handles = 3;

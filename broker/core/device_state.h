@@ -18,7 +18,9 @@
 
 /* What the main thread knows of a queue; the ring itself is the lane's. */
 struct device_queue {
-        bool running; /* started, and not yet stopped */
+        struct device *device;
+        bool running;    /* started, and not yet stopped */
+        unsigned untold; /* StartQueues that the worker has not answered yet; held until there is none */
         uint16_t size;
         void (*stopped)(void *context, uint16_t base); /* not NULL: draining */
         void *stopped_context;
@@ -52,7 +54,12 @@ struct device {
         /* written by lanes, taken by the main thread */
         atomic_uint_fast64_t broken_queues, drained_queues, suspicious_queues;
         _Atomic(const char *) fault;
-        bool config_settled; /* a config write that no worker had to be told of waits for its answer */
+        /* The driver's config write, one at a time. */
+        bool config_busy;    /* it has not been answered yet */
+        bool config_settled; /* its outcome is known, the answer is due */
+        int config_error;
+        uint32_t config_field;
+        uint64_t config_before; /* the field's value before */
         void (*config_written)(void *context, int error);
         void *config_context;
         unsigned handles; /* that are open: the last close frees the device */
@@ -63,8 +70,11 @@ _Static_assert(LIMIT_QUEUES <= 64, "one bit a queue in the reports");
 
 bool device_any_running(const struct device *device);
 
-/* Answers a config write whose effect has been settled. */
+/* Answers a config write whose outcome is known. */
 void device_settle_config(struct device *device);
+
+/* The worker will not have the value of the last write: the field goes back to `value`. */
+void device_refuse_config(struct device *device, uint64_t value);
 
 /* ---- device_calls.c: calls into the lanes, each waits until its lane has done it ---- */
 
@@ -93,6 +103,8 @@ void device_stop_finish(struct device *device, unsigned queue);
 void device_stop_cancel(struct device *device);
 /* Looks at what the lanes have reported as drained. */
 void device_stop_take(struct device *device);
+/* No worker will come: who waits is answered at once. */
+void device_stop_hurry(struct device *device);
 
 /* ---- device_worker.c ---- */
 
@@ -102,5 +114,6 @@ void device_worker_reported(uv_async_t *async);
 /* Tells the worker, if there is one to tell. */
 void device_worker_send_features(struct device *device);
 void device_worker_send_queue(struct device *device, unsigned queue);
-/* True: it will answer with `done`. False: the next worker will be told. */
+/* True: a worker that serves will answer with `done`. False: a worker that is being primed is told before it
+ * serves, and so is the next one. */
 bool device_worker_send_config(struct device *device, uint32_t field, worker_link_done done, void *context);

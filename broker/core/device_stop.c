@@ -16,11 +16,18 @@
 void device_stop_finish(struct device *device, unsigned index)
 {
         struct device_queue *queue = &device->queues[index];
+        uint64_t others = ~(UINT64_C(1) << index);
         void (*stopped)(void *context, uint16_t base) = queue->stopped;
         void *context = queue->stopped_context;
         uint16_t base = device_call_stop(device, index);
 
-        *queue = (struct device_queue){0};
+        queue->running = false;
+        queue->size = 0;
+        queue->stopped = NULL;
+        /* The lane reports nothing of it any more; what it has reported is not of the next start. */
+        atomic_fetch_and(&device->drained_queues, others);
+        atomic_fetch_and(&device->broken_queues, others);
+        atomic_fetch_and(&device->suspicious_queues, others);
         if (stopped)
                 stopped(context, base);
 }
@@ -60,6 +67,13 @@ static void give_up_draining(struct device *device)
         device->drain_stage = DRAIN_NONE;
 }
 
+/* A worker on its way up is not to blame: it has been given no request yet. */
+static void fault_serving(struct device *device, const char *why)
+{
+        if (device->supervisor.state == WORKER_SERVING)
+                supervisor_fault(&device->supervisor, why);
+}
+
 static void on_drain_deadline(uv_timer_t *timer)
 {
         struct device *device = timer->data;
@@ -67,13 +81,20 @@ static void on_drain_deadline(uv_timer_t *timer)
         if (device->drain_stage == DRAIN_WAITING && device->supervisor.state != WORKER_QUARANTINED) {
                 device->drain_stage = DRAIN_FAILING;
                 uv_timer_start(timer, on_drain_deadline, LIMIT_DRAIN_MS, 0);
-                supervisor_fault(&device->supervisor,
-                                 "did not finish its requests before the deadline of a stop");
+                fault_serving(device, "did not finish its requests before the deadline of a stop");
                 device_call_fail_draining(device);
                 return;
         }
-        supervisor_fault(&device->supervisor, "did not fail its requests before the deadline of a stop");
+        fault_serving(device, "did not fail its requests before the deadline of a stop");
         give_up_draining(device);
+}
+
+void device_stop_hurry(struct device *device)
+{
+        if (device->drain_stage == DRAIN_NONE)
+                return;
+        device->drain_stage = DRAIN_FAILING;
+        uv_timer_start(&device->drain_timer, on_drain_deadline, 0, 0);
 }
 
 void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint16_t base),
@@ -89,6 +110,8 @@ void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(vo
                 uv_timer_start(&device->drain_timer, on_drain_deadline, LIMIT_DRAIN_MS, 0);
         }
         device_call_drain(device, queue);
+        if (device->supervisor.state == WORKER_QUARANTINED)
+                device_stop_hurry(device);
 }
 
 void device_stop_cancel(struct device *device)

@@ -53,7 +53,8 @@ static void take_suspicious(struct device *device)
         uint64_t suspicious = atomic_exchange(&device->suspicious_queues, 0);
 
         for (unsigned i = 0; i < device->n_queues; i++)
-                if ((suspicious & (UINT64_C(1) << i)) && device->queues[i].running && device->front.suspicious)
+                if ((suspicious & (UINT64_C(1) << i)) && device->queues[i].running &&
+                    device->front.suspicious)
                         device->front.suspicious(device->front.context, i);
 }
 
@@ -68,8 +69,9 @@ static void take_broken(struct device *device)
                         continue;
                 fault = device_call_fault(device, i);
                 device->broken = true;
-                log_limited(LOG_LEVEL_WARNING, "device is broken by its guest: %s dev=%s queue=%u",
-                            queue_fault_name(fault), device->config->name, i);
+                if (device->supervisor.state != WORKER_QUARANTINED) /* the supervisor has said that */
+                        log_limited(LOG_LEVEL_WARNING, "device is broken by its guest: %s dev=%s queue=%u",
+                                    queue_fault_name(fault), device->config->name, i);
                 if (device->front.broken)
                         device->front.broken(device->front.context, i, fault);
         }
@@ -89,6 +91,13 @@ void device_worker_reported(uv_async_t *async)
                 device_settle_config(device);
 }
 
+static void drop_lanes(struct device *device)
+{
+        for (unsigned i = 0; i < device->n_lanes; i++)
+                device->lanes[i] = lane_thread_free(device->lanes[i]);
+        device->n_lanes = 0;
+}
+
 static int make_lanes(struct device *device)
 {
         const struct lane_events events = {.context = device,
@@ -101,33 +110,61 @@ static int make_lanes(struct device *device)
                 int r =
                     lane_thread_new(&events, &device->hello, i, device->config->n_lanes, &device->lanes[i]);
 
-                if (r < 0)
+                if (r < 0) {
+                        drop_lanes(device);
                         return r;
+                }
                 device->n_lanes++;
         }
         return 0;
 }
 
+/* A successor describes the same device, but what it says of itself may have moved on. */
+static void renew_space(struct device *device, const struct control_hello *hello)
+{
+        bool changed = false;
+
+        for (uint32_t i = 0; i < hello->n_fields; i++) {
+                uint64_t value = hello->fields[i].value;
+
+                device->hello.fields[i].value = value;
+                if (hello->fields[i].writable || device->space.fields[i].value == value)
+                        continue;
+                config_space_set(&device->space, i, value);
+                changed = true;
+        }
+        if (changed && device->front.config_changed)
+                device->front.config_changed(device->front.context);
+}
+
 static int on_hello(void *context, const struct control_hello *hello)
 {
         struct device *device = context;
+        int r;
 
         if (hello->device_type != device->type->virtio_id || hello->n_queues != device->config->n_queues)
                 return -EPROTO;
-        if (device->have_hello)
-                return control_hello_equal(&device->hello, hello) ? 0 : -EPROTO;
+        if (device->have_hello) {
+                if (!control_hello_equal(&device->hello, hello))
+                        return -EPROTO;
+                renew_space(device, hello);
+                return 0;
+        }
         device->hello = *hello;
+        r = make_lanes(device);
+        if (r < 0)
+                return r;
         device->n_queues = hello->n_queues;
         config_space_init(&device->space, hello);
-        return make_lanes(device);
+        return 0;
 }
 
-static void send_queue(struct device *device, unsigned queue, worker_link_done done)
+static int send_queue(struct device *device, unsigned queue, worker_link_done done)
 {
         struct control_to_worker message = {
             .kind = CONTROL_START_QUEUE, .start_queue = {.queue = queue, .size = device->queues[queue].size}};
 
-        supervisor_send(&device->supervisor, &message, done, device);
+        return supervisor_send(&device->supervisor, &message, done, &device->queues[queue]);
 }
 
 void device_worker_send_features(struct device *device)
@@ -139,28 +176,42 @@ void device_worker_send_features(struct device *device)
         supervisor_send(&device->supervisor, &message, NULL, NULL);
 }
 
+/* Every value but that of the last write has been taken by some worker before. */
+static void on_config_primed(void *context, int error)
+{
+        struct device *device = context;
+
+        if (error == -ECANCELED)
+                return;
+        if (error < 0)
+                device_refuse_config(device, device->hello.fields[device->config_field].value);
+        supervisor_try_serving(&device->supervisor);
+}
+
 bool device_worker_send_config(struct device *device, uint32_t field, worker_link_done done, void *context)
 {
         struct control_to_worker message = {
             .kind = CONTROL_CONFIG_WRITE,
             .config_write = {.field = field, .value = device->space.fields[field].value}};
 
-        return supervisor_send(&device->supervisor, &message, done, context) == 0;
+        if (device->supervisor.state == WORKER_SERVING)
+                return supervisor_send(&device->supervisor, &message, done, context) == 0;
+        supervisor_send(&device->supervisor, &message, on_config_primed, device);
+        return false;
 }
 
 static void on_queue_told(void *context, int error)
 {
-        struct device *device = context;
+        struct device_queue *queue = context;
+        struct device *device = queue->device;
 
+        queue->untold--;
         if (error == -ECANCELED)
                 return; /* the next worker is told of it by on_prime */
-        if (error < 0) {
+        if (error < 0)
                 supervisor_fault(&device->supervisor, "refused a queue");
-                return;
-        }
-        for (unsigned i = 0; i < device->n_queues; i++)
-                if (device->queues[i].running)
-                        device_call_release(device, i);
+        else if (queue->untold == 0 && queue->running)
+                device_call_release(device, (unsigned)(queue - device->queues));
 }
 
 void device_worker_send_queue(struct device *device, unsigned queue)
@@ -168,7 +219,8 @@ void device_worker_send_queue(struct device *device, unsigned queue)
         /* While it is primed, all queues are released together by on_serving. */
         bool serving = device->supervisor.state == WORKER_SERVING;
 
-        send_queue(device, queue, serving ? on_queue_told : NULL);
+        if (send_queue(device, queue, serving ? on_queue_told : NULL) == 0 && serving)
+                device->queues[queue].untold++;
 }
 
 /* What a new worker must know before it may be given requests. */
@@ -217,6 +269,16 @@ static uint64_t on_completed(void *context)
         return device_call_completed(context);
 }
 
+static bool on_idle(void *context)
+{
+        const struct device *device = context;
+
+        for (unsigned i = 0; i < device->n_lanes; i++)
+                if (atomic_load(&lane_thread_stats(device->lanes[i])->outstanding) > 0)
+                        return false;
+        return true;
+}
+
 static int on_config_space(void *context, const uint64_t *values, size_t n)
 {
         struct device *device = context;
@@ -235,6 +297,7 @@ static void on_failed(void *context, bool quarantined, const char *why)
         if (quarantined) {
                 device->broken = true;
                 device_call_break(device);
+                device_stop_hurry(device);
         }
         if (device->owner.failed)
                 device->owner.failed(device->owner.context, device, quarantined, why);
@@ -246,6 +309,7 @@ const struct supervisor_ops device_supervisor_ops = {
     .serving = on_serving,
     .lost = on_lost,
     .completed = on_completed,
+    .idle = on_idle,
     .config_space = on_config_space,
     .failed = on_failed,
 };

@@ -37,7 +37,7 @@ static const struct state_row {
     [WORKER_SERVING] = {"serving", STATE(DYING)},
     [WORKER_DYING] = {"dying", STATE(SPAWNING) | STATE(BACKING_OFF) | STATE(QUARANTINED)},
     [WORKER_BACKING_OFF] = {"backing off", STATE(SPAWNING) | STATE(QUARANTINED)},
-    [WORKER_QUARANTINED] = {"quarantined", STATE(SPAWNING)},
+    [WORKER_QUARANTINED] = {"quarantined", STATE(SPAWNING) | STATE(BACKING_OFF)},
 };
 _Static_assert(array_size(states) == WORKER_STATE_COUNT_, "one row a state");
 
@@ -118,12 +118,20 @@ static void send_kill(struct supervisor *supervisor)
                           errno);
 }
 
+/* It has completed something, or has waited for long and was given nothing. */
+static bool was_useful(const struct supervisor *supervisor)
+{
+        return supervisor->ops->completed(supervisor->context) > 0 ||
+               (uv_now(supervisor->loop) - supervisor->serving_ms >= LIMIT_SETTLED_MS &&
+                supervisor->ops->idle(supervisor->context));
+}
+
 /* Lets go of a worker that is alive, kills it, and waits for its pidfd. */
 static void put_down(struct supervisor *supervisor)
 {
         bool served = supervisor->state == WORKER_SERVING;
 
-        if (served && supervisor->ops->completed(supervisor->context) > 0)
+        if (served && was_useful(supervisor))
                 supervisor->barren = 0;
         set_state(supervisor, WORKER_DYING);
         supervisor->link = worker_link_free(supervisor->link);
@@ -144,33 +152,40 @@ void supervisor_fault(struct supervisor *supervisor, const char *why)
         put_down(supervisor);
 }
 
-void supervisor_reset(struct supervisor *supervisor)
-{
-        supervisor->state_len = 0;
-        if (supervisor->state == WORKER_QUARANTINED) {
-                supervisor->barren = 0;
-                supervisor_start(supervisor);
-                return;
-        }
-        if (!is_alive(supervisor) || !supervisor->told)
-                return;
-        supervisor->by_us = true;
-        put_down(supervisor);
-}
-
 static void quarantine(struct supervisor *supervisor, const char *why)
 {
+        uv_timer_stop(&supervisor->timer);
         set_state(supervisor, WORKER_QUARANTINED);
-        log_error("device is quarantined: %s dev=%s", why, supervisor->name);
+        log_limited(LOG_LEVEL_ERROR, "device is quarantined: %s dev=%s", why, supervisor->name);
         supervisor->ops->failed(supervisor->context, true, why);
+}
+
+static void back_off(struct supervisor *supervisor, uint64_t ms)
+{
+        set_state(supervisor, WORKER_BACKING_OFF);
+        set_timer(supervisor, ms);
+}
+
+/* After a reset at once, unless the last one was just now: a guest must not make us fork as fast as we can.
+ */
+static void start_after_reset(struct supervisor *supervisor)
+{
+        uint64_t now = uv_now(supervisor->loop);
+        uint64_t next = supervisor->reset_ms + LIMIT_RESET_MS;
+
+        supervisor->by_us = false;
+        supervisor->reset_ms = now;
+        if (now >= next)
+                supervisor_start(supervisor);
+        else
+                back_off(supervisor, next - now);
 }
 
 /* The process is gone and reaped, or never was: what now? */
 static void next_incarnation(struct supervisor *supervisor)
 {
         if (supervisor->by_us) {
-                supervisor->by_us = false;
-                supervisor_start(supervisor);
+                start_after_reset(supervisor);
                 return;
         }
         supervisor->barren++;
@@ -182,8 +197,23 @@ static void next_incarnation(struct supervisor *supervisor)
                 supervisor_start(supervisor);
                 return;
         }
-        set_state(supervisor, WORKER_BACKING_OFF);
-        set_timer(supervisor, MIN(LIMIT_BACKOFF_MIN_MS << (supervisor->barren - 2), LIMIT_BACKOFF_MAX_MS));
+        back_off(supervisor, MIN(LIMIT_BACKOFF_MIN_MS << (supervisor->barren - 2), LIMIT_BACKOFF_MAX_MS));
+}
+
+void supervisor_reset(struct supervisor *supervisor)
+{
+        if (supervisor->state == WORKER_SERVING && !supervisor->told)
+                return; /* and what it has saved is its own, from before any guest */
+        supervisor->state_len = 0;
+        if (supervisor->state == WORKER_QUARANTINED) {
+                supervisor->barren = 0;
+                start_after_reset(supervisor);
+                return;
+        }
+        if (!is_alive(supervisor) || !supervisor->told)
+                return;
+        supervisor->by_us = true;
+        put_down(supervisor);
 }
 
 static void on_exit_ready(uv_poll_t *poll, int status, int events)
@@ -206,19 +236,46 @@ static void on_exit_ready(uv_poll_t *poll, int status, int events)
         next_incarnation(supervisor);
 }
 
+static int watch_exit(struct supervisor *supervisor);
+
+/* Once more: its exit may not be watched yet, for want of memory. */
+static void still_dying(struct supervisor *supervisor)
+{
+        log_limited(LOG_LEVEL_ERROR,
+                    "worker does not die: a process stuck in the kernel keeps the device down dev=%s pid=%u",
+                    supervisor->name, supervisor->pid);
+        if (!supervisor->exit_watch)
+                (void)watch_exit(supervisor);
+        send_kill(supervisor);
+        set_timer(supervisor, LIMIT_KILL_MS);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
         struct supervisor *supervisor = timer->data;
 
-        if (supervisor->state == WORKER_BACKING_OFF) {
-                supervisor_start(supervisor);
-        } else if (supervisor->state == WORKER_DYING) {
-                log_error(
-                    "worker does not die: a process stuck in the kernel keeps the device down dev=%s pid=%u",
-                    supervisor->name, supervisor->pid);
-                set_timer(supervisor, LIMIT_KILL_MS);
-        } else {
+        switch (supervisor->state) {
+        case WORKER_SPAWNING:
+                quarantine(supervisor, "the spawner is gone");
+                break;
+        case WORKER_GREETING:
                 supervisor_fault(supervisor, "said no Hello in time");
+                break;
+        case WORKER_PRIMING:
+        case WORKER_SERVING:
+                if (worker_link_pending(supervisor->link) > 0)
+                        supervisor_fault(supervisor, "does not answer on its control channel");
+                break;
+        case WORKER_DYING:
+                still_dying(supervisor);
+                break;
+        case WORKER_BACKING_OFF:
+                supervisor_start(supervisor);
+                break;
+        case WORKER_ABSENT:
+        case WORKER_QUARANTINED:
+        case WORKER_STATE_COUNT_:
+                break;
         }
 }
 
@@ -226,11 +283,9 @@ static void on_timer(uv_timer_t *timer)
 
 void supervisor_start(struct supervisor *supervisor)
 {
-        if (spawner_client_spawn(supervisor->spawner, supervisor->device) < 0) {
-                quarantine(supervisor, "the spawner is gone");
-                return;
-        }
         set_state(supervisor, WORKER_SPAWNING);
+        if (spawner_client_spawn(supervisor->spawner, supervisor->device) < 0)
+                set_timer(supervisor, 0);
 }
 
 static int watch_exit(struct supervisor *supervisor)
@@ -289,6 +344,12 @@ void supervisor_spawned(struct supervisor *supervisor, struct spawned_worker *wo
                 supervisor_fault(supervisor, "could not be greeted");
 }
 
+/* Is it worth asking again? At first the configuration may be wrong, and then one message is enough. */
+static bool may_pass(int error)
+{
+        return error == -EBUSY || error == -EAGAIN || error == -ENOMEM;
+}
+
 void supervisor_spawn_failed(struct supervisor *supervisor, int error, const char *reason)
 {
         char safe[256];
@@ -297,18 +358,25 @@ void supervisor_spawn_failed(struct supervisor *supervisor, int error, const cha
                 return;
         log_escape(reason, strlen(reason), safe, sizeof(safe));
         log_limited(LOG_LEVEL_ERROR, "worker cannot be started: %s dev=%s", safe, supervisor->name);
-        supervisor->ops->failed(supervisor->context, false, safe);
-        (void)error;
         supervisor->by_us = false;
-        next_incarnation(supervisor);
+        if (!supervisor->greeted && !may_pass(error)) {
+                set_state(supervisor, WORKER_QUARANTINED);
+                supervisor->ops->failed(supervisor->context, true, safe);
+                return;
+        }
+        supervisor->ops->failed(supervisor->context, false, safe);
+        if (supervisor->state == WORKER_SPAWNING)
+                next_incarnation(supervisor);
 }
 
 /* All that the new worker must know has been told; when it has understood, the lanes may send. */
-static void try_serving(struct supervisor *supervisor)
+void supervisor_try_serving(struct supervisor *supervisor)
 {
         if (supervisor->state != WORKER_PRIMING || worker_link_pending(supervisor->link) > 0)
                 return;
         set_state(supervisor, WORKER_SERVING);
+        uv_timer_stop(&supervisor->timer);
+        supervisor->serving_ms = uv_now(supervisor->loop);
         supervisor->ops->serving(supervisor->context, supervisor->lane_fds, supervisor->n_lanes);
         close_lanes(supervisor);
 }
@@ -320,9 +388,9 @@ static void on_primed(void *context, int error)
         if (error == -ECANCELED)
                 return;
         if (error < 0)
-                supervisor_fault(supervisor, "refused its predecessor's state");
+                supervisor_fault(supervisor, "refused what it must know to go on");
         else
-                try_serving(supervisor);
+                supervisor_try_serving(supervisor);
 }
 
 static void prime(struct supervisor *supervisor)
@@ -331,12 +399,13 @@ static void prime(struct supervisor *supervisor)
             .kind = CONTROL_RESTORE_STATE,
             .restore_state = {.bytes = supervisor->state_blob, .len = supervisor->state_len}};
 
+        supervisor->greeted = true;
         set_state(supervisor, WORKER_PRIMING);
-        uv_timer_stop(&supervisor->timer);
+        set_timer(supervisor, LIMIT_CONTROL_MS);
         supervisor->ops->prime(supervisor->context);
         if (supervisor->state == WORKER_PRIMING && supervisor->state_len > 0)
                 supervisor_send(supervisor, &message, on_primed, supervisor);
-        try_serving(supervisor);
+        supervisor_try_serving(supervisor);
 }
 
 int supervisor_send(struct supervisor *supervisor, const struct control_to_worker *message,
@@ -354,6 +423,8 @@ int supervisor_send(struct supervisor *supervisor, const struct control_to_worke
         r = worker_link_send(supervisor->link, message, done, context);
         if (r < 0)
                 supervisor_fault(supervisor, "does not read its control channel");
+        else
+                set_timer(supervisor, LIMIT_CONTROL_MS);
         return r;
 }
 
@@ -394,6 +465,8 @@ static int on_message(void *context, const struct control_to_broker *message)
                 return supervisor->ops->config_space(supervisor->context, message->config_space.value,
                                                      message->config_space.n);
         case CONTROL_PUT_STATE:
+                if (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING)
+                        return -EPROTO;
                 memcpy(supervisor->state_blob, message->put_state.bytes, message->put_state.len);
                 supervisor->state_len = message->put_state.len;
                 return 0;
@@ -433,10 +506,8 @@ void supervisor_exited(struct supervisor *supervisor, uint32_t pid, uint32_t cod
 
 void supervisor_spawner_gone(struct supervisor *supervisor)
 {
-        if (supervisor->state == WORKER_SPAWNING || supervisor->state == WORKER_BACKING_OFF) {
-                uv_timer_stop(&supervisor->timer);
+        if (supervisor->state == WORKER_SPAWNING || supervisor->state == WORKER_BACKING_OFF)
                 quarantine(supervisor, "the spawner is gone");
-        }
 }
 
 static void timer_closed(uv_handle_t *handle)
@@ -448,7 +519,6 @@ static void timer_closed(uv_handle_t *handle)
 
 void supervisor_close(struct supervisor *supervisor, void (*closed)(void *context))
 {
-        supervisor->closing = true;
         supervisor->closed = closed;
         supervisor->link = worker_link_free(supervisor->link);
         close_lanes(supervisor);

@@ -16,7 +16,8 @@ enum worker_state {
         WORKER_SPAWNING,   /* the spawner was asked; left by its answer */
         WORKER_GREETING, /* Configure is sent, Hello is due within LIMIT_HELLO_MS. No guest byte may go there
                           */
-        WORKER_PRIMING,  /* is told features, config writes, queues, state; left when all Done have come */
+        WORKER_PRIMING,  /* is told features, config writes, queues, state; left when all Done have come,
+                          * within  LIMIT_CONTROL_MS */
         WORKER_SERVING,  /* the lanes are attached. Left by its death, a fault or a reset */
         WORKER_DYING,    /* killed, or hung up; nothing may follow before the pidfd says that it is gone */
         WORKER_BACKING_OFF, /* a timer runs before the next spawn */
@@ -37,6 +38,8 @@ struct supervisor_ops {
         void (*lost)(void *context);
         /* Requests that this incarnation has completed. */
         uint64_t (*completed)(void *context);
+        /* Does it hold no request? */
+        bool (*idle)(void *context);
         int (*config_space)(void *context, const uint64_t *values, size_t n);
         /* It could not be started, or it is quarantined. `why` is one clause for a person. */
         void (*failed)(void *context, bool quarantined, const char *why);
@@ -57,11 +60,12 @@ struct supervisor {
         int lane_fds[LIMIT_LANES];
         unsigned n_lanes;
         uv_poll_t *exit_watch;
-        uv_timer_t timer; /* Hello, kill and back-off deadlines; one at a time */
+        uv_timer_t timer; /* Hello, Done, kill and back-off deadlines; one at a time */
         bool told;        /* this incarnation knows features or queues: a reset must replace it */
         bool by_us;       /* it was killed for a reset, which is nobody's fault */
-        bool closing;
-        uint32_t barren; /* incarnations in a row that completed nothing */
+        bool greeted;     /* some incarnation has said Hello: the configuration can work */
+        uint64_t serving_ms, reset_ms; /* loop times: since when it serves; the last reset */
+        uint32_t barren;               /* incarnations in a row that completed nothing */
         uint32_t restarts;
         uint8_t state_blob[LIMIT_STATE_BYTES];
         size_t state_len; /* 0: none */
@@ -75,11 +79,17 @@ int supervisor_init(struct supervisor *supervisor, uv_loop_t *loop, const char *
 /* Kills the worker and closes all handles; `closed` comes from the loop. No other callback comes any more. */
 void supervisor_close(struct supervisor *supervisor, void (*closed)(void *context));
 
+/* Asks the spawner. No callback comes from inside this call: a spawner that is gone is found by the loop. */
 void supervisor_start(struct supervisor *supervisor);
 
-/* To the worker, while PRIMING or SERVING; else -ENOTCONN (the next one will be primed). */
+/* To the worker, while PRIMING or SERVING; else -ENOTCONN (the next one will be primed). A worker that does
+ * not answer within LIMIT_CONTROL_MS is killed. While PRIMING, NULL for `done` does the right thing; a `done`
+ * of the caller's must end in supervisor_try_serving. */
 int supervisor_send(struct supervisor *supervisor, const struct control_to_worker *message,
                     worker_link_done done, void *context);
+
+/* PRIMING ends when nothing is unanswered any more. */
+void supervisor_try_serving(struct supervisor *supervisor);
 
 /* The worker is at fault: it is killed and replaced. */
 void supervisor_fault(struct supervisor *supervisor, const char *why);

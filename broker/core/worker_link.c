@@ -132,6 +132,8 @@ int worker_link_send(struct worker_link *link, const struct control_to_worker *m
         ssize_t len;
         int r;
 
+        if (link->freed)
+                return -EPIPE;
         if (link->n_pending == LINK_PENDING)
                 return -ENOBUFS;
         numbered.seq = link->next_seq;

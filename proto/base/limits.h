@@ -72,10 +72,21 @@
 #define LIMIT_LOG_BURST 10u   /* lines a call site may write in LIMIT_LOG_WINDOW_MS when others can trigger it */
 #define LIMIT_LOG_WINDOW_MS 5000u
 
-/* ---- supervision ---- */
+/* ---- supervision ---- (tests/core is built with shorter times) */
+#ifndef LIMIT_HELLO_MS
 #define LIMIT_HELLO_MS        5000u /* a worker that has not said Hello by then is killed: a real one needs 5 ms */
+#endif
+#ifndef LIMIT_CONTROL_MS
+#define LIMIT_CONTROL_MS      30000u /* to its Done: a worker may be inside a flush of a slow disk */
+#endif
+#ifndef LIMIT_DRAIN_MS
 #define LIMIT_DRAIN_MS        2000u /* GET_VRING_BASE: the guest is frozen while we wait */
+#endif
 #define LIMIT_KILL_MS         5000u /* SIGKILL to exit: longer means a process stuck in the kernel: said loudly */
 #define LIMIT_BARREN_RESTARTS 5u    /* incarnations in a row that completed nothing: then quarantine */
 #define LIMIT_BACKOFF_MIN_MS  10u   /* second restart in a row; doubles from here */
 #define LIMIT_BACKOFF_MAX_MS  2000u
+#ifndef LIMIT_SETTLED_MS
+#define LIMIT_SETTLED_MS      60000u /* one that lived so long with nothing to do was not barren */
+#endif
+#define LIMIT_RESET_MS        50u    /* between two resets of one device: each costs a new process */
