@@ -1,0 +1,64 @@
+/* A lane on a bench: a model guest on one side, a fake worker on the other, no thread and no loop.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "broker/core/lane.h"
+#include "tests/core/fake_worker.h"
+#include "tests/core/model_guest.h"
+
+#define BENCH_REQUESTS 512u
+
+/* A request as the worker has got it. */
+struct bench_request {
+        uint64_t id;
+        uint32_t queue, readable, writable, inlined, attempt, must_fail;
+        const uint8_t *bytes; /* inlined; valid until the next bench_run */
+};
+
+struct lane_bench {
+        struct model_guest guest;
+        struct lane lane;
+        struct fake_worker worker;
+        struct control_hello hello;
+        unsigned faults, broken[MODEL_QUEUES], drained[MODEL_QUEUES], suspicious;
+        const char *why;
+        unsigned fds_before;
+        /* of the last bench_requests */
+        size_t n;
+        struct bench_request requests[BENCH_REQUESTS];
+        uint8_t *inlined;
+};
+
+struct bench_options {
+        unsigned n_queues;
+        uint16_t ring_size;
+        bool event_idx;
+        uint32_t credit_requests, credit_bytes, max_inline, max_segments;
+        enum replay_class replay;
+};
+
+/* One queue of 256, no event index, 64 credits, 16 KiB inline: a test changes what it is about. */
+extern const struct bench_options bench_defaults;
+
+/* Starts all queues and attaches a worker. */
+void bench_init(struct lane_bench *bench, const struct bench_options *options);
+void bench_done(struct lane_bench *bench); /* also asserts that no descriptor is left */
+void bench_start_queue(struct lane_bench *bench, unsigned queue, uint16_t base);
+void bench_attach(struct lane_bench *bench); /* a (new) worker */
+void bench_die(struct lane_bench *bench);    /* the worker dies, the lane lets go */
+
+/* Moves bytes until nothing moves any more. */
+void bench_run(struct lane_bench *bench);
+
+/* Runs, then takes all Requests frames into bench->requests; returns how many requests came. */
+size_t bench_requests(struct lane_bench *bench);
+
+/* Runs, then the next frame must be a MemReadReply. */
+void bench_reply(struct lane_bench *bench, struct fake_frame *ret_frame);
+
+/* Nothing more may have come. */
+void bench_no_frame(struct lane_bench *bench);
+
+/* Runs; this head has been used with this length, and nothing else. */
+void bench_used(struct lane_bench *bench, unsigned queue, uint16_t head, uint32_t len);
+void bench_not_used(struct lane_bench *bench, unsigned queue);
