@@ -43,7 +43,7 @@ void fake_worker_done(struct fake_worker *worker)
         *worker = (struct fake_worker){.fd = -1};
 }
 
-static bool pump_out(struct fake_worker *worker)
+bool fake_worker_push(struct fake_worker *worker)
 {
         size_t len = worker->tx_len - worker->tx_pos;
         ssize_t n;
@@ -89,7 +89,7 @@ bool fake_worker_pump(struct fake_worker *worker)
 
         if (worker->fd < 0 || worker->ended)
                 return false;
-        moved = pump_out(worker);
+        moved = fake_worker_push(worker);
         return pump_in(worker) || moved;
 }
 

@@ -33,6 +33,9 @@ void fake_worker_init(struct fake_worker *worker, int fd);
 void fake_worker_done(struct fake_worker *worker);
 void fake_worker_close(struct fake_worker *worker); /* as a process that dies */
 
+/* Moves bytes to the broker only. */
+bool fake_worker_push(struct fake_worker *worker);
+
 /* Moves bytes both ways; true: something moved. */
 bool fake_worker_pump(struct fake_worker *worker);
 

@@ -60,5 +60,7 @@ void bench_reply(struct lane_bench *bench, struct fake_frame *ret_frame);
 void bench_no_frame(struct lane_bench *bench);
 
 /* Runs; this head has been used with this length, and nothing else. */
+void bench_used_now(struct lane_bench *bench, unsigned queue, uint16_t head,
+                    uint32_t len); /* without running */
 void bench_used(struct lane_bench *bench, unsigned queue, uint16_t head, uint32_t len);
 void bench_not_used(struct lane_bench *bench, unsigned queue);
