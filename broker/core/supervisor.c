@@ -174,7 +174,7 @@ static void start_after_reset(struct supervisor *supervisor)
         uint64_t next = supervisor->reset_ms + LIMIT_RESET_MS;
 
         supervisor->by_us = false;
-        supervisor->reset_ms = now;
+        supervisor->reset_ms = MAX(now, next);
         if (now >= next)
                 supervisor_start(supervisor);
         else
@@ -193,11 +193,12 @@ static void next_incarnation(struct supervisor *supervisor)
                 quarantine(supervisor, "its worker keeps dying without completing a request");
                 return;
         }
-        if (supervisor->barren <= 1) {
+        if (supervisor->barren == 1 && supervisor->state != WORKER_SPAWNING) {
                 supervisor_start(supervisor);
                 return;
         }
-        back_off(supervisor, MIN(LIMIT_BACKOFF_MIN_MS << (supervisor->barren - 2), LIMIT_BACKOFF_MAX_MS));
+        back_off(supervisor,
+                 MIN(LIMIT_BACKOFF_MIN_MS << (MAX(supervisor->barren, 2u) - 2), LIMIT_BACKOFF_MAX_MS));
 }
 
 void supervisor_reset(struct supervisor *supervisor)

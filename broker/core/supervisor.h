@@ -64,7 +64,7 @@ struct supervisor {
         bool told;        /* this incarnation knows features or queues: a reset must replace it */
         bool by_us;       /* it was killed for a reset, which is nobody's fault */
         bool greeted;     /* some incarnation has said Hello: the configuration can work */
-        uint64_t serving_ms, reset_ms; /* loop times: since when it serves; the last reset */
+        uint64_t serving_ms, reset_ms; /* loop times: since when it serves; when a reset last started one */
         uint32_t barren;               /* incarnations in a row that completed nothing */
         uint32_t restarts;
         uint8_t state_blob[LIMIT_STATE_BYTES];
