@@ -157,6 +157,7 @@ static int run(const struct vm_config *config)
         struct endpoints endpoints;
         struct spawner spawner;
         char why[512];
+        uid_t uid;
         int channel, r;
 
         r = prepare(config, &spawner, &endpoints, why, sizeof(why));
@@ -164,6 +165,7 @@ static int run(const struct vm_config *config)
                 log_error("%s", why);
                 return EXIT_FAILURE;
         }
+        uid = spawner_broker_uid(&spawner); /* the child lets the spawner's claims go */
         r = spawner_fork(&spawner, &channel);
         if (r < 0) {
                 log_error("cannot fork: %s", strerror(-r));
@@ -173,7 +175,7 @@ static int run(const struct vm_config *config)
                 const struct broker_start start = {.config = config,
                                                    .endpoints = &endpoints,
                                                    .spawner_fd = channel,
-                                                   .uid = spawner_broker_uid(&spawner),
+                                                   .uid = uid,
                                                    .rootless = spawner.rootless};
 
                 set_title("", config->name);

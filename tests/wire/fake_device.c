@@ -24,7 +24,7 @@ void fake_device_init(struct device *device)
                 device->queues[i].kick = device->queues[i].call = -1;
 }
 
-static void queue_forget(struct fake_queue *queue)
+static void fake_queue_forget(struct fake_queue *queue)
 {
         cleanup_close(&queue->kick);
         cleanup_close(&queue->call);
@@ -37,7 +37,7 @@ void fake_device_done(struct device *device)
         device->hold = false;
         fake_device_turn(device);
         for (unsigned i = 0; i < FAKE_QUEUES; i++)
-                queue_forget(&device->queues[i]);
+                fake_queue_forget(&device->queues[i]);
         device->memory = guest_memory_unref(device->memory);
 }
 
@@ -52,7 +52,7 @@ void fake_device_turn(struct device *device)
 
                 if (!queue->stopped)
                         continue;
-                queue_forget(queue);
+                fake_queue_forget(queue);
                 take_ptr(queue->stopped)(queue->stopped_context, (uint16_t)(queue->base + FAKE_BASE_STEP));
         }
 }
@@ -192,7 +192,7 @@ void device_reset(struct device *device)
 {
         for (unsigned i = 0; i < FAKE_QUEUES; i++) {
                 device->queues[i].stopped = NULL;
-                queue_forget(&device->queues[i]);
+                fake_queue_forget(&device->queues[i]);
         }
         device->written = NULL;
         device->resets++;
