@@ -5,8 +5,8 @@
  * listeners. ENDING closes everything and lets the loop run dry; workers die with the broker.
  *
  * Owns the loop, the devices, their listeners, the admin server and the channel to the spawner; called by
- * main. TRUST: none of its own: front ends, workers and clients are judged below. SPDX-License-Identifier:
- * Apache-2.0 */
+ * main. TRUST: none of its own: front ends, workers and clients are judged below.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/broker.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* The places where a VM's broker can be reached.
  * Owns the lock and the listening sockets until they are handed to the broker; called by main, as the
- * spawner. TRUST: the configuration is judged; the run directory is the operator's. SPDX-License-Identifier:
- * Apache-2.0 */
+ * spawner. TRUST: the configuration is judged; the run directory is the operator's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/endpoint.h"
 
 #include <errno.h>

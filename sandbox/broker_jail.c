@@ -3,7 +3,8 @@
  *
  * How it works: the stages of the table at the end, in order. The broker keeps its address space, its
  * descriptors and the host's namespaces (its sockets are bound there already); what it loses is every right
- * to get more. SPDX-License-Identifier: Apache-2.0 */
+ * to get more.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/broker_jail.h"
 
 #include <errno.h>

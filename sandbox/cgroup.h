@@ -1,5 +1,6 @@
 /* The control group of one worker: <our own group>/bulkhead/<vm>/<device>. Version 2 where it has the
- * controllers, else version 1 hierarchies. SPDX-License-Identifier: Apache-2.0 */
+ * controllers, else version 1 hierarchies.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <limits.h>

@@ -1,6 +1,7 @@
 /* Where control groups can be made on this host.
  * Owns nothing; called once by the spawner. TRUST: reads the kernel's tables; the host's administrator lays
- * them out. SPDX-License-Identifier: Apache-2.0 */
+ * them out.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -8,8 +8,8 @@
  * the worker's user namespace, and with it the right to copy into the worker and to kill it, without any
  * capability. map       the worker's own uid and gid, identity-mapped, and nothing else; still with the
  * broker's uid, as the owner. group     the child enters its cgroup. go        one byte; the child runs its
- * stages and executes the program. End of file on the report pipe means done. SPDX-License-Identifier:
- * Apache-2.0 */
+ * stages and executes the program. End of file on the report pipe means done.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/jail.h"
 
 #include <errno.h>

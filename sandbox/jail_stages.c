@@ -8,7 +8,8 @@
  * its jail. What a kernel does not have is noted in `missing` and told to the operator; everything that it
  * has must succeed.
  *
- * Only async-signal-safe calls are made here. SPDX-License-Identifier: Apache-2.0 */
+ * Only async-signal-safe calls are made here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/jail_stages.h"
 
 #include <assert.h>
@@ -31,7 +32,8 @@
 
 #define STANDARD_SIGNALS 32 /* 1..31; the real-time ones above them are never ignored */
 #define WORKER_STACK_BYTES                                                                                   \
-        (1u << 20) /* a worker's deepest call chain needs a few KiB; the rest is margin                      \
+        (1u                                                                                                  \
+         << 20) /* a worker's deepest call chain needs a few KiB; the rest is margin                      \
                     */
 
 struct jail_stage {

@@ -3,7 +3,8 @@
  * bytes.
  *
  * The numbers of the later ABIs are spelt out here, because a program built with old kernel headers must
- * still deny all that the running kernel can. SPDX-License-Identifier: Apache-2.0 */
+ * still deny all that the running kernel can.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/landlock.h"
 
 #include <errno.h>

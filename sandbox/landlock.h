@@ -1,5 +1,6 @@
 /* A Landlock domain that denies everything, by raw system calls: used by the jail between fork and exec, and
- * by the worker's own lock-down. SPDX-License-Identifier: Apache-2.0 */
+ * by the worker's own lock-down.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #define LANDLOCK_ABI_NET   4 /* TCP bind and connect */

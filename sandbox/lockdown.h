@@ -1,6 +1,6 @@
 /* The second gate, closed by the worker itself when it is initialised; and the descriptors that it is born
- * with. Links into a -static-pie program: raw system calls only, no libseccomp. SPDX-License-Identifier:
- * Apache-2.0 */
+ * with. Links into a -static-pie program: raw system calls only, no libseccomp.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 /* Descriptors of a worker, in this order and nothing else: 0, 1, 2 are /dev/null; then control; then n_lanes

@@ -5,7 +5,8 @@
  * the first one before it says Hello, so before the first guest byte. What neither names kills the process.
  *
  * Tests are EQ and MASKED_EQ only: libseccomp 2.5.4 and 2.6.1 build filters that let too much through for
- * some sets of ordered 64-bit comparisons. SPDX-License-Identifier: Apache-2.0 */
+ * some sets of ordered 64-bit comparisons.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <linux/filter.h>

@@ -3,7 +3,8 @@
  * foreign bytes.
  *
  * libcap-ng reads /proc and allocates, so it cannot be used between fork and exec: capabilities are dropped
- * by raw system calls here. SPDX-License-Identifier: Apache-2.0 */
+ * by raw system calls here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/process_rights.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Rights that a process takes from itself, alike for worker and broker. Raw system calls, async-signal-safe;
- * each returns 0 or negative errno and verifies what it did. SPDX-License-Identifier: Apache-2.0 */
+ * each returns 0 or negative errno and verifies what it did.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdint.h>

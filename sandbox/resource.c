@@ -1,6 +1,7 @@
 /* What a device's configuration names, opened, judged and locked.
  * Owns nothing; called by the spawner, at start and for each incarnation. TRUST: paths are the operator's;
- * what lies there may be anything, and may change between two calls. SPDX-License-Identifier: Apache-2.0 */
+ * what lies there may be anything, and may change between two calls.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/resource.h"
 
 #include <elf.h>

@@ -5,8 +5,8 @@
  *
  * How it works: three things wake it. A message of the broker; SIGCHLD, after which it looks at every child;
  * SIGTERM and its kind, which become Terminate. A worker's exit is told at once, but its zombie is kept until
- * the broker says Reap: only then nobody copies into that pid any more. SPDX-License-Identifier: Apache-2.0
- */
+ * the broker says Reap: only then nobody copies into that pid any more.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/spawner.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* The spawner's start: every reason to fail is found here, before anything runs; then two processes.
  * Owns what struct spawner holds; called by the broker's main. TRUST: the configuration was judged; what its
- * paths lead to is judged here and again for each incarnation. SPDX-License-Identifier: Apache-2.0 */
+ * paths lead to is judged here and again for each incarnation.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/spawner.h"
 
 #include <errno.h>

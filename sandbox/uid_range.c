@@ -3,7 +3,8 @@
  * kernel's.
  *
  * A lock alone is not enough: it dies with the spawner that holds it, while a worker may live on. So what
- * /proc shows to be in use is not claimed either. SPDX-License-Identifier: Apache-2.0 */
+ * /proc shows to be in use is not claimed either.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/uid_range.h"
 
 #include <ctype.h>

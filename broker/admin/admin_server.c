@@ -1,6 +1,7 @@
 /* The admin socket.
  * Owns the listening socket and the clients' channels; called by broker.c. TRUST: clients are users of the
- * socket's group; what is not a question is answered by hanging up. SPDX-License-Identifier: Apache-2.0 */
+ * socket's group; what is not a question is answered by hanging up.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admin/admin_server.h"
 
 #include <errno.h>

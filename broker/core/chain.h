@@ -1,5 +1,6 @@
 /* A judged descriptor chain: what the guest posted, in guest addresses.
- * Made only by queue_pop (broker/core/queue.c). virtio 1.3, 2.7.4. SPDX-License-Identifier: Apache-2.0 */
+ * Made only by queue_pop (broker/core/queue.c). virtio 1.3, 2.7.4.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdint.h>

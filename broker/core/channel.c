@@ -1,7 +1,8 @@
 /* A framed connection on the main loop.
  * Owns its socket and buffers, and frees itself in the last close callback; called by worker_link.c,
  * spawner_client.c and the admin server. TRUST: bytes and descriptors of a worker, a client or the spawner;
- * only their framing is judged here. SPDX-License-Identifier: Apache-2.0 */
+ * only their framing is judged here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/channel.h"
 
 #include <errno.h>

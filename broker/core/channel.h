@@ -1,6 +1,7 @@
 /* A framed connection on the main loop: control channels, the spawner's and the admin clients'. Frames have
  * no payload; descriptors may come beside them. Nothing blocks; what the peer does not read is kept up to a
- * limit. SPDX-License-Identifier: Apache-2.0 */
+ * limit.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>

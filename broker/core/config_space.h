@@ -1,5 +1,6 @@
 /* The cached config space: a worker pushes fields and widths, every read is answered here.
- * virtio 1.3, 2.5: always little endian. SPDX-License-Identifier: Apache-2.0 */
+ * virtio 1.3, 2.5: always little endian.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

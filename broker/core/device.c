@@ -5,7 +5,8 @@
  * it.
  *
  * Owns nothing that device_life.c does not free; called by the front ends, on the main thread. TRUST:
- * features, config accesses and layouts are a guest's or a VMM's. SPDX-License-Identifier: Apache-2.0 */
+ * features, config accesses and layouts are a guest's or a VMM's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/device.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* A device as a front end sees it: features, config space, queues. Nothing below knows which front end it
  * has. All functions run on the broker's main thread and return at once; what takes time ends in a callback,
- * on the main thread, from the loop. SPDX-License-Identifier: Apache-2.0 */
+ * on the main thread, from the loop.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* What a device is made of, for the four files that are a device: device.c (what a front end calls),
  * device_stop.c (suspending), device_worker.c (what its supervisor asks) and device_life.c. Nobody else looks
- * inside. SPDX-License-Identifier: Apache-2.0 */
+ * inside.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdatomic.h>

@@ -5,7 +5,8 @@
  * How it works: the routines themselves are in fault_safe_<machine>.S and leave a table of {start, end,
  * resume}. A fault whose program counter is in a row goes on at its resume label, which counts what is
  * missing and returns. Every other fault gets back the action that stood before us and happens again: it
- * kills, with the registers of the culprit in the core. SPDX-License-Identifier: Apache-2.0 */
+ * kills, with the registers of the culprit in the core.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/fault_safe.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Feature bits: who may offer them and who may see them, in one table; masked once, here, for everybody.
- * virtio 1.3, 2.2 and 6. SPDX-License-Identifier: Apache-2.0 */
+ * virtio 1.3, 2.2 and 6.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdint.h>

@@ -2,7 +2,8 @@
  * Owns the mappings of peers' descriptors and the tables that name them. Called by the sessions (which build
  * tables), by queues and by the memory service (which copy). TRUST: regions come from the VMM, addresses and
  * lengths from the guest and, as offsets into judged chains, from workers; what is behind a mapping can go
- * away at any moment. SPDX-License-Identifier: Apache-2.0 */
+ * away at any moment.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/guest_memory.h"
 
 #include <errno.h>

@@ -3,7 +3,8 @@
  * A change makes a new snapshot; who holds the old one (a lane) keeps its mappings alive until it lets go.
  * Requests hold guest addresses, never pointers: they are resolved here at copy time, so a region may go away
  * at any moment and that request fails. Snapshots are shared between threads; the count is atomic, the
- * content never changes. SPDX-License-Identifier: Apache-2.0 */
+ * content never changes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 /* A sorted, immutable table of address intervals.
  * Owns its array and one reference on the owner of each interval. Called by guest_memory.c; by every thread
  * that holds a snapshot. TRUST: starts and lengths come from the VMM, looked-up addresses from the guest;
- * every comparison is by subtraction, so that none of them can wrap. SPDX-License-Identifier: Apache-2.0 */
+ * every comparison is by subtraction, so that none of them can wrap.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/interval_map.h"
 
 #include <errno.h>

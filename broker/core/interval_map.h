@@ -3,7 +3,8 @@
  *
  * An interval translates: the address start + x stands for base + x. What base means is its user's business
  * (a host address for RAM, a guest address for a translation). A change makes a new map; the old one stays as
- * it was for whoever still holds it, on any thread. SPDX-License-Identifier: Apache-2.0 */
+ * it was for whoever still holds it, on any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 /* A lane: the life of requests between the rings and the worker.
  * Owns its queues, the table of outstanding requests, the worker's socket and the kick and call descriptors
  * of its queues; called by lane_thread.c. TRUST: guest bytes come judged from queue_pop, worker bytes judged
- * from lane_rx.c. SPDX-License-Identifier: Apache-2.0 */
+ * from lane_rx.c.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/lane.h"
 
 #include <assert.h>

@@ -7,7 +7,8 @@
  * off it.
  *
  * A lane knows no event loop and no thread (broker/core/lane_thread.c does): all functions run in whatever
- * thread owns it. SPDX-License-Identifier: Apache-2.0 */
+ * thread owns it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdatomic.h>
@@ -42,7 +43,7 @@ struct lane_queue {
         bool held;      /* started, but the worker has not been told yet: nothing is taken */
         bool draining;  /* suspending: nothing new is taken */
         bool told_broken;
-        unsigned kicks;  /* since the start, up to the one that is looked at */
+        unsigned kicks; /* since the start, up to the one that is looked at */
         uint32_t outstanding;
         int kick_fd, call_fd; /* owned; -1: none */
         enum replay_class replay;

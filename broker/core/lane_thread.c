@@ -1,6 +1,7 @@
 /* A lane's thread.
  * Owns the thread, its libuv loop and the watchers of the lane's descriptors; called by device.c. TRUST: none
- * of its own; wakes the lane when a descriptor is ready. SPDX-License-Identifier: Apache-2.0 */
+ * of its own; wakes the lane when a descriptor is ready.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/lane_thread.h"
 
 #include <assert.h>

@@ -2,7 +2,8 @@
  *
  * The main thread changes a lane only through lane_thread_call, which runs a function in the lane's thread
  * and waits for it. A lane never waits for the main thread, and its work between two events is bounded, so
- * the wait is short and cannot deadlock. SPDX-License-Identifier: Apache-2.0 */
+ * the wait is short and cannot deadlock.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include "broker/core/lane.h"

@@ -1,8 +1,8 @@
 /* The sending half of a lane.
  * Owns the frame under way and the unanswered MemReads; called by lane.c and lane_rx.c. TRUST: chains are
  * judged; MemRead columns are judged against the table when they come and looked up again when they are
- * answered, since the worker may have completed the request in between. SPDX-License-Identifier: Apache-2.0
- */
+ * answered, since the worker may have completed the request in between.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/lane_tx.h"
 
 #include <assert.h>

@@ -1,7 +1,8 @@
 /* The memory service: (request, offset) becomes bytes of the guest's buffers.
  * Owns nothing; called by the lane, in its thread. TRUST: offsets and lengths are a worker's, judged by the
  * may_ functions before anything else is called; segments are guest addresses, judged by the walk and
- * resolved here. SPDX-License-Identifier: Apache-2.0 */
+ * resolved here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/memory_service.h"
 
 #include <assert.h>

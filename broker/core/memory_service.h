@@ -1,7 +1,8 @@
 /* The memory service: a worker's (request, offset) becomes bytes of the guest's buffers, in the direction
  * that the guest posted them. Offsets count in the readable part for reads and in the writable part for
  * writes, so a wrong direction cannot even be said. `memory` may be NULL: the front end has taken it away,
- * and nothing is there. SPDX-License-Identifier: Apache-2.0 */
+ * and nothing is there.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

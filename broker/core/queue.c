@@ -4,7 +4,8 @@
  *
  * Who writes what: the guest the descriptors and the available ring, we the used ring. The order that matters
  * is said at each barrier. An index that is masked by size - 1 needs no judging: it is inside the ring by
- * construction. SPDX-License-Identifier: Apache-2.0 */
+ * construction.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/queue.h"
 
 #include <endian.h>

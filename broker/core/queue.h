@@ -3,7 +3,8 @@
  * Geometry and features are latched when the queue starts; nothing that the guest does later changes them.
  * Every value in ring memory is loaded once, fault-safely, and only the local is judged. A guest that breaks
  * the rules breaks the queue: from then on every call returns the same error until the next start. A queue
- * belongs to one lane's thread. It holds no file descriptor. SPDX-License-Identifier: Apache-2.0 */
+ * belongs to one lane's thread. It holds no file descriptor.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -2,7 +2,8 @@
  * its successor, in the order in which the guest posted it.
  *
  * An id is (generation << 16 | slot): a slot's generation grows at each use, so a stale or invented id finds
- * nothing. All memory is allocated once. One thread. SPDX-License-Identifier: Apache-2.0 */
+ * nothing. All memory is allocated once. One thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* The broker's side of the channel to the spawner.
  * Owns the channel; called by the supervisors and by main. TRUST: the spawner is our own process, judged all
- * the same. SPDX-License-Identifier: Apache-2.0 */
+ * the same.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/spawner_client.h"
 
 #include <errno.h>

@@ -8,7 +8,8 @@
  *
  * Owns the worker's pidfd, its control channel and the lanes' descriptors until they are handed on; called by
  * device.c and, through it, by the spawner's channel. TRUST: messages are the worker's, judged by
- * worker_link.c. SPDX-License-Identifier: Apache-2.0 */
+ * worker_link.c.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/supervisor.h"
 
 #include <assert.h>

@@ -1,6 +1,7 @@
 /* The supervisor of one worker: starts it, greets it, and replaces it. One recovery path for everything:
  * kill, wait for the pidfd, spawn again, greet, tell it what its predecessor knew, and let the lanes send
- * what is outstanding. SPDX-License-Identifier: Apache-2.0 */
+ * what is outstanding.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 /* One question to a broker over its admin socket.
  * Owns the connection while it lasts; called by ps and audit.
  * TRUST: the answer is of a broker that may have been taken over: bounded, judged by admin_check, in its
- * time. SPDX-License-Identifier: Apache-2.0 */
+ * time.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/admin_client.h"
 
 #include <errno.h>

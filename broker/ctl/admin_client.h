@@ -1,4 +1,5 @@
-/* One question to a broker over its admin socket. SPDX-License-Identifier: Apache-2.0 */
+/* One question to a broker over its admin socket.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>

@@ -1,7 +1,8 @@
 /* Measuring all processes of one VM.
  * Owns nothing beyond a call; called by verb_audit.c. TRUST: pids are the broker's word and only say where to
  * look: who a process is, is measured (parent, program, uid), and processes that were left out are looked
- * for. SPDX-License-Identifier: Apache-2.0 */
+ * for.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/audit_measure.h"
 
 #include <errno.h>

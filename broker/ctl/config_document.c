@@ -3,7 +3,8 @@
  * config_judge.c. libcyaml, which loads the good file, stops at the first mistake and forgets where values
  * stood; this tree is what lets every mistake be named with its line and column. TRUST: bytes of the
  * operator's file. Bounded by LIMIT_CTL_CONFIG_BYTES and libyaml's nesting limit; aliases, which could
- * multiply a small file without bound, are refused. SPDX-License-Identifier: Apache-2.0 */
+ * multiply a small file without bound, are refused.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_document.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* The effective configuration: what `check` prints. SPDX-License-Identifier: Apache-2.0 */
+/* The effective configuration: what `check` prints.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* What a configuration names on this host.
  * Owns nothing beyond a call; called by config_judge.c and by `run`. What is found here is advice: the
  * spawner opens everything again, and its findings count. TRUST: paths are the operator's; images may be
- * anybody's and are not read. SPDX-License-Identifier: Apache-2.0 */
+ * anybody's and are not read.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_host.h"
 
 #include <errno.h>

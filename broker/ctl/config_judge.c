@@ -7,7 +7,8 @@
  * Then come the rules that only this side has: keys that belong to a type, reserved names, files on this
  * host.
  *
- * TRUST: values are the operator's. SPDX-License-Identifier: Apache-2.0 */
+ * TRUST: values are the operator's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_judge.h"
 
 #include <errno.h>

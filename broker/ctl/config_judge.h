@@ -1,4 +1,5 @@
-/* A document's values, judged where they stand. SPDX-License-Identifier: Apache-2.0 */
+/* A document's values, judged where they stand.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -5,7 +5,8 @@
  * values (config_judge.c). Only a file without mistakes goes to libcyaml, which loads it by the same schema;
  * the result is judged once more as a whole. The order matters: libcyaml stops at its first mistake.
  *
- * TRUST: bytes of the operator's file, at most LIMIT_CTL_CONFIG_BYTES. SPDX-License-Identifier: Apache-2.0 */
+ * TRUST: bytes of the operator's file, at most LIMIT_CTL_CONFIG_BYTES.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_load.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* A verb's way to a configuration.
  * Owns nothing beyond a call; called by run, check and attach; writes mistakes to stderr, because verbs are
- * edges. TRUST: the file is the operator's. SPDX-License-Identifier: Apache-2.0 */
+ * edges. TRUST: the file is the operator's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_open.h"
 
 #include <errno.h>

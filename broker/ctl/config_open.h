@@ -1,5 +1,5 @@
-/* A verb's way to a configuration: load it, or say on stderr what is wrong. SPDX-License-Identifier:
- * Apache-2.0 */
+/* A verb's way to a configuration: load it, or say on stderr what is wrong.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

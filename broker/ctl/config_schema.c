@@ -1,6 +1,7 @@
 /* The configuration file's schema.
  * Owns nothing; used by config_load.c, config_walk.c and config_effective.c.
- * TRUST: describes the operator's file. SPDX-License-Identifier: Apache-2.0 */
+ * TRUST: describes the operator's file.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_schema.h"
 
 #include <limits.h>

@@ -1,6 +1,7 @@
 /* The texts that stand for values.
  * Owns nothing; called by the configuration's readers and by the verbs for their options.
- * TRUST: texts are the operator's. SPDX-License-Identifier: Apache-2.0 */
+ * TRUST: texts are the operator's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_value.h"
 
 #include <errno.h>

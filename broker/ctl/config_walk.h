@@ -1,4 +1,5 @@
-/* A document against the schema: shape, keys and types. SPDX-License-Identifier: Apache-2.0 */
+/* A document against the schema: shape, keys and types.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <cyaml/cyaml.h>

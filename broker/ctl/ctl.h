@@ -1,4 +1,5 @@
-/* The operator's command: verbs, options and exit codes. SPDX-License-Identifier: Apache-2.0 */
+/* The operator's command: verbs, options and exit codes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /* bulkhead: the operator's command. Finds the verb and runs it.
- * Owns the process. TRUST: the command line is the operator's. SPDX-License-Identifier: Apache-2.0 */
+ * Owns the process. TRUST: the command line is the operator's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
 

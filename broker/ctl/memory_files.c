@@ -1,5 +1,6 @@
 /* The files behind a broker's shared mappings.
- * Owns the list; called by audit_measure.c. TRUST: the kernel's text. SPDX-License-Identifier: Apache-2.0 */
+ * Owns the list; called by audit_measure.c. TRUST: the kernel's text.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/memory_files.h"
 
 #include <errno.h>

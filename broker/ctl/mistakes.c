@@ -1,6 +1,7 @@
 /* What is wrong with a text: the list and its printing.
  * Owns the list; called by the readers of the configuration and by the verbs that print it.
- * TRUST: texts have been escaped by whoever wrote them. SPDX-License-Identifier: Apache-2.0 */
+ * TRUST: texts have been escaped by whoever wrote them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/mistakes.h"
 
 #include <stdarg.h>

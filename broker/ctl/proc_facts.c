@@ -1,8 +1,8 @@
 /* What can be measured of one process from outside.
  * Owns descriptors of the process while it measures; called by audit_measure.c.
  * TRUST: the kernel's word alone. The measured process may be hostile: what it may choose (names of files,
- * numbers of descriptors and mappings) is bounded, and never printed from here. SPDX-License-Identifier:
- * Apache-2.0 */
+ * numbers of descriptors and mappings) is bounded, and never printed from here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/proc_facts.h"
 
 #include <dirent.h>

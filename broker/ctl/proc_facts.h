@@ -1,4 +1,5 @@
-/* What can be measured of one process from outside. SPDX-License-Identifier: Apache-2.0 */
+/* What can be measured of one process from outside.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

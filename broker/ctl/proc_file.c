@@ -1,7 +1,8 @@
 /* Reading /proc without taking one process for another.
  * Owns the descriptors of a proc_process; called by proc_facts.c and process_tree.c.
  * A pid may be reused between two opens of /proc/PID/...; a folder descriptor belongs to one process for ever
- * and answers ESRCH when that is gone. TRUST: the kernel's texts. SPDX-License-Identifier: Apache-2.0 */
+ * and answers ESRCH when that is gone. TRUST: the kernel's texts.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/proc_file.h"
 
 #include <errno.h>

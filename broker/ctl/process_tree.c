@@ -1,6 +1,7 @@
 /* Who descends from whom on this host.
  * Owns the table; called by audit_measure.c: a broker could leave a worker out of its list, but it cannot
- * take it out of /proc. TRUST: the kernel's texts. SPDX-License-Identifier: Apache-2.0 */
+ * take it out of /proc. TRUST: the kernel's texts.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/process_tree.h"
 
 #include <ctype.h>

@@ -1,4 +1,5 @@
-/* Who descends from whom on this host. SPDX-License-Identifier: Apache-2.0 */
+/* Who descends from whom on this host.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>

@@ -1,6 +1,7 @@
 /* RUNDIR: choosing it, and finding the VMs in it.
  * Owns nothing beyond a call; called by every verb. TRUST: names in RUNDIR are judged before use; whoever may
- * write there may make a VM appear, nothing more. SPDX-License-Identifier: Apache-2.0 */
+ * write there may make a VM appear, nothing more.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/run_dir.h"
 
 #include <dirent.h>

@@ -1,4 +1,5 @@
-/* A table for the terminal. libsmartcols stays below this. SPDX-License-Identifier: Apache-2.0 */
+/* A table for the terminal. libsmartcols stays below this.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* bulkhead attach: the arguments that connect a VMM to a configuration's devices.
  * Owns nothing; called by ctl_main.c. TRUST: the file is the operator's; names and paths have been judged to
- * need no quotes. SPDX-License-Identifier: Apache-2.0 */
+ * need no quotes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>

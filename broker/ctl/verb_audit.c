@@ -5,8 +5,8 @@
  * compared across VMs; then rows are printed. A VM whose processes change while they are measured is asked
  * again.
  *
- * TRUST: answers are judged by admin_client.c and only say where to look. SPDX-License-Identifier: Apache-2.0
- */
+ * TRUST: answers are judged by admin_client.c and only say where to look.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* bulkhead check: every mistake of a configuration, or what it means.
- * Owns nothing; called by ctl_main.c. TRUST: the file is the operator's. SPDX-License-Identifier: Apache-2.0
- */
+ * Owns nothing; called by ctl_main.c. TRUST: the file is the operator's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

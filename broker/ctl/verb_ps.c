@@ -1,6 +1,7 @@
 /* bulkhead ps: every VM, its devices and their workers, as the brokers say.
  * Owns the table or the JSON tree while it runs; called by ctl_main.c.
- * TRUST: answers are judged by admin_client.c. SPDX-License-Identifier: Apache-2.0 */
+ * TRUST: answers are judged by admin_client.c.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>

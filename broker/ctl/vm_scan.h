@@ -1,4 +1,5 @@
-/* Every VM of a run directory, asked one after the other. SPDX-License-Identifier: Apache-2.0 */
+/* Every VM of a run directory, asked one after the other.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <limits.h>

@@ -1,7 +1,8 @@
 /* Messages out of a stream.
  * Owns the message that is being put together with its descriptors; called by the session and by the back-end
  * channel. TRUST: every byte is the front end's. Descriptors are only counted here; their kind is judged by
- * who takes them. SPDX-License-Identifier: Apache-2.0 */
+ * who takes them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/assembly.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Messages out of a stream: header, payload and descriptors put together, bytes of a message never mixed with
- * the next. SPDX-License-Identifier: Apache-2.0 */
+ * the next.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* The channel on which the back-end speaks first.
  * Owns its socket and poll handle; called by the session. TRUST: replies are the front end's; a bad one
- * closes this channel and nothing else, as does end of file. SPDX-License-Identifier: Apache-2.0 */
+ * closes this channel and nothing else, as does end of file.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/backend_channel.h"
 
 #include <errno.h>

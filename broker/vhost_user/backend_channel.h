@@ -3,7 +3,8 @@
  *
  * Nothing ever waits for the front end here: it may first ask for the new config space on the main channel,
  * and newer ones do not look at this channel while they wait on that one. One message is outstanding at a
- * time; what changes meanwhile is told in one further message. SPDX-License-Identifier: Apache-2.0 */
+ * time; what changes meanwhile is told in one further message.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -4,7 +4,8 @@
  *
  * A front end agrees to whatever is offered, even to bits that it does not know (QEMU acknowledges `offered &
  * mask` with a mask that holds bits it never implemented). So a bit is offered only when it is served in
- * full. SPDX-License-Identifier: Apache-2.0 */
+ * full.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/features.h"
 
 #include <stddef.h>

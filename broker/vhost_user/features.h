@@ -1,4 +1,5 @@
-/* Which protocol features are offered, and why. SPDX-License-Identifier: Apache-2.0 */
+/* Which protocol features are offered, and why.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdint.h>

@@ -1,7 +1,8 @@
 /* The socket of one device.
  * Owns the listening socket, its poll handle, the retry timer, and the session while there is one; called by
  * whoever sets up the devices, by the loop, and by the device (struct device_front). TRUST: who may connect
- * is decided by the socket's mode; from there on the session judges. SPDX-License-Identifier: Apache-2.0 */
+ * is decided by the socket's mode; from there on the session judges.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/listener.h"
 
 #include <errno.h>

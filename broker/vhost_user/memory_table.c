@@ -2,7 +2,8 @@
  * Owns the slots and one reference to the current snapshot; called by the session's handlers.
  * TRUST: addresses, sizes, offsets and descriptors are the front end's. All of them are judged before
  * anything is mapped. A file may still be truncated later: every access to guest memory is fault-safe for
- * that reason. SPDX-License-Identifier: Apache-2.0 */
+ * that reason.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/memory_table.h"
 
 #include <errno.h>

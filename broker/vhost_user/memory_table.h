@@ -1,5 +1,6 @@
 /* The guest memory that a front end has shared: its regions as it names them (guest and user addresses), and
- * the snapshot that the device works with. SPDX-License-Identifier: Apache-2.0 */
+ * the snapshot that the device works with.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>

@@ -6,7 +6,8 @@
  * from then on the queue holds guest addresses and survives any change of the memory table. A ring stops when
  * its base is asked for (it then needs a new kick descriptor) or when it is disabled (it then goes on where
  * it was). A ring that cannot start is the guest's or the front end's mistake about that ring only: its err
- * descriptor is written, and the session lives on. SPDX-License-Identifier: Apache-2.0 */
+ * descriptor is written, and the session lives on.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* Handlers: features, ownership, config space, back-end channel, reset.
  * Owns nothing; called by the dispatch of table.c, which has judged length, descriptors, state and agreed
- * features. TRUST: the payload is the front end's. SPDX-License-Identifier: Apache-2.0 */
+ * features. TRUST: the payload is the front end's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/serve_negotiation.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Handlers: features, ownership, config space, back-end channel, reset. Signatures as struct rpc_row asks;
- * context is the session, message a struct vhost_user_message. SPDX-License-Identifier: Apache-2.0 */
+ * context is the session, message a struct vhost_user_message.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 int serve_get_features(void *context, const void *message);

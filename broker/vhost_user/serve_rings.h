@@ -1,5 +1,6 @@
 /* Handlers: memory regions and rings. Signatures as struct rpc_row asks; context is the session, message a
- * struct vhost_user_message. SPDX-License-Identifier: Apache-2.0 */
+ * struct vhost_user_message.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 int serve_set_mem_table(void *context, const void *message);

@@ -2,7 +2,8 @@
  * Owns the socket, the message that is being read, the memory table, the rings' descriptors and the back-end
  * channel; called by the listener and by the loop. It is an edge: it logs, one limited line for each session
  * that is dropped. TRUST: all input is the front end's; it is judged by assembly.c, by the table, then by the
- * handler. SPDX-License-Identifier: Apache-2.0 */
+ * handler.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/session.h"
 
 #include <errno.h>

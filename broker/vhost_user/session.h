@@ -5,7 +5,8 @@
  * that ends in a callback (a queue drains, a config write reaches the worker) puts the session in WAITING,
  * where it reads nothing and looks for the peer's end only. Every mistake ends in session_end: the device's
  * queues are dropped without waiting for anyone, the memory and all descriptors go, and the listener may
- * accept the next front end at once. SPDX-License-Identifier: Apache-2.0 */
+ * accept the next front end at once.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

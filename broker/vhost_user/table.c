@@ -1,7 +1,8 @@
 /* The table of messages that are served.
  * Owns nothing; read by the session's dispatch. TRUST: what has no row here, or comes with another length,
  * number of descriptors or state than its row permits, or without the protocol feature that it needs, ends
- * the session. SPDX-License-Identifier: Apache-2.0 */
+ * the session.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/table.h"
 
 #include "broker/vhost_user/message.h"

@@ -1,4 +1,5 @@
-/* The table of messages that are served. SPDX-License-Identifier: Apache-2.0 */
+/* The table of messages that are served.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include "proto/rpc.h"

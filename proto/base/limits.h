@@ -1,6 +1,7 @@
 /* Every limit that a loop, list, string, timer or retry over foreign data has, with one line of reason each.
  * A limit is part of the contract: it stands here, is tested at, under and over its edge, and is named in the
- * documents by this name. SPDX-License-Identifier: Apache-2.0 */
+ * documents by this name.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 /* One row a line, however long. */

@@ -1,6 +1,7 @@
 /* blk: one image, by the descriptor that the spawner opened. A read-only disk has no resource in the RW
  * class, so the rows that change it vanish from its filter. Owns nothing; read by policy_find. TRUST: sees no
- * foreign bytes. SPDX-License-Identifier: Apache-2.0 */
+ * foreign bytes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <linux/falloc.h>
 #include <fcntl.h>
 #include <sys/syscall.h>

@@ -1,4 +1,6 @@
-/* What a front end calls: features, config space, queues. SPDX-License-Identifier: Apache-2.0 */
+/* What a front end calls: features, config space, queues.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

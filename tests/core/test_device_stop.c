@@ -1,4 +1,5 @@
 /* Suspending queues: every stop ends, whatever the worker does, and ends once.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* The life of requests on a lane with an honest worker. SPDX-License-Identifier: Apache-2.0 */
+/* The life of requests on a lane with an honest worker. TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 /* Memory that goes away under a lane's requests: the request or queue fails, the stream stays in step, and
- * nothing lands where it should not. SPDX-License-Identifier: Apache-2.0 */
+ * nothing lands where it should not.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

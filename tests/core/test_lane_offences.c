@@ -1,5 +1,7 @@
 /* A worker that breaks the protocol: each offence ends in exactly one worker_fault, within one message, and
- * no byte of the guest outside its request has changed. SPDX-License-Identifier: Apache-2.0 */
+ * no byte of the guest outside its request has changed.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <endian.h>
 #include <setjmp.h>
 #include <stdarg.h>

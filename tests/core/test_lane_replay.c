@@ -1,4 +1,6 @@
-/* A worker dies: its successor gets what it held. SPDX-License-Identifier: Apache-2.0 */
+/* A worker dies: its successor gets what it held.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,4 +1,6 @@
-/* A worker's life, from the spawner to its successors. SPDX-License-Identifier: Apache-2.0 */
+/* A worker's life, from the spawner to its successors.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

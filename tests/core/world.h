@@ -1,6 +1,7 @@
 /* A device with everything around it: a model guest as its front end, a fake spawner, and a puppet for its
  * worker. One main loop; the lanes have their threads. The process behind a puppet sleeps: it is there to be
- * killed. SPDX-License-Identifier: Apache-2.0 */
+ * killed.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <sys/types.h>

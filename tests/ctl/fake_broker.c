@@ -1,6 +1,7 @@
 /* A broker that is none: answers on an admin socket as its mode says, until it is killed.
  *     fake_broker SOCKET VM MODE BROKER_PID SPAWNER_PID [NAME:TYPE:PID...]
  * A pid of 0 means its own (broker) or its parent's (spawner). Prints "ready" when it listens.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>

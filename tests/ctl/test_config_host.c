@@ -1,4 +1,6 @@
-/* Images and programs on this host. SPDX-License-Identifier: Apache-2.0 */
+/* Images and programs on this host.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_host.h"
 
 #include <errno.h>

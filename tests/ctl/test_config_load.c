@@ -1,4 +1,5 @@
 /* Configurations: good ones and what they become, bad ones and every mistake with its place.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_load.h"
 

@@ -1,4 +1,6 @@
-/* Texts that stand for values, at their edges. SPDX-License-Identifier: Apache-2.0 */
+/* Texts that stand for values, at their edges.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_value.h"
 
 #include <errno.h>

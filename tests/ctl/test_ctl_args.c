@@ -1,4 +1,6 @@
-/* The command line of a verb. SPDX-License-Identifier: Apache-2.0 */
+/* The command line of a verb.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,6 @@
-/* Which files are guest memory. SPDX-License-Identifier: Apache-2.0 */
+/* Which files are guest memory.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/memory_files.h"
 
 #include <errno.h>

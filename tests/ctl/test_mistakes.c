@@ -1,4 +1,6 @@
-/* The list of mistakes: order and limit. SPDX-License-Identifier: Apache-2.0 */
+/* The list of mistakes: order and limit.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/mistakes.h"
 
 #include <setjmp.h>

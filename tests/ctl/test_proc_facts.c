@@ -1,5 +1,6 @@
-/* Measuring real processes: what was done to a child is what is measured. SPDX-License-Identifier: Apache-2.0
- */
+/* Measuring real processes: what was done to a child is what is measured.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/proc_facts.h"
 
 #include <errno.h>

@@ -1,4 +1,6 @@
-/* Processes that nobody has named. SPDX-License-Identifier: Apache-2.0 */
+/* Processes that nobody has named.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/process_tree.h"
 
 #include <setjmp.h>

@@ -1,4 +1,6 @@
-/* Choosing the run directory and finding VMs in it. SPDX-License-Identifier: Apache-2.0 */
+/* Choosing the run directory and finding VMs in it.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/run_dir.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* A block driver over front_end: requests at any queue depth, in batches, on one queue. For end-to-end tests
- * and benchmarks. SPDX-License-Identifier: Apache-2.0 */
+ * and benchmarks.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

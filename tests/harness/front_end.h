@@ -1,6 +1,7 @@
 /* A vhost-user front end of our own: it says what QEMU 7.2, QEMU 11.1 and crosvm say, in their order, without
  * a VMM. Used by the wire tests against the session alone, by the end-to-end tests against a running broker,
- * and by the benchmarks. SPDX-License-Identifier: Apache-2.0 */
+ * and by the benchmarks.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /* The driver's side of a split virtqueue. Owns no memory but its own lists. TRUST: the device's side is under
- * test, so its ids and indices are judged. SPDX-License-Identifier: Apache-2.0 */
+ * test, so its ids and indices are judged.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/harness/split_ring.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* The raw end of a vhost-user socket: any bytes, any descriptors, every wait with a deadline. For hostile
- * tests and as the ground that front_end.h stands on. SPDX-License-Identifier: Apache-2.0 */
+ * tests and as the ground that front_end.h stands on.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

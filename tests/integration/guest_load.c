@@ -1,8 +1,8 @@
 /* The disk load of a test guest: writes blocks whose every byte follows from (offset, generation), reads them
  * back and compares them all. Runs inside the guest, statically linked, built by packaging/guest-image; the
  * harness and the tests start it. Owns nothing beyond its run; its numbers go to stdout as `name=value`
- * words. TRUST: its own command line. SPDX-License-Identifier: Apache-2.0
- *
+ * words. TRUST: its own command line.
+ * SPDX-License-Identifier: Apache-2.0 *
  *   guest_load fill    PATH OFFSET LEN GENERATION [direct]   write the pattern, fsync
  *   guest_load check   PATH OFFSET LEN GENERATION [direct]   read it back and compare
  *   guest_load iszero  PATH OFFSET LEN                       every byte is 0

@@ -1,6 +1,7 @@
 /* A probe worker in a real jail.
  * Owns the probe's process between start and stop; called by the jail tests. TRUST: the probe is hostile by
- * design. SPDX-License-Identifier: Apache-2.0 */
+ * design.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/jail/jail_fixture.h"
 
 #include <dirent.h>

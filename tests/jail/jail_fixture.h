@@ -1,4 +1,5 @@
-/* A probe worker in a real jail, or out of it, and questions to it. SPDX-License-Identifier: Apache-2.0 */
+/* A probe worker in a real jail, or out of it, and questions to it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

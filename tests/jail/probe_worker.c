@@ -1,6 +1,8 @@
 /* A worker that tries what it must not be able to do, one thing on command, and answers with the kernel's
  * answer. Static-pie and without libraries, like a real one. Uses raw system calls, so that no wrapper
- * refuses before the kernel. SPDX-License-Identifier: Apache-2.0 */
+ * refuses before the kernel.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>

@@ -1,5 +1,7 @@
 /* The broker's own confinement: what it is afterwards, what it can no longer do, and that its event loops,
- * threads and sockets go on working under its filter. SPDX-License-Identifier: Apache-2.0 */
+ * threads and sockets go on working under its filter.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

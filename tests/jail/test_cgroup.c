@@ -1,6 +1,8 @@
 /* Control groups of both versions: found in the kernel's tables, limited, left and removed.
  * Version 2 is tried on a tree of plain files, which shows what is written where; version 1 also on this
- * host. SPDX-License-Identifier: Apache-2.0 */
+ * host.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

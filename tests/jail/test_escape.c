@@ -1,6 +1,8 @@
 /* Every attack of the probe, three times: with the whole jail, with seccomp taken out of it, and with no jail
  * at all. The first shows that the jail holds, the second that the layers behind seccomp hold on their own,
- * the third that the attacks are real. SPDX-License-Identifier: Apache-2.0 */
+ * the third that the attacks are real.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -1,5 +1,7 @@
 /* What a jailed worker is, measured from outside through /proc; who may reach into it; and what becomes of a
- * stage that fails. SPDX-License-Identifier: Apache-2.0 */
+ * stage that fails.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* Policies: the tables are in order, and the compiled filters allow what the tables say, nothing more,
  * nothing less. The oracle here reads the rows; the simulator runs what libseccomp has built from them.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>

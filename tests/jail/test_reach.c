@@ -1,4 +1,5 @@
 /* Who may reach into a worker, and how far a disk worker reaches into its image.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* Images and worker programs: what is refused, in which words, and how long a lock holds.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>

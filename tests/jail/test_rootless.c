@@ -1,4 +1,5 @@
 /* The ordinary user's way: a jail without root; and what is said where user namespaces cannot be had.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>

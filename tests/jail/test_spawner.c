@@ -1,4 +1,5 @@
 /* The spawner as a whole: a process that becomes spawner and broker, a scripted broker, real jailed workers.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
 /* What becomes of a jail whose stage fails: no worker, and the stage is named.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* One uid per process: never two claims on one, never one that a process still has.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>

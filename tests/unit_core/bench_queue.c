@@ -1,5 +1,7 @@
 /* What one chain costs: pop, push and publish of a ring full of three-descriptor chains. Prints nanoseconds a
- * chain. SPDX-License-Identifier: Apache-2.0 */
+ * chain.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>

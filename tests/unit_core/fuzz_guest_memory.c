@@ -2,6 +2,7 @@
  *
  * Input: one byte (the window lies at the bottom or close to the top of the address space), then calls of
  * seven bytes. The oracle holds, for each byte of the window, the byte of the file that stands there.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>

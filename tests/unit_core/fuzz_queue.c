@@ -6,7 +6,9 @@
  * broken, heads are counted right.
  *
  * In the adversarial mode every byte that was copied from guest memory changes right after it was read: code
- * that reads a value twice sees two values. SPDX-License-Identifier: Apache-2.0 */
+ * that reads a value twice sees two values.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

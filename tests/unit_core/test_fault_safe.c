@@ -1,4 +1,5 @@
 /* Fault-safe accesses: exact counts at every length and edge, in every thread; other faults still kill.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/fault_safe.h"
 

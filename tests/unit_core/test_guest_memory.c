@@ -1,4 +1,5 @@
 /* Guest memory: regions and their edges, snapshots, copies over adjacent regions, memory that goes away.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/guest_memory.h"
 

@@ -1,4 +1,5 @@
 /* The interval map against a byte oracle, and at every edge of the address space.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/interval_map.h"
 

@@ -1,4 +1,5 @@
 /* A queue's life: geometry, start and stop, heads, the used ring, memory that goes away.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/queue.h"
 

@@ -1,4 +1,5 @@
 /* When a queue signals and when it wants kicks (virtio 1.3, 2.7.7 and 2.7.10), over the wrap of the indices.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/queue.h"
 

@@ -1,5 +1,6 @@
 /* The queue against a model driver: random requests, direct and indirect, completed out of order, suspended
  * and resumed, over the wrap of the indices. The driver knows what it posted and believes nothing.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/queue.h"
 

@@ -1,5 +1,7 @@
 /* A guest that writes while we read: whatever it does, the result is one that some single moment would have
- * given. SPDX-License-Identifier: Apache-2.0 */
+ * given.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/queue.h"
 
 #include <errno.h>

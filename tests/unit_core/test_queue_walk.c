@@ -1,5 +1,6 @@
 /* The judge of chains: a table of rings that a hostile guest might write, and of odd ones that are allowed.
  * Each row is a test of its own name; each refusal also proves that nothing changed but the fault.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/queue_walk.h"
 

@@ -1,4 +1,5 @@
 /* The request table: ids that find nothing once stale, order, and the full table.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/request_table.h"
 

@@ -1,5 +1,6 @@
 /* A device without workers, for the front end alone: implements broker/core/device.h by writing down what it
- * is told. SPDX-License-Identifier: Apache-2.0 */
+ * is told.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /* What the wire tests share: a real listener and session over a fake device, in this process, and counts of
- * everything that could leak. SPDX-License-Identifier: Apache-2.0 */
+ * everything that could leak.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <uv.h>

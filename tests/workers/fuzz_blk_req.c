@@ -1,5 +1,7 @@
 /* libFuzzer target: any bytes as a block request. The input is u32 readable, u32 writable, u8 read-only,
- * request bytes. What is accepted must be sound. SPDX-License-Identifier: Apache-2.0 */
+ * request bytes. What is accepted must be sound.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

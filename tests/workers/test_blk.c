@@ -1,4 +1,5 @@
 /* workers/blk: what a block worker says, does and refuses.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <endian.h>
 #include <errno.h>

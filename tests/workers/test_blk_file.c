@@ -1,4 +1,5 @@
 /* workers/blk/blk_file: real files that are short, sparse, read-only or full.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
 /* workers/blk: random work against a model of the disk.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <endian.h>
 #include <errno.h>

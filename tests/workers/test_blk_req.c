@@ -1,4 +1,5 @@
 /* workers/blk/blk_req: good and bad requests, and every bit and length of them.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <endian.h>
 #include <errno.h>

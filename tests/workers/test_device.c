@@ -1,4 +1,5 @@
 /* A device made for the tests of the runtime. It lives in the worker's process.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/workers/test_device.h"
 

@@ -1,4 +1,5 @@
 /* workers/runtime/inbox: credits at the edge, order, and bytes that move.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
 /* workers/runtime/link: real bytes to a reader in a process of its own, which sends every frame back.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 /* workers/rng: how many bytes, and that they are not all the same.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 /* workers/runtime: a whole runtime with a device made for the purpose, against a scripted broker.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
 /* workers/runtime: whatever a broker gets wrong ends the worker at once.
+ * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>

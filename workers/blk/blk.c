@@ -5,7 +5,8 @@
  * The cache, as the guest sees it (5.2.6.2): what a write has put into the host's page cache is volatile.
  * *Writeback*: it is stable after the guest's flush. *Writethrough*: each write, discard and write-zeroes is
  * stable before its answer. Writethrough holds when the driver accepted neither FLUSH nor CONFIG_WCE, and
- * when it accepted CONFIG_WCE and wrote 0 to the field `writeback`. SPDX-License-Identifier: Apache-2.0 */
+ * when it accepted CONFIG_WCE and wrote 0 to the field `writeback`.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/blk/blk.h"
 
 #include <errno.h>

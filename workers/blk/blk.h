@@ -1,4 +1,5 @@
-/* One disk. SPDX-License-Identifier: Apache-2.0 */
+/* One disk.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* The image: host calls on one descriptor.
  * Borrows the descriptor; called by blk.c. TRUST: offsets and lengths are judged; the file is the host's and
- * may shrink, fill up or fail at any time. SPDX-License-Identifier: Apache-2.0 */
+ * may shrink, fill up or fail at any time.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/blk/blk_file.h"
 
 #include <errno.h>

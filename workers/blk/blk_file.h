@@ -1,5 +1,6 @@
 /* The image: host calls on one descriptor of a raw file or block device. Ranges are judged by the caller.
- * Every function returns 0 or negative errno. SPDX-License-Identifier: Apache-2.0 */
+ * Every function returns 0 or negative errno.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* The guest's words to a block device, judged.
  * Owns nothing; called by blk.c. TRUST: every byte and both lengths are the guest's. The bytes are our copy:
- * they cannot change while they are looked at. SPDX-License-Identifier: Apache-2.0 */
+ * they cannot change while they are looked at.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/blk/blk_req.h"
 
 #include <endian.h>

@@ -4,7 +4,8 @@
  *
  * How the bytes are kept: appended in order of arrival. When the space behind is too small, what is still
  * held moves down to the front; it fits then, because the credits are the size. With a device that answers in
- * order nothing is held when a batch comes, and nothing moves. SPDX-License-Identifier: Apache-2.0 */
+ * order nothing is held when a batch comes, and nothing moves.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/inbox.h"
 
 #include <errno.h>

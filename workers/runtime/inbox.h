@@ -1,6 +1,7 @@
 /* The requests that a worker holds on one lane, and their inlined bytes, in memory that was there before the
  * first of them. What Hello granted is what fits: a broker that goes beyond its credits is out of order. For
- * the runtime; devices see request.h. SPDX-License-Identifier: Apache-2.0 */
+ * the runtime; devices see request.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

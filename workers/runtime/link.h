@@ -2,7 +2,8 @@
  * frame is not one the process traps (trap.h).
  *
  * One read takes a whole batch: bytes are read ahead into a stage, a header is judged there, and what of the
- * payload has not come along is read straight to where it belongs. SPDX-License-Identifier: Apache-2.0 */
+ * payload has not come along is read straight to where it belongs.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

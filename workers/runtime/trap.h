@@ -1,5 +1,6 @@
 /* The two ends of a worker. Nothing in a worker is torn down or reset: the process goes, and a new one comes.
- * May be used by everything in workers/. SPDX-License-Identifier: Apache-2.0 */
+ * May be used by everything in workers/.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <unistd.h>

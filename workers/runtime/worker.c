@@ -9,8 +9,8 @@
  *     receive  frames of which the first byte was there before the wait, or one frame. What was read beyond
  * that may be younger than a control message that has not been seen; it stays in the stage for the next round
  *     serve    the requests that are filed now, and then flush. What is filed meanwhile, because the device
- * waited for an answer, is left for the next round, for the same reason SPDX-License-Identifier: Apache-2.0
- */
+ * waited for an answer, is left for the next round, for the same reason
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/worker.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* A worker from Configure to its end. SPDX-License-Identifier: Apache-2.0 */
+/* A worker from Configure to its end.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

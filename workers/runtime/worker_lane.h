@@ -1,5 +1,6 @@
 /* One lane as the worker has it: the socket, what came in, what goes out, and the questions still open.
- * For the runtime; devices see request.h. SPDX-License-Identifier: Apache-2.0 */
+ * For the runtime; devices see request.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>

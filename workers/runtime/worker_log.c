@@ -1,6 +1,7 @@
 /* One line to the broker's log.
  * Borrows the control link; called by the runtime and the devices. TRUST: texts are our own; never guest
- * bytes. SPDX-License-Identifier: Apache-2.0 */
+ * bytes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/worker_log.h"
 
 #include <stdarg.h>

@@ -8,7 +8,8 @@
  * look at its resources, all memory: the start policy still allows for it lock down  from here on only what
  * the run policy names. Not before prepare, which needs more; not after Hello, which lets the first guest
  * byte in. A worker that cannot be shut in does not serve serve      Hello, and requests until the broker is
- * gone SPDX-License-Identifier: Apache-2.0 */
+ * gone
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Memory that a worker gets before its jail closes, and keeps. SPDX-License-Identifier: Apache-2.0 */
+/* Memory that a worker gets before its jail closes, and keeps.
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stddef.h>
