@@ -1,0 +1,270 @@
+/* The control channel to a worker. SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/worker_link.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/base/fd.h"
+#include "proto/frame.h"
+#include "tests/core/model_guest.h"
+
+static struct test {
+        uv_loop_t loop;
+        struct worker_link *link;
+        int peer;
+        unsigned n_messages, n_faults, n_done;
+        int errors[1024];
+        bool free_in_done, free_in_message, refuse;
+        unsigned fds_before;
+} test;
+
+static int on_message(void *context, const struct control_to_broker *message)
+{
+        (void)context;
+        (void)message;
+        test.n_messages++;
+        if (test.free_in_message)
+                test.link = worker_link_free(test.link);
+        return test.refuse ? -EPROTO : 0;
+}
+
+static void on_fault(void *context, const char *why)
+{
+        (void)context;
+        assert_non_null(why);
+        test.n_faults++;
+        test.link = worker_link_free(test.link);
+}
+
+static void on_done(void *context, int error)
+{
+        (void)context;
+        test.errors[test.n_done++ % 1024] = error;
+        if (test.free_in_done && error != -ECANCELED)
+                test.link = worker_link_free(test.link);
+}
+
+static const struct worker_link_ops ops = {.message = on_message, .fault = on_fault};
+
+static void begin(void)
+{
+        uv_loop_t warm;
+        int fds[2];
+
+        assert_int_equal(uv_loop_init(&warm), 0);
+        assert_int_equal(uv_loop_close(&warm), 0);
+        test = (struct test){.fds_before = count_fds()};
+        assert_int_equal(uv_loop_init(&test.loop), 0);
+        assert_int_equal(fd_stream_pair(fds), 0);
+        test.peer = fds[1];
+        assert_int_equal(worker_link_new(&test.loop, fds[0], &ops, &test, &test.link), 0);
+}
+
+static void run(void)
+{
+        for (unsigned i = 0; i < 10; i++)
+                uv_run(&test.loop, UV_RUN_NOWAIT);
+}
+
+static void end(void)
+{
+        test.link = worker_link_free(test.link);
+        run();
+        assert_int_equal(uv_loop_close(&test.loop), 0);
+        close(test.peer);
+        assert_int_equal(count_fds(), test.fds_before);
+}
+
+static int ask(void)
+{
+        return worker_link_send(test.link, &(struct control_to_worker){.kind = CONTROL_SET_FEATURES}, on_done,
+                                NULL);
+}
+
+static void answer(const struct control_to_broker *message)
+{
+        uint8_t buf[4096];
+        ssize_t len = control_make_to_broker(message, buf + FRAME_HEAD_BYTES, sizeof(buf) - FRAME_HEAD_BYTES);
+
+        assert_true(len > 0);
+        frame_head_make(&(struct frame_head){.header_len = (uint32_t)len}, buf);
+        assert_int_equal(send(test.peer, buf, FRAME_HEAD_BYTES + (size_t)len, 0), FRAME_HEAD_BYTES + len);
+}
+
+static void done(uint32_t seq, int error)
+{
+        answer(&(struct control_to_broker){.kind = CONTROL_DONE, .done = {.seq = seq, .error = error}});
+}
+
+static void answers_come_in_order_with_their_error(void **state)
+{
+        (void)state;
+        begin();
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(ask(), 0);
+        assert_int_equal(worker_link_pending(test.link), 3);
+        done(1, 0);
+        done(2, -EINVAL);
+        run();
+        assert_int_equal(test.n_done, 2);
+        assert_int_equal(test.errors[0], 0);
+        assert_int_equal(test.errors[1], -EINVAL);
+        assert_int_equal(worker_link_pending(test.link), 1);
+        test.link = worker_link_free(test.link);
+        assert_int_equal(test.n_done, 3);
+        assert_int_equal(test.errors[2], -ECANCELED);
+        assert_int_equal(test.n_faults, 0);
+        end();
+}
+
+static void configure_and_shutdown_are_not_answered(void **state)
+{
+        struct control_to_worker message = {.kind = CONTROL_CONFIGURE,
+                                            .configure = {.name = "x", .n_queues = 1, .n_lanes = 1}};
+
+        (void)state;
+        begin();
+        message.configure.type = DEVICE_TYPE_RNG;
+        message.configure.max_payload = LIMIT_FRAME_PAYLOAD;
+        assert_int_equal(worker_link_send(test.link, &message, on_done, NULL), 0);
+        message = (struct control_to_worker){.kind = CONTROL_SHUTDOWN};
+        assert_int_equal(worker_link_send(test.link, &message, on_done, NULL), 0);
+        assert_int_equal(worker_link_pending(test.link), 0);
+        done(0, 0);
+        run();
+        assert_int_equal(test.n_faults, 1);
+        assert_int_equal(test.n_done, 0);
+        end();
+}
+
+static void an_answer_out_of_turn_is_a_fault(void **state)
+{
+        static const uint32_t wrong[] = {0, 2, 3, UINT32_MAX};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+                begin();
+                assert_int_equal(ask(), 0);
+                assert_int_equal(ask(), 0);
+                done(wrong[i], 0);
+                done(1, 0);
+                run();
+                assert_int_equal(test.n_faults, 1);
+                assert_int_equal(test.n_done, 2);
+                assert_int_equal(test.errors[0], -ECANCELED);
+                assert_int_equal(test.errors[1], -ECANCELED);
+                end();
+        }
+}
+
+static void an_answer_that_nobody_waits_for_is_a_fault(void **state)
+{
+        (void)state;
+        begin();
+        assert_int_equal(ask(), 0);
+        done(1, 0);
+        done(1, 0);
+        run();
+        assert_int_equal(test.n_done, 1);
+        assert_int_equal(test.n_faults, 1);
+        end();
+}
+
+static void too_much_unanswered_is_refused_and_registers_nothing(void **state)
+{
+        unsigned n = 0;
+        int r;
+
+        (void)state;
+        begin();
+        while ((r = ask()) == 0)
+                n++;
+        assert_int_equal(r, -ENOBUFS);
+        assert_int_equal(n, 2 * LIMIT_QUEUES + LIMIT_CONFIG_FIELDS);
+        assert_int_equal(worker_link_pending(test.link), n);
+        done(1, 0);
+        run();
+        assert_int_equal(ask(), 0);
+        test.link = worker_link_free(test.link);
+        assert_int_equal(test.n_done, n + 1);
+        end();
+}
+
+static void it_may_be_freed_inside_its_callbacks(void **state)
+{
+        static const struct control_to_broker log = {.kind = CONTROL_LOG, .log = {.level = 2, .text = "hi"}};
+
+        (void)state;
+        for (unsigned i = 0; i < 2; i++) {
+                begin();
+                test.free_in_done = i == 0;
+                test.free_in_message = i == 1;
+                test.refuse = i == 1;
+                assert_int_equal(ask(), 0);
+                assert_int_equal(ask(), 0);
+                if (i == 0)
+                        done(1, 0);
+                answer(&log);
+                answer(&log);
+                run();
+                assert_null(test.link);
+                assert_int_equal(test.n_done, 2);
+                assert_int_equal(test.errors[1], -ECANCELED);
+                assert_int_equal(test.n_messages, i);
+                assert_int_equal(test.n_faults, 0);
+                end();
+        }
+}
+
+static void a_refused_message_and_rubbish_are_faults_once(void **state)
+{
+        (void)state;
+        begin();
+        test.refuse = true;
+        for (unsigned i = 0; i < 3; i++)
+                answer(&(struct control_to_broker){.kind = CONTROL_STATS});
+        run();
+        assert_int_equal(test.n_messages, 1);
+        assert_int_equal(test.n_faults, 1);
+        end();
+        begin();
+        assert_int_equal(send(test.peer, "\2\0\0\0\0\0\0\0zz", 10, 0), 10);
+        run();
+        assert_int_equal(test.n_messages, 0);
+        assert_int_equal(test.n_faults, 1);
+        end();
+}
+
+static void a_descriptor_is_a_fault(void **state)
+{
+        struct iovec iov = {.iov_base = "\2\0\0\0\0\0\0\0zz", .iov_len = 10};
+
+        (void)state;
+        begin();
+        assert_int_equal(fd_pass_send(test.peer, &iov, 1, &test.peer, 1), 10);
+        run();
+        assert_int_equal(test.n_faults, 1);
+        end();
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(answers_come_in_order_with_their_error),
+            cmocka_unit_test(configure_and_shutdown_are_not_answered),
+            cmocka_unit_test(an_answer_out_of_turn_is_a_fault),
+            cmocka_unit_test(an_answer_that_nobody_waits_for_is_a_fault),
+            cmocka_unit_test(too_much_unanswered_is_refused_and_registers_nothing),
+            cmocka_unit_test(it_may_be_freed_inside_its_callbacks),
+            cmocka_unit_test(a_refused_message_and_rubbish_are_faults_once),
+            cmocka_unit_test(a_descriptor_is_a_fault),
+        };
+
+        return cmocka_run_group_tests_name("worker_link", tests, NULL, NULL);
+}
