@@ -97,6 +97,8 @@ def pause_with_a_hung_worker_ends_in_time(t):
     wait_for_traffic(guest, 1)
     pid = next_worker(serving, "disk0", 0)
     os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: serving.ps()["disk0"]["inflight"] > 0, 10, "a request that the stopped worker holds",
+               alive=serving.child.must_run)
     guest.qmp.command("stop", seconds=DRAIN_SECONDS)
     next_worker(serving, "disk0", pid)
     require(not os.path.exists(f"/proc/{pid}"), f"the worker that hung, {pid}, is still there")
