@@ -189,7 +189,7 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
 
 int device_queue_set_call(struct device *device, unsigned queue, int call_fd)
 {
-        int copy, r;
+        int copy = -1, r;
 
         if (queue >= device->n_queues)
                 return -EINVAL;

@@ -28,6 +28,7 @@ int lane_init(struct lane *lane, const struct lane_events *events, unsigned firs
         unsigned n = (n_device_queues - first + step - 1) / step;
         int r;
 
+        assert(first < n_device_queues); /* no lane without a queue: vm_config_judge */
         *lane = (struct lane){.events = *events, .fd = -1};
         lane->queues = calloc(n, sizeof(lane->queues[0]));
         if (!lane->queues)

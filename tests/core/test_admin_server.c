@@ -1,4 +1,6 @@
-/* The admin socket. SPDX-License-Identifier: Apache-2.0 */
+/* The admin socket: who asks, how often, and who is dropped.
+ * TRUST: clients' bytes, good and bad; the status is made up.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admin/admin_server.h"
 
 #include <fcntl.h>

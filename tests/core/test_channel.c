@@ -1,4 +1,6 @@
-/* A framed connection. SPDX-License-Identifier: Apache-2.0 */
+/* A framed connection: cut anywhere, with descriptors, with a peer that is slow, wrong or dead.
+ * TRUST: a peer's bytes and descriptors, good and bad.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/channel.h"
 
 #include <errno.h>

@@ -1,4 +1,6 @@
-/* The cached config space. SPDX-License-Identifier: Apache-2.0 */
+/* The cached config space.
+ * TRUST: a guest's offsets and a worker's values, good and bad.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/config_space.h"
 
 #include <errno.h>

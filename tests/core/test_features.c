@@ -1,4 +1,6 @@
-/* Feature bits: every bit alone. SPDX-License-Identifier: Apache-2.0 */
+/* Feature bits: every bit alone.
+ * TRUST: a worker's and a guest's choices, all of them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/features.h"
 
 #include <errno.h>

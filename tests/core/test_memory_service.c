@@ -1,4 +1,5 @@
 /* The memory service against a byte oracle: the same chain as a flat array of addresses.
+ * TRUST: segments as a walk has judged them; offsets by chance.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/memory_service.h"
 

@@ -1,4 +1,6 @@
-/* The control channel to a worker. SPDX-License-Identifier: Apache-2.0 */
+/* The control channel to a worker: who is answered, in which turn, and what ends it.
+ * TRUST: a worker's bytes, good and bad.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/worker_link.h"
 
 #include <errno.h>
