@@ -113,6 +113,12 @@ static int policy_export(scmp_filter_ctx ctx, struct policy_program *ret_program
         return policy_read_back(fd, ret_program);
 }
 
+/* Calls are looked for in the order of the table, which begins with those of every request. */
+static int policy_prefer(scmp_filter_ctx ctx, const struct policy_row *row, size_t at)
+{
+        return seccomp_syscall_priority(ctx, row->nr, (uint8_t)(UINT8_MAX - MIN(at, (size_t)UINT8_MAX)));
+}
+
 static bool policy_layout_ok(const struct policy_layout *layout)
 {
         return layout->n_lanes <= LIMIT_LANES && layout->n_resources <= LIMIT_RESOURCES;
@@ -136,6 +142,8 @@ int policy_compile(const struct policy *policy, enum policy_gate gate, const str
                 return r;
         for (size_t i = 0; (row = policy_row_at(policy, gate, i)); i++) {
                 r = policy_add_row(ctx, row, layout);
+                if (r == 0)
+                        r = policy_prefer(ctx, row, i);
                 if (r < 0)
                         return r;
         }

@@ -82,6 +82,7 @@ enum probe_attack {
         PROBE_PWRITE,
         PROBE_PREAD,
         PROBE_FALLOCATE,
+        PROBE_OPEN_BELOW, /* "passwd" below the directory args[0] */
         PROBE_ABORT,
         PROBE_EXIT,
         PROBE_BUFFER,  /* answers with the address of a page of its own */
@@ -98,5 +99,3 @@ struct probe_command {
 struct probe_answer {
         int64_t result; /* of the system call, or -errno */
 };
-
-extern const char *const probe_names[PROBE_COUNT_];

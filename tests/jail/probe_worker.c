@@ -366,6 +366,8 @@ static int64_t probe_descriptors(uint64_t attack, const uint64_t *args)
                 return CALL(SYS_pread64, args[0], page, args[1], args[2]);
         case PROBE_FALLOCATE:
                 return CALL(SYS_fallocate, args[0], args[1], args[2], args[3]);
+        case PROBE_OPEN_BELOW:
+                return CALL(SYS_openat, args[0], "passwd", O_RDONLY);
         case PROBE_FD_MASK:
                 return attack_fd_mask();
         default:

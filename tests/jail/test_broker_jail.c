@@ -373,5 +373,6 @@ int main(void)
 
         if (!fixture_needs_root())
                 return 77;
+        fixture_keep_rights();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -121,6 +122,41 @@ static void worker_cannot_do_to_its_broker_what_the_broker_can(void **state)
         probe_stop(&probe);
 }
 
+/* As if one had slipped through the list: only Landlock stands between it and the host's files. */
+static void directory_that_slipped_in_leads_nowhere(void **state)
+{
+        int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        struct jail_spec spec;
+        struct probe probe;
+        int theirs[2];
+
+        (void)state;
+        fixture_spec(&spec, fixture_open_policy(), &probe, theirs);
+        spec.resource_fds = &etc;
+        spec.n_resources = 1;
+        probe_start_spec(&probe, &spec, theirs);
+        if (probe.child.layers_missing & JAIL_LAYER_BIT(JAIL_LAYER_LANDLOCK))
+                skip();
+        assert_int_equal(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
+        assert_int_equal(probe_ask(&probe, PROBE_OPEN_BELOW, 5, 0, 0, 0), -EACCES);
+        probe_stop(&probe);
+        close(etc);
+}
+
+static void worker_has_a_session_keyring_of_its_own(void **state)
+{
+        long ours = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
+        struct probe probe;
+
+        (void)state;
+        if (ours < 0)
+                skip();
+        probe_start(&probe, fixture_open_policy());
+        assert_true(probe_ask(&probe, PROBE_KEYCTL, 0, 0, 0, 0) > 0);
+        assert_int_not_equal(probe_ask(&probe, PROBE_KEYCTL, 0, 0, 0, 0), ours);
+        probe_stop(&probe);
+}
+
 /* ---- the resource's policy ---- */
 
 static void start_disk(struct probe *probe, int fd, bool writable)
@@ -192,6 +228,8 @@ int main(void)
             cmocka_unit_test(broker_without_capabilities_copies_into_its_worker_and_kills_it),
             cmocka_unit_test(others_can_neither_copy_into_a_worker_nor_kill_it),
             cmocka_unit_test(worker_cannot_do_to_its_broker_what_the_broker_can),
+            cmocka_unit_test(directory_that_slipped_in_leads_nowhere),
+            cmocka_unit_test(worker_has_a_session_keyring_of_its_own),
             cmocka_unit_test(disk_worker_reads_and_writes_inside_its_image_only),
             cmocka_unit_test(disk_worker_is_killed_beyond_its_rows),
         };
