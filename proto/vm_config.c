@@ -126,6 +126,9 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
 
         if (judge_name("device", device->name, why, why_size) < 0)
                 return -EINVAL;
+        if (strcmp(device->name, "admin") == 0)
+                return refuse(why, why_size,
+                              "no device can be called admin: admin.sock is the VM's own socket");
         for (size_t i = 0; i < index; i++)
                 if (strcmp(config->devices[i].name, device->name) == 0)
                         return refuse(why, why_size, "two devices are named %s: rename one of them",
@@ -179,6 +182,9 @@ static int judge_vm(const struct vm_config *config, char *why, size_t why_size)
             judge_path("run directory", config->run_dir, why, why_size) < 0 ||
             judge_path("worker directory", config->worker_dir, why, why_size) < 0)
                 return -EINVAL;
+        if (strcmp(config->name, "uids") == 0)
+                return refuse(why, why_size,
+                              "no VM can be called uids: the run directory keeps its uids there");
         if (config->frontend != VM_FRONTEND_VHOST_USER)
                 return refuse(why, why_size, "there is no such frontend: use vhost-user");
         if ((config->socket_mode & ~0777u) != 0 || (config->socket_mode & 0600u) != 0600u)

@@ -82,9 +82,6 @@ static int set_path(const struct judge *judge, const char *key, const char *text
 
 static int set_vm(struct judge *judge, const char *text, char *why, size_t why_size)
 {
-        if (strcmp(text, "uids") == 0)
-                return refuse(why, why_size,
-                              "no VM can be called uids: the run directory keeps its uids there");
         return set_name("VM", text, judge->vm.name, why, why_size);
 }
 
@@ -145,9 +142,6 @@ static int set_uid_count(struct judge *judge, const char *text, char *why, size_
 
 static int set_device_name(struct judge *judge, const char *text, char *why, size_t why_size)
 {
-        if (strcmp(text, "admin") == 0)
-                return refuse(why, why_size,
-                              "no device can be called admin: admin.sock is the VM's own socket");
         return set_name("device", text, judge->device->name, why, why_size);
 }
 
