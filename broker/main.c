@@ -23,6 +23,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/limits.h"
 #include "proto/base/log.h"
+#include "sandbox/rootless.h"
 #include "sandbox/spawner.h"
 
 #define CONFIG_MAX (512u * 1024u) /* LIMIT_DEVICES devices with the longest paths */
@@ -211,6 +212,16 @@ int main(int argc, char **argv)
         }
         log_init("bulkhead-broker", LOG_LEVEL_INFO);
         setenv("UV_USE_IO_URING", "0", 1);
+        if (rootless_wanted() && !rootless_entered()) {
+                r = rootless_enter(why, sizeof(why));
+                if (r == 0) {
+                        r = rootless_exec(argv);
+                        snprintf(why, sizeof(why),
+                                 "the broker cannot run itself again (%s); is /proc mounted?", strerror(-r));
+                }
+                log_error("%s", why);
+                return EXIT_FAILURE;
+        }
         r = read_config(options.config_fd, &config, why, sizeof(why));
         if (r < 0) {
                 log_error("%s", why);

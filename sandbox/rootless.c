@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,6 +68,69 @@ int rootless_enter(char *why, size_t why_size)
                          "kind (no file capabilities, dumpable)",
                          uid, strerror(-r));
         return r;
+}
+
+/* The whole of the host's ids are mapped in the first namespace only. */
+static bool rootless_is_first_namespace(void)
+{
+        unsigned inside, outside, count;
+        FILE *map = fopen("/proc/self/uid_map", "re");
+        bool first = true;
+
+        if (!map)
+                return true;
+        if (fscanf(map, "%u %u %u", &inside, &outside, &count) == 3)
+                first = inside == 0 && outside == 0 && count == UINT32_MAX;
+        fclose(map);
+        return first;
+}
+
+static int rootless_get_capabilities(struct __user_cap_header_struct *header,
+                                     struct __user_cap_data_struct data[static 2])
+{
+        *header = (struct __user_cap_header_struct){.version = _LINUX_CAPABILITY_VERSION_3};
+        return syscall(SYS_capget, header, data) < 0 ? -errno : 0;
+}
+
+bool rootless_entered(void)
+{
+        struct __user_cap_header_struct header;
+        struct __user_cap_data_struct data[2];
+
+        return rootless_wanted() && !rootless_is_first_namespace() &&
+               rootless_get_capabilities(&header, data) == 0 && (data[0].effective & (1u << CAP_SYS_ADMIN));
+}
+
+int rootless_exec(char *const argv[])
+{
+        struct __user_cap_header_struct header;
+        struct __user_cap_data_struct data[2];
+        int r = rootless_get_capabilities(&header, data);
+
+        if (r < 0)
+                return r;
+        data[0].inheritable = data[0].permitted;
+        data[1].inheritable = data[1].permitted;
+        if (syscall(SYS_capset, &header, data) < 0)
+                return -errno;
+        for (unsigned i = 0; i < 64; i++)
+                if ((data[i / 32].permitted & (1u << i % 32)) &&
+                    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0) < 0)
+                        return -errno;
+        execv("/proc/self/exe", argv);
+        return -errno;
+}
+
+int rootless_settle(void)
+{
+        struct __user_cap_header_struct header;
+        struct __user_cap_data_struct data[2];
+        int r = rootless_get_capabilities(&header, data);
+
+        if (r < 0)
+                return r;
+        data[0].inheritable = data[1].inheritable = 0; /* takes the ambient set with it */
+        return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
 /* The number in a sysctl file; -1: there is no such file. */

@@ -13,6 +13,17 @@ bool rootless_wanted(void);
  * sentence that names the remedy in `why`. */
 int rootless_enter(char *why, size_t why_size);
 
+/* Is this process, an ordinary user's, already in a user namespace over which it has every capability? */
+bool rootless_entered(void);
+
+/* After rootless_enter: runs this program again, with its capabilities, so that its memory belongs to the new
+ * namespace too. /proc then lets the namespace's owner look at it (`bulkhead audit`), which a process that was
+ * executed outside would refuse. Returns only on failure: negative errno. */
+int rootless_exec(char *const argv[]);
+
+/* In the program that rootless_exec has run: no later program inherits capabilities any more. 0 or negative errno. */
+int rootless_settle(void);
+
 /* Why a user namespace could not be made, in one sentence with the remedy, from the errno of clone or
  * unshare. */
 void rootless_explain(int negative_errno, char *why, size_t why_size);

@@ -39,6 +39,10 @@ static int spawner_init_namespaces(struct spawner *spawner, char *why, size_t wh
         int r;
 
         spawner->rootless = rootless_wanted();
+        if (rootless_entered()) {
+                snprintf(why, why_size, "capabilities cannot be set");
+                return rootless_settle();
+        }
         if (spawner->rootless)
                 return rootless_enter(why, why_size);
         r = rootless_probe(why, why_size);
