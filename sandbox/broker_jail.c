@@ -1,14 +1,14 @@
 /* The broker's own confinement.
  * Owns nothing; called once by the broker's main. TRUST: runs before the first foreign byte.
  *
- * How it works: the stages of the table at the end, in order. The broker keeps its address space, its
- * descriptors and the host's namespaces (its sockets are bound there already); what it loses is every right
- * to get more.
+ * How it works: the stages of the table at the end, in order. The broker keeps its address space and its
+ * descriptors (its sockets are bound already); what it loses is every right and every path to more.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/broker_jail.h"
 
 #include <errno.h>
 #include <linux/keyctl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -47,6 +47,21 @@ static int stage_rlimits(const struct broker_jail *jail, uint32_t *missing)
                         return r;
         }
         return 0;
+}
+
+/* No user and no pid namespace: it must be the owner of its workers' user namespaces, and name them by their pids. */
+static int stage_namespaces(const struct broker_jail *jail, uint32_t *missing)
+{
+        (void)jail;
+        (void)missing;
+        return unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0 ? -errno : 0;
+}
+
+static int stage_root(const struct broker_jail *jail, uint32_t *missing)
+{
+        (void)jail;
+        (void)missing;
+        return rights_empty_root();
 }
 
 static int stage_groups(const struct broker_jail *jail, uint32_t *missing)
@@ -138,6 +153,8 @@ static int stage_seccomp(const struct broker_jail *jail, uint32_t *missing)
 
 static const struct broker_stage stages[] = {
     {"rlimits", stage_rlimits, "needs nothing; lowered only"},
+    {"namespaces", stage_namespaces, "while CAP_SYS_ADMIN is held; sockets stay where they were bound"},
+    {"root", stage_root, "in the mount namespace of our own"},
     {"groups", stage_groups, "while CAP_SETGID is held; before the uid"},
     {"gid", stage_gid, "after the groups; before the uid, so that no uid ever has foreign groups"},
     {"securebits", stage_securebits,

@@ -15,7 +15,7 @@ struct broker_jail {
         const char *fail_stage; /* tests: this stage fails with EIO. NULL in production */
 };
 
-/* Own uid and gid, no groups, no capabilities in any set, securebits locked, no_new_privs, not dumpable, no
+/* An empty root and network, ipc and uts namespaces of its own, own uid and gid, no groups, no capabilities in any set, securebits locked, no_new_privs, not dumpable, no
  * core file, seccomp filter "broker" (no exec, no socket, no open, no kill but pidfd_send_signal of SIGKILL).
  * No Landlock: a domain would bar it from process_vm_writev into workers. One thread; all sockets made and
  * bound before. 0, or negative errno with the stage in *ret_stage: the caller must exit. *ret_missing:

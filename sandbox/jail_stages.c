@@ -19,7 +19,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -168,27 +167,10 @@ static int stage_cgroup_namespace(struct jail_run *run)
         return unshare(CLONE_NEWCGROUP) < 0 ? -errno : 0;
 }
 
-static int stage_mounts(struct jail_run *run)
-{
-        (void)run;
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-                return -errno;
-        /* /proc, because it is there: the spawner has just used it. Only the place matters, for two calls. */
-        if (mount("none", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                  "mode=0,size=4096,nr_inodes=1") < 0)
-                return -errno;
-        return 0;
-}
-
 static int stage_root(struct jail_run *run)
 {
         (void)run;
-        if (chdir("/proc") < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
-                return -errno;
-        /* The old root now lies over the new one. */
-        if (umount2(".", MNT_DETACH) < 0 || chroot(".") < 0)
-                return -errno;
-        return chdir("/") < 0 ? -errno : 0;
+        return rights_empty_root();
 }
 
 static int stage_hostname(struct jail_run *run)
@@ -337,8 +319,8 @@ static const struct jail_stage stages[] = {
      "in our user namespace, with CAP_SYS_RESOURCE over it; before the mounts hide /proc"},
     {"keyring", stage_keyring, LAYER(KEYRING), "after the uid: a keyring counts against its owner"},
     {"cgroup namespace", stage_cgroup_namespace, 0, "after the wait: its root is the group we are in"},
-    {"mounts", stage_mounts, 0, "while CAP_SYS_ADMIN over our mount namespace is held"},
-    {"root", stage_root, 0, "after the mounts, into one of them; from here on no path leads anywhere"},
+    {"root", stage_root, 0,
+     "while CAP_SYS_ADMIN over our mount namespace is held; from here on no path leads anywhere"},
     {"hostname", stage_hostname, 0, "while CAP_SYS_ADMIN over our uts namespace is held"},
     {"securebits", stage_securebits, 0, "after every step that needs a capability; needs CAP_SETPCAP"},
     {"capabilities", stage_capabilities, 0, "after the securebits, whose locking needs one"},

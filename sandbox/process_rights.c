@@ -13,6 +13,7 @@
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <stdbool.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -53,6 +54,22 @@ int rights_drop_groups(void)
         if (syscall(SYS_setgroups, (size_t)0, NULL) < 0)
                 return -errno;
         return syscall(SYS_getgroups, 0, NULL) == 0 ? 0 : -EPERM;
+}
+
+/* /proc, because it is there: the spawner has just used it. Only the place matters, for two calls. */
+int rights_empty_root(void)
+{
+        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                return -errno;
+        if (mount("none", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                  "mode=0,size=4096,nr_inodes=1") < 0)
+                return -errno;
+        if (chdir("/proc") < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+                return -errno;
+        /* The old root now lies over the new one. */
+        if (umount2(".", MNT_DETACH) < 0 || chroot(".") < 0)
+                return -errno;
+        return chdir("/") < 0 ? -errno : 0;
 }
 
 int rights_lock_securebits(void)

@@ -15,6 +15,10 @@ int rights_set_uid(uid_t uid);
 /* Empty supplementary group list. */
 int rights_drop_groups(void);
 
+/* In a mount namespace of our own: one mount, a tmpfs that is empty, read-only and of mode 0, becomes the root; all
+ * others are let go. Needs CAP_SYS_ADMIN over the namespace, and a directory /proc. */
+int rights_empty_root(void);
+
 /* Root gives no capabilities, ids change none, none can be kept or made ambient; all of it locked. */
 int rights_lock_securebits(void);
 

@@ -66,6 +66,18 @@ static void idle(void)
                 _exit(1);
 }
 
+static void assert_apart(pid_t pid, const char *name, bool apart)
+{
+        char path[64], ours[64] = "", theirs[64] = "";
+
+        snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+        assert_true(readlink(path, ours, sizeof(ours) - 1) > 0);
+        snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, name);
+        assert_true(readlink(path, theirs, sizeof(theirs) - 1) > 0);
+        if ((strcmp(ours, theirs) != 0) != apart)
+                fail_msg("%s is %s and %s", name, ours, theirs);
+}
+
 static void confined_broker_has_its_uid_and_nothing_else(void **state)
 {
         static const char *const sets[] = {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"};
@@ -97,6 +109,14 @@ static void confined_broker_has_its_uid_and_nothing_else(void **state)
                 assert_string_equal(proc_status(pid, sets[i], text, sizeof(text)), "0000000000000000");
         assert_string_equal(proc_status(pid, "NoNewPrivs", text, sizeof(text)), "1");
         assert_string_equal(proc_status(pid, "Seccomp", text, sizeof(text)), "2");
+        assert_apart(pid, "mnt", true);
+        assert_apart(pid, "net", true);
+        assert_apart(pid, "ipc", true);
+        assert_apart(pid, "uts", true);
+        assert_apart(pid, "user", false); /* it owns its workers' namespaces from here */
+        assert_apart(pid, "pid", false);
+        snprintf(text, sizeof(text), "/proc/%d/root", (int)pid);
+        assert_int_equal(fixture_count_entries(text), 0);
         close(go[1]);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
@@ -341,9 +361,9 @@ static void broker_that_would_stay_root_is_refused(void **state)
 
 static void each_stage_that_fails_is_named(void **state)
 {
-        static const char *const names[] = {"rlimits", "groups",   "gid",          "securebits",
-                                            "uid",     "keyring",  "capabilities", "no_new_privs",
-                                            "mdwe",    "dumpable", "seccomp"};
+        static const char *const names[] = {
+            "rlimits", "namespaces",   "root",         "groups", "gid",      "securebits", "uid",
+            "keyring", "capabilities", "no_new_privs", "mdwe",   "dumpable", "seccomp"};
 
         (void)state;
         for (size_t i = 0; i < array_size(names); i++) {
