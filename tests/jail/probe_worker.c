@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -149,6 +151,40 @@ static int64_t attack_settime(void)
         return CALL(SYS_clock_settime, CLOCK_REALTIME, &now);
 }
 
+/* What works without a jail must not be left lying about. */
+static int64_t attack_shmget(void)
+{
+        long id = syscall(SYS_shmget, IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+        int e = errno;
+
+        if (id < 0)
+                return -e;
+        syscall(SYS_shmctl, id, IPC_RMID, NULL);
+        return id;
+}
+
+static int64_t attack_mq_open(void)
+{
+        long fd = syscall(SYS_mq_open, "bulkhead-probe", O_RDWR | O_CREAT, 0600, NULL);
+        int e = errno;
+
+        if (fd < 0)
+                return -e;
+        syscall(SYS_mq_unlink, "bulkhead-probe");
+        return fd;
+}
+
+static int64_t attack_create(void)
+{
+        long fd = syscall(SYS_openat, AT_FDCWD, "/tmp/bulkhead-probe", O_RDWR | O_CREAT, 0600);
+        int e = errno;
+
+        if (fd < 0)
+                return -e;
+        syscall(SYS_unlinkat, AT_FDCWD, "/tmp/bulkhead-probe", 0);
+        return fd;
+}
+
 static int64_t attack_int80(void)
 {
 #if defined(__x86_64__)
@@ -187,7 +223,7 @@ static int64_t probe_paths(uint64_t attack)
         case PROBE_STAT_PROC:
                 return CALL(SYS_newfstatat, AT_FDCWD, "/proc/self/status", page, 0);
         case PROBE_CREATE_FILE:
-                return CALL(SYS_openat, AT_FDCWD, "/tmp/bulkhead-probe", O_RDWR | O_CREAT, 0600);
+                return attack_create();
         case PROBE_OPEN_BY_HANDLE:
                 return CALL(SYS_open_by_handle_at, AT_FDCWD, handle, O_RDONLY);
         case PROBE_CHROOT:
@@ -319,9 +355,9 @@ static int64_t probe_kernel(uint64_t attack)
         case PROBE_MEMFD:
                 return CALL(SYS_memfd_create, "x", 0);
         case PROBE_SHMGET:
-                return CALL(SYS_shmget, 0, PAGE, 01600);
+                return attack_shmget();
         case PROBE_MQ_OPEN:
-                return CALL(SYS_mq_open, "probe", O_RDWR | O_CREAT, 0600, NULL);
+                return attack_mq_open();
         case PROBE_INOTIFY:
                 return CALL(SYS_inotify_init1, 0);
         case PROBE_TIMERFD:
