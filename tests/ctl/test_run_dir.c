@@ -22,7 +22,7 @@ static char why[512], dir[PATH_MAX];
 
 static int choose(const char *given, bool root, const char *xdg)
 {
-        return run_dir_choose_for(given, root, xdg, "/work", dir, why, sizeof(why));
+        return run_dir_choose_for(given, root, xdg, "/srv", dir, why, sizeof(why));
 }
 
 static void the_given_one_is_first_then_roots_then_the_users(void **state)
@@ -31,7 +31,7 @@ static void the_given_one_is_first_then_roots_then_the_users(void **state)
         assert_int_equal(choose("/x", true, "/run/user/1"), 0);
         assert_string_equal(dir, "/x");
         assert_int_equal(choose("x", false, "/run/user/1"), 0);
-        assert_string_equal(dir, "/work/x");
+        assert_string_equal(dir, "/srv/x");
         assert_int_equal(choose(NULL, true, "/run/user/0"), 0);
         assert_string_equal(dir, "/run/bulkhead");
         assert_int_equal(choose(NULL, false, "/run/user/1"), 0);

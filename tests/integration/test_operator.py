@@ -1,7 +1,9 @@
 # What an operator gets wrong is told in one line that names the remedy, with an exit status that is not 0.
 # SPDX-License-Identifier: Apache-2.0
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -185,11 +187,22 @@ def printed_arguments_boot_a_guest(t):
 
 @claim(seconds=60)
 def stale_sockets_are_no_obstacle(t):
+    """A spawner that dies leaves its broker at work, so both are killed here: nobody is left to tidy up."""
     needs_bulkhead()
     serving = t.backend([Entropy()])
+    serving.errors_expected = "the spawner is dead"
+    socket = serving.socket(serving.devices[0])
+    vm = next(vm for vm in json.loads(serving.tool("ps", "--json").stdout)["vms"] if vm["vm"] == serving.vm)
     serving.child.kill()
-    wait_until(lambda: os.path.exists(serving.socket(serving.devices[0])), 1, "the socket of the killed broker")
+    again = serving.tool("run", serving.config)
+    require(again.returncode != 0 and "is running already" in again.stderr,
+            f"beside a broker that is at work: status {again.returncode}\n{again.stderr}")
+    os.kill(vm["broker_pid"], signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{vm['broker_pid']}"), 5, "the end of the killed broker")
+    require(os.path.exists(socket), "who has removed the socket of the killed broker?")
     serving.start()
+    serving.child.wait_for_line(": ready ", 10)
+    require(serving.ps()["rng0"]["state"] == "ready", "the new broker does not serve")
     t.stage("a broker starts where one was killed")
 
 
