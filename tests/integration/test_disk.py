@@ -96,13 +96,12 @@ def digest(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@claim(seconds=90)
-def read_only_disk_refuses_writes(t):
+def refuse_writes(t, binary):
     disk = Disk("disk0", t.disk_file(mib=64), read_only=True)
     subprocess.run([f"{guest_image()}/guest_load", "fill", disk.path, "0", "64M", "7"], check=True,
                    capture_output=True)
     before = digest(disk.path)
-    guest = t.boot(t.backend([disk]))
+    guest = t.boot(t.backend([disk]), binary=binary)
     require(FEATURE_READ_ONLY in features_of(guest), "the driver was not told that the disk is read-only")
     require(guest.run("cat /sys/block/vda/ro").strip() == "1", "the guest takes the disk for writable")
     guest.run("guest_load check /dev/vda 0 64M 7 direct")
@@ -113,6 +112,16 @@ def read_only_disk_refuses_writes(t):
     guest.power_off()
     require(digest(disk.path) == before, "the image has changed")
     t.stage("four ways to write were refused, the image is unchanged")
+
+
+@claim(seconds=90)
+def read_only_disk_refuses_writes(t):
+    refuse_writes(t, Binary.host())
+
+
+@claim(seconds=90)
+def read_only_disk_refuses_writes_on_the_newest_qemu(t):
+    refuse_writes(t, newest_qemu())
 
 
 def allocated(path):

@@ -6,8 +6,9 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 from guest.backend import Disk, Entropy
-from guest.claims import claim, main, needs_bulkhead, require
+from guest.claims import claim, main, needs_bulkhead, newest_qemu, require
 from guest.deadline import wait_until
+from guest.machine import Binary
 from load import churn_counts, end_churn, no_io_errors, start_churn, wait_for_traffic
 
 KILLS = 50
@@ -16,11 +17,10 @@ QEMU_KILLS = 3
 DRAIN_SECONDS = 10  # the broker waits 2; the rest is for a slow machine
 
 
-@claim(seconds=180)
-def qemu_killed_and_started_again_is_served(t):
+def serve_after_kills(t, binary):
     disk = Disk("disk0", t.disk_file())
     serving = t.backend([disk, Entropy()])
-    guest = t.boot(serving)
+    guest = t.boot(serving, binary=binary)
     guest.run("mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt && guest_load fill /mnt/kept 0 32M 5")
     for life in range(1, QEMU_KILLS + 1):
         # Killed with requests in flight.
@@ -28,13 +28,23 @@ def qemu_killed_and_started_again_is_served(t):
                   "while ! [ -s /run/counters ]; do usleep 10000; done")
         wait_for_traffic(guest, 50)
         guest.kill()
-        guest = t.boot(serving, name=f"guest{life}")
+        guest = t.boot(serving, name=f"guest{life}", binary=binary)
         guest.run("mount /dev/vda /mnt && guest_load check /mnt/kept 0 32M 5")
         guest.run("dd if=/dev/hwrng of=/dev/null bs=1k count=1 2>/dev/null")
         no_io_errors(guest)
         t.stage(f"QEMU {life} of {QEMU_KILLS} killed, the next one is served: the data is right")
     guest.run("umount /mnt && e2fsck -fn /dev/vda")
     require(guest.power_off() == 0, "QEMU did not end well")
+
+
+@claim(seconds=180)
+def qemu_killed_and_started_again_is_served(t):
+    serve_after_kills(t, Binary.host())
+
+
+@claim(seconds=180)
+def qemu_killed_and_started_again_is_served_on_the_newest(t):
+    serve_after_kills(t, newest_qemu())
 
 
 def next_worker(serving, name, dead, seconds=10):
