@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/status.h"
 
@@ -198,12 +199,15 @@ void lane_readable(struct lane *lane)
         lane_turn(lane);
 }
 
-void lane_kicked(struct lane *lane, struct lane_queue *queue)
+void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count)
 {
+        bool had_initial_only = queue->kicks < 2;
+
         /* A VMM may kick once by itself when it starts a queue; the second kick is the driver's own, and then
-         * the ring cannot be all zero unless we look at other memory than the driver does. */
-        if (queue->kicks < 2 && ++queue->kicks == 2 && queue->ring.started &&
-            queue_avail_is_zero(&queue->ring))
+         * the ring cannot be all zero unless we look at other memory than the driver does. Both may come as one
+         * event: it is kicks that count, and a driver that waits for us does not kick again. */
+        queue->kicks += (unsigned)MIN(count, UINT64_C(2) - queue->kicks); /* never over 2 */
+        if (had_initial_only && queue->kicks == 2 && queue->ring.started && queue_avail_is_zero(&queue->ring))
                 lane->events.queue_suspicious(lane->events.context, queue->index);
         lane_turn(lane);
 }

@@ -99,8 +99,8 @@ void lane_turn(struct lane *lane);
 /* Takes what the worker has sent, then a turn. Call when the socket is readable. */
 void lane_readable(struct lane *lane);
 
-/* The guest has kicked this queue: a turn. */
-void lane_kicked(struct lane *lane, struct lane_queue *queue);
+/* This queue has been kicked `count` times (the eventfd's counter): a turn. */
+void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count);
 
 bool lane_wants_write(const struct lane *lane);
 

@@ -128,12 +128,11 @@ static void on_socket(uv_poll_t *poll, int status, int events)
 }
 
 /* Empties the descriptor's counter. False: nothing was there. */
-static bool kick_take(int fd, int status, int *ret_error)
+static bool kick_take(int fd, int status, uint64_t *ret_count, int *ret_error)
 {
-        uint64_t count;
-
+        *ret_count = 1;
         *ret_error = status;
-        if (status < 0 || read(fd, &count, sizeof(count)) >= 0)
+        if (status < 0 || read(fd, ret_count, sizeof(*ret_count)) >= 0)
                 return true;
         *ret_error = -errno;
         return errno != EAGAIN && errno != EINTR;
@@ -143,11 +142,12 @@ static void on_kick(uv_poll_t *poll, int status, int events)
 {
         struct lane_thread *thread = poll->data;
         const struct watch *watch = (struct watch *)poll;
+        uint64_t count;
         int error;
 
         _Static_assert(offsetof(struct watch, poll) == 0, "the cast above");
         (void)events;
-        if (!kick_take(watch->fd, status, &error))
+        if (!kick_take(watch->fd, status, &count, &error))
                 return;
         for (unsigned i = 0; i < thread->lane.n_queues; i++) {
                 if (thread->kicks[i] != watch)
@@ -155,7 +155,7 @@ static void on_kick(uv_poll_t *poll, int status, int events)
                 if (error < 0) /* no eventfd: it would be ready for ever */
                         lane_queue_break(&thread->lane, &thread->lane.queues[i], QUEUE_FAULT_DEVICE);
                 else
-                        lane_kicked(&thread->lane, &thread->lane.queues[i]);
+                        lane_kicked(&thread->lane, &thread->lane.queues[i], count);
                 break;
         }
         thread_follow(thread);

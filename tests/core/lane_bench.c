@@ -150,7 +150,7 @@ void bench_run(struct lane_bench *bench)
                 uint64_t kicks;
 
                 if (read(bench->guest.queues[i].kick, &kicks, sizeof(kicks)) == sizeof(kicks))
-                        lane_kicked(&bench->lane, lane_queue_find(&bench->lane, i));
+                        lane_kicked(&bench->lane, lane_queue_find(&bench->lane, i), 1);
         }
         while (moved) {
                 moved = fake_worker_pump(&bench->worker);

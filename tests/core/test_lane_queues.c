@@ -249,9 +249,20 @@ static void a_second_kick_of_an_empty_ring_is_suspicious_once(void **state)
         (void)state;
         bench_init(&bench, &bench_defaults);
         for (unsigned i = 0; i < 4; i++) {
-                lane_kicked(&bench.lane, lane_queue_find(&bench.lane, 0));
+                lane_kicked(&bench.lane, lane_queue_find(&bench.lane, 0), 1);
                 assert_int_equal(bench.suspicious, i >= 1 ? 1 : 0);
         }
+        bench_done(&bench);
+}
+
+static void two_kicks_in_one_event_count_as_two(void **state)
+{
+        (void)state;
+        bench_init(&bench, &bench_defaults);
+        lane_kicked(&bench.lane, lane_queue_find(&bench.lane, 0), 2);
+        assert_int_equal(bench.suspicious, 1);
+        lane_kicked(&bench.lane, lane_queue_find(&bench.lane, 0), UINT64_MAX);
+        assert_int_equal(bench.suspicious, 1);
         bench_done(&bench);
 }
 
@@ -269,6 +280,7 @@ int main(void)
             cmocka_unit_test(a_lane_has_every_step_th_queue),
             cmocka_unit_test(a_replaced_interrupt_is_signaled_once_to_the_new_one),
             cmocka_unit_test(a_second_kick_of_an_empty_ring_is_suspicious_once),
+            cmocka_unit_test(two_kicks_in_one_event_count_as_two),
         };
 
         return cmocka_run_group_tests_name("lane_queues", tests, NULL, NULL);
