@@ -133,7 +133,7 @@ static void put_down(struct supervisor *supervisor)
         bool served = supervisor->state == WORKER_SERVING;
 
         if (served && was_useful(supervisor))
-                supervisor->barren = 0;
+                restart_policy_clear(&supervisor->policy);
         set_state(supervisor, WORKER_DYING);
         supervisor->link = worker_link_free(supervisor->link);
         close_lanes(supervisor);
@@ -167,39 +167,32 @@ static void back_off(struct supervisor *supervisor, uint64_t ms)
         set_timer(supervisor, ms);
 }
 
-/* After a reset at once, unless the last one was just now: a guest must not make us fork as fast as we can.
- */
-static void start_after_reset(struct supervisor *supervisor)
+static void start_in(struct supervisor *supervisor, uint64_t wait_ms)
 {
-        uint64_t now = uv_now(supervisor->loop);
-        uint64_t next = supervisor->reset_ms + LIMIT_RESET_MS;
-
-        supervisor->by_us = false;
-        supervisor->reset_ms = MAX(now, next);
-        if (now >= next)
+        if (wait_ms == 0)
                 supervisor_start(supervisor);
         else
-                back_off(supervisor, next - now);
+                back_off(supervisor, wait_ms);
+}
+
+static void start_after_reset(struct supervisor *supervisor)
+{
+        supervisor->by_us = false;
+        start_in(supervisor, restart_policy_reset(&supervisor->policy, uv_now(supervisor->loop)));
 }
 
 /* The process is gone and reaped, or never was: what now? */
 static void next_incarnation(struct supervisor *supervisor)
 {
-        if (supervisor->by_us) {
+        bool existed = supervisor->state != WORKER_SPAWNING;
+        uint64_t wait_ms;
+
+        if (supervisor->by_us)
                 start_after_reset(supervisor);
-                return;
-        }
-        supervisor->barren++;
-        if (supervisor->barren > LIMIT_BARREN_RESTARTS) {
+        else if (restart_policy_died(&supervisor->policy, uv_now(supervisor->loop), existed, &wait_ms))
+                start_in(supervisor, wait_ms);
+        else
                 quarantine(supervisor, "its worker keeps dying without completing a request");
-                return;
-        }
-        if (supervisor->barren == 1 && supervisor->state != WORKER_SPAWNING) {
-                supervisor_start(supervisor);
-                return;
-        }
-        back_off(supervisor,
-                 MIN(LIMIT_BACKOFF_MIN_MS << (MAX(supervisor->barren, 2u) - 2), LIMIT_BACKOFF_MAX_MS));
 }
 
 void supervisor_reset(struct supervisor *supervisor)
@@ -208,7 +201,7 @@ void supervisor_reset(struct supervisor *supervisor)
                 return; /* and what it has saved is its own, from before any guest */
         supervisor->state_len = 0;
         if (supervisor->state == WORKER_QUARANTINED) {
-                supervisor->barren = 0;
+                restart_policy_clear(&supervisor->policy);
                 start_after_reset(supervisor);
                 return;
         }
@@ -286,6 +279,7 @@ static void on_timer(uv_timer_t *timer)
 void supervisor_start(struct supervisor *supervisor)
 {
         set_state(supervisor, WORKER_SPAWNING);
+        restart_policy_started(&supervisor->policy, uv_now(supervisor->loop));
         if (spawner_client_spawn(supervisor->spawner, supervisor->device) < 0)
                 set_timer(supervisor, 0);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "broker/core/restart_policy.h"
 #include "broker/core/spawner_client.h"
 #include "broker/core/worker_link.h"
 #include "proto/control.h"
@@ -61,12 +62,12 @@ struct supervisor {
         int lane_fds[LIMIT_LANES];
         unsigned n_lanes;
         uv_poll_t *exit_watch;
-        uv_timer_t timer; /* Hello, Done, kill and back-off deadlines; one at a time */
-        bool told;        /* this incarnation knows features or queues: a reset must replace it */
-        bool by_us;       /* it was killed for a reset, which is nobody's fault */
-        bool greeted;     /* some incarnation has said Hello: the configuration can work */
-        uint64_t serving_ms, reset_ms; /* loop times: since when it serves; when a reset last started one */
-        uint32_t barren;               /* incarnations in a row that completed nothing */
+        uv_timer_t timer;    /* Hello, Done, kill and back-off deadlines; one at a time */
+        bool told;           /* this incarnation knows features or queues: a reset must replace it */
+        bool by_us;          /* it was killed for a reset, which is nobody's fault */
+        bool greeted;        /* some incarnation has said Hello: the configuration can work */
+        uint64_t serving_ms; /* loop time since when it serves */
+        struct restart_policy policy;
         uint32_t restarts;
         uint8_t state_blob[LIMIT_STATE_BYTES];
         size_t state_len; /* 0: none */

@@ -90,4 +90,7 @@
 #ifndef LIMIT_SETTLED_MS
 #define LIMIT_SETTLED_MS      60000u /* one that lived so long with nothing to do was not barren */
 #endif
+#ifndef LIMIT_RESTART_MS
+#define LIMIT_RESTART_MS      20u   /* between two starts of one device's worker: each costs a new process */
+#endif
 #define LIMIT_RESET_MS        50u    /* between two resets of one device: each costs a new process */
