@@ -239,6 +239,8 @@ static void on_prime(void *context)
                 if (device->space.fields[i].writable &&
                     device->space.fields[i].value != device->hello.fields[i].value)
                         device_worker_send_config(device, i, NULL, NULL);
+        /* Before the queues: a worker prepares a queue by what its predecessor knew of it. */
+        supervisor_send_state(&device->supervisor);
         for (unsigned i = 0; i < device->n_queues; i++)
                 if (device->queues[i].running)
                         send_queue(device, i, NULL);

@@ -391,17 +391,21 @@ static void on_primed(void *context, int error)
 
 static void prime(struct supervisor *supervisor)
 {
-        struct control_to_worker message = {
-            .kind = CONTROL_RESTORE_STATE,
-            .restore_state = {.bytes = supervisor->state_blob, .len = supervisor->state_len}};
-
         supervisor->greeted = true;
         set_state(supervisor, WORKER_PRIMING);
         set_timer(supervisor, LIMIT_CONTROL_MS);
         supervisor->ops->prime(supervisor->context);
-        if (supervisor->state == WORKER_PRIMING && supervisor->state_len > 0)
-                supervisor_send(supervisor, &message, on_primed, supervisor);
         supervisor_try_serving(supervisor);
+}
+
+void supervisor_send_state(struct supervisor *supervisor)
+{
+        const struct control_to_worker message = {
+            .kind = CONTROL_RESTORE_STATE,
+            .restore_state = {.bytes = supervisor->state_blob, .len = supervisor->state_len}};
+
+        if (supervisor->state_len > 0)
+                supervisor_send(supervisor, &message, NULL, NULL);
 }
 
 int supervisor_send(struct supervisor *supervisor, const struct control_to_worker *message,

@@ -90,6 +90,9 @@ void supervisor_start(struct supervisor *supervisor);
 int supervisor_send(struct supervisor *supervisor, const struct control_to_worker *message,
                     worker_link_done done, void *context);
 
+/* While PRIMING: what its predecessor has saved, if anything. */
+void supervisor_send_state(struct supervisor *supervisor);
+
 /* PRIMING ends when nothing is unanswered any more. */
 void supervisor_try_serving(struct supervisor *supervisor);
 

@@ -54,12 +54,12 @@ static void a_device_is_greeted_and_serves(void **state)
         }
 }
 
-/* Features, then config writes, then queues, then the saved state. */
+/* Features, then config writes, then the saved state, then queues. */
 static void a_successor_is_told_all_before_it_serves(void **state)
 {
         static const enum control_kind_to_worker order[] = {CONTROL_CONFIGURE,    CONTROL_SET_FEATURES,
-                                                            CONTROL_CONFIG_WRITE, CONTROL_START_QUEUE,
-                                                            CONTROL_START_QUEUE,  CONTROL_RESTORE_STATE};
+                                                            CONTROL_CONFIG_WRITE, CONTROL_RESTORE_STATE,
+                                                            CONTROL_START_QUEUE,  CONTROL_START_QUEUE};
         const struct puppet *puppet = &world.puppet;
 
         (void)state;
@@ -80,10 +80,10 @@ static void a_successor_is_told_all_before_it_serves(void **state)
         assert_int_equal(puppet->messages[1].set_features.features, FEATURE_BIT(6) | FEATURE_BIT(9));
         assert_int_equal(puppet->messages[2].config_write.field, 1);
         assert_int_equal(puppet->messages[2].config_write.value, 0);
-        assert_int_equal(puppet->messages[3].start_queue.queue, 0);
-        assert_int_equal(puppet->messages[4].start_queue.queue, 1);
-        assert_int_equal(puppet->messages[4].start_queue.size, 64);
-        assert_int_equal(puppet->messages[5].restore_state.len, 8);
+        assert_int_equal(puppet->messages[3].restore_state.len, 8);
+        assert_int_equal(puppet->messages[4].start_queue.queue, 0);
+        assert_int_equal(puppet->messages[5].start_queue.queue, 1);
+        assert_int_equal(puppet->messages[5].start_queue.size, 64);
         one_request(1);
         world_done(&world);
 }
