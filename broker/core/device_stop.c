@@ -110,7 +110,7 @@ void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(vo
                 uv_timer_start(&device->drain_timer, on_drain_deadline, LIMIT_DRAIN_MS, 0);
         }
         device_call_drain(device, queue);
-        if (device->supervisor.state == WORKER_QUARANTINED)
+        if (device->supervisor.state == WORKER_QUARANTINED || device->supervisor.spawner_mute)
                 device_stop_hurry(device);
 }
 

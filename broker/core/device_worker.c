@@ -300,6 +300,8 @@ static void on_failed(void *context, bool quarantined, const char *why)
                 device->broken = true;
                 device_call_break(device);
                 device_stop_hurry(device);
+        } else if (device->supervisor.spawner_mute) {
+                device_stop_hurry(device);
         }
         if (device->owner.failed)
                 device->owner.failed(device->owner.context, device, quarantined, why);

@@ -51,6 +51,7 @@ static void set_state(struct supervisor *supervisor, enum worker_state state)
 {
         assert(states[supervisor->state].next & (1u << state));
         supervisor->state = state;
+        supervisor->spawner_mute = false;
 }
 
 static bool is_alive(const struct supervisor *supervisor)
@@ -245,13 +246,37 @@ static void still_dying(struct supervisor *supervisor)
         set_timer(supervisor, LIMIT_KILL_MS);
 }
 
+static void ask_spawner(struct supervisor *supervisor)
+{
+        supervisor->asked = spawner_client_spawn(supervisor->spawner, supervisor->device) == 0;
+}
+
+/* It may be stopped, or stuck in the kernel on a file of ours. A late answer is as good as one in time; until
+ * then nobody is left waiting for a worker. */
+static void spawner_is_late(struct supervisor *supervisor)
+{
+        static const char why[] = "the spawner does not answer";
+
+        if (!spawner_client_alive(supervisor->spawner)) {
+                quarantine(supervisor, "the spawner is gone");
+                return;
+        }
+        log_limited(LOG_LEVEL_ERROR, "%s: no worker can be started until it does dev=%s", why,
+                    supervisor->name);
+        if (!supervisor->asked)
+                ask_spawner(supervisor);
+        set_timer(supervisor, LIMIT_SPAWN_MS);
+        supervisor->spawner_mute = true;
+        supervisor->ops->failed(supervisor->context, false, why);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
         struct supervisor *supervisor = timer->data;
 
         switch (supervisor->state) {
         case WORKER_SPAWNING:
-                quarantine(supervisor, "the spawner is gone");
+                spawner_is_late(supervisor);
                 break;
         case WORKER_GREETING:
                 supervisor_fault(supervisor, "said no Hello in time");
@@ -280,8 +305,8 @@ void supervisor_start(struct supervisor *supervisor)
 {
         set_state(supervisor, WORKER_SPAWNING);
         restart_policy_started(&supervisor->policy, uv_now(supervisor->loop));
-        if (spawner_client_spawn(supervisor->spawner, supervisor->device) < 0)
-                set_timer(supervisor, 0);
+        ask_spawner(supervisor);
+        set_timer(supervisor, supervisor->asked ? LIMIT_SPAWN_MS : 0);
 }
 
 static int watch_exit(struct supervisor *supervisor)
@@ -356,6 +381,7 @@ void supervisor_spawn_failed(struct supervisor *supervisor, int error, const cha
         log_limited(LOG_LEVEL_ERROR, "worker cannot be started: %s dev=%s", safe, supervisor->name);
         supervisor->by_us = false;
         if (!supervisor->greeted && !may_pass(error)) {
+                uv_timer_stop(&supervisor->timer);
                 set_state(supervisor, WORKER_QUARANTINED);
                 supervisor->ops->failed(supervisor->context, true, safe);
                 return;

@@ -15,7 +15,7 @@
 
 enum worker_state {
         WORKER_ABSENT = 0, /* no process. supervisor_start leaves it */
-        WORKER_SPAWNING,   /* the spawner was asked; left by its answer */
+        WORKER_SPAWNING,   /* the spawner was asked; left by its answer, however late */
         WORKER_GREETING, /* Configure is sent, Hello is due within LIMIT_HELLO_MS. No guest byte may go there
                           */
         WORKER_PRIMING,  /* is told features, config writes, queues, state; left when all Done have come,
@@ -43,7 +43,7 @@ struct supervisor_ops {
         /* Does it hold no request? */
         bool (*idle)(void *context);
         int (*config_space)(void *context, const uint64_t *values, size_t n);
-        /* It could not be started, or it is quarantined. `why` is one clause for a person. */
+        /* It could not be started (if spawner_mute: yet), or it is quarantined. `why` is one clause for a person. */
         void (*failed)(void *context, bool quarantined, const char *why);
 };
 
@@ -62,10 +62,12 @@ struct supervisor {
         int lane_fds[LIMIT_LANES];
         unsigned n_lanes;
         uv_poll_t *exit_watch;
-        uv_timer_t timer;    /* Hello, Done, kill and back-off deadlines; one at a time */
-        bool told;           /* this incarnation knows features or queues: a reset must replace it */
-        bool by_us;          /* it was killed for a reset, which is nobody's fault */
-        bool greeted;        /* some incarnation has said Hello: the configuration can work */
+        uv_timer_t timer;  /* the spawner's answer, Hello, Done, kill and back-off deadlines; one at a time */
+        bool asked;        /* the spawner has been sent the question */
+        bool spawner_mute; /* ... and is over its time with the answer */
+        bool told;         /* this incarnation knows features or queues: a reset must replace it */
+        bool by_us;        /* it was killed for a reset, which is nobody's fault */
+        bool greeted;      /* some incarnation has said Hello: the configuration can work */
         uint64_t serving_ms; /* loop time since when it serves */
         struct restart_policy policy;
         uint32_t restarts;

@@ -74,6 +74,9 @@
 #define LIMIT_LOG_WINDOW_MS 5000u
 
 /* ---- supervision ---- (tests/core is built with shorter times) */
+#ifndef LIMIT_SPAWN_MS
+#define LIMIT_SPAWN_MS        10000u /* the spawner's answer: a real one needs 5 ms. Then it is said loudly, and again */
+#endif
 #ifndef LIMIT_HELLO_MS
 #define LIMIT_HELLO_MS        5000u /* a worker that has not said Hello by then is killed: a real one needs 5 ms */
 #endif

@@ -159,6 +159,47 @@ static void a_quarantine_during_a_stop_ends_it(void **state)
         world_done(&world);
 }
 
+/* GET_VRING_BASE must be answered though nobody knows when a worker will come; and one may still come. */
+static void a_stop_does_not_wait_for_a_spawner_that_does_not_answer(void **state)
+{
+        uint64_t start;
+
+        (void)state;
+        serving_guest();
+        world.idle = world.mute = true;
+        world_post(&world, 0, 5);
+        world_until(&world, world.n_seen == 1);
+        world_kill_worker(&world);
+        world_until(&world, world.n_failed == 1);
+        assert_string_equal(world.why, "the spawner does not answer");
+        start = uv_hrtime();
+        stop(0);
+        world_until(&world, world.n_stopped == 1);
+        assert_true(uv_hrtime() - start < LIMIT_DRAIN_MS * UINT64_C(1000000));
+        assert_false(world_answered(&world, 0));
+        world.mute = world.idle = false;
+        assert_int_equal(spawner_client_spawn(world.client, 0), 0); /* it answers after all */
+        world_until(&world, world_state(&world) == WORKER_SERVING);
+        world_post(&world, 1, 6);
+        world_until(&world, world_answered(&world, 1));
+        world_done(&world);
+}
+
+static void a_stop_that_waits_already_ends_with_the_spawner_s_deadline(void **state)
+{
+        (void)state;
+        serving_guest();
+        world.idle = world.mute = true;
+        world_post(&world, 0, 5);
+        world_until(&world, world.n_seen == 1);
+        world_kill_worker(&world);
+        world_until(&world, world_state(&world) == WORKER_SPAWNING);
+        stop(0);
+        world_until(&world, world.n_stopped == 1);
+        assert_int_equal(world.n_failed, 1);
+        world_done(&world);
+}
+
 static void a_worker_on_its_way_up_is_not_killed_for_a_stop(void **state)
 {
         (void)state;
@@ -300,6 +341,8 @@ int main(void)
             cmocka_unit_test(when_nobody_answers_the_stop_ends_all_the_same),
             cmocka_unit_test(a_quarantined_device_stops_at_once),
             cmocka_unit_test(a_quarantine_during_a_stop_ends_it),
+            cmocka_unit_test(a_stop_does_not_wait_for_a_spawner_that_does_not_answer),
+            cmocka_unit_test(a_stop_that_waits_already_ends_with_the_spawner_s_deadline),
             cmocka_unit_test(a_worker_on_its_way_up_is_not_killed_for_a_stop),
             cmocka_unit_test(a_stop_while_the_worker_is_away_waits_for_the_next),
             cmocka_unit_test(both_queues_stop_together),

@@ -441,71 +441,6 @@ static void a_reset_is_right_in_every_state(void **state)
         }
 }
 
-static void without_a_spawner_the_device_lives_until_its_worker_dies(void **state)
-{
-        (void)state;
-        serving_guest(1);
-        world_kill_spawner(&world);
-        world_until(&world, world.gone);
-        one_request(0);
-        assert_int_equal(world.n_quarantined, 0);
-        world_kill_worker(&world);
-        world_until(&world, world.n_quarantined == 1);
-        assert_string_equal(world.why, "the spawner is gone");
-        device_reset(world.device);
-        assert_int_equal(world.n_quarantined, 1); /* not from inside the call */
-        world_until(&world, world.n_quarantined == 2);
-        world_done(&world);
-}
-
-static void a_spawner_that_dies_while_it_is_asked_ends_in_quarantine(void **state)
-{
-        (void)state;
-        world_init(&world, 1);
-        world.mute = true;
-        world_wait(&world, 10);
-        world_kill_spawner(&world);
-        world_until(&world, world.n_quarantined == 1);
-        world_done(&world);
-}
-
-static void a_wrong_configuration_is_said_once(void **state)
-{
-        (void)state;
-        world_init(&world, 1);
-        world.refuse = -ENOENT;
-        world_until(&world, world.n_quarantined == 1);
-        assert_string_equal(world.why, "the image is missing; make it");
-        assert_int_equal(world.n_spawns, 1);
-        assert_int_equal(world.n_failed, 0);
-        world_done(&world);
-}
-
-static void a_locked_image_is_tried_again(void **state)
-{
-        (void)state;
-        world_init(&world, 1);
-        world.refuse = -EBUSY;
-        world_until(&world, world.n_failed == 3);
-        world.refuse = 0;
-        world_until(&world, world_state(&world) == WORKER_SERVING);
-        world_done(&world);
-}
-
-static void a_spawn_that_fails_later_is_tried_again(void **state)
-{
-        (void)state;
-        serving_guest(1);
-        one_request(0);
-        world.refuse = -ENOENT;
-        world_kill_worker(&world);
-        world_until(&world, world.n_failed == 2);
-        world.refuse = 0;
-        world_until(&world, world_state(&world) == WORKER_SERVING);
-        one_request(0);
-        world_done(&world);
-}
-
 /* ---- a worker that breaks the control protocol ---- */
 
 static void send_second_hello(void)
@@ -649,11 +584,6 @@ int main(void)
             cmocka_unit_test(saved_state_goes_to_a_crash_s_successor_and_not_to_a_reset_s),
             cmocka_unit_test(resets_in_a_row_are_slowed_down),
             cmocka_unit_test(a_reset_is_right_in_every_state),
-            cmocka_unit_test(without_a_spawner_the_device_lives_until_its_worker_dies),
-            cmocka_unit_test(a_spawner_that_dies_while_it_is_asked_ends_in_quarantine),
-            cmocka_unit_test(a_wrong_configuration_is_said_once),
-            cmocka_unit_test(a_locked_image_is_tried_again),
-            cmocka_unit_test(a_spawn_that_fails_later_is_tried_again),
             cmocka_unit_test(a_worker_that_breaks_the_protocol_is_killed_and_replaced),
             cmocka_unit_test(before_hello_nothing_but_hello_and_log_is_permitted),
             cmocka_unit_test(a_device_can_be_freed_in_every_state),
