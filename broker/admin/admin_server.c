@@ -1,11 +1,12 @@
 /* The admin socket.
- * Owns the listening socket and the clients' channels; called by broker.c. TRUST: clients are users of the
+ * Owns the listening socket, its retry timer and the clients' channels; called by broker.c. TRUST: clients are users of the
  * socket's group; what is not a question is answered by hanging up.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admin/admin_server.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +22,8 @@ struct admin_client {
 
 struct admin_server {
         uv_poll_t listener;
+        uv_timer_t retry;
+        unsigned open_handles;
         int fd;
         void (*status)(void *context, struct admin_status *ret_status);
         void *context;
@@ -38,13 +41,20 @@ static struct admin_client *find_place(struct admin_server *server)
         return NULL;
 }
 
+static void on_retry(uv_timer_t *timer);
+
 /* Listens only while there is a place. */
 static void server_listen(struct admin_server *server)
 {
-        if (find_place(server))
-                uv_poll_start(&server->listener, UV_READABLE, on_connection);
-        else
+        if (!find_place(server))
                 uv_poll_stop(&server->listener);
+        else if (uv_poll_start(&server->listener, UV_READABLE, on_connection) < 0)
+                uv_timer_start(&server->retry, on_retry, LIMIT_ACCEPT_RETRY_MS, 0);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+        server_listen(timer->data);
 }
 
 static int client_answer(struct admin_client *client)
@@ -88,21 +98,36 @@ static void client_ended(void *context, int error)
 
 static const struct channel_ops client_ops = {.max_fds = 0, .frame = client_frame, .ended = client_ended};
 
+static int server_accept(struct admin_server *server)
+{
+        struct admin_client *client = find_place(server);
+        int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        client->server = server;
+        r = channel_new(server->listener.loop, fd, &client_ops, client, &client->channel);
+        if (r < 0)
+                close(fd);
+        return r;
+}
+
+/* Without descriptors or memory the connection stays where it is, and the socket readable: to look again at
+ * once would be a busy loop. */
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
         struct admin_server *server = poll->data;
-        struct admin_client *client = find_place(server);
-        int fd;
+        int r = status < 0 ? status : server_accept(server);
 
-        (void)status;
         (void)events;
-        fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0)
+        if (r == 0 || r == -EAGAIN || r == -EINTR || r == -ECONNABORTED) {
+                server_listen(server);
                 return;
-        client->server = server;
-        if (channel_new(poll->loop, fd, &client_ops, client, &client->channel) < 0)
-                close(fd);
-        server_listen(server);
+        }
+        log_limited(LOG_LEVEL_WARNING, "cannot accept an admin client: %s", strerror(-r));
+        uv_poll_stop(&server->listener);
+        uv_timer_start(&server->retry, on_retry, LIMIT_ACCEPT_RETRY_MS, 0);
 }
 
 int admin_server_new(uv_loop_t *loop, int listen_fd,
@@ -124,7 +149,9 @@ int admin_server_new(uv_loop_t *loop, int listen_fd,
                 free(server);
                 return r;
         }
-        server->listener.data = server;
+        uv_timer_init(loop, &server->retry);
+        server->listener.data = server->retry.data = server;
+        server->open_handles = 2;
         server->fd = listen_fd;
         server->status = status;
         server->context = context;
@@ -137,6 +164,8 @@ static void on_closed(uv_handle_t *handle)
 {
         struct admin_server *server = handle->data;
 
+        if (--server->open_handles > 0)
+                return;
         close(server->fd);
         arena_done(&server->arena);
         free(server);
@@ -149,5 +178,6 @@ struct admin_server *admin_server_free(struct admin_server *server)
         for (unsigned i = 0; i < ADMIN_CLIENTS; i++)
                 server->clients[i].channel = channel_free(server->clients[i].channel);
         uv_close((uv_handle_t *)&server->listener, on_closed);
+        uv_close((uv_handle_t *)&server->retry, on_closed);
         return NULL;
 }

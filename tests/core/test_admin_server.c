@@ -4,11 +4,13 @@
 #include "broker/admin/admin_server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -268,6 +270,41 @@ static void it_ends_with_clients_and_waiting_ones_connected(void **state)
                 close(fds[i]);
 }
 
+/* Does the loop sleep until its timer? */
+static bool sleeps(void)
+{
+        struct pollfd poll_fd = {.fd = uv_backend_fd(&test.loop), .events = POLLIN};
+
+        return poll(&poll_fd, 1, 0) == 0 && uv_backend_timeout(&test.loop) > 0;
+}
+
+static void without_descriptors_a_client_waits_and_the_loop_sleeps(void **state)
+{
+        struct rlimit before, none;
+        uint64_t deadline;
+        int fd;
+
+        (void)state;
+        begin();
+        fd = client();
+        ask(fd);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = before;
+        none.rlim_cur = 3;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        run();
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_true(sleeps());
+        assert_int_equal(test.n_asked, 0);
+        deadline = uv_hrtime() + UINT64_C(10000000000);
+        while (test.n_asked == 0 && uv_hrtime() < deadline)
+                uv_run(&test.loop, UV_RUN_ONCE);
+        expect_answer(fd, 2);
+        close(fd);
+        run();
+        end();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -277,6 +314,7 @@ int main(void)
             cmocka_unit_test(rubbish_a_descriptor_and_an_open_end_drop_that_client_only),
             cmocka_unit_test(a_client_that_does_not_read_is_dropped),
             cmocka_unit_test(it_ends_with_clients_and_waiting_ones_connected),
+            cmocka_unit_test(without_descriptors_a_client_waits_and_the_loop_sleeps),
         };
 
         return cmocka_run_group_tests_name("admin_server", tests, NULL, NULL);
