@@ -202,6 +202,11 @@ int device_queue_set_call(struct device *device, unsigned queue, int call_fd)
         return 0;
 }
 
+bool device_signal(struct device *device, int fd)
+{
+        return device->n_lanes == 0 || device_call_signal(device, fd) != -EINTR;
+}
+
 bool device_queue_running(const struct device *device, unsigned queue)
 {
         return queue < device->n_queues && device->queues[queue].running;

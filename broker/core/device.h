@@ -65,6 +65,10 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
  * duplicated. */
 int device_queue_set_call(struct device *device, unsigned queue, int call_fd);
 
+/* Signals an eventfd of a front end, which may have made it block: never from the main thread. False: it
+ * would have waited; the front end deserves no further signal. */
+bool device_signal(struct device *device, int fd);
+
 /* Suspends: takes no new chain, waits for what is outstanding (LIMIT_DRAIN_MS, then the worker is killed and
  * its successor must fail the rest), then calls back with the next available index. Always calls back, once,
  * never from inside this call. */

@@ -1,6 +1,9 @@
 /* A device's calls into its lanes: each runs in the lane's thread while the main thread waits.
  * Owns nothing; called by the other device files. TRUST: arguments are judged already.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <unistd.h>
+
 #include "broker/core/device_state.h"
 #include "proto/base/cleanup.h"
 
@@ -46,6 +49,16 @@ static void call_set_call(struct lane *lane, void *argument)
         struct queue_call *call = argument;
 
         lane_queue_set_call(lane_queue_find(lane, call->queue), call->call_fd);
+        lane_publish(lane);
+}
+
+static void call_signal(struct lane *lane, void *argument)
+{
+        struct queue_call *call = argument;
+        uint64_t one = 1;
+
+        (void)lane;
+        call->result = write(call->call_fd, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
 static void call_drain(struct lane *lane, void *argument)
@@ -149,6 +162,14 @@ void device_call_set_call(struct device *device, unsigned queue, int call_fd)
         struct queue_call call = {.call_fd = call_fd};
 
         call_lane(device, queue, call_set_call, &call);
+}
+
+int device_call_signal(struct device *device, int fd)
+{
+        struct queue_call call = {.call_fd = fd};
+
+        call_lane(device, 0, call_signal, &call);
+        return call.result;
 }
 
 void device_call_drain(struct device *device, unsigned queue)

@@ -83,6 +83,7 @@ int device_call_start(struct device *device, unsigned queue, const struct queue_
                       const struct queue_features *features, uint16_t base, int kick_fd, int call_fd);
 void device_call_release(struct device *device, unsigned queue);
 void device_call_set_call(struct device *device, unsigned queue, int call_fd);
+int device_call_signal(struct device *device, int fd); /* of any queue */
 void device_call_drain(struct device *device, unsigned queue);
 uint16_t device_call_stop(struct device *device, unsigned queue);
 enum queue_fault device_call_fault(struct device *device, unsigned queue);

@@ -250,6 +250,20 @@ void lane_complete(struct lane *lane, struct request *request, uint32_t status)
         lane_release(lane, queue, request);
 }
 
+/* A full eventfd is a pending signal already. It does not block, so no signal of ours interrupts the write:
+ * EINTR means that the peer has made it block and has filled it, and that somebody waits for this thread
+ * (lane_thread_call). Nobody waits for such a peer twice. */
+static void lane_signal(struct lane_queue *queue)
+{
+        uint64_t one = 1;
+
+        if (queue->call_fd < 0 || write(queue->call_fd, &one, sizeof(one)) >= 0 || errno != EINTR)
+                return;
+        cleanup_close(&queue->call_fd);
+        queue->call_fd = -1;
+        queue_break(&queue->ring, QUEUE_FAULT_CALL);
+}
+
 void lane_publish(struct lane *lane)
 {
         for (unsigned i = 0; i < lane->n_queues; i++) {
@@ -259,12 +273,8 @@ void lane_publish(struct lane *lane)
                 if (!queue->ring.started)
                         continue;
                 r = queue_publish(&queue->ring);
-                if (r > 0 && queue->call_fd >= 0) {
-                        uint64_t one = 1;
-                        ssize_t n = write(queue->call_fd, &one, sizeof(one));
-
-                        (void)n; /* a full eventfd is a pending signal already */
-                }
+                if (r > 0)
+                        lane_signal(queue);
                 lane_tell_broken(lane, queue);
         }
 }
@@ -314,13 +324,9 @@ void lane_queue_set_call(struct lane_queue *queue, int call_fd)
 {
         cleanup_close(&queue->call_fd);
         queue->call_fd = call_fd;
-        if (call_fd >= 0 && queue->ring.started) {
-                /* A completion may have been signaled to the old descriptor just before it was replaced. */
-                uint64_t one = 1;
-                ssize_t n = write(call_fd, &one, sizeof(one));
-
-                (void)n;
-        }
+        /* A completion may have been signaled to the old descriptor just before it was replaced. */
+        if (queue->ring.started && queue->ring.fault == QUEUE_FAULT_NONE)
+                lane_signal(queue);
 }
 
 void lane_queue_drain(struct lane *lane, struct lane_queue *queue)

@@ -110,6 +110,7 @@ void lane_set_memory(struct lane *lane, struct guest_memory *memory);
 int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct queue_layout *layout,
                      const struct queue_features *features, uint16_t base, int kick_fd, int call_fd);
 void lane_queue_release(struct lane *lane, struct lane_queue *queue);
+/* Takes the descriptor. lane_publish tells of a ring that this has broken. */
 void lane_queue_set_call(struct lane_queue *queue, int call_fd);
 
 /* Takes nothing new; queue_drained is reported when nothing is outstanding any more (perhaps at once). */

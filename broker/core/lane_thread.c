@@ -6,6 +6,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <uv.h>
@@ -27,7 +29,7 @@ struct lane_thread {
         uv_cond_t done;
         void (*call)(struct lane *lane, void *argument);
         void *argument;
-        bool stopping;
+        bool stopping; /* the lane's thread's own */
         struct watch *socket;
         struct watch **kicks; /* one a queue */
 };
@@ -127,7 +129,8 @@ static void on_socket(uv_poll_t *poll, int status, int events)
         thread_follow(thread);
 }
 
-/* Empties the descriptor's counter. False: nothing was there. */
+/* Empties the descriptor's counter. False: nothing was there. It does not block, so no signal can interrupt
+ * the read: -EINTR means that the peer has made it block, and lane_thread_call has got us out. */
 static bool kick_take(int fd, int status, uint64_t *ret_count, int *ret_error)
 {
         *ret_count = 1;
@@ -135,7 +138,7 @@ static bool kick_take(int fd, int status, uint64_t *ret_count, int *ret_error)
         if (status < 0 || read(fd, ret_count, sizeof(*ret_count)) >= 0)
                 return true;
         *ret_error = -errno;
-        return errno != EAGAIN && errno != EINTR;
+        return errno != EAGAIN;
 }
 
 static void on_kick(uv_poll_t *poll, int status, int events)
@@ -152,7 +155,7 @@ static void on_kick(uv_poll_t *poll, int status, int events)
         for (unsigned i = 0; i < thread->lane.n_queues; i++) {
                 if (thread->kicks[i] != watch)
                         continue;
-                if (error < 0) /* no eventfd: it would be ready for ever */
+                if (error < 0) /* no eventfd (it would be ready for ever), or one that makes us wait */
                         lane_queue_break(&thread->lane, &thread->lane.queues[i], QUEUE_FAULT_DEVICE);
                 else
                         lane_kicked(&thread->lane, &thread->lane.queues[i], count);
@@ -161,24 +164,38 @@ static void on_kick(uv_poll_t *poll, int status, int events)
         thread_follow(thread);
 }
 
+/* The mutex is not held while the call runs: who waits for it must be able to see that it takes too long. */
 static void on_called(uv_async_t *async)
 {
         struct lane_thread *thread = async->data;
+        void (*call)(struct lane * lane, void *argument);
+        void *argument;
 
         uv_mutex_lock(&thread->mutex);
-        if (thread->call) {
-                thread->call(&thread->lane, thread->argument);
-                thread_follow(thread);
-                thread->call = NULL;
-                uv_cond_signal(&thread->done);
-        }
-        if (thread->stopping) {
-                watch_close(&thread->socket);
-                for (unsigned i = 0; i < thread->lane.n_queues; i++)
-                        watch_close(&thread->kicks[i]);
-                uv_close((uv_handle_t *)&thread->called, NULL);
-        }
+        call = thread->call;
+        argument = thread->argument;
         uv_mutex_unlock(&thread->mutex);
+        if (!call)
+                return;
+        call(&thread->lane, argument);
+        if (!thread->stopping)
+                thread_follow(thread);
+        uv_mutex_lock(&thread->mutex);
+        thread->call = NULL;
+        uv_cond_signal(&thread->done);
+        uv_mutex_unlock(&thread->mutex);
+}
+
+/* The last call: afterwards nothing is watched, and the loop ends. */
+static void call_stop(struct lane *lane, void *argument)
+{
+        struct lane_thread *thread = argument;
+
+        thread->stopping = true;
+        watch_close(&thread->socket);
+        for (unsigned i = 0; i < lane->n_queues; i++)
+                watch_close(&thread->kicks[i]);
+        uv_close((uv_handle_t *)&thread->called, NULL);
 }
 
 static void thread_main(void *argument)
@@ -186,6 +203,18 @@ static void thread_main(void *argument)
         struct lane_thread *thread = argument;
 
         uv_run(&thread->loop, UV_RUN_DEFAULT);
+}
+
+static void on_interrupt(int signal_number)
+{
+        (void)signal_number; /* that it came is all: it ends a system call with EINTR */
+}
+
+static void install_interrupt(void)
+{
+        struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART */
+
+        sigaction(SIGURG, &action, NULL);
 }
 
 static int thread_start(struct lane_thread *thread)
@@ -223,10 +252,12 @@ int lane_thread_new(const struct lane_events *events, const struct control_hello
 {
         struct lane_thread *thread = calloc(1, sizeof(*thread));
         struct lane_events lane_events = *events;
+        static uv_once_t interrupt = UV_ONCE_INIT;
         int r = -ENOMEM;
 
         if (!thread)
                 return r;
+        uv_once(&interrupt, install_interrupt);
         lane_events.closing = on_closing;
         r = lane_init(&thread->lane, &lane_events, first, step, hello->n_queues);
         if (r == 0)
@@ -252,10 +283,7 @@ struct lane_thread *lane_thread_free(struct lane_thread *thread)
 
         if (!thread)
                 return NULL;
-        uv_mutex_lock(&thread->mutex);
-        thread->stopping = true;
-        uv_mutex_unlock(&thread->mutex);
-        uv_async_send(&thread->called);
+        lane_thread_call(thread, call_stop, thread);
         uv_thread_join(&thread->thread);
         r = uv_loop_close(&thread->loop);
         assert(r == 0);
@@ -276,8 +304,13 @@ void lane_thread_call(struct lane_thread *thread, void (*call)(struct lane *lane
         thread->call = call;
         thread->argument = argument;
         uv_async_send(&thread->called);
-        while (thread->call)
-                uv_cond_wait(&thread->done, &thread->mutex);
+        while (thread->call) {
+                int r =
+                    uv_cond_timedwait(&thread->done, &thread->mutex, LIMIT_LANE_CALL_MS * UINT64_C(1000000));
+
+                if (r == UV_ETIMEDOUT && thread->call)
+                        (void)pthread_kill(thread->thread, SIGURG);
+        }
         uv_mutex_unlock(&thread->mutex);
 }
 

@@ -372,6 +372,7 @@ static const char *const fault_names[QUEUE_FAULT_COUNT_] = {
     [QUEUE_FAULT_SEGMENTS] = "too many segments",
     [QUEUE_FAULT_ADDRESS] = "buffer outside guest memory",
     [QUEUE_FAULT_DEVICE] = "device protocol broken",
+    [QUEUE_FAULT_CALL] = "interrupt that makes us wait",
 };
 
 const char *queue_fault_name(enum queue_fault fault)

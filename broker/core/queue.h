@@ -40,6 +40,7 @@ enum queue_fault {
         QUEUE_FAULT_SEGMENTS,  /* more segments than the device takes */
         QUEUE_FAULT_ADDRESS,   /* a buffer outside guest memory or in a read-only region */
         QUEUE_FAULT_DEVICE,    /* the device's own protocol was broken (a worker said so) */
+        QUEUE_FAULT_CALL,      /* its interrupt cannot be signaled without waiting for the front end */
         QUEUE_FAULT_COUNT_,
 };
 const char *queue_fault_name(enum queue_fault fault);

@@ -87,15 +87,10 @@ bool rings_any_running(const struct rings *rings)
         return false;
 }
 
-void ring_tell_error(struct ring *ring)
+void ring_tell_error(struct rings *rings, struct ring *ring)
 {
-        uint64_t one = 1;
-        ssize_t n;
-
-        if (ring->err < 0)
-                return;
-        n = write(ring->err, &one, sizeof(one));
-        (void)n; /* a full counter has told it already */
+        if (ring->err >= 0 && !device_signal(rings->device, ring->err))
+                fd_replace(&ring->err, -1);
 }
 
 /* Event descriptors have no file type (an anonymous inode); pipes, sockets, files and character devices do,
@@ -197,7 +192,7 @@ int rings_try_start(struct rings *rings, struct ring *ring, enum ring_start *ret
         if (r < 0)
                 return r;
         if (start != RING_START_STARTED)
-                ring_tell_error(ring);
+                ring_tell_error(rings, ring);
         *ret_start = start;
         return 0;
 }

@@ -81,4 +81,4 @@ void ring_stopping(struct ring *ring);
 void ring_stopped(struct ring *ring, uint16_t base);
 
 /* Writes the err descriptor: this ring serves nothing until it is started again. */
-void ring_tell_error(struct ring *ring);
+void ring_tell_error(struct rings *rings, struct ring *ring);

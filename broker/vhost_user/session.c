@@ -258,7 +258,7 @@ void session_ring_broken(struct session *session, unsigned queue)
 
         session->broken = true;
         if (ring)
-                ring_tell_error(ring);
+                ring_tell_error(&session->rings, ring);
 }
 
 void session_ring_suspicious(struct session *session, unsigned queue)

@@ -74,6 +74,7 @@
 #define LIMIT_LOG_WINDOW_MS 5000u
 
 /* ---- supervision ---- (tests/core is built with shorter times) */
+#define LIMIT_LANE_CALL_MS    100u  /* a lane answers its main thread in microseconds, unless a peer's eventfd holds it */
 #ifndef LIMIT_SPAWN_MS
 #define LIMIT_SPAWN_MS        10000u /* the spawner's answer: a real one needs 5 ms. Then it is said loudly, and again */
 #endif

@@ -172,6 +172,15 @@ int device_queue_set_call(struct device *device, unsigned queue, int call_fd)
         return 0;
 }
 
+bool device_signal(struct device *device, int fd)
+{
+        uint64_t one = 1;
+        ssize_t n = write(fd, &one, sizeof(one));
+
+        (void)device;
+        return n >= 0 || errno != EINTR;
+}
+
 void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint16_t base),
                        void *context)
 {
