@@ -125,12 +125,14 @@ static int channel_deliver(struct channel *channel)
         return r;
 }
 
-/* One read. False: there was nothing. */
+/* One read, of a few messages: what is left keeps the socket readable, and others have their turn before it
+ * comes to them. False: there was nothing. */
 static bool channel_receive(struct channel *channel)
 {
         unsigned n_fds = channel->fds.n;
-        ssize_t n = fd_pass_recv(channel->fd, channel->rx + channel->rx_len, CHANNEL_RX - channel->rx_len,
-                                 &channel->fds, channel->ops->max_fds);
+        size_t room = MIN(CHANNEL_RX - channel->rx_len, (size_t)LIMIT_CONTROL_TURN);
+        ssize_t n = fd_pass_recv(channel->fd, channel->rx + channel->rx_len, room, &channel->fds,
+                                 channel->ops->max_fds);
         int r;
 
         if (n == -EAGAIN)

@@ -98,6 +98,7 @@ static void lane_recall(struct lane *lane)
         }
         lane->used_requests = 0;
         lane->used_bytes = 0;
+        quota_lane_reset(&lane->quota);
 }
 
 void lane_attach(struct lane *lane, int fd)
@@ -223,6 +224,7 @@ static void lane_release(struct lane *lane, struct lane_queue *queue, struct req
         if (request->state == REQUEST_SENT) {
                 lane->used_requests--;
                 lane->used_bytes -= request->inlined;
+                quota_lane_settle(&lane->quota, request->chain.readable, request->chain.writable);
         } else {
                 lane->n_unsent--;
         }

@@ -19,6 +19,7 @@
 #include "broker/core/lane_rx.h"
 #include "broker/core/lane_tx.h"
 #include "broker/core/queue.h"
+#include "broker/core/quota.h"
 #include "broker/core/request_table.h"
 #include "proto/control.h"
 
@@ -65,7 +66,8 @@ struct lane {
         uint32_t n_unsent;                                  /* requests that wait to be sent (again) */
         uint32_t credit_requests, credit_bytes, max_inline; /* of Hello */
         uint32_t used_requests, used_bytes;
-        uint64_t completed; /* by the attached worker */
+        struct quota_lane quota; /* of the attached worker */
+        uint64_t completed;      /* by the attached worker */
         struct lane_queue *queues;
         unsigned n_queues;
         unsigned next_queue; /* whose turn it is */

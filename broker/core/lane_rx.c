@@ -6,6 +6,9 @@
  * the judgement because it has no meaning without it; completion cannot come earlier than the payload because
  * the guest would see it.
  *
+ * A frame is paid for (quota.h) when its lengths are known, before anything is kept or read for it; what a
+ * MemRead asks for is paid with its judgement, and every read when it is made.
+ *
  * Owns the receive buffer; called by lane.c. TRUST: every byte is the worker's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/lane_rx.h"
@@ -54,6 +57,31 @@ static size_t rx_buffered(const struct lane_rx *rx)
 
 /* ---- judging ---- */
 
+static int rx_pay(struct lane *lane, const struct quota_work *cost, const char **ret_why)
+{
+        if (quota_lane_spend(&lane->quota, cost))
+                return 0;
+        *ret_why = "sends more than its requests can need";
+        return -EDQUOT;
+}
+
+/* A frame's lengths have come. */
+static int rx_judge_head(struct lane *lane, const char **ret_why)
+{
+        struct lane_rx *rx = &lane->rx;
+        struct quota_work cost = {.frames = 1};
+        int r = frame_head_check(rx->buf + rx->pos, LIMIT_FRAME_PAYLOAD, &rx->head);
+
+        if (r < 0) {
+                *ret_why = "sent a frame over its limits";
+                return r;
+        }
+        rx->pos += FRAME_HEAD_BYTES;
+        rx->turn++;
+        cost.bytes = FRAME_HEAD_BYTES + (uint64_t)rx->head.header_len + rx->head.payload_len;
+        return rx_pay(lane, &cost, ret_why);
+}
+
 /* Finds the requests that a message names; each must be with the worker. */
 static int rx_find_targets(struct lane *lane, const uint64_t *id, size_t n)
 {
@@ -97,8 +125,9 @@ static int rx_judge_complete(struct lane *lane, const struct lane_complete *comp
         return r < 0 ? r : rx_judge_writes(lane, complete->n, complete->offset, complete->len);
 }
 
-static int rx_judge_read(struct lane *lane, const struct lane_mem_read *read)
+static int rx_judge_read(struct lane *lane, const struct lane_mem_read *read, const char **ret_why)
 {
+        struct quota_work cost = {.bytes = read->total};
         int r = rx_find_targets(lane, read->id, read->n);
 
         if (r < 0)
@@ -106,7 +135,8 @@ static int rx_judge_read(struct lane *lane, const struct lane_mem_read *read)
         for (size_t i = 0; i < read->n; i++)
                 if (!memory_service_may_read(lane->rx.target[i], read->offset[i], read->len[i]))
                         return -EPROTO;
-        return lane_tx_mem_read(lane, read);
+        r = lane_tx_mem_read(lane, read);
+        return r < 0 ? r : rx_pay(lane, &cost, ret_why);
 }
 
 static int rx_judge(struct lane *lane, const char **ret_why)
@@ -128,7 +158,7 @@ static int rx_judge(struct lane *lane, const char **ret_why)
         switch (message->kind) {
         case LANE_MEM_READ:
                 *ret_why = "sent a MemRead outside its requests";
-                return rx_judge_read(lane, &message->mem_read);
+                return rx_judge_read(lane, &message->mem_read, ret_why);
         case LANE_MEM_WRITE:
                 *ret_why = "sent a MemWrite outside its requests";
                 r = rx_find_targets(lane, message->mem_write.id, message->mem_write.n);
@@ -265,11 +295,9 @@ static int rx_consume(struct lane *lane, const char **ret_why)
                 case LANE_RX_HEAD:
                         if (rx_buffered(rx) < FRAME_HEAD_BYTES)
                                 return 1;
-                        *ret_why = "sent a frame over its limits";
-                        r = frame_head_check(rx->buf + rx->pos, LIMIT_FRAME_PAYLOAD, &rx->head);
+                        r = rx_judge_head(lane, ret_why);
                         if (r < 0)
                                 return r;
-                        rx->pos += FRAME_HEAD_BYTES;
                         rx->state = LANE_RX_HEADER;
                         break;
                 case LANE_RX_HEADER:
@@ -328,7 +356,10 @@ static ssize_t rx_receive(struct lane *lane)
 
 int lane_rx_run(struct lane *lane, const char **ret_why)
 {
-        for (unsigned i = 0; i < RX_READS_A_TURN; i++) {
+        const struct quota_work read = {.reads = 1};
+
+        lane->rx.turn = 0;
+        for (unsigned i = 0; i < RX_READS_A_TURN && lane->rx.turn < LIMIT_LANE_TURN; i++) {
                 ssize_t n = rx_receive(lane);
                 int r;
 
@@ -340,7 +371,9 @@ int lane_rx_run(struct lane *lane, const char **ret_why)
                         *ret_why = "hung up";
                         return n < 0 ? (int)n : -EPIPE;
                 }
-                r = rx_consume(lane, ret_why);
+                r = rx_pay(lane, &read, ret_why);
+                if (r == 0)
+                        r = rx_consume(lane, ret_why);
                 if (r < 0)
                         return r;
         }

@@ -39,6 +39,7 @@ struct lane_rx {
         size_t segment; /* the one that is being filled */
         uint32_t done;  /* of it */
         bool copy_only; /* a fault was met in this frame: no receiving in place */
+        unsigned turn;  /* frames begun in this turn */
 };
 
 int lane_rx_init(struct lane_rx *rx);

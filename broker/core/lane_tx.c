@@ -194,6 +194,7 @@ static bool batch_add(struct lane *lane, struct batch *batch, struct request *re
         batch->payload += request->inlined;
         lane->used_requests++;
         lane->used_bytes += request->inlined;
+        quota_lane_earn(&lane->quota, request->chain.readable, request->chain.writable);
         request->state = REQUEST_SENT;
         lane->n_unsent--;
         return true;

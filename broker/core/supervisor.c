@@ -328,8 +328,10 @@ static int watch_exit(struct supervisor *supervisor)
 
 static int on_message(void *context, const struct control_to_broker *message);
 static void on_link_fault(void *context, const char *why);
+static void on_logs_dropped(void *context, uint32_t n);
 
-static const struct worker_link_ops link_ops = {.message = on_message, .fault = on_link_fault};
+static const struct worker_link_ops link_ops = {
+    .message = on_message, .fault = on_link_fault, .logs_dropped = on_logs_dropped};
 
 static int greet(struct supervisor *supervisor, struct spawned_worker *worker)
 {
@@ -510,6 +512,14 @@ static int on_message(void *context, const struct control_to_broker *message)
 static void on_link_fault(void *context, const char *why)
 {
         supervisor_fault(context, why);
+}
+
+static void on_logs_dropped(void *context, uint32_t n)
+{
+        const struct supervisor *supervisor = context;
+
+        log_limited(LOG_LEVEL_INFO, "worker logs more than it may: %u lines dropped dev=%s pid=%u", n,
+                    supervisor->name, supervisor->pid);
 }
 
 void supervisor_exited(struct supervisor *supervisor, uint32_t pid, uint32_t code, bool signaled)

@@ -1,6 +1,7 @@
 /* The control channel to one incarnation of a worker.
  * Owns the channel and the queue of acknowledgements that are due; called by supervisor.c. TRUST: every
- * message is the worker's; its form is judged by control_check, its turn here and by the supervisor.
+ * message is the worker's; its form is judged by control_check, its rate and turn here, and by the
+ * supervisor.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/worker_link.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "broker/core/channel.h"
+#include "broker/core/quota.h"
 #include "proto/base/limits.h"
 
 #define LINK_PENDING                                                                                         \
@@ -26,6 +28,8 @@ struct worker_link {
         const struct worker_link_ops *ops;
         void *context;
         struct arena arena;
+        const uv_loop_t *loop;
+        struct quota_control quota;
         uint32_t next_seq;
         unsigned first, n_pending;
         struct link_pending pending[LINK_PENDING];
@@ -60,6 +64,14 @@ static int link_done(struct worker_link *link, const struct control_to_broker *m
         return 0;
 }
 
+static void link_tell_dropped(struct worker_link *link)
+{
+        uint32_t dropped = quota_control_take_dropped(&link->quota);
+
+        if (dropped > 0 && link->ops->logs_dropped)
+                link->ops->logs_dropped(link->context, dropped);
+}
+
 static int link_judge(struct worker_link *link, const uint8_t *header, size_t len)
 {
         struct control_to_broker message;
@@ -67,8 +79,19 @@ static int link_judge(struct worker_link *link, const uint8_t *header, size_t le
 
         if (r < 0)
                 return r;
-        return message.kind == CONTROL_DONE ? link_done(link, &message)
-                                            : link->ops->message(link->context, &message);
+        switch (quota_control_judge(&link->quota, message.kind, uv_now(link->loop))) {
+        case QUOTA_KILL:
+                return -EDQUOT;
+        case QUOTA_DROP:
+                return 0;
+        case QUOTA_PASS:
+                break;
+        }
+        if (message.kind == CONTROL_DONE)
+                return link_done(link, &message);
+        if (message.kind == CONTROL_LOG)
+                link_tell_dropped(link);
+        return link->ops->message(link->context, &message);
 }
 
 static int link_frame(void *context, const uint8_t *header, size_t len, struct fd_set_owned *fds)
@@ -91,8 +114,12 @@ static void link_ended(void *context, int error)
 {
         struct worker_link *link = context;
 
-        link->ops->fault(link->context,
-                         error == 0 || error == -ECONNRESET ? "hung up" : "broke the control protocol");
+        if (error == -EDQUOT)
+                link->ops->fault(link->context, "says more on its control channel than it may");
+        else
+                link->ops->fault(link->context, error == 0 || error == -ECONNRESET
+                                                    ? "hung up"
+                                                    : "broke the control protocol");
 }
 
 static const struct channel_ops link_channel_ops = {.max_fds = 0, .frame = link_frame, .ended = link_ended};
@@ -108,6 +135,8 @@ int worker_link_new(uv_loop_t *loop, int fd, const struct worker_link_ops *ops, 
         link->ops = ops;
         link->context = context;
         link->next_seq = 1;
+        link->loop = loop;
+        quota_control_init(&link->quota, uv_now(loop));
         r = arena_init(&link->arena, LIMIT_ARENA);
         if (r == 0)
                 r = channel_new(loop, fd, &link_channel_ops, link, &link->channel);
@@ -160,6 +189,7 @@ struct worker_link *worker_link_free(struct worker_link *link)
         if (!link || link->freed)
                 return NULL;
         link->freed = true;
+        link_tell_dropped(link);
         link->channel = channel_free(link->channel);
         while (link->n_pending > 0) {
                 struct link_pending pending = link_next_pending(link);

@@ -17,8 +17,11 @@ typedef void (*worker_link_done)(void *context, int error);
 struct worker_link_ops {
         /* A judged message other than Done. Negative errno: it is not permitted now. */
         int (*message)(void *context, const struct control_to_broker *message);
-        /* The worker is to be killed: it hung up or broke the protocol. Once. */
+        /* The worker is to be killed: it hung up, broke the protocol or its quota (quota.h). Once. */
         void (*fault)(void *context, const char *why);
+        /* So many Logs were over the quota and have not come to `message`. At most once for each Log that
+         * has, and once from worker_link_free. May be NULL. */
+        void (*logs_dropped)(void *context, uint32_t n);
 };
 
 /* Takes fd. 0 or negative errno. */

@@ -25,6 +25,23 @@
 #define LIMIT_MEM_READS     16u  /* MemReads a worker may have unanswered: their answers wait in the broker */
 #define LIMIT_CREDITS       256u /* requests a worker may hold: one column */
 
+/* ---- quotas of a worker (broker/core/quota.h) ---- */
+#define LIMIT_QUOTA_FRAMES       16u    /* frames that a request of any size is worth: ours send one in 16 requests */
+#define LIMIT_QUOTA_PIECE        4096u  /* ... and one more for each so many bytes of it: a page, ours send 32 together */
+#define LIMIT_QUOTA_BYTES        16384u /* bytes that a request of any size is worth: heads, headers, questions */
+#define LIMIT_QUOTA_FACTOR       4u     /* ... and so many for each byte of it: to be read and written twice each */
+#define LIMIT_QUOTA_READS        64u    /* reads a frame is worth: the kernel hands out whole pages, drips cost more */
+#define LIMIT_QUOTA_SAVED_FRAMES 64u    /* frames kept from answered requests: enough for slack, no flood */
+#define LIMIT_QUOTA_SAVED_BYTES  (256u * 1024u) /* bytes likewise */
+#define LIMIT_LANE_TURN          256u   /* frames of one lane a turn, and one read: the main thread may wait for it */
+#define LIMIT_CONTROL_TURN       4096u  /* bytes of one control channel a turn: 400 of the smallest messages */
+#define LIMIT_CONTROL_BURST      2048u  /* messages that a worker says unasked, at once */
+#define LIMIT_CONTROL_RATE       1024u  /* ... and a second: far over what a state saved with each request needs */
+#define LIMIT_CONTROL_LOG_BURST  64u    /* log messages at once; what is more is dropped and counted */
+#define LIMIT_CONTROL_LOG_RATE   16u    /* ... and a second: a person reads them */
+#define LIMIT_CONTROL_CONFIG_BURST 64u  /* changed config spaces at once: each interrupts guest and VMM */
+#define LIMIT_CONTROL_CONFIG_RATE  16u  /* ... and a second */
+
 /* ---- rings (virtio 1.3, 2.7) ---- */
 #define LIMIT_RING_SIZE     1024u       /* QEMU's largest (VIRTQUEUE_MAX_SIZE); the specification allows 32768 */
 #define LIMIT_CHAIN_BYTES   (32u << 20) /* bytes of one chain, both directions: 25 times Linux's largest request */

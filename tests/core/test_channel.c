@@ -157,6 +157,29 @@ static void the_largest_frame_passes_and_a_larger_one_does_not(void **state)
         end();
 }
 
+/* However much has come: others have their turn in between. */
+static void a_turn_takes_a_bounded_amount_and_the_rest_is_not_forgotten(void **state)
+{
+        enum { LEN = FRAME_HEAD_BYTES + 2, N = 3 * LIMIT_CONTROL_TURN / LEN };
+        uint8_t buf[N * LEN];
+        unsigned before, turns = 0;
+
+        (void)state;
+        begin();
+        for (unsigned i = 0; i < N; i++)
+                make(buf + i * LEN, 'x', 2);
+        assert_int_equal(send(test.peer, buf, sizeof(buf), 0), sizeof(buf));
+        do {
+                before = test.n_frames;
+                uv_run(&test.loop, UV_RUN_NOWAIT);
+                assert_true(test.n_frames - before <= LIMIT_CONTROL_TURN / LEN + 1);
+                turns++;
+        } while (test.n_frames > before);
+        assert_int_equal(test.n_frames, N);
+        assert_int_equal(turns, 4);
+        end();
+}
+
 static void an_empty_frame_and_a_payload_are_refused(void **state)
 {
         (void)state;
@@ -371,6 +394,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(frames_come_whole_however_they_are_cut),
             cmocka_unit_test(the_largest_frame_passes_and_a_larger_one_does_not),
+            cmocka_unit_test(a_turn_takes_a_bounded_amount_and_the_rest_is_not_forgotten),
             cmocka_unit_test(an_empty_frame_and_a_payload_are_refused),
             cmocka_unit_test(descriptors_belong_to_the_frame_they_came_with),
             cmocka_unit_test(descriptors_wait_for_the_end_of_their_frame),

@@ -20,7 +20,8 @@ static struct test {
         uv_loop_t loop;
         struct worker_link *link;
         int peer;
-        unsigned n_messages, n_faults, n_done;
+        unsigned n_messages, n_faults, n_done, n_dropped, n_told;
+        const char *why;
         int errors[1024];
         bool free_in_done, free_in_message, refuse;
         unsigned fds_before;
@@ -40,6 +41,7 @@ static void on_fault(void *context, const char *why)
 {
         (void)context;
         assert_non_null(why);
+        test.why = why;
         test.n_faults++;
         test.link = worker_link_free(test.link);
 }
@@ -52,7 +54,15 @@ static void on_done(void *context, int error)
                 test.link = worker_link_free(test.link);
 }
 
-static const struct worker_link_ops ops = {.message = on_message, .fault = on_fault};
+static void on_dropped(void *context, uint32_t n)
+{
+        (void)context;
+        test.n_dropped += n;
+        test.n_told++;
+}
+
+static const struct worker_link_ops ops = {
+    .message = on_message, .fault = on_fault, .logs_dropped = on_dropped};
 
 static void begin(void)
 {
@@ -255,6 +265,71 @@ static void a_descriptor_is_a_fault(void **state)
         end();
 }
 
+/* ---- quotas ---- */
+
+static const struct control_to_broker log_line = {.kind = CONTROL_LOG, .log = {.level = 2, .text = "hi"}};
+
+/* Says it n times; the loop's time stands still. */
+static void say(const struct control_to_broker *message, unsigned n)
+{
+        for (unsigned i = 0; i < n && test.link; i++) {
+                answer(message);
+                uv_run(&test.loop, UV_RUN_NOWAIT);
+        }
+        run();
+}
+
+static void logs_over_the_quota_are_dropped_and_counted(void **state)
+{
+        (void)state;
+        begin();
+        say(&log_line, LIMIT_CONTROL_LOG_BURST + 100);
+        assert_int_equal(test.n_faults, 0);
+        assert_true(test.n_messages >= LIMIT_CONTROL_LOG_BURST); /* a slow machine earns some more */
+        assert_true(test.n_messages < LIMIT_CONTROL_LOG_BURST + 100);
+        assert_true(test.n_told <= 1 + test.n_messages - LIMIT_CONTROL_LOG_BURST);
+        test.link = worker_link_free(test.link);
+        assert_true(test.n_told > 0);
+        assert_int_equal(test.n_messages + test.n_dropped, LIMIT_CONTROL_LOG_BURST + 100);
+        end();
+}
+
+static void a_flood_of_any_kind_ends_the_worker(void **state)
+{
+        static const struct control_to_broker stats = {.kind = CONTROL_STATS},
+                                              put = {.kind = CONTROL_PUT_STATE};
+        static const uint64_t value[1];
+        const struct control_to_broker space = {.kind = CONTROL_CONFIG_SPACE,
+                                                .config_space = {.value = (uint64_t *)value, .n = 1}};
+        const struct control_to_broker *const floods[] = {&stats, &put, &log_line, &space};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(floods) / sizeof(floods[0]); i++) {
+                begin();
+                say(floods[i], 100000); /* far faster than its rate */
+                assert_int_equal(test.n_faults, 1);
+                assert_string_equal(test.why, "says more on its control channel than it may");
+                assert_null(test.link);
+                end();
+        }
+}
+
+/* As fast as they come: a driver may write its config space as fast as it is answered. */
+static void answers_have_no_rate(void **state)
+{
+        (void)state;
+        begin();
+        for (unsigned i = 1; i <= 3 * LIMIT_CONTROL_BURST; i++) {
+                assert_int_equal(ask(), 0);
+                done(i, 0);
+                uv_run(&test.loop, UV_RUN_NOWAIT);
+        }
+        run();
+        assert_int_equal(test.n_done, 3 * LIMIT_CONTROL_BURST);
+        assert_int_equal(test.n_faults, 0);
+        end();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -266,6 +341,9 @@ int main(void)
             cmocka_unit_test(it_may_be_freed_inside_its_callbacks),
             cmocka_unit_test(a_refused_message_and_rubbish_are_faults_once),
             cmocka_unit_test(a_descriptor_is_a_fault),
+            cmocka_unit_test(logs_over_the_quota_are_dropped_and_counted),
+            cmocka_unit_test(a_flood_of_any_kind_ends_the_worker),
+            cmocka_unit_test(answers_have_no_rate),
         };
 
         return cmocka_run_group_tests_name("worker_link", tests, NULL, NULL);

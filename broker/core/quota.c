@@ -1,0 +1,121 @@
+/* How much work a worker may make for the broker.
+ * Owns nothing; called by the lane (in its thread) and by worker_link.c (on the main thread), each with a
+ * struct of its own. TRUST: sizes of requests are judged; costs come from frames that a worker has announced
+ * and whose lengths are within their limits, so no sum here can wrap.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/quota.h"
+
+#include "proto/base/checked.h"
+#include "proto/base/limits.h"
+
+#define MILLI 1000u
+
+/* ---- lanes ---- */
+
+struct quota_work quota_grant(uint32_t readable, uint32_t writable)
+{
+        uint64_t len = (uint64_t)readable + writable;
+        uint64_t frames = LIMIT_QUOTA_FRAMES + len / LIMIT_QUOTA_PIECE;
+
+        return (struct quota_work){.frames = frames,
+                                   .bytes = LIMIT_QUOTA_BYTES + len * LIMIT_QUOTA_FACTOR,
+                                   .reads = frames * LIMIT_QUOTA_READS};
+}
+
+void quota_lane_reset(struct quota_lane *quota)
+{
+        *quota = (struct quota_lane){0};
+}
+
+void quota_lane_earn(struct quota_lane *quota, uint32_t readable, uint32_t writable)
+{
+        struct quota_work grant = quota_grant(readable, writable);
+
+        quota->granted.frames += grant.frames;
+        quota->granted.bytes += grant.bytes;
+        quota->granted.reads += grant.reads;
+        quota->left.frames += grant.frames;
+        quota->left.bytes += grant.bytes;
+        quota->left.reads += grant.reads;
+}
+
+void quota_lane_settle(struct quota_lane *quota, uint32_t readable, uint32_t writable)
+{
+        struct quota_work grant = quota_grant(readable, writable);
+
+        quota->granted.frames -= grant.frames;
+        quota->granted.bytes -= grant.bytes;
+        quota->granted.reads -= grant.reads;
+        quota->left.frames = MIN(quota->left.frames, quota->granted.frames + LIMIT_QUOTA_SAVED_FRAMES);
+        quota->left.bytes = MIN(quota->left.bytes, quota->granted.bytes + LIMIT_QUOTA_SAVED_BYTES);
+        quota->left.reads =
+            MIN(quota->left.reads, quota->granted.reads + LIMIT_QUOTA_SAVED_FRAMES * LIMIT_QUOTA_READS);
+}
+
+bool quota_lane_spend(struct quota_lane *quota, const struct quota_work *cost)
+{
+        struct quota_work *left = &quota->left;
+
+        if (cost->frames > left->frames || cost->bytes > left->bytes || cost->reads > left->reads)
+                return false;
+        left->frames -= cost->frames;
+        left->bytes -= cost->bytes;
+        left->reads -= cost->reads;
+        return true;
+}
+
+/* ---- the control channel ---- */
+
+struct quota_bucket quota_bucket_make(uint32_t burst, uint32_t rate, uint64_t now_ms)
+{
+        return (struct quota_bucket){
+            .burst = burst, .rate = rate, .level = (uint64_t)burst * MILLI, .at_ms = now_ms};
+}
+
+bool quota_bucket_take(struct quota_bucket *bucket, uint64_t now_ms)
+{
+        uint64_t full = (uint64_t)bucket->burst * MILLI;
+        uint64_t passed = now_ms > bucket->at_ms ? now_ms - bucket->at_ms : 0;
+
+        /* A rate per second is as many thousandths per millisecond. */
+        if (bucket->rate > 0 && passed > full / bucket->rate)
+                bucket->level = full;
+        else
+                bucket->level = MIN(full, bucket->level + passed * bucket->rate);
+        bucket->at_ms += passed;
+        if (bucket->level < MILLI)
+                return false;
+        bucket->level -= MILLI;
+        return true;
+}
+
+void quota_control_init(struct quota_control *quota, uint64_t now_ms)
+{
+        *quota = (struct quota_control){
+            .all = quota_bucket_make(LIMIT_CONTROL_BURST, LIMIT_CONTROL_RATE, now_ms),
+            .logs = quota_bucket_make(LIMIT_CONTROL_LOG_BURST, LIMIT_CONTROL_LOG_RATE, now_ms),
+            .configs = quota_bucket_make(LIMIT_CONTROL_CONFIG_BURST, LIMIT_CONTROL_CONFIG_RATE, now_ms)};
+}
+
+enum quota_verdict quota_control_judge(struct quota_control *quota, enum control_kind_to_broker kind,
+                                       uint64_t now_ms)
+{
+        if (kind == CONTROL_DONE)
+                return QUOTA_PASS;
+        if (!quota_bucket_take(&quota->all, now_ms))
+                return QUOTA_KILL;
+        if (kind == CONTROL_CONFIG_SPACE && !quota_bucket_take(&quota->configs, now_ms))
+                return QUOTA_KILL;
+        if (kind != CONTROL_LOG || quota_bucket_take(&quota->logs, now_ms))
+                return QUOTA_PASS;
+        quota->logs_dropped++;
+        return QUOTA_DROP;
+}
+
+uint32_t quota_control_take_dropped(struct quota_control *quota)
+{
+        uint32_t dropped = quota->logs_dropped;
+
+        quota->logs_dropped = 0;
+        return dropped;
+}

@@ -1,0 +1,80 @@
+/* How much work a worker may make for the broker. Pure arithmetic: no clock, no memory, no loop of its own.
+ *
+ * Work on lanes: a request that is sent to the worker earns it frames, bytes and reads, what it sends spends
+ * them. So a worker can cost a broker's lane no more than a multiple of what the guest has asked of it, and a
+ * worker that holds no request nearly nothing, whatever the speed of either. While a request is outstanding
+ * its grant is there; when it is answered, what is left over may be kept up to LIMIT_QUOTA_SAVED_FRAMES and
+ * LIMIT_QUOTA_SAVED_BYTES. From that follows: a worker that spends on each request no more than that
+ * request's grant is never refused, in whatever order it works.
+ *
+ * Rates on the control channel: a bucket that fills by the loop's time, for what a worker may say unasked.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/control.h"
+
+/* ---- lanes ---- */
+
+/* An amount of lane work. */
+struct quota_work {
+        uint64_t frames;
+        uint64_t bytes; /* heads, headers and payloads that come, and MemRead answers that go */
+        uint64_t reads; /* system calls that brought bytes: what drips comes in many */
+};
+
+struct quota_lane {
+        struct quota_work left;    /* may be spent; at most `granted` and what may be saved */
+        struct quota_work granted; /* by requests that are with the worker */
+};
+
+/* What a request of so many bytes, readable and writable, is worth. */
+struct quota_work quota_grant(uint32_t readable, uint32_t writable);
+
+/* A new worker, or none: nothing is granted and nothing saved. */
+void quota_lane_reset(struct quota_lane *quota);
+
+/* A request has been sent to the worker; and: it is with it no more. Once each, with the same sizes. */
+void quota_lane_earn(struct quota_lane *quota, uint32_t readable, uint32_t writable);
+void quota_lane_settle(struct quota_lane *quota, uint32_t readable, uint32_t writable);
+
+/* False: it cannot pay, and nothing was taken. */
+bool quota_lane_spend(struct quota_lane *quota, const struct quota_work *cost);
+
+/* ---- the control channel ---- */
+
+/* Full at the start. */
+struct quota_bucket {
+        uint32_t burst, rate; /* messages at once; messages a second */
+        uint64_t level;       /* thousandths of a message */
+        uint64_t at_ms;       /* of the last look */
+};
+
+struct quota_bucket quota_bucket_make(uint32_t burst, uint32_t rate, uint64_t now_ms);
+
+/* One message now. False: it is one too many, and nothing was taken. A clock that goes backwards fills
+ * nothing. */
+bool quota_bucket_take(struct quota_bucket *bucket, uint64_t now_ms);
+
+struct quota_control {
+        struct quota_bucket all, logs, configs;
+        uint32_t logs_dropped; /* since the last quota_control_take_dropped */
+};
+
+enum quota_verdict {
+        QUOTA_PASS = 0,
+        QUOTA_DROP, /* not worth more than a count */
+        QUOTA_KILL,
+};
+
+void quota_control_init(struct quota_control *quota, uint64_t now_ms);
+
+/* A judged message has come. Done is free: it answers a message of ours, once. Logs beyond their rate are
+ * dropped; other messages, and so many logs that counting them is work, end the worker. */
+enum quota_verdict quota_control_judge(struct quota_control *quota, enum control_kind_to_broker kind,
+                                       uint64_t now_ms);
+
+/* How many logs have been dropped since the last call. */
+uint32_t quota_control_take_dropped(struct quota_control *quota);
