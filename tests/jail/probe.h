@@ -96,6 +96,10 @@ struct probe_command {
         uint64_t args[4];
 };
 
+/* probe_attacks.c: the attacks that have no state. The kernel's answer; -ENOSYS also for a number that is none of
+ * them. */
+int64_t probe_attack(uint64_t attack, const uint64_t *args);
+
 struct probe_answer {
         int64_t result; /* of the system call, or -errno */
 };
