@@ -29,6 +29,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/fd.h"
 #include "sandbox/jail_stages.h"
+#include "sandbox/test_layers.h"
 
 #define JAIL_NAMESPACES                                                                                      \
         (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -181,7 +182,7 @@ static int jail_write_maps(const struct jail_spec *spec, pid_t pid)
 static int jail_clone(const struct jail_spec *spec, struct jail_attempt *attempt)
 {
         struct clone_args args = {
-            .flags = JAIL_NAMESPACES | CLONE_PIDFD,
+            .flags = (layer_is_on("namespaces") ? JAIL_NAMESPACES : 0u) | CLONE_PIDFD,
             .pidfd = (uint64_t)(uintptr_t)&attempt->pidfd,
             .exit_signal = SIGCHLD,
         };
@@ -210,12 +211,12 @@ static int jail_clone_and_map(const struct jail_spec *spec, struct jail_attempt 
         const char *stage = "owner";
         int r;
 
-        r = jail_act_as(spec->owner_uid, spec->owner_gid);
+        r = layer_is_on("namespaces") ? jail_act_as(spec->owner_uid, spec->owner_gid) : 0;
         if (r == 0) {
                 stage = "clone";
                 r = jail_clone(spec, attempt);
         }
-        if (r == 0) {
+        if (r == 0 && layer_is_on("namespaces")) {
                 stage = "id maps";
                 r = jail_write_maps(spec, attempt->pid);
         }
@@ -238,7 +239,7 @@ static int jail_enter_cgroup(const struct jail_spec *spec, pid_t pid, uint32_t *
         for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++)
                 if (!(present & (1u << i)))
                         *missing |= JAIL_LAYER_BIT(cgroup_layers[i]);
-        return present ? cgroup_add(spec->cgroup, pid) : 0;
+        return present && layer_is_on("cgroup") ? cgroup_add(spec->cgroup, pid) : 0;
 }
 
 /* One report, or end of file (0), or negative errno. */

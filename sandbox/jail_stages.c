@@ -28,6 +28,7 @@
 #include "sandbox/landlock.h"
 #include "sandbox/lockdown.h"
 #include "sandbox/process_rights.h"
+#include "sandbox/test_layers.h"
 
 #define STANDARD_SIGNALS 32 /* 1..31; the real-time ones above them are never ignored */
 #define WORKER_STACK_BYTES                                                                                   \
@@ -368,7 +369,7 @@ static int jail_stage_run(struct jail_run *run, size_t i)
 _Noreturn void jail_stages_run(struct jail_run *run)
 {
         for (uint32_t i = 0; i < array_size(stages); i++) {
-                int r = jail_stage_run(run, i);
+                int r = layer_is_on(stages[i].name) ? jail_stage_run(run, i) : 0;
 
                 if (r < 0)
                         jail_fail(run, i, r);
