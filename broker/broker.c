@@ -28,8 +28,9 @@
 #include "sandbox/broker_jail.h"
 
 enum broker_state {
-        BROKER_STARTING = 0, /* to SERVING when all devices are ready, to ENDING when one fails */
-        BROKER_SERVING,      /* to ENDING on request */
+        /* to SERVING when each device is ready or its workers crash, to ENDING when one cannot be started */
+        BROKER_STARTING = 0,
+        BROKER_SERVING, /* to ENDING on request */
         BROKER_ENDING,
 };
 
@@ -43,7 +44,8 @@ struct broker {
         pid_t spawner_pid;
         struct device *devices[LIMIT_DEVICES];
         struct vhost_user_listener *listeners[LIMIT_DEVICES];
-        size_t n_devices, n_ready;
+        size_t n_devices, n_ready, n_failed; /* the last two: while starting */
+        bool crashed[LIMIT_DEVICES];         /* some worker of it was ended by a signal */
         int exit_code;
 };
 
@@ -102,6 +104,7 @@ static void on_exited(void *context, uint32_t device, uint32_t pid, uint32_t cod
 {
         struct broker *broker = context;
 
+        broker->crashed[device] |= signaled;
         supervisor_exited(device_supervisor(broker->devices[device]), pid, code, signaled);
 }
 
@@ -169,23 +172,42 @@ static void broker_serve(struct broker *broker)
                  config->name);
 }
 
+/* Every device has said Hello, or never will. */
+static void broker_try_serving(struct broker *broker)
+{
+        if (broker->state == BROKER_STARTING && broker->n_ready > 0 &&
+            broker->n_ready + broker->n_failed == broker->start->config->n_devices)
+                broker_serve(broker);
+}
+
 static void on_device_ready(void *context, struct device *device)
 {
         struct broker *broker = context;
 
         (void)device;
-        if (++broker->n_ready == broker->start->config->n_devices && broker->state == BROKER_STARTING)
-                broker_serve(broker);
+        broker->n_ready++;
+        broker_try_serving(broker);
 }
 
+/* While starting: a device that cannot be started for a reason of its configuration ends us, with one message;
+ * one whose worker crashes does not take the others with it, unless there are none. */
 static void on_device_failed(void *context, struct device *device, bool quarantined, const char *why)
 {
         struct broker *broker = context;
+        size_t i = 0;
 
-        (void)device;
         (void)why; /* the supervisor has said it */
-        if (quarantined && broker->state == BROKER_STARTING)
+        if (!quarantined || broker->state != BROKER_STARTING)
+                return;
+        while (broker->devices[i] != device)
+                i++;
+        broker->n_failed++;
+        if (!broker->crashed[i] || broker->n_failed == broker->start->config->n_devices) {
                 broker_end(broker, EXIT_FAILURE);
+                return;
+        }
+        log_error("the VM starts without one of its devices dev=%s", broker->start->config->devices[i].name);
+        broker_try_serving(broker);
 }
 
 /* ---- starting ---- */
