@@ -1,6 +1,6 @@
 # Claims: tests that drive a real guest. Each is a function whose name says what is true; ctest runs each by itself.
 #
-#   python3 test_disk.py --list          the names, with the seconds each may take
+#   python3 test_disk.py --list          the names, the seconds each may take, default or long
 #   python3 test_disk.py CLAIM...        run these (all without a name), one line a stage
 #
 # A claim that lacks something calls needs(): it is skipped with the reason (status 77), or fails if MUST_RUN=1.
@@ -41,9 +41,10 @@ def require(condition, words):
         raise AssertionError(words)
 
 
-def claim(seconds):
+def claim(seconds, long=False):
+    """The most it may take; `long` ones are run by tests/run --long only."""
     def register(function):
-        _claims[function.__name__] = (function, seconds)
+        _claims[function.__name__] = (function, seconds, long)
         return function
     return register
 
@@ -144,7 +145,7 @@ def _tell_failure(test, error):
 
 
 def run_claim(name):
-    function, seconds = _claims[name]
+    function, seconds, _ = _claims[name]
     test = Test(name)
     print(f"{name}", flush=True)
     signal.signal(signal.SIGALRM, _late)
@@ -180,8 +181,8 @@ def run_claim(name):
 def main():
     names = sys.argv[1:]
     if names == ["--list"]:
-        for name, (_, seconds) in _claims.items():
-            print(name, seconds)
+        for name, (_, seconds, long) in _claims.items():
+            print(name, seconds, "long" if long else "default")
         return 0
     unknown = [name for name in names if name not in _claims]
     if unknown:

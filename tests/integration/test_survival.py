@@ -1,0 +1,196 @@
+# Workers that die or hang by what they are asked, or always, or a thousand times: who notices, and who does not.
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import re
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from guest.backend import BUILD, Disk, Entropy
+from guest.claims import claim, main, needs_bulkhead, require
+from guest.deadline import wait_until
+from load import churn_counts, end_churn, no_io_errors, start_churn, wait_for_traffic
+
+MIB = 1 << 20
+LOAD_MIB = 64  # of the disk; what is poisoned lies behind
+REQUEST_TIMEOUT = 2  # seconds that a worker may hold a request in these claims
+KILLS_LONG = 1000
+RSS_GROWTH = 1 * MIB  # a broker may be so much larger after a thousand workers
+
+
+def faulty(kind):
+    """The programs with a disk worker that has a fault (tests/integration/workers)."""
+    return f"{BUILD}/tests/faulty/{kind}"
+
+
+def write_word(guest, word, mib):
+    """Writes one block that begins with the word, past the guest's cache: dd's exit status."""
+    return guest.ask(f"printf {word} | dd of=/dev/vda bs=4096 conv=sync,notrunc oflag=direct seek={mib * MIB // 4096} "
+                     "2>/dev/null", 60).status
+
+
+def broker_pid(serving):
+    document = json.loads(serving.tool("ps", "--json").stdout)
+    return next(vm["broker_pid"] for vm in document["vms"] if vm["vm"] == serving.vm)
+
+
+def holdings(pid):
+    """What a process holds: kinds of descriptors, number of mappings and of threads, resident bytes."""
+    kinds = sorted(re.sub(r"[0-9]+", "N", os.readlink(f"/proc/{pid}/fd/{fd}")) for fd in os.listdir(f"/proc/{pid}/fd"))
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
+        n_maps = sum(1 for _ in maps)
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        words = dict(line.split(":", 1) for line in status)
+    # Not VmRSS: that counts what it has touched of the guest's memory.
+    return {"fds": kinds, "maps": n_maps, "threads": int(words["Threads"]),
+            "rss": int(words["RssAnon"].split()[0]) * 1024}
+
+
+def same_holdings(before, after):
+    for key in ("fds", "maps", "threads"):
+        require(before[key] == after[key], f"{key} of the broker: {before[key]} before, {after[key]} after")
+    require(after["rss"] - before["rss"] <= RSS_GROWTH, f"the broker grew from {before['rss']} to {after['rss']} bytes")
+
+
+def next_worker(serving, name, dead, seconds=10):
+    def look():
+        pid = serving.ps()[name]["pid"]
+        return pid if pid not in (0, dead) else None
+    return wait_until(look, seconds, f"a new worker for {name}", alive=serving.child.must_run)
+
+
+@claim(seconds=90)
+def worker_that_dies_at_start_is_quarantined_and_entropy_goes_on(t):
+    needs_bulkhead()
+    disk, entropy = Disk("disk0", t.disk_file(mib=LOAD_MIB)), Entropy()
+    serving = t.backend([disk, entropy], bin_dir=faulty("stillborn"), start=False)
+    serving.errors_expected = "quarantined|disk0"
+    serving.start()
+    wait_until(lambda: serving.ps()["disk0"]["state"] == "quarantined", 30, "disk0 in quarantine",
+               alive=serving.child.must_run)
+    t.stage(f"disk0 is quarantined after {serving.ps()['disk0']['restarts']} restarts")
+    guest = t.boot(serving, arguments=entropy.qemu(serving.socket(entropy)))
+    guest.run("dd if=/dev/hwrng of=/dev/null bs=1k count=64 2>/dev/null")
+    require(serving.ps()["disk0"]["state"] == "quarantined", "disk0 left quarantine by itself")
+    t.stage("rng0 serves a guest")
+
+
+def one_bad_request(t, word, words_for_people):
+    disk = Disk("disk0", t.disk_file(mib=2 * LOAD_MIB), extra=f", request_timeout: {REQUEST_TIMEOUT}")
+    serving = t.backend([disk], bin_dir=faulty("poison"))
+    serving.errors_expected = "poison|held a request"
+    guest = t.boot(serving)
+    start_churn(guest, mib=LOAD_MIB)
+    wait_for_traffic(guest, 50)
+    for at in (LOAD_MIB + 8, LOAD_MIB + 16):
+        restarts = serving.ps()["disk0"]["restarts"]
+        require(write_word(guest, word, at) != 0, "the request was not failed")
+        restarts = serving.ps()["disk0"]["restarts"] - restarts
+        require(serving.ps()["disk0"]["state"] == "serving", f"disk0 is {serving.ps()['disk0']['state']}")
+        wait_for_traffic(guest, 50)
+        t.stage(f"{words_for_people} was failed alone, {restarts} workers died of it")
+    counts = end_churn(guest)
+    errors = guest.ask("dmesg | grep -c 'I/O error'").output.strip()
+    require(errors == "2", f"the guest's kernel counts {errors} I/O errors, not 2")
+    t.stage(f"its neighbours completed: {counts['writes']} writes, {counts['reads']} reads, no wrong byte")
+    guest.run(f"guest_load fill /dev/vda {LOAD_MIB}M 8M 2 direct && guest_load check /dev/vda {LOAD_MIB}M 8M 2 direct")
+
+
+@claim(seconds=120)
+def poison_request_is_found_and_failed_alone(t):
+    needs_bulkhead()
+    one_bad_request(t, "POISON!", "a request that kills its worker")
+
+
+@claim(seconds=180)
+def request_that_hangs_its_worker_is_failed_alone(t):
+    needs_bulkhead()
+    one_bad_request(t, "ENDLESS", "a request that hangs its worker")
+
+
+@claim(seconds=120)
+def worker_that_hangs_under_load_is_replaced(t):
+    """Nobody stops the device: the age of the requests that it holds gives it away."""
+    needs_bulkhead()
+    disk = Disk("disk0", t.disk_file(mib=LOAD_MIB), extra=f", request_timeout: {REQUEST_TIMEOUT}")
+    serving = t.backend([disk])
+    serving.errors_expected = "held a request"
+    guest = t.boot(serving)
+    start_churn(guest)
+    for life in range(2):
+        wait_for_traffic(guest, 50)
+        pid = next_worker(serving, "disk0", 0)
+        os.kill(pid, signal.SIGSTOP)
+        next_worker(serving, "disk0", pid, 30)
+        require(not os.path.exists(f"/proc/{pid}"), f"the worker that hung, {pid}, is still there")
+        t.stage(f"hung worker {life + 1} was replaced")
+    wait_for_traffic(guest, 50)
+    counts = end_churn(guest)
+    no_io_errors(guest)
+    t.stage(f"{counts['writes']} writes, {counts['reads']} reads: no I/O error, no wrong byte")
+
+
+def spawner_pid(serving):
+    document = json.loads(serving.tool("ps", "--json").stdout)
+    return next(vm["spawner_pid"] for vm in document["vms"] if vm["vm"] == serving.vm)
+
+
+@claim(seconds=120)
+def vm_outlives_its_spawner_and_no_process_outlives_the_broker(t):
+    needs_bulkhead()
+    disk = Disk("disk0", t.disk_file(mib=LOAD_MIB))
+    serving = t.backend([disk, Entropy()])
+    serving.errors_expected = "spawner|quarantined|disk0|rng0"
+    guest = t.boot(serving)
+    start_churn(guest)
+    wait_for_traffic(guest, 50)
+    broker, spawner = broker_pid(serving), spawner_pid(serving)
+    workers = [device["pid"] for device in serving.ps().values()]
+    os.kill(spawner, signal.SIGKILL)
+    serving.child.process.wait(10)
+    wait_for_traffic(guest, 200)
+    require(all(os.path.exists(f"/proc/{pid}") for pid in (broker, *workers)), "somebody died with the spawner")
+    t.stage("the spawner is dead, the guest's requests are served")
+    end_churn(guest)
+    no_io_errors(guest)
+    guest.kill()
+    os.kill(broker, signal.SIGKILL)
+    for pid in workers:
+        wait_until(lambda p=pid: not os.path.exists(f"/proc/{p}"), 10, f"the end of worker {pid}")
+    t.stage("the broker is dead, and so are its workers")
+    serving.start()
+    guest = t.boot(serving, name="again")
+    guest.run("guest_load fill /dev/vda 0 8M 3 direct && guest_load check /dev/vda 0 8M 3 direct")
+    t.stage("the VM is served again: no lock and no socket was in the way")
+
+
+@claim(seconds=1800, long=True)
+def worker_killed_a_thousand_times_under_load_costs_no_byte(t):
+    needs_bulkhead()
+    serving = t.backend([Disk("disk0", t.disk_file(mib=LOAD_MIB))])
+    guest = t.boot(serving)
+    start_churn(guest)
+    wait_for_traffic(guest, 50)
+    pid = next_worker(serving, "disk0", 0)
+    broker = broker_pid(serving)
+    before = None
+    for kill in range(1, KILLS_LONG + 1):
+        os.kill(pid, signal.SIGKILL)
+        pid = next_worker(serving, "disk0", pid)
+        if kill == 10:  # what is allocated once has been
+            wait_for_traffic(guest, 50)
+            before = holdings(broker)
+        if kill % 100 == 0:
+            wait_for_traffic(guest, 1)
+            t.stage(f"{kill} workers killed, {churn_counts(guest)['writes']} writes so far")
+    wait_for_traffic(guest, 50)
+    same_holdings(before, holdings(broker))
+    counts = end_churn(guest)
+    no_io_errors(guest)
+    t.stage(f"{counts['writes']} writes, {counts['reads']} reads: no I/O error, no wrong byte; the broker holds what it held")
+    require(guest.power_off() == 0, "QEMU did not end well")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
