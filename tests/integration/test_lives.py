@@ -9,10 +9,8 @@ from guest.backend import Disk, Entropy
 from guest.claims import claim, main, needs_bulkhead, newest_qemu, require
 from guest.deadline import wait_until
 from guest.machine import Binary
-from load import churn_counts, end_churn, no_io_errors, start_churn, wait_for_traffic
+from load import no_io_errors, start_churn, wait_for_traffic
 
-KILLS = 50
-REQUESTS_BETWEEN_KILLS = 20
 QEMU_KILLS = 3
 DRAIN_SECONDS = 10  # the broker waits 2; the rest is for a slow machine
 
@@ -53,31 +51,6 @@ def next_worker(serving, name, dead, seconds=10):
         pid = serving.ps()[name]["pid"]
         return pid if pid not in (0, dead) else None
     return wait_until(look, seconds, f"a new worker for {name}", alive=serving.child.must_run)
-
-
-@claim(seconds=240)
-def worker_killed_fifty_times_under_load_costs_no_byte(t):
-    needs_bulkhead()
-    disk = Disk("disk0", t.disk_file(mib=64))
-    serving = t.backend([disk])
-    guest = t.boot(serving)
-    restarts = serving.ps()["disk0"]["restarts"]
-    start_churn(guest)
-    wait_for_traffic(guest, 1)
-    pid = next_worker(serving, "disk0", 0)
-    for kill in range(1, KILLS + 1):
-        os.kill(pid, signal.SIGKILL)
-        pid = next_worker(serving, "disk0", pid)
-        # Real work between two kills, or the worker would be taken for one that never completes anything.
-        wait_for_traffic(guest, REQUESTS_BETWEEN_KILLS)
-        if kill % 10 == 0:
-            t.stage(f"{kill} workers killed, {churn_counts(guest)['writes']} writes so far")
-    counts = end_churn(guest)
-    no_io_errors(guest)
-    device = serving.ps()["disk0"]
-    require(device["restarts"] - restarts >= KILLS, f"ps counts {device['restarts'] - restarts} restarts")
-    t.stage(f"{counts['writes']} writes, {counts['reads']} reads: no I/O error, no wrong byte")
-    require(guest.power_off() == 0, "QEMU did not end well")
 
 
 @claim(seconds=90)
