@@ -1,6 +1,7 @@
 # What serves a guest's devices: bulkhead, or Debian's qemu-storage-daemon standing in for it. The stand-in proves the
 # harness itself: a claim that fails on both is a fault of the harness or of the guest.
-# Chosen by BULKHEAD_BACKEND: bulkhead (default) or stand-in. BULKHEAD_BUILD: the build, with the programs in bin/.
+# Chosen by BULKHEAD_BACKEND: bulkhead (default) or stand-in. BULKHEAD_BUILD: the build, with the programs in bin/ or
+# in BULKHEAD_PROGRAMS.
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
@@ -14,6 +15,8 @@ from .deadline import wait_until
 ACCEPTS_CONNECTIONS = 0x10000  # __SO_ACCEPTCON in the flags column of /proc/net/unix
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 BUILD = os.path.abspath(os.environ.get("BULKHEAD_BUILD") or os.path.join(TOP, "build"))
+PROGRAMS = os.environ.get("BULKHEAD_PROGRAMS") or os.path.join(BUILD, "bin")
+SANITIZER = re.compile(r"(Address|Leak|Thread)Sanitizer|runtime error:")
 
 
 def listening(path):
@@ -66,7 +69,7 @@ class Bulkhead:
         self.prefix, self.env = list(prefix), env or {}
         self.directory = directory
         self.run_dir = run_dir or f"{directory}/run"
-        self.program = os.path.join(bin_dir or os.path.join(BUILD, "bin"), "bulkhead")
+        self.program = os.path.join(bin_dir or PROGRAMS, "bulkhead")
         self.config = f"{directory}/{self.vm}.yaml"
         self.child = None
         with open(self.config, "w", encoding="utf-8") as file:
@@ -111,7 +114,8 @@ class Bulkhead:
     def unexpected_errors(self):
         """What the broker has said as an error and the claim did not provoke."""
         return [line for line in (self.child.lines if self.child else ())
-                if ": error: " in line and not (self.errors_expected and re.search(self.errors_expected, line))]
+                if SANITIZER.search(line) or
+                (": error: " in line and not (self.errors_expected and re.search(self.errors_expected, line)))]
 
     def stop(self):
         if self.child and self.child.running():
