@@ -144,6 +144,9 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
                 return refuse(
                     why, why_size, "device %s: lanes is %u: use 1 to %u (not more than queues, which is %u)",
                     device->name, device->n_lanes, MIN(device->n_queues, LIMIT_LANES), device->n_queues);
+        if (device->request_timeout < 1 || device->request_timeout > LIMIT_REQUEST_TIMEOUT_S)
+                return refuse(why, why_size, "device %s: request_timeout is %u: use 1 to %u seconds",
+                              device->name, device->request_timeout, LIMIT_REQUEST_TIMEOUT_S);
         if (judge_socket_path(config, device, why, why_size) < 0)
                 return -EINVAL;
         return device->type == DEVICE_TYPE_BLK ? judge_blk(device, why, why_size) : 0;

@@ -30,7 +30,8 @@ struct device_config {
         enum device_type_id type;
         uint32_t n_queues;
         uint32_t n_lanes;
-        struct blk_config blk; /* when type is DEVICE_TYPE_BLK */
+        uint32_t request_timeout; /* seconds that a worker may hold a request; 1 .. LIMIT_REQUEST_TIMEOUT_S */
+        struct blk_config blk;    /* when type is DEVICE_TYPE_BLK */
 };
 
 struct vm_config {
@@ -49,6 +50,8 @@ struct vm_config {
 #define VM_CONFIG_UID_FIRST  1879048192u /* above what systemd and container managers hand out */
 #define VM_CONFIG_UID_COUNT  65536u
 #define VM_CONFIG_MEMORY_MAX (64u << 20)
+
+#define VM_CONFIG_REQUEST_TIMEOUT (LIMIT_REQUEST_AGE_MS / 1000u)
 
 /* Is this a good VM or device name? 1 to 63 of [A-Za-z0-9._-], not starting with '.' or '-'. */
 bool vm_config_name_ok(const char *name);

@@ -25,6 +25,7 @@ static int check_device(const Bulkhead__Config__Device *wire, struct device_conf
 {
         ret->n_queues = wire->n_queues;
         ret->n_lanes = wire->n_lanes;
+        ret->request_timeout = wire->request_timeout ? wire->request_timeout : VM_CONFIG_REQUEST_TIMEOUT;
         if (wire_copy_string(wire->name, ret->name, sizeof(ret->name)) < 0)
                 return -EPROTO;
         switch (wire->type_case) {

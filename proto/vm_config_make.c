@@ -24,6 +24,7 @@ static int make_device(const struct device_config *device, struct device_wire *r
         ret->device.name = (char *)device->name;
         ret->device.n_queues = device->n_queues;
         ret->device.n_lanes = device->n_lanes;
+        ret->device.request_timeout = device->request_timeout;
         switch (device->type) {
         case DEVICE_TYPE_BLK:
                 ret->blk.path = (char *)device->blk.path;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "broker/core/device_state.h"
+#include "broker/core/lane_age.h"
 #include "proto/base/cleanup.h"
 
 struct queue_call {
@@ -50,6 +51,11 @@ static void call_set_call(struct lane *lane, void *argument)
 
         lane_queue_set_call(lane_queue_find(lane, call->queue), call->call_fd);
         lane_publish(lane);
+}
+
+static void call_set_max_age(struct lane *lane, void *argument)
+{
+        lane_set_max_age(lane, *(const uint64_t *)argument);
 }
 
 static void call_signal(struct lane *lane, void *argument)
@@ -228,6 +234,11 @@ void device_call_hold(struct device *device)
 void device_call_unhold(struct device *device)
 {
         call_all(device, call_unhold, NULL);
+}
+
+void device_call_set_max_age(struct device *device, uint64_t max_age_ms)
+{
+        call_all(device, call_set_max_age, &max_age_ms);
 }
 
 uint64_t device_call_completed(struct device *device)

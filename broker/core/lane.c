@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/core/lane_age.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/status.h"
@@ -31,6 +32,7 @@ int lane_init(struct lane *lane, const struct lane_events *events, unsigned firs
 
         assert(first < n_device_queues); /* no lane without a queue: vm_config_judge */
         *lane = (struct lane){.events = *events, .fd = -1};
+        lane_set_max_age(lane, LIMIT_REQUEST_AGE_MS);
         lane->queues = calloc(n, sizeof(lane->queues[0]));
         if (!lane->queues)
                 return -ENOMEM;
@@ -67,8 +69,12 @@ int lane_configure(struct lane *lane, const struct control_hello *hello)
         lane->credit_requests = hello->credit_requests;
         lane->credit_bytes = hello->credit_bytes;
         lane->max_inline = hello->max_inline;
-        for (unsigned i = 0; i < lane->n_queues; i++)
-                lane->queues[i].replay = hello->queue_replay[lane->queues[i].index];
+        for (unsigned i = 0; i < lane->n_queues; i++) {
+                struct lane_queue *queue = &lane->queues[i];
+
+                queue->replay = hello->queue_replay[queue->index];
+                queue->supply = hello->queue_kind[queue->index] == QUEUE_SUPPLY;
+        }
         return request_table_init(&lane->requests, hello->credit_requests, hello->max_segments);
 }
 
@@ -99,6 +105,7 @@ static void lane_recall(struct lane *lane)
         lane->used_requests = 0;
         lane->used_bytes = 0;
         quota_lane_reset(&lane->quota);
+        lane->n_aging = 0;
 }
 
 void lane_attach(struct lane *lane, int fd)
@@ -225,6 +232,7 @@ static void lane_release(struct lane *lane, struct lane_queue *queue, struct req
                 lane->used_requests--;
                 lane->used_bytes -= request->inlined;
                 quota_lane_settle(&lane->quota, request->chain.readable, request->chain.writable);
+                lane->n_aging -= request->ages;
         } else {
                 lane->n_unsent--;
         }

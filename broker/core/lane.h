@@ -48,6 +48,7 @@ struct lane_queue {
         uint32_t outstanding;
         int kick_fd, call_fd; /* owned; -1: none */
         enum replay_class replay;
+        bool supply; /* lent for input: no request of it ages */
 };
 
 /* Counters, written by the lane's thread and read by the main thread. */
@@ -67,7 +68,10 @@ struct lane {
         uint32_t credit_requests, credit_bytes, max_inline; /* of Hello */
         uint32_t used_requests, used_bytes;
         struct quota_lane quota; /* of the attached worker */
-        uint64_t completed;      /* by the attached worker */
+        uint32_t n_aging;        /* requests with the worker that may not stay there for ever */
+        uint64_t max_age_ms;
+        char age_why[48];
+        uint64_t completed; /* by the attached worker */
         struct lane_queue *queues;
         unsigned n_queues;
         unsigned next_queue; /* whose turn it is */

@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "broker/core/lane_age.h"
+
 /* The watcher of one descriptor; follows the lane, which may replace its descriptors at any call. */
 struct watch {
         uv_poll_t poll;
@@ -25,6 +27,7 @@ struct lane_thread {
         uv_thread_t thread;
         uv_loop_t loop;
         uv_async_t called;
+        uv_timer_t age; /* runs only while something with the worker ages */
         uv_mutex_t mutex;
         uv_cond_t done;
         void (*call)(struct lane *lane, void *argument);
@@ -92,6 +95,18 @@ static void on_closing(struct lane *lane, int fd)
 
 static void on_socket(uv_poll_t *poll, int status, int events);
 static void on_kick(uv_poll_t *poll, int status, int events);
+static void on_age(uv_timer_t *timer);
+
+/* It may fire early, for a request that has been answered since: then it looks and goes on. */
+static void thread_follow_age(struct lane_thread *thread)
+{
+        bool active = uv_is_active((uv_handle_t *)&thread->age);
+
+        if (!lane_ages(&thread->lane) && active)
+                uv_timer_stop(&thread->age);
+        else if (lane_ages(&thread->lane) && !active)
+                uv_timer_start(&thread->age, on_age, thread->lane.max_age_ms, 0);
+}
 
 static void thread_follow(struct lane_thread *thread)
 {
@@ -110,6 +125,17 @@ static void thread_follow(struct lane_thread *thread)
                                  on_kick) < 0)
                         lane_queue_break(lane, queue, QUEUE_FAULT_DEVICE);
         }
+        thread_follow_age(thread);
+}
+
+static void on_age(uv_timer_t *timer)
+{
+        struct lane_thread *thread = timer->data;
+        uint64_t wait_ms = lane_check_age(&thread->lane, lane_clock_ms());
+
+        if (wait_ms > 0)
+                uv_timer_start(timer, on_age, wait_ms, 0);
+        thread_follow(thread);
 }
 
 static void on_socket(uv_poll_t *poll, int status, int events)
@@ -195,6 +221,7 @@ static void call_stop(struct lane *lane, void *argument)
         watch_close(&thread->socket);
         for (unsigned i = 0; i < lane->n_queues; i++)
                 watch_close(&thread->kicks[i]);
+        uv_close((uv_handle_t *)&thread->age, NULL);
         uv_close((uv_handle_t *)&thread->called, NULL);
 }
 
@@ -226,10 +253,11 @@ static int thread_start(struct lane_thread *thread)
         r = uv_async_init(&thread->loop, &thread->called, on_called);
         if (r < 0)
                 goto close_loop;
-        thread->called.data = thread;
+        uv_timer_init(&thread->loop, &thread->age);
+        thread->called.data = thread->age.data = thread;
         r = uv_mutex_init(&thread->mutex);
         if (r < 0)
-                goto close_async;
+                goto close_handles;
         r = uv_cond_init(&thread->done);
         if (r < 0)
                 goto destroy_mutex;
@@ -239,7 +267,8 @@ static int thread_start(struct lane_thread *thread)
         uv_cond_destroy(&thread->done);
 destroy_mutex:
         uv_mutex_destroy(&thread->mutex);
-close_async:
+close_handles:
+        uv_close((uv_handle_t *)&thread->age, NULL);
         uv_close((uv_handle_t *)&thread->called, NULL);
         uv_run(&thread->loop, UV_RUN_DEFAULT);
 close_loop:

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "broker/core/fault_safe.h"
 #include "broker/core/lane.h"
+#include "broker/core/lane_age.h"
 #include "broker/core/memory_service.h"
 #include "proto/base/checked.h"
 #include "proto/base/status.h"
@@ -143,6 +143,7 @@ static void tx_own(struct lane_tx *tx, size_t from, struct request *request)
 
 struct batch {
         size_t n;
+        uint64_t now_ms;
         uint32_t payload;
         uint64_t id[LIMIT_POP_BATCH];
         uint32_t queue[LIMIT_POP_BATCH], readable[LIMIT_POP_BATCH], writable[LIMIT_POP_BATCH];
@@ -196,6 +197,8 @@ static bool batch_add(struct lane *lane, struct batch *batch, struct request *re
         lane->used_bytes += request->inlined;
         quota_lane_earn(&lane->quota, request->chain.readable, request->chain.writable);
         request->state = REQUEST_SENT;
+        request->sent_ms = batch->now_ms;
+        lane->n_aging += request->ages;
         lane->n_unsent--;
         return true;
 }
@@ -210,14 +213,6 @@ static void batch_add_unsent(struct lane *lane, struct batch *batch)
                         return;
 }
 
-static uint64_t now_ms(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Takes one chain off a ring and files it. 1, 0: none, or -EPROTO: the ring is broken. */
 static int lane_take(struct lane *lane, struct lane_queue *queue, struct request **ret_request)
 {
@@ -229,7 +224,8 @@ static int lane_take(struct lane *lane, struct lane_queue *queue, struct request
         r = queue_pop(&queue->ring, &request->chain);
         if (r <= 0)
                 return r;
-        request_table_add(&lane->requests, request, (uint16_t)queue->index, now_ms());
+        request_table_add(&lane->requests, request, (uint16_t)queue->index, lane_clock_ms());
+        request->ages = !queue->supply;
         queue->outstanding++;
         lane->n_unsent++;
         atomic_fetch_add_explicit(&lane->stats.requests, 1, memory_order_relaxed);
@@ -274,6 +270,7 @@ bool lane_tx_requests(struct lane *lane)
 
         batch.n = 0;
         batch.payload = 0;
+        batch.now_ms = lane_clock_ms();
         lane->tx.n_iov = 1;
         lane->tx.next = 1;
         batch_add_unsent(lane, &batch);

@@ -28,6 +28,8 @@ struct request {
         uint32_t inlined; /* bytes that were or will be sent with it */
         uint32_t written; /* high-water mark of the writable bytes: the used length */
         uint64_t born_ms;
+        uint64_t sent_ms; /* to the worker that holds it */
+        bool ages;        /* its queue's requests may not take for ever */
         struct chain chain;
         struct request *older, *newer; /* order of the guest, over all queues of the lane */
 };

@@ -13,8 +13,10 @@
 
 static void fill_device(struct device_config *config, struct config_device *ret)
 {
-        *ret =
-            (struct config_device){.name = config->name, .type = config->type, .queues = &config->n_queues};
+        *ret = (struct config_device){.name = config->name,
+                                      .type = config->type,
+                                      .queues = &config->n_queues,
+                                      .request_timeout = &config->request_timeout};
         if (config->type != DEVICE_TYPE_BLK)
                 return;
         ret->path = config->blk.path;

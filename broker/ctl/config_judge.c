@@ -157,6 +157,13 @@ static int set_queues(struct judge *judge, const char *text, char *why, size_t w
         return config_value_uint(text, &judge->device->n_queues) < 0 ? -ENOMSG : 0;
 }
 
+static int set_request_timeout(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        (void)why;
+        (void)why_size;
+        return config_value_uint(text, &judge->device->request_timeout) < 0 ? -ENOMSG : 0;
+}
+
 static int set_serial(struct judge *judge, const char *text, char *why, size_t why_size)
 {
         if (!vm_config_serial_ok(text)) /* before the copy: the text may be longer than its field */
@@ -249,6 +256,7 @@ static const struct device_key {
     {"serial", 1u << DEVICE_TYPE_BLK, false, set_serial},
     {"block_size", 1u << DEVICE_TYPE_BLK, false, set_block_size},
     {"queues", UINT32_MAX, false, set_queues},
+    {"request_timeout", UINT32_MAX, false, set_request_timeout},
 };
 
 static void judge_device_key(struct judge *judge, const yaml_node_t *mapping, const struct device_key *row)
@@ -306,7 +314,10 @@ static void begin_device(struct judge *judge)
         const size_t i = judge->vm.n_devices;
 
         judge->device = &judge->vm.devices[i];
-        *judge->device = (struct device_config){.type = DEVICE_TYPE_RNG, .n_queues = 1, .n_lanes = 1};
+        *judge->device = (struct device_config){.type = DEVICE_TYPE_RNG,
+                                                .n_queues = 1,
+                                                .n_lanes = 1,
+                                                .request_timeout = VM_CONFIG_REQUEST_TIMEOUT};
         judge->device->blk.path[0] = '/';
         judge->device->blk.block_size = 512;
         snprintf(judge->device->name, sizeof(judge->device->name), "_%zu", i);

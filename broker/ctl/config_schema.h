@@ -30,6 +30,7 @@ struct config_device {
         const char *path;
         bool *read_only;
         uint32_t *queues;
+        uint32_t *request_timeout; /* seconds */
         const char *serial;
         uint32_t *block_size;
 };

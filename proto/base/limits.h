@@ -101,6 +101,10 @@
 #ifndef LIMIT_CONTROL_MS
 #define LIMIT_CONTROL_MS      30000u /* to its Done: a worker may be inside a flush of a slow disk */
 #endif
+#ifndef LIMIT_REQUEST_AGE_MS
+#define LIMIT_REQUEST_AGE_MS  60000u /* with one worker, when the configuration says nothing: half of Linux's patience */
+#endif
+#define LIMIT_REQUEST_TIMEOUT_S 3600u /* the longest that a configuration may say: a hung worker is found in an hour */
 #ifndef LIMIT_DRAIN_MS
 #define LIMIT_DRAIN_MS        2000u /* GET_VRING_BASE: the guest is frozen while we wait */
 #endif

@@ -24,6 +24,7 @@ const struct bench_options bench_defaults = {
     .max_inline = 16u << 10,
     .max_segments = 128,
     .replay = REPLAY_IDEMPOTENT,
+    .kind = QUEUE_WORK,
 };
 
 static void on_fault(void *context, const char *why)
@@ -101,8 +102,10 @@ void bench_init(struct lane_bench *bench, const struct bench_options *options)
                                               .credit_requests = options->credit_requests,
                                               .credit_bytes = options->credit_bytes,
                                               .max_inline = options->max_inline};
-        for (unsigned i = 0; i < options->n_queues; i++)
+        for (unsigned i = 0; i < options->n_queues; i++) {
                 bench->hello.queue_replay[i] = options->replay;
+                bench->hello.queue_kind[i] = options->kind;
+        }
         assert_int_equal(lane_init(&bench->lane, &events, 0, 1, options->n_queues), 0);
         assert_int_equal(lane_configure(&bench->lane, &bench->hello), 0);
         lane_set_memory(&bench->lane, bench->guest.memory);

@@ -35,6 +35,7 @@ struct bench_options {
         bool event_idx;
         uint32_t credit_requests, credit_bytes, max_inline, max_segments;
         enum replay_class replay;
+        enum queue_kind kind;
 };
 
 /* One queue of 256, no event index, 64 credits, 16 KiB inline: a test changes what it is about. */

@@ -174,11 +174,13 @@ devices:
   path: {self.dir}/demo.img
   read_only: false
   queues: 2
+  request_timeout: 60
   serial: "disk0"
   block_size: 512
 - name: rng0
   type: rng
   queues: 1
+  request_timeout: 60
 """)
 
     def test_every_mistake_has_its_line_and_column(self):

@@ -61,6 +61,7 @@ static void the_example_gets_its_defaults(void **state)
         assert_int_equal(c.devices[0].blk.block_size, 512);
         assert_int_equal(c.devices[0].n_queues, 1);
         assert_int_equal(c.devices[0].n_lanes, 1);
+        assert_int_equal(c.devices[0].request_timeout, 60);
         assert_int_equal(c.devices[1].type, DEVICE_TYPE_RNG);
         vm_config_done(&c);
 }
@@ -71,7 +72,8 @@ static void every_key_arrives_where_it_belongs(void **state)
                                    "socket: {mode: \"0666\", group: 12}\n"
                                    "uids: {first: 100000, count: 5}\nlimits: {worker_memory: 8M}\n"
                                    "devices:\n- name: d\n  type: blk\n  path: ./i.img\n  read_only: true\n"
-                                   "  queues: 16\n  serial: 'ab c'\n  block_size: 4096\n";
+                                   "  queues: 16\n  serial: 'ab c'\n  block_size: 4096\n"
+                                   "  request_timeout: 3600\n";
         struct mistakes mistakes;
         struct vm_config c;
 
@@ -88,6 +90,7 @@ static void every_key_arrives_where_it_belongs(void **state)
         assert_int_equal(c.devices[0].n_queues, 16);
         assert_string_equal(c.devices[0].blk.serial, "ab c");
         assert_int_equal(c.devices[0].blk.block_size, 4096);
+        assert_int_equal(c.devices[0].request_timeout, 3600);
         assert_int_equal(mistakes.n_errors, 0);
         assert_int_equal(mistakes.n, 1); /* mode 0666 is warned about */
         assert_int_equal(mistakes.list[0].level, MISTAKE_WARNING);
@@ -119,6 +122,7 @@ static void values_at_their_limits_are_good(void **state)
             BLK(", serial: \"12345678901234567890\""),
             BLK(", serial: \"\""),
             BLK(", block_size: 512"),
+            BLK(", request_timeout: 1"),
             HEAD "uids: {first: 1000, count: 2}\n" RNG,
             HEAD "uids: {first: 4294900000, count: 3}\n" RNG,
             HEAD "limits: {worker_memory: 8M}\n" RNG,
@@ -223,6 +227,9 @@ static const struct {
     {BLK(", serial: \"123456789012345678901\""), {{4, 44, "at most 20"}}},
     {BLK(", serial: \"a\\tb\""), {{4, 44, "printable"}}},
     {BLK(", block_size: 1024"), {{4, 48, "use 512 or 4096"}}},
+    {BLK(", request_timeout: 0"), {{4, 53, "use 1 to 3600 seconds"}}},
+    {BLK(", request_timeout: 3601"), {{4, 53, "request_timeout is 3601"}}},
+    {BLK(", request_timeout: 1m"), {{4, 53, "whole decimal number"}}},
     {"vm: .a\nfrontend: kvm\nfoo: 1\nlimits: {worker_memory: 1}\ndevices:\n  - {name: d, type: blk, queues: "
      "99}\n"
      "  - {name: d, type: rng}\n",
@@ -304,7 +311,7 @@ static void what_check_prints_means_the_same(void **state)
 {
         static const char *const texts[] = {
             example,
-            BLK(", serial: \"\", read_only: true, block_size: 4096"),
+            BLK(", serial: \"\", read_only: true, block_size: 4096, request_timeout: 5"),
             BLK(", serial: \"true\""),
             HEAD "socket: {mode: 0600, group: root}\nlimits: {worker_memory: 8388609}\n" RNG,
             "vm: \"123\"\nfrontend: vhost-user\ndevices: [{name: \"null\", type: rng}]\n",

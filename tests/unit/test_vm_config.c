@@ -31,6 +31,7 @@ static int config_setup(void **state)
                 snprintf(devices[i].name, sizeof(devices[i].name), i == 0 ? "disk0" : "rng%zu", i - 1);
                 devices[i].type = i == 0 ? DEVICE_TYPE_BLK : DEVICE_TYPE_RNG;
                 devices[i].n_queues = devices[i].n_lanes = 1;
+                devices[i].request_timeout = 60;
         }
         snprintf(devices[0].blk.path, PATH_MAX, "/var/lib/bulkhead/demo.img");
         snprintf(devices[0].blk.serial, 21, "12345678901234567890");
@@ -213,6 +214,19 @@ static void block_devices_have_a_block_size_and_a_serial(void **state)
         bad("serial");
 }
 
+static void requests_have_between_a_second_and_an_hour(void **state)
+{
+        (void)state;
+        devices[1].request_timeout = 1;
+        good();
+        devices[1].request_timeout = LIMIT_REQUEST_TIMEOUT_S;
+        good();
+        devices[1].request_timeout++;
+        bad("device rng0: request_timeout is 3601: use 1 to 3600 seconds");
+        devices[1].request_timeout = 0;
+        bad("use 1 to 3600");
+}
+
 static void uid_ranges_are_large_enough_and_nobodys(void **state)
 {
         (void)state;
@@ -326,14 +340,18 @@ static void refused_configurations_leave_nothing_behind(void **state)
         assert_int_equal(mallinfo2().uordblks, heap);
 }
 
-static void no_memory_limit_on_the_wire_means_the_default(void **state)
+static void no_limit_on_the_wire_means_the_default(void **state)
 {
         struct vm_config got;
 
         (void)state;
         config.worker_memory_max = 0;
+        devices[0].request_timeout = 0;
+        devices[1].request_timeout = 7;
         assert_int_equal(make_and_check(&got), 0);
         assert_int_equal(got.worker_memory_max, VM_CONFIG_MEMORY_MAX);
+        assert_int_equal(got.devices[0].request_timeout, 60);
+        assert_int_equal(got.devices[1].request_timeout, 7);
         vm_config_done(&got);
 }
 
@@ -444,12 +462,13 @@ int main(void)
             CONFIG_TEST(a_vm_has_one_to_the_most_devices),
             CONFIG_TEST(queues_and_lanes_are_in_the_types_range),
             CONFIG_TEST(block_devices_have_a_block_size_and_a_serial),
+            CONFIG_TEST(requests_have_between_a_second_and_an_hour),
             CONFIG_TEST(uid_ranges_are_large_enough_and_nobodys),
             CONFIG_TEST(numbers_of_the_vm_end_at_their_limits),
             CONFIG_TEST(a_small_place_for_the_sentence_is_not_overrun),
             CONFIG_TEST(configurations_come_back_as_they_were),
             CONFIG_TEST(refused_configurations_leave_nothing_behind),
-            CONFIG_TEST(no_memory_limit_on_the_wire_means_the_default),
+            CONFIG_TEST(no_limit_on_the_wire_means_the_default),
             CONFIG_TEST(texts_longer_than_their_place_are_refused),
             CONFIG_TEST(devices_without_a_type_are_refused),
             CONFIG_TEST(a_configuration_that_fits_no_frame_is_not_made),
