@@ -22,6 +22,9 @@
 #define UID_UNSET_16     65535u     /* -1 of the 16-bit system calls */
 #define UID_UNSET        UINT32_MAX /* -1: "no change" to setresuid(2) */
 #define MEMORY_MIN_BYTES (8u << 20) /* a worker with a full batch needs about 3 MiB */
+#define WEIGHT_MAX       10000u     /* of the kernel */
+#define BPS_MIN          (1u << 20) /* a slower disk would not finish a large request before it is too old */
+#define IOPS_MIN         10u        /* likewise */
 #define SHOWN_BYTES      72u        /* of a bad name or path: enough to know it, and the remedy still fits */
 
 static int refuse(char *why, size_t why_size, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -102,6 +105,49 @@ static int judge_blk(const struct device_config *device, char *why, size_t why_s
         return 0;
 }
 
+static const struct {
+        const char *name;
+        size_t offset;
+        uint64_t min, max; /* 0 is none, and always good */
+        bool disk;         /* only for a device with an image */
+        const char *remedy;
+} limit_rows[] = {
+    {"memory", offsetof(struct device_limits, memory), MEMORY_MIN_BYTES, UINT32_MAX, false,
+     "use 8M at least, and less than 4G"},
+    {"cpu", offsetof(struct device_limits, cpu), 1, 100, false,
+     "use 1% to 100%, which is what its one thread can have"},
+    {"cpu_weight", offsetof(struct device_limits, cpu_weight), 1, WEIGHT_MAX, false, "use 1 to 10000"},
+    {"io_weight", offsetof(struct device_limits, io_weight), 1, WEIGHT_MAX, true, "use 1 to 10000"},
+    {"read_bps", offsetof(struct device_limits, read_bps), BPS_MIN, INT64_MAX, true, "use 1M at least"},
+    {"write_bps", offsetof(struct device_limits, write_bps), BPS_MIN, INT64_MAX, true, "use 1M at least"},
+    {"read_iops", offsetof(struct device_limits, read_iops), IOPS_MIN, UINT32_MAX, true, "use 10 at least"},
+    {"write_iops", offsetof(struct device_limits, write_iops), IOPS_MIN, UINT32_MAX, true, "use 10 at least"},
+};
+_Static_assert(array_size(limit_rows) * sizeof(uint64_t) == sizeof(struct device_limits), "one row a limit");
+
+static int judge_limits(const struct device_config *device, char *why, size_t why_size)
+{
+        for (size_t i = 0; i < array_size(limit_rows); i++) {
+                uint64_t value;
+
+                memcpy(&value, (const uint8_t *)&device->limits + limit_rows[i].offset, sizeof(value));
+                if (value == 0)
+                        continue;
+                if (limit_rows[i].disk && device->type != DEVICE_TYPE_BLK)
+                        return refuse(why, why_size, "device %s: limits: %s: %s has no disk: remove it",
+                                      device->name, limit_rows[i].name, device_types[device->type].name);
+                if (value < limit_rows[i].min || value > limit_rows[i].max)
+                        return refuse(why, why_size, "device %s: limits: %s is %" PRIu64 ": %s", device->name,
+                                      limit_rows[i].name, value, limit_rows[i].remedy);
+        }
+        return 0;
+}
+
+uint32_t vm_config_memory(const struct vm_config *config, const struct device_config *device)
+{
+        return device->limits.memory ? (uint32_t)device->limits.memory : config->worker_memory_max;
+}
+
 /* RUNDIR/<vm>/<device>.sock must fit a socket address with its NUL. */
 static int judge_socket_path(const struct vm_config *config, const struct device_config *device, char *why,
                              size_t why_size)
@@ -147,7 +193,7 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
         if (device->request_timeout < 1 || device->request_timeout > LIMIT_REQUEST_TIMEOUT_S)
                 return refuse(why, why_size, "device %s: request_timeout is %u: use 1 to %u seconds",
                               device->name, device->request_timeout, LIMIT_REQUEST_TIMEOUT_S);
-        if (judge_socket_path(config, device, why, why_size) < 0)
+        if (judge_socket_path(config, device, why, why_size) < 0 || judge_limits(device, why, why_size) < 0)
                 return -EINVAL;
         return device->type == DEVICE_TYPE_BLK ? judge_blk(device, why, why_size) : 0;
 }

@@ -25,13 +25,23 @@ struct blk_config {
         uint32_t block_size; /* 512 or 4096 */
 };
 
+/* What a worker may use of its host, by its control group. 0: no limit of its own. */
+struct device_limits {
+        uint64_t memory;                /* bytes, for RLIMIT_AS too; 0: the VM's worker_memory_max */
+        uint64_t cpu;                   /* percent of one CPU */
+        uint64_t cpu_weight, io_weight; /* 1..10000, 100 is the kernel's default */
+        uint64_t read_bps, write_bps;   /* bytes a second of the disk that the image lies on */
+        uint64_t read_iops, write_iops; /* operations a second */
+};
+
 struct device_config {
         char name[LIMIT_NAME];
         enum device_type_id type;
         uint32_t n_queues;
         uint32_t n_lanes;
         uint32_t request_timeout; /* seconds that a worker may hold a request; 1 .. LIMIT_REQUEST_TIMEOUT_S */
-        struct blk_config blk;    /* when type is DEVICE_TYPE_BLK */
+        struct device_limits limits;
+        struct blk_config blk; /* when type is DEVICE_TYPE_BLK */
 };
 
 struct vm_config {
@@ -59,6 +69,9 @@ bool vm_config_name_ok(const char *name);
 /* Is this a good serial number? At most 20 bytes of printable ASCII (virtio 1.3, 5.2.6.1,
  * VIRTIO_BLK_T_GET_ID). */
 bool vm_config_serial_ok(const char *serial);
+
+/* Bytes that this device's worker may have. */
+uint32_t vm_config_memory(const struct vm_config *config, const struct device_config *device);
 
 #define VM_CONFIG_WHY_BYTES 256u /* holds every sentence of the judge whole */
 

@@ -21,11 +21,27 @@ static int check_blk(const Bulkhead__Config__Blk *wire, struct blk_config *ret)
         return wire_copy_string(wire->serial, ret->serial, sizeof(ret->serial));
 }
 
+/* Not there: none. */
+static void check_limits(const Bulkhead__Config__Limits *wire, struct device_limits *ret)
+{
+        if (!wire)
+                return;
+        *ret = (struct device_limits){.memory = wire->memory,
+                                      .cpu = wire->cpu,
+                                      .cpu_weight = wire->cpu_weight,
+                                      .io_weight = wire->io_weight,
+                                      .read_bps = wire->read_bps,
+                                      .write_bps = wire->write_bps,
+                                      .read_iops = wire->read_iops,
+                                      .write_iops = wire->write_iops};
+}
+
 static int check_device(const Bulkhead__Config__Device *wire, struct device_config *ret)
 {
         ret->n_queues = wire->n_queues;
         ret->n_lanes = wire->n_lanes;
         ret->request_timeout = wire->request_timeout ? wire->request_timeout : VM_CONFIG_REQUEST_TIMEOUT;
+        check_limits(wire->limits, &ret->limits);
         if (wire_copy_string(wire->name, ret->name, sizeof(ret->name)) < 0)
                 return -EPROTO;
         switch (wire->type_case) {

@@ -12,9 +12,23 @@
 /* A device's message and its options, which it points to. */
 struct device_wire {
         Bulkhead__Config__Device device;
+        Bulkhead__Config__Limits limits;
         Bulkhead__Config__Blk blk;
         Bulkhead__Config__Rng rng;
 };
+
+static void make_limits(const struct device_limits *limits, Bulkhead__Config__Limits *ret)
+{
+        bulkhead__config__limits__init(ret);
+        ret->memory = limits->memory;
+        ret->cpu = limits->cpu;
+        ret->cpu_weight = limits->cpu_weight;
+        ret->io_weight = limits->io_weight;
+        ret->read_bps = limits->read_bps;
+        ret->write_bps = limits->write_bps;
+        ret->read_iops = limits->read_iops;
+        ret->write_iops = limits->write_iops;
+}
 
 static int make_device(const struct device_config *device, struct device_wire *ret)
 {
@@ -25,6 +39,8 @@ static int make_device(const struct device_config *device, struct device_wire *r
         ret->device.n_queues = device->n_queues;
         ret->device.n_lanes = device->n_lanes;
         ret->device.request_timeout = device->request_timeout;
+        make_limits(&device->limits, &ret->limits);
+        ret->device.limits = &ret->limits;
         switch (device->type) {
         case DEVICE_TYPE_BLK:
                 ret->blk.path = (char *)device->blk.path;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "proto/base/checked.h"
@@ -20,6 +21,8 @@
 #define CGROUP_TRIES    4     /* another spawner may remove an empty parent between our two mkdirs */
 #define CPU_SHARES_UNIT 1024u /* version 1: the default, where version 2 says 100 */
 #define BLKIO_MAX       1000u
+#define CPU_PERIOD_US   10000u /* a tenth of the kernel's default: who has used up its share waits no longer */
+#define CPU_QUOTA_MIN   1000u  /* of the kernel: below 10% the period is its default */
 
 static int cgroup_open_file(const char *dir, const char *file, int flags)
 {
@@ -77,7 +80,7 @@ static int cgroup_make_dirs(const struct cgroup *cgroup, unsigned controller)
                         return -errno;
                 if (!cgroup->host->v2 || level == CGROUP_LEVELS)
                         continue;
-                snprintf(text, sizeof(text), "+%s", cgroup_v2_name(controller));
+                snprintf(text, sizeof(text), "+%s", cgroup_controller_name(controller));
                 r = cgroup_write(path, "cgroup.subtree_control", text);
                 if (r < 0)
                         return r;
@@ -102,10 +105,69 @@ static int cgroup_write_number(const char *dir, const char *file, uint64_t numbe
         return cgroup_write(dir, file, text);
 }
 
-static int cgroup_limit_io(const char *dir, bool v2, uint32_t weight)
+static int cgroup_limit_cpu_max(const char *dir, bool v2, uint32_t percent)
+{
+        uint32_t period = CPU_PERIOD_US * percent / 100 < CPU_QUOTA_MIN ? 10 * CPU_PERIOD_US : CPU_PERIOD_US;
+        uint32_t quota = period / 100 * percent;
+        char text[64];
+        int r;
+
+        if (percent == 0)
+                return 0;
+        snprintf(text, sizeof(text), "%u %u", quota, period);
+        if (v2)
+                return cgroup_write(dir, "cpu.max", text);
+        r = cgroup_write_number(dir, "cpu.cfs_period_us", period);
+        return r < 0 ? r : cgroup_write_number(dir, "cpu.cfs_quota_us", quota);
+}
+
+static int cgroup_limit_cpu(const char *dir, bool v2, const struct cgroup_limits *limits)
+{
+        int r = cgroup_limit_cpu_max(dir, v2, limits->cpu_max);
+
+        if (r < 0 || limits->cpu_weight == 0)
+                return r;
+        if (v2)
+                return cgroup_write_number(dir, "cpu.weight", limits->cpu_weight);
+        return cgroup_write_number(dir, "cpu.shares", (uint64_t)limits->cpu_weight * CPU_SHARES_UNIT / 100);
+}
+
+static bool cgroup_has_io_max(const struct cgroup_limits *limits)
+{
+        return (limits->read_bps | limits->write_bps | limits->read_iops | limits->write_iops) != 0;
+}
+
+/* "8:0 rbps=1048576": what is not named stays as it is, which is without a limit. Version 1 has a file a
+ * limit. */
+static int cgroup_limit_io_max(const char *dir, bool v2, const struct cgroup_limits *limits)
+{
+        const struct {
+                uint64_t value;
+                const char *v1, *v2;
+        } rows[] = {{limits->read_bps, "blkio.throttle.read_bps_device", "rbps"},
+                    {limits->write_bps, "blkio.throttle.write_bps_device", "wbps"},
+                    {limits->read_iops, "blkio.throttle.read_iops_device", "riops"},
+                    {limits->write_iops, "blkio.throttle.write_iops_device", "wiops"}};
+        int r = cgroup_has_io_max(limits) && limits->disk == 0 ? -ENODEV : 0;
+
+        for (size_t i = 0; i < array_size(rows) && r == 0; i++) {
+                char text[64];
+
+                if (rows[i].value == 0)
+                        continue;
+                snprintf(text, sizeof(text), "%u:%u %s%s%llu", major(limits->disk), minor(limits->disk),
+                         v2 ? rows[i].v2 : "", v2 ? "=" : "", (unsigned long long)rows[i].value);
+                r = cgroup_write(dir, v2 ? "io.max" : rows[i].v1, text);
+        }
+        return r;
+}
+
+static int cgroup_limit_io_weight(const char *dir, bool v2, uint32_t weight)
 {
         int r;
 
+        if (weight == 0)
+                return 0;
         if (v2)
                 return cgroup_write_number(dir, "io.weight", weight);
         r = cgroup_write_number(dir, "blkio.bfq.weight", MIN(weight, BLKIO_MAX));
@@ -116,6 +178,8 @@ static int cgroup_limit_io(const char *dir, bool v2, uint32_t weight)
 static int cgroup_limit(const char *dir, bool v2, enum cgroup_controller controller,
                         const struct cgroup_limits *limits)
 {
+        int r;
+
         switch (controller) {
         case CGROUP_MEMORY:
                 return cgroup_write_number(dir, v2 ? "memory.max" : "memory.limit_in_bytes",
@@ -123,18 +187,25 @@ static int cgroup_limit(const char *dir, bool v2, enum cgroup_controller control
         case CGROUP_PIDS:
                 return cgroup_write_number(dir, "pids.max", limits->pids_max);
         case CGROUP_CPU:
-                if (limits->cpu_weight == 0)
-                        return 0;
-                if (v2)
-                        return cgroup_write_number(dir, "cpu.weight", limits->cpu_weight);
-                return cgroup_write_number(dir, "cpu.shares",
-                                           (uint64_t)limits->cpu_weight * CPU_SHARES_UNIT / 100);
+                return cgroup_limit_cpu(dir, v2, limits);
         case CGROUP_IO:
-                return limits->io_weight ? cgroup_limit_io(dir, v2, limits->io_weight) : 0;
+                r = cgroup_limit_io_max(dir, v2, limits);
+                return r < 0 ? r : cgroup_limit_io_weight(dir, v2, limits->io_weight);
         case CGROUP_CONTROLLER_COUNT_:
                 break;
         }
         return -EINVAL;
+}
+
+uint32_t cgroup_demanded(const struct cgroup_limits *limits)
+{
+        uint32_t demanded = 0;
+
+        if (limits->cpu_max > 0 || limits->cpu_weight > 0)
+                demanded |= 1u << CGROUP_CPU;
+        if (limits->io_weight > 0 || cgroup_has_io_max(limits))
+                demanded |= 1u << CGROUP_IO;
+        return demanded;
 }
 
 /* Directories of a controller whose limit could not be set go again, if nothing else uses them. */

@@ -19,8 +19,11 @@ enum cgroup_controller {
 struct cgroup_limits {
         uint64_t memory_max; /* bytes */
         uint32_t pids_max;   /* 1: the worker alone */
+        uint32_t cpu_max;    /* percent of one CPU; 0: no limit */
         uint32_t cpu_weight; /* 1..10000, 100 is the kernel's default; 0: leave it */
         uint32_t io_weight;  /* 1..10000 likewise; 0: leave it */
+        dev_t disk;          /* that the following are for, a whole one; 0: for none, they are not set */
+        uint64_t read_bps, write_bps, read_iops, write_iops; /* a second; 0: no limit */
 };
 
 /* Where groups can be made: found once at start. */
@@ -49,6 +52,16 @@ void cgroup_host_parse(struct cgroup_host *host, const char *root, const char *m
  * rootless, or in a read-only tree, present is 0 and all else works. `host` must outlive the group. */
 void cgroup_open(const struct cgroup_host *host, const char *vm, const char *device,
                  const struct cgroup_limits *limits, struct cgroup *ret_cgroup);
+
+/* The controllers without which these limits are not what was asked for: a bit each. Memory and pids are
+ * never among them: a process has limits of its own for these. */
+uint32_t cgroup_demanded(const struct cgroup_limits *limits);
+
+const char *cgroup_controller_name(enum cgroup_controller controller); /* as version 2 calls it */
+
+/* The whole disk that a block device or a part of one is. `root` as above. -ENODEV: there is none, as below
+ * file systems that are made of several disks or of memory. */
+int cgroup_find_disk(const char *root, dev_t device, dev_t *ret_disk);
 
 /* Moves a process into the group. 0, or negative errno: the process is then not limited. */
 int cgroup_add(const struct cgroup *cgroup, pid_t pid);

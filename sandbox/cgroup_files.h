@@ -11,5 +11,3 @@ int cgroup_write(const char *dir, const char *file, const char *text);
 
 /* NUL-terminated, cut at size - 1. 0 or negative errno. */
 int cgroup_read(const char *dir, const char *file, char *ret_text, size_t size);
-
-const char *cgroup_v2_name(enum cgroup_controller controller);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "proto/base/checked.h"
@@ -32,7 +33,7 @@ static const struct {
     [CGROUP_IO] = {"blkio", "io"},
 };
 
-const char *cgroup_v2_name(enum cgroup_controller controller)
+const char *cgroup_controller_name(enum cgroup_controller controller)
 {
         return names[controller].v2;
 }
@@ -220,6 +221,32 @@ void cgroup_host_parse(struct cgroup_host *host, const char *root, const char *m
         cgroup_each_mount(host, root, mountinfo, own, "cgroup2", cgroup_take_v2);
         if (!host->v2)
                 cgroup_each_mount(host, root, mountinfo, own, "cgroup", cgroup_take_v1);
+}
+
+/* "8:0\n" */
+static int read_device_number(const char *dir, dev_t *ret_device)
+{
+        char text[32] = "";
+        unsigned major, minor;
+        int r = cgroup_read(dir, "dev", text, sizeof(text));
+
+        if (r < 0 || sscanf(text, "%u:%u", &major, &minor) != 2)
+                return -ENODEV;
+        *ret_device = makedev(major, minor);
+        return 0;
+}
+
+int cgroup_find_disk(const char *root, dev_t device, dev_t *ret_disk)
+{
+        char dir[PATH_MAX], part[32];
+        int len =
+            snprintf(dir, sizeof(dir), "%.2000s/sys/dev/block/%u:%u", root, major(device), minor(device));
+
+        if (!is_directory(dir))
+                return -ENODEV;
+        if (cgroup_read(dir, "partition", part, sizeof(part)) == 0)
+                snprintf(dir + len, sizeof(dir) - (size_t)len, "/.."); /* a disk is its parts' folder */
+        return read_device_number(dir, ret_disk);
 }
 
 static char *read_table(const char *path)

@@ -93,12 +93,13 @@ static int resource_lock(int fd, bool writable)
         return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 }
 
-static int resource_size(int fd, uint64_t *ret_size)
+static int resource_size(int fd, uint64_t *ret_size, dev_t *ret_device)
 {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
                 return -errno;
+        *ret_device = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
         if (S_ISBLK(st.st_mode)) {
                 uint64_t size;
 
@@ -130,6 +131,7 @@ static int resources_open_blk(const struct blk_config *blk, struct resources *re
 {
         _cleanup_close_ int fd = -1;
         uint64_t size = 0;
+        dev_t device = 0;
         int r;
 
         r = resource_open_image(blk, &fd, why, why_size);
@@ -137,7 +139,7 @@ static int resources_open_blk(const struct blk_config *blk, struct resources *re
                 return r;
         r = resource_lock(fd, !blk->read_only);
         if (r == 0)
-                r = resource_size(fd, &size);
+                r = resource_size(fd, &size, &device);
         if (r < 0)
                 return resource_explain(r, blk->path, !blk->read_only, why, why_size);
         r = resource_judge_size(size, blk->path, why, why_size);
@@ -146,6 +148,7 @@ static int resources_open_blk(const struct blk_config *blk, struct resources *re
         *ret_resources = (struct resources){.fds = {take_fd(&fd)},
                                             .n = 1,
                                             .rw = blk->read_only ? 0 : 1,
+                                            .device = device,
                                             .size_max = blk->read_only ? 0 : size};
         return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "proto/base/limits.h"
 #include "proto/vm_config.h"
@@ -14,6 +15,7 @@ struct resources {
         int fds[LIMIT_RESOURCES];
         unsigned n;
         uint32_t rw;       /* bit i: writable */
+        dev_t device;      /* that the image is or lies on; 0: no image */
         uint64_t size_max; /* bytes of the largest: no worker may make a file longer than that */
 };
 

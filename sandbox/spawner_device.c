@@ -79,12 +79,65 @@ static int device_failed(const struct spawner *spawner, uint32_t device, int err
         return spawner_send(spawner, &message, NULL, 0);
 }
 
-static void device_cgroup(const struct spawner *spawner, const struct device_config *config,
-                          struct cgroup *ret)
+/* The limits as groups have them. A disk that is not found stays 0, and its limits are not set: that shows. */
+static void device_limits_make(const struct spawner *spawner, const struct device_config *config,
+                               const struct resources *resources, struct cgroup_limits *ret_limits)
 {
-        struct cgroup_limits limits = {.memory_max = spawner->config->worker_memory_max, .pids_max = 1};
+        const struct device_limits *limits = &config->limits;
 
+        *ret_limits = (struct cgroup_limits){.memory_max = vm_config_memory(spawner->config, config),
+                                             .pids_max = 1,
+                                             .cpu_max = (uint32_t)limits->cpu,
+                                             .cpu_weight = (uint32_t)limits->cpu_weight,
+                                             .io_weight = (uint32_t)limits->io_weight,
+                                             .read_bps = limits->read_bps,
+                                             .write_bps = limits->write_bps,
+                                             .read_iops = limits->read_iops,
+                                             .write_iops = limits->write_iops};
+        (void)cgroup_find_disk("", resources->device, &ret_limits->disk);
+}
+
+/* What was asked for and cannot be had is no limit that is left out: there is no worker. */
+static int device_cgroup(const struct spawner *spawner, const struct device_config *config,
+                         const struct resources *resources, struct cgroup *ret, char *why, size_t why_size)
+{
+        struct cgroup_limits limits;
+        uint32_t missing;
+
+        device_limits_make(spawner, config, resources, &limits);
         cgroup_open(&spawner->cgroup_host, spawner->config->name, config->name, &limits, ret);
+        missing = cgroup_demanded(&limits) & ~ret->present;
+        if (missing == 0)
+                return 0;
+        cgroup_close(ret);
+        if (missing & (1u << CGROUP_CPU))
+                snprintf(why, why_size,
+                         "limits: cpu cannot be limited here: give us a control group with the cpu "
+                         "controller, or remove cpu and cpu_weight");
+        else if (spawner->cgroup_host.parent[CGROUP_IO][0] != '\0' && limits.disk == 0)
+                snprintf(why, why_size,
+                         "limits: the image's file system has no disk of its own: remove read_bps, "
+                         "write_bps, read_iops and write_iops, or move the image");
+        else
+                snprintf(why, why_size,
+                         "limits: io cannot be limited here: give us a control group with the io "
+                         "controller, or remove its limits");
+        return -EOPNOTSUPP;
+}
+
+int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, char *why, size_t why_size)
+{
+        const struct device_config *config = &spawner->config->devices[device];
+        _cleanup_(resources_close) struct resources resources = {0};
+        struct cgroup group;
+        int r;
+
+        r = resources_open(config, &resources, why, why_size);
+        if (r == 0)
+                r = device_cgroup(spawner, config, &resources, &group, why, why_size);
+        if (r == 0)
+                cgroup_close(&group);
+        return r;
 }
 
 static void device_spec(const struct spawner *spawner, uint32_t device,
@@ -112,7 +165,7 @@ static void device_spec(const struct spawner *spawner, uint32_t device,
             .resource_fds = resources->fds,
             .n_resources = resources->n,
             .resources_rw = resources->rw,
-            .memory_max = spawner->config->worker_memory_max,
+            .memory_max = vm_config_memory(spawner->config, config),
             .file_size_max = resources->size_max,
             .cgroup = &spawner->devices[device].cgroup,
         };
@@ -175,7 +228,9 @@ int spawner_device_spawn(struct spawner *spawner, uint32_t device)
         r = channels_make(&channels, 1 + config->n_lanes);
         if (r < 0)
                 return device_failed(spawner, device, r, "no socket pair for its channels");
-        device_cgroup(spawner, config, &state->cgroup);
+        r = device_cgroup(spawner, config, &resources, &state->cgroup, text, sizeof(text));
+        if (r < 0)
+                return device_failed(spawner, device, r, text);
         snprintf(text, sizeof(text), "%s: %s/%s", device_types[config->type].program, spawner->config->name,
                  config->name);
         device_spec(spawner, device, &channels, &resources, text, &spec);

@@ -15,6 +15,10 @@ int spawner_send(const struct spawner *spawner, const struct spawn_to_broker *me
 int spawner_device_spawn(struct spawner *spawner, uint32_t device);
 int spawner_device_reap(struct spawner *spawner, uint32_t device);
 
+/* Makes and removes the device's control group: can its limits be had here? 0, or negative errno with `why`
+ * (without the device's name). */
+int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, char *why, size_t why_size);
+
 /* Has the process ended? Then tells the broker, once, and keeps the zombie. */
 int spawner_device_look(struct spawner *spawner, uint32_t device);
 

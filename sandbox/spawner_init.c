@@ -145,6 +145,22 @@ static int spawner_init_devices(struct spawner *spawner, char *why, size_t why_s
         return 0;
 }
 
+static int spawner_init_groups(struct spawner *spawner, char *why, size_t why_size)
+{
+        const struct vm_config *config = spawner->config;
+
+        cgroup_host_init(&spawner->cgroup_host);
+        for (uint32_t i = 0; i < config->n_devices; i++) {
+                int len = snprintf(why, why_size, "%s: ", config->devices[i].name);
+                int r;
+
+                r = spawner_device_try_limits(spawner, i, why + len, why_size - (size_t)len);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static void spawner_init_empty(struct spawner *spawner, const struct vm_config *config)
 {
         memset(spawner, 0, sizeof(*spawner));
@@ -159,7 +175,7 @@ int spawner_init(struct spawner *spawner, const struct vm_config *config, char *
 {
         static int (*const steps[])(struct spawner *, char *, size_t) = {
             spawner_init_namespaces, spawner_init_run_dir, spawner_init_null,
-            spawner_init_devices,    spawner_init_uids,
+            spawner_init_devices,    spawner_init_uids,    spawner_init_groups,
         };
 
         spawner_init_empty(spawner, config);
@@ -173,7 +189,6 @@ int spawner_init(struct spawner *spawner, const struct vm_config *config, char *
                         return r;
                 }
         }
-        cgroup_host_init(&spawner->cgroup_host);
         return 0;
 }
 

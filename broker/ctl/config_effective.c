@@ -4,19 +4,62 @@
 #include "broker/ctl/config_effective.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/ctl/config_schema.h"
 #include "broker/ctl/config_value.h"
 #include "proto/base/cleanup.h"
 
-static void fill_device(struct device_config *config, struct config_device *ret)
+/* A device's limits as texts and numbers; lives as long as the schema's view of it. */
+struct effective_limits {
+        char memory[32], cpu[32], read_bps[32], write_bps[32];
+        uint32_t cpu_weight, io_weight, read_iops, write_iops;
+        struct config_device_limits file;
+};
+
+static const char *size_text(uint64_t size, char out[static 32])
+{
+        return size ? config_value_size_text(size, out, 32) : NULL;
+}
+
+static uint32_t *number(uint64_t value, uint32_t *place)
+{
+        *place = (uint32_t)value; /* judged: it fits */
+        return value ? place : NULL;
+}
+
+/* NULL: the device has none of its own. */
+static struct config_device_limits *fill_limits(const struct device_limits *limits,
+                                                struct effective_limits *place)
+{
+        static const struct device_limits none;
+
+        if (memcmp(limits, &none, sizeof(none)) == 0)
+                return NULL;
+        snprintf(place->cpu, sizeof(place->cpu), "%" PRIu64 "%%", limits->cpu);
+        place->file =
+            (struct config_device_limits){.memory = size_text(limits->memory, place->memory),
+                                          .cpu = limits->cpu ? place->cpu : NULL,
+                                          .cpu_weight = number(limits->cpu_weight, &place->cpu_weight),
+                                          .io_weight = number(limits->io_weight, &place->io_weight),
+                                          .read_bps = size_text(limits->read_bps, place->read_bps),
+                                          .write_bps = size_text(limits->write_bps, place->write_bps),
+                                          .read_iops = number(limits->read_iops, &place->read_iops),
+                                          .write_iops = number(limits->write_iops, &place->write_iops)};
+        return &place->file;
+}
+
+static void fill_device(struct device_config *config, struct config_device *ret,
+                        struct effective_limits *place)
 {
         *ret = (struct config_device){.name = config->name,
                                       .type = config->type,
                                       .queues = &config->n_queues,
                                       .request_timeout = &config->request_timeout};
+        ret->limits = fill_limits(&config->limits, place);
         if (config->type != DEVICE_TYPE_BLK)
                 return;
         ret->path = config->blk.path;
@@ -43,6 +86,7 @@ int config_effective_print(const struct vm_config *config, FILE *out)
 {
         struct vm_config copy = *config; /* the schema's pointers are not const */
         _cleanup_free_ struct config_device *devices = calloc(copy.n_devices, sizeof(*devices));
+        _cleanup_free_ struct effective_limits *places = calloc(copy.n_devices, sizeof(*places));
         char mode[16], group[64], memory[32];
         struct config_socket socket = {.mode = mode};
         struct config_uids uids = {.first = &copy.uid_first, .count = &copy.uid_count};
@@ -58,13 +102,13 @@ int config_effective_print(const struct vm_config *config, FILE *out)
             .devices_count = (uint32_t)copy.n_devices,
         };
 
-        if (!devices)
+        if (!devices || !places)
                 return -ENOMEM;
         snprintf(mode, sizeof(mode), "0%03o", copy.socket_mode);
         config_value_size_text(copy.worker_memory_max, memory, sizeof(memory));
         if (copy.socket_gid != VM_CONFIG_NO_GID)
                 socket.group = config_value_group_text(copy.socket_gid, group, sizeof(group));
         for (size_t i = 0; i < copy.n_devices; i++)
-                fill_device(&copy.devices[i], &devices[i]);
+                fill_device(&copy.devices[i], &devices[i], &places[i]);
         return print(&file, out);
 }

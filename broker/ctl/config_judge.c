@@ -30,9 +30,10 @@ struct judge {
         yaml_document_t *document;
         const struct config_context *context;
         struct mistakes *mistakes;
-        struct vm_config vm;          /* judged good after every step */
-        struct device_config *device; /* the one at work: the last of vm.devices */
-        bool type_known;              /* of that device */
+        struct vm_config vm;           /* judged good after every step */
+        struct device_config *device;  /* the one at work: the last of vm.devices */
+        bool type_known;               /* of that device */
+        const struct limit_key *limit; /* the one at work */
 };
 
 /* Puts a text into the configuration. 0; -EINVAL with a sentence in `why`; -ENOMSG: config_walk has refused
@@ -180,6 +181,41 @@ static int set_block_size(struct judge *judge, const char *text, char *why, size
         return config_value_uint(text, &judge->device->blk.block_size) < 0 ? -ENOMSG : 0;
 }
 
+static const struct limit_key {
+        const char *key;
+        size_t offset;                                       /* in struct device_limits */
+        int (*parse)(const char *text, uint64_t *ret_value); /* NULL: a whole number */
+        const char *remedy;
+} limit_keys[] = {
+    {"memory", offsetof(struct device_limits, memory), config_value_size, "use a size such as 64M"},
+    {"cpu", offsetof(struct device_limits, cpu), config_value_percent, "use a percentage such as 50%"},
+    {"cpu_weight", offsetof(struct device_limits, cpu_weight), NULL, NULL},
+    {"io_weight", offsetof(struct device_limits, io_weight), NULL, NULL},
+    {"read_bps", offsetof(struct device_limits, read_bps), config_value_size, "use a size such as 100M"},
+    {"write_bps", offsetof(struct device_limits, write_bps), config_value_size, "use a size such as 100M"},
+    {"read_iops", offsetof(struct device_limits, read_iops), NULL, NULL},
+    {"write_iops", offsetof(struct device_limits, write_iops), NULL, NULL},
+};
+_Static_assert(array_size(limit_keys) * sizeof(uint64_t) == sizeof(struct device_limits), "one row a limit");
+
+static int set_limit(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        const struct limit_key *row = judge->limit;
+        uint64_t value;
+        uint32_t number;
+
+        if (!row->parse && config_value_uint(text, &number) < 0)
+                return -ENOMSG;
+        if (row->parse && row->parse(text, &value) < 0)
+                return refuse(why, why_size, "%s: %s", row->key, row->remedy);
+        if (!row->parse && number == 0)
+                return refuse(why, why_size, "%s: 0 is no limit: remove it", row->key);
+        if (!row->parse)
+                value = number;
+        memcpy((uint8_t *)&judge->device->limits + row->offset, &value, sizeof(value));
+        return 0;
+}
+
 /* The judge names the device, which the line does better; and it may be the name that we began with. */
 static const char *without_device(const struct judge *judge, const char *why)
 {
@@ -324,6 +360,16 @@ static void begin_device(struct judge *judge)
         judge->vm.n_devices++;
 }
 
+static void judge_limits(struct judge *judge, const yaml_node_t *mapping)
+{
+        const yaml_node_t *limits = config_document_find(judge->document, mapping, "limits");
+
+        for (size_t i = 0; i < array_size(limit_keys); i++) {
+                judge->limit = &limit_keys[i];
+                judge_value(judge, limits, judge->limit->key, set_limit);
+        }
+}
+
 static void judge_device(struct judge *judge, const yaml_node_t *mapping)
 {
         const size_t before = judge->mistakes->n_errors;
@@ -335,6 +381,7 @@ static void judge_device(struct judge *judge, const yaml_node_t *mapping)
                 return;
         for (size_t i = 0; i < array_size(device_keys); i++)
                 judge_device_key(judge, mapping, &device_keys[i]);
+        judge_limits(judge, mapping);
         if (judge->device->type == DEVICE_TYPE_BLK && judge->context->host &&
             judge->mistakes->n_errors == before)
                 judge_image(judge, mapping);

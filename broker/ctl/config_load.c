@@ -46,6 +46,24 @@ static void loader_log(cyaml_log_t level, void *context, const char *format, va_
         mistakes_add(context, MISTAKE_ERROR, 0, 0, "refused by the YAML loader: %s", text);
 }
 
+static void fill_limits(const struct config_device_limits *file, struct device_limits *ret)
+{
+        if (!file)
+                return;
+        if (file->memory)
+                config_value_size(file->memory, &ret->memory);
+        if (file->cpu)
+                config_value_percent(file->cpu, &ret->cpu);
+        if (file->read_bps)
+                config_value_size(file->read_bps, &ret->read_bps);
+        if (file->write_bps)
+                config_value_size(file->write_bps, &ret->write_bps);
+        ret->cpu_weight = file->cpu_weight ? *file->cpu_weight : 0;
+        ret->io_weight = file->io_weight ? *file->io_weight : 0;
+        ret->read_iops = file->read_iops ? *file->read_iops : 0;
+        ret->write_iops = file->write_iops ? *file->write_iops : 0;
+}
+
 static void fill_device(const struct config_device *file, const struct config_context *context,
                         struct device_config *ret)
 {
@@ -56,6 +74,7 @@ static void fill_device(const struct config_device *file, const struct config_co
             .request_timeout = file->request_timeout ? *file->request_timeout : VM_CONFIG_REQUEST_TIMEOUT,
         };
         snprintf(ret->name, sizeof(ret->name), "%s", file->name);
+        fill_limits(file->limits, &ret->limits);
         if (file->type != DEVICE_TYPE_BLK)
                 return;
         config_value_path(file->path, context->folder, ret->blk.path);

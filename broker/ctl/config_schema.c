@@ -41,6 +41,18 @@ static const cyaml_schema_field_t limits_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t device_limits_fields[] = {
+    CYAML_FIELD_STRING_PTR("memory", OPTIONAL, struct config_device_limits, memory, 0, TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("cpu", OPTIONAL, struct config_device_limits, cpu, 0, TEXT_MAX),
+    CYAML_FIELD_UINT_PTR("cpu_weight", OPTIONAL, struct config_device_limits, cpu_weight),
+    CYAML_FIELD_UINT_PTR("io_weight", OPTIONAL, struct config_device_limits, io_weight),
+    CYAML_FIELD_STRING_PTR("read_bps", OPTIONAL, struct config_device_limits, read_bps, 0, TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("write_bps", OPTIONAL, struct config_device_limits, write_bps, 0, TEXT_MAX),
+    CYAML_FIELD_UINT_PTR("read_iops", OPTIONAL, struct config_device_limits, read_iops),
+    CYAML_FIELD_UINT_PTR("write_iops", OPTIONAL, struct config_device_limits, write_iops),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t device_fields[] = {
     CYAML_FIELD_STRING_PTR("name", REQUIRED, struct config_device, name, 0, TEXT_MAX),
     CYAML_FIELD_ENUM("type", REQUIRED | CYAML_FLAG_STRICT, struct config_device, type, types,
@@ -53,6 +65,7 @@ static const cyaml_schema_field_t device_fields[] = {
     CYAML_FIELD_STRING_PTR("serial", OPTIONAL | CYAML_FLAG_SCALAR_QUOTE_DOUBLE, struct config_device, serial,
                            0, TEXT_MAX),
     CYAML_FIELD_UINT_PTR("block_size", OPTIONAL, struct config_device, block_size),
+    CYAML_FIELD_MAPPING_PTR("limits", OPTIONAL, struct config_device, limits, device_limits_fields),
     CYAML_FIELD_END,
 };
 

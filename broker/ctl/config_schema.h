@@ -24,6 +24,14 @@ struct config_limits {
         const char *worker_memory; /* bytes, or with K, M, G behind */
 };
 
+struct config_device_limits {
+        const char *memory;               /* like worker_memory */
+        const char *cpu;                  /* a number and % */
+        uint32_t *cpu_weight, *io_weight; /* */
+        const char *read_bps, *write_bps; /* bytes, or with K, M, G behind */
+        uint32_t *read_iops, *write_iops;
+};
+
 struct config_device {
         const char *name;
         enum device_type_id type;
@@ -33,6 +41,7 @@ struct config_device {
         uint32_t *request_timeout; /* seconds */
         const char *serial;
         uint32_t *block_size;
+        struct config_device_limits *limits;
 };
 
 struct config_file {

@@ -80,6 +80,16 @@ int config_value_size(const char *text, uint64_t *ret_bytes)
         return 0;
 }
 
+int config_value_percent(const char *text, uint64_t *ret_percent)
+{
+        uint64_t value;
+
+        if (parse_digits(&text, 10, &value) < 0 || strcmp(text, "%") != 0 || value == 0)
+                return -EINVAL;
+        *ret_percent = value;
+        return 0;
+}
+
 const char *config_value_size_text(uint64_t bytes, char *out, size_t size)
 {
         for (size_t i = 0; i < array_size(units); i++)

@@ -19,7 +19,10 @@ int config_value_mode(const char *text, uint32_t *ret_mode);
 /* Decimal digits, perhaps with K, M or G (1024) behind; at least 1. */
 int config_value_size(const char *text, uint64_t *ret_bytes);
 
-/* The same backwards, with the largest unit that leaves no rest. Returns `out`. */
+/* Decimal digits with % behind; at least 1%. */
+int config_value_percent(const char *text, uint64_t *ret_percent);
+
+/* A size backwards, with the largest unit that leaves no rest. Returns `out`. */
 const char *config_value_size_text(uint64_t bytes, char *out, size_t size);
 
 /* A group's name or number. -ENOENT: no such group. */

@@ -73,7 +73,9 @@ static void every_key_arrives_where_it_belongs(void **state)
                                    "uids: {first: 100000, count: 5}\nlimits: {worker_memory: 8M}\n"
                                    "devices:\n- name: d\n  type: blk\n  path: ./i.img\n  read_only: true\n"
                                    "  queues: 16\n  serial: 'ab c'\n  block_size: 4096\n"
-                                   "  request_timeout: 3600\n";
+                                   "  request_timeout: 3600\n"
+                                   "  limits: {memory: 9M, cpu: 50%, cpu_weight: 3, io_weight: 4,\n"
+                                   "    read_bps: 5M, write_bps: 6G, read_iops: 70, write_iops: 80}\n";
         struct mistakes mistakes;
         struct vm_config c;
 
@@ -91,6 +93,14 @@ static void every_key_arrives_where_it_belongs(void **state)
         assert_string_equal(c.devices[0].blk.serial, "ab c");
         assert_int_equal(c.devices[0].blk.block_size, 4096);
         assert_int_equal(c.devices[0].request_timeout, 3600);
+        assert_int_equal(c.devices[0].limits.memory, 9 << 20);
+        assert_int_equal(c.devices[0].limits.cpu, 50);
+        assert_int_equal(c.devices[0].limits.cpu_weight, 3);
+        assert_int_equal(c.devices[0].limits.io_weight, 4);
+        assert_int_equal(c.devices[0].limits.read_bps, 5 << 20);
+        assert_true(c.devices[0].limits.write_bps == 6ull << 30);
+        assert_int_equal(c.devices[0].limits.read_iops, 70);
+        assert_int_equal(c.devices[0].limits.write_iops, 80);
         assert_int_equal(mistakes.n_errors, 0);
         assert_int_equal(mistakes.n, 1); /* mode 0666 is warned about */
         assert_int_equal(mistakes.list[0].level, MISTAKE_WARNING);
@@ -128,6 +138,11 @@ static void values_at_their_limits_are_good(void **state)
             HEAD "limits: {worker_memory: 8M}\n" RNG,
             HEAD "limits: {worker_memory: 4294967295}\n" RNG,
             HEAD "limits: {}\nuids: {}\nsocket: {}\n" RNG,
+            BLK(", limits: {}"),
+            BLK(", limits: {memory: 8M, cpu: 1%, cpu_weight: 1, io_weight: 1}"),
+            BLK(", limits: {memory: 4294967295, cpu: 100%, cpu_weight: 10000, io_weight: 10000}"),
+            BLK(", limits: {read_bps: 1M, write_bps: 1024K, read_iops: 10, write_iops: 4294967295}"),
+            HEAD "devices: [{name: r, type: rng, limits: {cpu: 7%}}]\n",
             "--- # a comment\n" HEAD RNG "...\n",
             "vm: &anchor demo\nfrontend: vhost-user\n" RNG,
             "{\"vm\": \"demo\", \"frontend\": \"vhost-user\", \"devices\": [{\"name\": \"r\", \"type\": "
@@ -230,6 +245,24 @@ static const struct {
     {BLK(", request_timeout: 0"), {{4, 53, "use 1 to 3600 seconds"}}},
     {BLK(", request_timeout: 3601"), {{4, 53, "request_timeout is 3601"}}},
     {BLK(", request_timeout: 1m"), {{4, 53, "whole decimal number"}}},
+    {BLK(", limits: 3"), {{4, 44, "limits is not a mapping"}}},
+    {BLK(", limits: {disk: 3}"), {{4, 45, "unknown key \"disk\": known here are memory, cpu"}}},
+    {BLK(", limits: {memory: 8191K}"), {{4, 53, "limits: memory is 8387584: use 8M at least"}}},
+    {BLK(", limits: {memory: 4G}"), {{4, 53, "less than 4G"}}},
+    {BLK(", limits: {memory: 50%}"), {{4, 53, "memory: use a size such as 64M"}}},
+    {BLK(", limits: {cpu: 101%}"), {{4, 50, "cpu is 101: use 1% to 100%"}}},
+    {BLK(", limits: {cpu: 0%}"), {{4, 50, "cpu: use a percentage such as 50%"}}},
+    {BLK(", limits: {cpu: 0.5}"), {{4, 50, "cpu: use a percentage such as 50%"}}},
+    {BLK(", limits: {cpu: 50}"), {{4, 50, "cpu: use a percentage such as 50%"}}},
+    {BLK(", limits: {cpu: 18446744073709551616%}"), {{4, 50, "cpu: use a percentage"}}},
+    {BLK(", limits: {cpu_weight: 10001}"), {{4, 57, "cpu_weight is 10001: use 1 to 10000"}}},
+    {BLK(", limits: {io_weight: 0}"), {{4, 56, "io_weight: 0 is no limit: remove it"}}},
+    {BLK(", limits: {io_weight: x}"), {{4, 56, "whole decimal number"}}},
+    {BLK(", limits: {read_bps: 1023K, write_bps: 0}"),
+     {{4, 55, "read_bps is 1047552: use 1M at least"}, {4, 73, "write_bps: use a size"}}},
+    {BLK(", limits: {read_iops: 9}"), {{4, 56, "read_iops is 9: use 10 at least"}}},
+    {HEAD "devices: [{name: r, type: rng, limits: {write_iops: 10}}]\n",
+     {{3, 53, "rng has no disk: remove it"}}},
     {"vm: .a\nfrontend: kvm\nfoo: 1\nlimits: {worker_memory: 1}\ndevices:\n  - {name: d, type: blk, queues: "
      "99}\n"
      "  - {name: d, type: rng}\n",
@@ -314,12 +347,16 @@ static void what_check_prints_means_the_same(void **state)
             BLK(", serial: \"\", read_only: true, block_size: 4096, request_timeout: 5"),
             BLK(", serial: \"true\""),
             HEAD "socket: {mode: 0600, group: root}\nlimits: {worker_memory: 8388609}\n" RNG,
+            BLK(", limits: {cpu: 50%, read_bps: 7M}"),
+            BLK(", limits: {memory: 8388609, cpu_weight: 1, io_weight: 2, write_bps: 3G, read_iops: 44, "
+                "write_iops: 55}"),
             "vm: \"123\"\nfrontend: vhost-user\ndevices: [{name: \"null\", type: rng}]\n",
         };
 
         (void)state;
         for (size_t i = 0; i < array_size(texts); i++) {
                 char *first = NULL, *second = NULL;
+                struct device_limits limits;
                 struct mistakes mistakes;
                 struct vm_config c;
                 size_t len;
@@ -329,11 +366,13 @@ static void what_check_prints_means_the_same(void **state)
                 out = open_memstream(&first, &len);
                 assert_int_equal(config_effective_print(&c, out), 0);
                 fclose(out);
+                limits = c.devices[0].limits;
                 vm_config_done(&c);
                 assert_int_equal(parse_in(first, strlen(first), &context, &mistakes, &c), 0);
                 out = open_memstream(&second, &len);
                 assert_int_equal(config_effective_print(&c, out), 0);
                 fclose(out);
+                assert_memory_equal(&c.devices[0].limits, &limits, sizeof(limits));
                 vm_config_done(&c);
                 assert_string_equal(first, second);
                 free(first);

@@ -79,6 +79,22 @@ static void size_has_a_unit_and_does_not_wrap(void **state)
         assert_int_equal(size, 513);
 }
 
+static void percentages_are_a_number_and_a_sign(void **state)
+{
+        static const char *const bad[] = {
+            "", "%", "0%", "50", " 50%", "50 %", "50%%", "-1%", "0.5%", "5e1%", "18446744073709551616%"};
+        uint64_t percent = 7;
+
+        (void)state;
+        for (size_t i = 0; i < array_size(bad); i++)
+                assert_int_equal(config_value_percent(bad[i], &percent), -EINVAL);
+        assert_int_equal(percent, 7);
+        assert_int_equal(config_value_percent("1%", &percent), 0);
+        assert_int_equal(percent, 1);
+        assert_int_equal(config_value_percent("18446744073709551615%", &percent), 0);
+        assert_true(percent == UINT64_MAX);
+}
+
 static void size_text_comes_back_as_the_same_size(void **state)
 {
         static const uint64_t sizes[] = {1,          1023,      1024, 1025, 1 << 20, (1 << 20) + 1024,
@@ -150,6 +166,7 @@ int main(void)
             cmocka_unit_test(bool_is_true_or_false_and_nothing_else),
             cmocka_unit_test(mode_is_octal_up_to_0777),
             cmocka_unit_test(size_has_a_unit_and_does_not_wrap),
+            cmocka_unit_test(percentages_are_a_number_and_a_sign),
             cmocka_unit_test(size_text_comes_back_as_the_same_size),
             cmocka_unit_test(relative_paths_begin_in_the_folder),
             cmocka_unit_test(a_path_is_as_long_as_a_path_may_be),

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -160,7 +161,7 @@ static void tables_without_groups_give_none(void **state)
 }
 
 static const struct cgroup_limits limits = {
-    .memory_max = 1 << 26, .pids_max = 1, .cpu_weight = 50, .io_weight = 200};
+    .memory_max = 1 << 26, .pids_max = 1, .cpu_max = 30, .cpu_weight = 50, .io_weight = 200};
 
 /* The kernel makes these files with a directory; here they stand ready. */
 static void limits_of_version_2_are_written(void **state)
@@ -178,16 +179,189 @@ static void limits_of_version_2_are_written(void **state)
         put("cg/unit/bulkhead/vm/dev/cpu.weight", "");
         put("cg/unit/bulkhead/vm/dev/io.weight", "");
         put("cg/unit/bulkhead/vm/dev/cgroup.procs", "");
+        put("cg/unit/bulkhead/vm/dev/cpu.max", "");
         cgroup_host_parse(&host, root, v2_mounts, "0::/unit\n");
         cgroup_open(&host, "vm", "dev", &limits, &group);
         assert_int_equal(group.present, 0xf);
         assert_file("cg/unit/bulkhead/vm/dev/memory.max", "67108864");
         assert_file("cg/unit/bulkhead/vm/dev/pids.max", "1");
         assert_file("cg/unit/bulkhead/vm/dev/cpu.weight", "50");
+        assert_file("cg/unit/bulkhead/vm/dev/cpu.max", "3000 10000");
         assert_file("cg/unit/bulkhead/vm/dev/io.weight", "200");
         assert_int_equal(cgroup_add(&group, 4321), 0);
         assert_file("cg/unit/bulkhead/vm/dev/cgroup.procs", "4321");
         cgroup_close(&group);
+}
+
+/* At `dir` of the tree, everything of version 2 that one device needs. */
+static void put_v2(const char *dir)
+{
+        static const char *const files[] = {
+            "cgroup.controllers",
+            "cgroup.subtree_control",
+            "bulkhead/cgroup.subtree_control",
+            "bulkhead/vm/cgroup.subtree_control",
+            "bulkhead/vm/dev/memory.max",
+            "bulkhead/vm/dev/pids.max",
+            "bulkhead/vm/dev/cpu.max",
+            "bulkhead/vm/dev/cpu.weight",
+            "bulkhead/vm/dev/io.max",
+            "bulkhead/vm/dev/io.weight",
+            "bulkhead/vm/dev/cgroup.procs",
+        };
+        char path[256];
+
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+                snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+                put(path, i == 0 ? "cpu io memory pids\n" : "");
+        }
+}
+
+static void shares_of_a_cpu_become_quota_and_period(void **state)
+{
+        static const struct {
+                uint32_t percent;
+                const char *text;
+        } rows[] = {{1, "1000 100000"}, {9, "9000 100000"},   {10, "1000 10000"},
+                    {50, "5000 10000"}, {100, "10000 10000"}, {0, ""}};
+        struct cgroup_host host;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                struct cgroup_limits some = {.memory_max = 1, .pids_max = 1, .cpu_max = rows[i].percent};
+                struct cgroup group;
+
+                put_v2("cg/cpu");
+                cgroup_host_parse(&host, root, v2_mounts, "0::/cpu\n");
+                cgroup_open(&host, "vm", "dev", &some, &group);
+                assert_int_equal(group.present, 0xf);
+                assert_file("cg/cpu/bulkhead/vm/dev/cpu.max", rows[i].text);
+                assert_file("cg/cpu/bulkhead/vm/dev/cpu.weight", "");
+                assert_int_equal(cgroup_demanded(&some), rows[i].percent ? 1u << CGROUP_CPU : 0);
+        }
+}
+
+/* Each write to io.max changes what it names. Here it is a plain file, so one limit at a time is seen. */
+static void limits_of_a_disk_are_written_for_it(void **state)
+{
+        static const struct {
+                struct cgroup_limits limits;
+                const char *max;
+        } rows[] = {
+            {{.disk = 0x803, .read_bps = UINT64_C(5) << 30}, "8:3 rbps=5368709120"},
+            {{.disk = 0x803, .write_bps = 1048576}, "8:3 wbps=1048576"},
+            {{.disk = 0x803, .read_iops = 10}, "8:3 riops=10"},
+            {{.disk = 0x803, .write_iops = 4294967295}, "8:3 wiops=4294967295"},
+            {{.disk = 0x803}, ""},
+        };
+        struct cgroup_host host;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                struct cgroup group;
+
+                put_v2("cg/io");
+                cgroup_host_parse(&host, root, v2_mounts, "0::/io\n");
+                cgroup_open(&host, "vm", "dev", &rows[i].limits, &group);
+                assert_int_equal(group.present, 0xf);
+                assert_file("cg/io/bulkhead/vm/dev/io.max", rows[i].max);
+                assert_int_equal(cgroup_demanded(&rows[i].limits), rows[i].max[0] ? 1u << CGROUP_IO : 0);
+        }
+}
+
+static void limits_of_version_1_have_files_of_their_own(void **state)
+{
+        static const struct cgroup_limits all = {.memory_max = 1 << 23,
+                                                 .pids_max = 1,
+                                                 .cpu_max = 25,
+                                                 .cpu_weight = 50,
+                                                 .io_weight = 2000,
+                                                 .disk = 0x800,
+                                                 .read_bps = 1,
+                                                 .write_bps = 2,
+                                                 .read_iops = 3,
+                                                 .write_iops = 4};
+        static const char *const files[][2] = {
+            {"memory.limit_in_bytes", "8388608"},
+            {"pids.max", "1"},
+            {"cpu.cfs_period_us", "10000"},
+            {"cpu.cfs_quota_us", "2500"},
+            {"cpu.shares", "512"},
+            {"blkio.bfq.weight", "1000"},
+            {"blkio.throttle.read_bps_device", "8:0 1"},
+            {"blkio.throttle.write_bps_device", "8:0 2"},
+            {"blkio.throttle.read_iops_device", "8:0 3"},
+            {"blkio.throttle.write_iops_device", "8:0 4"},
+        };
+        struct cgroup_host host;
+        struct cgroup group;
+        char path[256];
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+                snprintf(path, sizeof(path), "all/bulkhead/vm/dev/%s", files[i][0]);
+                put(path, "");
+        }
+        cgroup_host_parse(&host, root, "1 2 0:1 / /all rw - cgroup cgroup rw,memory,pids,cpu,blkio\n",
+                          "4:memory,pids,cpu,blkio:/\n");
+        cgroup_open(&host, "vm", "dev", &all, &group);
+        assert_int_equal(group.present, 0xf);
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+                snprintf(path, sizeof(path), "all/bulkhead/vm/dev/%s", files[i][0]);
+                assert_file(path, files[i][1]);
+        }
+}
+
+static void limits_that_are_asked_for_are_demanded(void **state)
+{
+        const uint32_t cpu = 1u << CGROUP_CPU, io = 1u << CGROUP_IO;
+
+        (void)state;
+        assert_int_equal(cgroup_demanded(&(struct cgroup_limits){.memory_max = 1, .pids_max = 1}), 0);
+        assert_int_equal(cgroup_demanded(&(struct cgroup_limits){.cpu_weight = 1}), cpu);
+        assert_int_equal(cgroup_demanded(&(struct cgroup_limits){.cpu_max = 1}), cpu);
+        assert_int_equal(cgroup_demanded(&(struct cgroup_limits){.io_weight = 1}), io);
+        assert_int_equal(cgroup_demanded(&(struct cgroup_limits){.write_iops = 1, .cpu_max = 1}), cpu | io);
+}
+
+/* A disk that nobody has found: the limit is not there, and the controller is missing. */
+static void a_limit_without_a_disk_is_missing(void **state)
+{
+        static const struct cgroup_limits some = {.memory_max = 1, .pids_max = 1, .read_bps = 1 << 20};
+        struct cgroup_host host;
+        struct cgroup group;
+
+        (void)state;
+        put_v2("cg/nodisk");
+        cgroup_host_parse(&host, root, v2_mounts, "0::/nodisk\n");
+        cgroup_open(&host, "vm", "dev", &some, &group);
+        assert_int_equal(group.present & (1u << CGROUP_IO), 0);
+        assert_file("cg/nodisk/bulkhead/vm/dev/io.max", "");
+}
+
+static void the_disk_of_a_part_is_the_whole(void **state)
+{
+        char target[PATH_MAX + 64];
+        dev_t disk = 1;
+
+        (void)state;
+        put("sys/devices/pci/sda/dev", "8:0\n");
+        put("sys/devices/pci/sda/sda3/dev", "8:3\n");
+        put("sys/devices/pci/sda/sda3/partition", "3\n");
+        put("sys/dev/block/x", "");
+        snprintf(target, sizeof(target), "%s/sys/dev/block/8:0", root);
+        assert_int_equal(symlink("../../devices/pci/sda", target), 0);
+        snprintf(target, sizeof(target), "%s/sys/dev/block/8:3", root);
+        assert_int_equal(symlink("../../devices/pci/sda/sda3", target), 0);
+        assert_int_equal(cgroup_find_disk(root, makedev(8, 3), &disk), 0);
+        assert_true(disk == makedev(8, 0));
+        disk = 1;
+        assert_int_equal(cgroup_find_disk(root, makedev(8, 0), &disk), 0);
+        assert_true(disk == makedev(8, 0));
+        assert_int_equal(cgroup_find_disk(root, makedev(0, 40), &disk), -ENODEV);
+        assert_true(disk == makedev(8, 0));
+        put("sys/devices/pci/sda/dev", "8\n");
+        assert_int_equal(cgroup_find_disk(root, makedev(8, 0), &disk), -ENODEV);
 }
 
 static void controller_whose_limit_fails_is_missing_not_silent(void **state)
@@ -242,6 +416,11 @@ static void limits_are_in_force_on_this_host(void **state)
                             number, sizeof(number));
                 assert_string_equal(number, "67108864");
         }
+        if (group.present & (1u << CGROUP_CPU)) {
+                read_number(host.parent[CGROUP_CPU], host.v2 ? "cpu.max" : "cpu.cfs_quota_us", number,
+                            sizeof(number));
+                assert_string_equal(number, host.v2 ? "3000 10000" : "3000");
+        }
         cgroup_close(&group);
 }
 
@@ -254,6 +433,12 @@ int main(void)
             cmocka_unit_test(version_2_falls_back_to_the_root_of_the_hierarchy),
             cmocka_unit_test(tables_without_groups_give_none),
             cmocka_unit_test(limits_of_version_2_are_written),
+            cmocka_unit_test(shares_of_a_cpu_become_quota_and_period),
+            cmocka_unit_test(limits_of_a_disk_are_written_for_it),
+            cmocka_unit_test(limits_of_version_1_have_files_of_their_own),
+            cmocka_unit_test(limits_that_are_asked_for_are_demanded),
+            cmocka_unit_test(a_limit_without_a_disk_is_missing),
+            cmocka_unit_test(the_disk_of_a_part_is_the_whole),
             cmocka_unit_test(controller_whose_limit_fails_is_missing_not_silent),
             cmocka_unit_test(limits_are_in_force_on_this_host),
         };

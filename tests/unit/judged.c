@@ -272,6 +272,25 @@ bool judged_admin_to_client(const struct admin_to_client *message)
         return strnlen(status->version, LIMIT_NAME) < LIMIT_NAME;
 }
 
+static bool judged_limit(uint64_t value, uint64_t min, uint64_t max)
+{
+        return value == 0 || (value >= min && value <= max);
+}
+
+static bool judged_limits(const struct device_config *device)
+{
+        const struct device_limits *l = &device->limits;
+
+        if (device->type != DEVICE_TYPE_BLK &&
+            (l->io_weight | l->read_bps | l->write_bps | l->read_iops | l->write_iops) != 0)
+                return false;
+        return judged_limit(l->memory, 8u << 20, UINT32_MAX) && judged_limit(l->cpu, 1, 100) &&
+               judged_limit(l->cpu_weight, 1, 10000) && judged_limit(l->io_weight, 1, 10000) &&
+               judged_limit(l->read_bps, 1u << 20, INT64_MAX) &&
+               judged_limit(l->write_bps, 1u << 20, INT64_MAX) &&
+               judged_limit(l->read_iops, 10, UINT32_MAX) && judged_limit(l->write_iops, 10, UINT32_MAX);
+}
+
 bool judged_vm_config(const struct vm_config *config)
 {
         if (!vm_config_name_ok(config->name) || config->run_dir[0] != '/' || config->worker_dir[0] != '/' ||
@@ -288,6 +307,8 @@ bool judged_vm_config(const struct vm_config *config)
                     device->request_timeout < 1 || device->request_timeout > 3600)
                         return false;
                 if (strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)
+                        return false;
+                if (!judged_limits(device))
                         return false;
                 if (device->type == DEVICE_TYPE_BLK &&
                     (device->blk.path[0] != '/' || !judged_serial(device->blk.serial)))

@@ -227,6 +227,48 @@ static void requests_have_between_a_second_and_an_hour(void **state)
         bad("use 1 to 3600");
 }
 
+static void limits_end_at_their_edges(void **state)
+{
+        static const struct {
+                size_t offset;
+                uint64_t min, max;
+                const char *name;
+                bool disk;
+        } rows[] = {
+            {offsetof(struct device_limits, memory), 8u << 20, UINT32_MAX, "limits: memory is ", false},
+            {offsetof(struct device_limits, cpu), 1, 100, "limits: cpu is ", false},
+            {offsetof(struct device_limits, cpu_weight), 1, 10000, "limits: cpu_weight is ", false},
+            {offsetof(struct device_limits, io_weight), 1, 10000, "limits: io_weight is ", true},
+            {offsetof(struct device_limits, read_bps), 1u << 20, INT64_MAX, "limits: read_bps is ", true},
+            {offsetof(struct device_limits, write_bps), 1u << 20, INT64_MAX, "limits: write_bps is ", true},
+            {offsetof(struct device_limits, read_iops), 10, UINT32_MAX, "limits: read_iops is ", true},
+            {offsetof(struct device_limits, write_iops), 10, UINT32_MAX, "limits: write_iops is ", true},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < array_size(rows); i++) {
+                const uint64_t values[] = {0, rows[i].min - 1, rows[i].min, rows[i].max, rows[i].max + 1};
+
+                for (size_t v = 0; v < array_size(values); v++) {
+                        memcpy((uint8_t *)&devices[0].limits + rows[i].offset, &values[v], 8);
+                        if (values[v] == 0 || (values[v] >= rows[i].min && values[v] <= rows[i].max))
+                                good();
+                        else
+                                bad(rows[i].name);
+                }
+                arena_done(&arena);
+                assert_int_equal(config_setup(NULL), 0);
+                memcpy((uint8_t *)&devices[1].limits + rows[i].offset, &rows[i].min, 8);
+                if (rows[i].disk)
+                        bad("rng has no disk: remove it");
+                else
+                        good();
+        }
+        assert_int_equal(vm_config_memory(&config, &devices[0]), VM_CONFIG_MEMORY_MAX);
+        devices[0].limits.memory = UINT32_MAX;
+        assert_true(vm_config_memory(&config, &devices[0]) == UINT32_MAX);
+}
+
 static void uid_ranges_are_large_enough_and_nobodys(void **state)
 {
         (void)state;
@@ -307,6 +349,15 @@ static void configurations_come_back_as_they_were(void **state)
 
         (void)state;
         devices[0].blk.read_only = true;
+        devices[0].limits = (struct device_limits){.memory = 9u << 20,
+                                                   .cpu = 50,
+                                                   .cpu_weight = 3,
+                                                   .io_weight = 4,
+                                                   .read_bps = UINT64_C(5) << 40,
+                                                   .write_bps = UINT64_C(6) << 40,
+                                                   .read_iops = 70,
+                                                   .write_iops = 80};
+        devices[1].limits.cpu = 1;
         config.socket_gid = 7;
         config.n_devices = LIMIT_DEVICES;
         assert_int_equal(make_and_check(&got), 0);
@@ -463,6 +514,7 @@ int main(void)
             CONFIG_TEST(queues_and_lanes_are_in_the_types_range),
             CONFIG_TEST(block_devices_have_a_block_size_and_a_serial),
             CONFIG_TEST(requests_have_between_a_second_and_an_hour),
+            CONFIG_TEST(limits_end_at_their_edges),
             CONFIG_TEST(uid_ranges_are_large_enough_and_nobodys),
             CONFIG_TEST(numbers_of_the_vm_end_at_their_limits),
             CONFIG_TEST(a_small_place_for_the_sentence_is_not_overrun),
