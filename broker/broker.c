@@ -100,12 +100,12 @@ static void on_spawn_failed(void *context, uint32_t device, int error, const cha
         supervisor_spawn_failed(device_supervisor(broker->devices[device]), error, reason);
 }
 
-static void on_exited(void *context, uint32_t device, uint32_t pid, uint32_t code, bool signaled)
+static void on_exited(void *context, uint32_t device, const struct spawn_to_broker *exited)
 {
         struct broker *broker = context;
 
-        broker->crashed[device] |= signaled;
-        supervisor_exited(device_supervisor(broker->devices[device]), pid, code, signaled);
+        broker->crashed[device] |= exited->signaled;
+        supervisor_exited(device_supervisor(broker->devices[device]), exited);
 }
 
 static void on_terminate(void *context)

@@ -29,29 +29,30 @@
 #define CONFIG_MAX (512u * 1024u) /* LIMIT_DEVICES devices with the longest paths */
 
 static const char usage[] =
-    "usage: bulkhead-broker --config-fd N [--verbose]\n"
+    "usage: bulkhead-broker --config-fd N [--verbose] [--no-trace]\n"
     "\n"
     "Serves the devices of one VM. Started by `bulkhead run`, which checks the configuration and\n"
     "hands it over as a message on descriptor N. See bulkhead(1).\n"
     "\n"
     "  --config-fd N  read the configuration from descriptor N\n"
     "  --verbose      log more\n"
+    "  --no-trace     do not trace workers, so that a debugger can: a forbidden system call is\n"
+    "                 then logged without its arguments\n"
     "  --help         show this\n"
     "  --version      show the version\n";
 
 struct options {
         int config_fd;
-        bool verbose;
+        bool verbose, no_trace;
 };
 
 /* 0: go on. 1: done. Negative: wrong. */
 static int parse_options(int argc, char **argv, struct options *ret_options)
 {
-        static const struct option known[] = {{"config-fd", required_argument, NULL, 'c'},
-                                              {"verbose", no_argument, NULL, 'v'},
-                                              {"help", no_argument, NULL, 'h'},
-                                              {"version", no_argument, NULL, 'V'},
-                                              {0}};
+        static const struct option known[] = {
+            {"config-fd", required_argument, NULL, 'c'}, {"verbose", no_argument, NULL, 'v'},
+            {"no-trace", no_argument, NULL, 't'},        {"help", no_argument, NULL, 'h'},
+            {"version", no_argument, NULL, 'V'},         {0}};
         struct options options = {.config_fd = -1};
         char *end;
         int c;
@@ -65,6 +66,9 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
                         break;
                 case 'v':
                         options.verbose = true;
+                        break;
+                case 't':
+                        options.no_trace = true;
                         break;
                 case 'h':
                         fputs(usage, stdout);
@@ -153,7 +157,7 @@ static int prepare(const struct vm_config *config, struct spawner *spawner, stru
         return r;
 }
 
-static int run(const struct vm_config *config)
+static int run(const struct vm_config *config, bool trace)
 {
         struct endpoints endpoints;
         struct spawner spawner;
@@ -186,6 +190,7 @@ static int run(const struct vm_config *config)
                 return r;
         }
         set_title("spawner ", config->name);
+        spawner.trace = trace;
         for (size_t i = 0; i < endpoints.n_devices; i++)
                 cleanup_close(&endpoints.device_fds[i]);
         endpoints.n_devices = 0; /* the lock stays: it must outlive the broker */
@@ -230,7 +235,7 @@ int main(int argc, char **argv)
         close(options.config_fd);
         snprintf(tag, sizeof(tag), "bulkhead-broker[%s]", config.name);
         log_init(tag, options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-        r = run(&config);
+        r = run(&config, !options.no_trace);
         vm_config_done(&config);
         return r;
 }

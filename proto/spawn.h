@@ -1,6 +1,6 @@
 /* The messages between broker and spawner as judged structs (schema/spawn.proto). The channel is a
  * SOCK_STREAM pair of frames without payload; Spawned carries descriptors in this order: the broker's ends
- * of control and of each lane, then the worker's pidfd.
+ * of control and of each lane, then the worker's pidfd, then the read end of the pipe that is its standard error.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -30,6 +30,38 @@ enum spawn_kind_to_broker {
         SPAWN_TO_BROKER_COUNT_,
 };
 
+/* How far a forbidden call was from its policy. */
+enum spawn_breach {
+        SPAWN_BREACH_NONE = 0,
+        SPAWN_BREACH_UNKNOWN,   /* a kill by policy, and nobody has seen the call */
+        SPAWN_BREACH_CALL,      /* no row of the gate names it */
+        SPAWN_BREACH_ARGUMENTS, /* a row does, with other arguments */
+        SPAWN_BREACH_ARCH,      /* made as another architecture's call */
+        SPAWN_BREACH_COUNT_,
+};
+
+enum spawn_gate {
+        SPAWN_GATE_UNKNOWN = 0,
+        SPAWN_GATE_START,
+        SPAWN_GATE_RUN,
+        SPAWN_GATE_COUNT_,
+};
+
+#define SPAWN_CALL_ARGS 6u
+#define SPAWN_CALL_NAME 32u /* with its NUL; the longest of Linux has 23 bytes */
+
+/* Why a worker ended, as far as its spawner has seen it. All zero: nothing is known. */
+struct spawn_cause {
+        enum spawn_breach breach;
+        bool have_call; /* nr to gate are known */
+        uint32_t nr, arch;
+        uint64_t args[SPAWN_CALL_ARGS];
+        char call[SPAWN_CALL_NAME]; /* of [a-z0-9_]; "": no name is known */
+        enum spawn_gate gate;
+        uint64_t ip; /* where it died; 0: not known */
+        bool oom;    /* the kernel has killed inside its control group for want of memory */
+};
+
 struct spawn_to_broker {
         enum spawn_kind_to_broker kind;
         uint32_t device;
@@ -38,6 +70,7 @@ struct spawn_to_broker {
         char reason[256];
         uint32_t code; /* SPAWN_EXITED: exit status or signal */
         bool signaled;
+        struct spawn_cause cause; /* SPAWN_EXITED */
 };
 
 int spawn_check_to_spawner(struct arena *arena, const uint8_t *bytes, size_t len,

@@ -50,6 +50,31 @@ static int check_failed(const Bulkhead__Spawn__SpawnFailed *wire, struct spawn_t
         return wire_copy_string(wire->reason, ret->reason, sizeof(ret->reason));
 }
 
+/* A name that can stand in a log line as it is. */
+static bool call_name_ok(const char *name)
+{
+        static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+
+        return strspn(name, allowed) == strlen(name) && strlen(name) < SPAWN_CALL_NAME;
+}
+
+static int check_cause(const Bulkhead__Spawn__Exited *wire, struct spawn_cause *ret)
+{
+        if (wire->breach >= SPAWN_BREACH_COUNT_ || wire->gate >= SPAWN_GATE_COUNT_ ||
+            wire_flag(wire->have_call, &ret->have_call) < 0 || wire_flag(wire->oom, &ret->oom) < 0)
+                return -EPROTO;
+        if (wire->n_arg != (ret->have_call ? SPAWN_CALL_ARGS : 0) || !call_name_ok(wire->call))
+                return -EPROTO;
+        ret->breach = (enum spawn_breach)wire->breach;
+        ret->gate = (enum spawn_gate)wire->gate;
+        ret->nr = wire->nr;
+        ret->arch = wire->arch;
+        ret->ip = wire->ip;
+        for (size_t i = 0; i < wire->n_arg; i++)
+                ret->args[i] = wire->arg[i];
+        return wire_copy_string(wire->call, ret->call, sizeof(ret->call));
+}
+
 static int check_exited(const Bulkhead__Spawn__Exited *wire, struct spawn_to_broker *ret)
 {
         if (wire_flag(wire->signaled, &ret->signaled) < 0)
@@ -57,6 +82,8 @@ static int check_exited(const Bulkhead__Spawn__Exited *wire, struct spawn_to_bro
         if (ret->signaled ? wire->code < 1 || wire->code >= NSIG : wire->code > 255)
                 return -EPROTO;
         ret->code = wire->code;
+        if (check_cause(wire, &ret->cause) < 0)
+                return -EPROTO;
         if (check_device(wire->device, &ret->device) < 0)
                 return -EPROTO;
         return check_pid(wire->pid, &ret->pid);

@@ -64,6 +64,20 @@ static ssize_t make_failed(const struct spawn_to_broker *message, uint8_t *buf, 
         return wire_pack(&wire.base, buf, size);
 }
 
+static void make_cause(const struct spawn_cause *cause, Bulkhead__Spawn__Exited *ret)
+{
+        ret->breach = cause->breach;
+        ret->have_call = cause->have_call;
+        ret->nr = cause->nr;
+        ret->arch = cause->arch;
+        ret->n_arg = cause->have_call ? SPAWN_CALL_ARGS : 0;
+        ret->arg = (uint64_t *)cause->args;
+        ret->call = (char *)cause->call;
+        ret->gate = cause->gate;
+        ret->ip = cause->ip;
+        ret->oom = cause->oom;
+}
+
 static ssize_t make_exited(const struct spawn_to_broker *message, uint8_t *buf, size_t size)
 {
         Bulkhead__Spawn__ToBroker wire = BULKHEAD__SPAWN__TO_BROKER__INIT;
@@ -73,6 +87,7 @@ static ssize_t make_exited(const struct spawn_to_broker *message, uint8_t *buf, 
         body.pid = message->pid;
         body.code = message->code;
         body.signaled = message->signaled;
+        make_cause(&message->cause, &body);
         wire.kind_case = BULKHEAD__SPAWN__TO_BROKER__KIND_EXITED;
         wire.exited = &body;
         return wire_pack(&wire.base, buf, size);

@@ -8,7 +8,8 @@
  * the worker's user namespace, and with it the right to copy into the worker and to kill it, without any
  * capability. map       the worker's own uid and gid, identity-mapped, and nothing else; still with the
  * broker's uid, as the owner. group     the child enters its cgroup. go        one byte; the child runs its
- * stages and executes the program. End of file on the report pipe means done.
+ * stages. trace     it asks for its tracer; with the broker's uid once more, because only the owner of its
+ * namespace may; a second byte, and it executes the program. End of file on the report pipe means done.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/jail.h"
 
@@ -26,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/fd.h"
 #include "sandbox/jail_stages.h"
@@ -33,6 +35,7 @@
 
 #define JAIL_NAMESPACES                                                                                      \
         (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+#define JAIL_SLICE_MS 20 /* a traced child that has died before its program tells nobody: it is looked at */
 #define JAIL_TIMEOUT_MS                                                                                      \
         10000 /* all stages together need 3 ms; a host that needs more than this cannot run workers */
 
@@ -43,6 +46,8 @@ struct jail_attempt {
         int go_r, go_w, report_r, report_w;
         pid_t pid;
         int pidfd;
+        struct trace trace;
+        int trace_error;
 };
 
 static int jail_fail_at(struct jail_failure *ret_failure, const char *stage, int error)
@@ -66,11 +71,8 @@ static void cleanup_attempt(struct jail_attempt *attempt)
         jail_close(&attempt->go_w);
         jail_close(&attempt->report_r);
         jail_close(&attempt->report_w);
-        if (attempt->pid > 0) {
-                kill(attempt->pid, SIGKILL); /* our child, not yet reaped: the pid is still its own */
-                while (waitpid(attempt->pid, NULL, 0) < 0 && errno == EINTR)
-                        ;
-        }
+        if (attempt->pid > 0)
+                trace_reap(attempt->pid);
         jail_close(&attempt->pidfd);
 }
 
@@ -94,6 +96,7 @@ static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attem
             .resources_rw = spec->resources_rw,
             .binary_fd = -1,
             .report_fd = -1,
+            .go_fd = -1,
         };
         _cleanup_(policy_program_done) struct policy_program run_filter = {0};
         int r;
@@ -109,6 +112,7 @@ static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attem
                 return jail_fail_at(ret_failure, "run policy", r);
         layout.binary_fd = jail_fd_binary(spec);
         layout.report_fd = jail_fd_report(spec);
+        layout.go_fd = spec->trace ? jail_fd_go(spec) : -1;
         r = policy_compile(spec->policy, POLICY_GATE_START, &layout, &attempt->start_filter);
         if (r < 0)
                 return jail_fail_at(ret_failure, "start policy", r);
@@ -242,22 +246,41 @@ static int jail_enter_cgroup(const struct jail_spec *spec, pid_t pid, uint32_t *
         return present && layer_is_on("cgroup") ? cgroup_add(spec->cgroup, pid) : 0;
 }
 
-/* One report, or end of file (0), or negative errno. */
-static int jail_read_report(int fd, struct jail_report *ret_report)
+/* Until there is something to read. Meanwhile the caller's other children are served, and our own, which may
+ * stand before us at its end with its end of the pipe still open. */
+static int jail_poll_report(const struct jail_spec *spec, struct jail_attempt *attempt)
 {
-        struct pollfd pfd = {.fd = fd, .events = POLLIN};
+        struct pollfd pfds[] = {{.fd = attempt->report_r, .events = POLLIN},
+                                {.fd = spec->wake ? spec->wake_fd : -1, .events = POLLIN}};
+        siginfo_t info;
+
+        for (int slices = 0; slices < JAIL_TIMEOUT_MS / JAIL_SLICE_MS;) {
+                int r = poll(pfds, array_size(pfds), JAIL_SLICE_MS);
+
+                if (r < 0 && errno != EINTR)
+                        return -errno;
+                slices += r == 0;
+                if (r > 0 && pfds[0].revents)
+                        return 0;
+                if (r > 0 && pfds[1].revents)
+                        spec->wake(spec->wake_context);
+                if (attempt->trace.pid > 0)
+                        (void)trace_look(&attempt->trace, attempt->pidfd, &info);
+        }
+        return -ETIMEDOUT;
+}
+
+/* One report, or end of file (0), or negative errno. */
+static int jail_read_report(const struct jail_spec *spec, struct jail_attempt *attempt,
+                            struct jail_report *ret_report)
+{
         struct jail_report report;
         ssize_t n;
-        int r;
+        int r = jail_poll_report(spec, attempt);
 
-        do {
-                r = poll(&pfd, 1, JAIL_TIMEOUT_MS);
-        } while (r < 0 && errno == EINTR);
         if (r < 0)
-                return -errno;
-        if (r == 0)
-                return -ETIMEDOUT;
-        n = read(fd, &report, sizeof(report));
+                return r;
+        n = read(attempt->report_r, &report, sizeof(report));
         if (n < 0)
                 return -errno;
         if (n == 0)
@@ -268,8 +291,30 @@ static int jail_read_report(int fd, struct jail_report *ret_report)
         return 1;
 }
 
-/* A ready report and then end of file. */
-static int jail_await(struct jail_attempt *attempt, uint32_t *missing, struct jail_failure *ret_failure)
+/* The child has asked for it. That it cannot be had is no reason to have no worker. */
+static int jail_trace(const struct jail_spec *spec, struct jail_attempt *attempt)
+{
+        uid_t uid = geteuid();
+        gid_t gid = getegid();
+        int r = jail_act_as(spec->owner_uid, spec->owner_gid);
+
+        if (r == 0)
+                r = trace_seize(&attempt->trace, attempt->pid);
+        jail_act_as_ourselves(uid, gid);
+        attempt->trace_error = r;
+        return fd_write_all(attempt->go_w, "", 1);
+}
+
+static int jail_failed_stage(const struct jail_report *report, struct jail_failure *ret_failure)
+{
+        const char *name = jail_stage_name(report->stage);
+
+        return jail_fail_at(ret_failure, name ? name : "report", report->error < 0 ? report->error : -EPROTO);
+}
+
+/* A ready report, perhaps a wish to be traced, and then end of file. */
+static int jail_await(const struct jail_spec *spec, struct jail_attempt *attempt, uint32_t *missing,
+                      struct jail_failure *ret_failure)
 {
         struct jail_report report = {0};
         bool ready = false;
@@ -277,17 +322,19 @@ static int jail_await(struct jail_attempt *attempt, uint32_t *missing, struct ja
 
         jail_close(&attempt->report_w);
         for (;;) {
-                r = jail_read_report(attempt->report_r, &report);
+                r = jail_read_report(spec, attempt, &report);
                 if (r < 0)
                         return jail_fail_at(ret_failure, "report", r);
                 if (r == 0)
                         return ready ? 0 : jail_fail_at(ret_failure, "report", -ECHILD);
-                if (report.stage != JAIL_REPORT_READY) {
-                        const char *name = jail_stage_name(report.stage);
-
-                        return jail_fail_at(ret_failure, name ? name : "report",
-                                            report.error < 0 ? report.error : -EPROTO);
+                if (report.stage == JAIL_REPORT_TRACE) {
+                        r = ready ? jail_trace(spec, attempt) : -EPROTO;
+                        if (r < 0)
+                                return jail_fail_at(ret_failure, "report", r);
+                        continue;
                 }
+                if (report.stage != JAIL_REPORT_READY)
+                        return jail_failed_stage(&report, ret_failure);
                 if (ready)
                         return jail_fail_at(ret_failure, "report", -EPROTO);
                 ready = true;
@@ -314,11 +361,14 @@ int jail_spawn(const struct jail_spec *spec, struct jail_child *ret_child, struc
         r = fd_write_all(attempt.go_w, "", 1);
         if (r < 0)
                 return jail_fail_at(ret_failure, "go", r);
-        r = jail_await(&attempt, &missing, ret_failure);
+        r = jail_await(spec, &attempt, &missing, ret_failure);
         if (r < 0)
                 return r;
-        *ret_child = (struct jail_child){
-            .pid = attempt.pid, .pidfd = take_fd(&attempt.pidfd), .layers_missing = missing};
+        *ret_child = (struct jail_child){.pid = attempt.pid,
+                                         .pidfd = take_fd(&attempt.pidfd),
+                                         .layers_missing = missing,
+                                         .trace = attempt.trace,
+                                         .trace_error = attempt.trace_error};
         attempt.pid = 0;
         return 0;
 }

@@ -9,6 +9,7 @@
 #include "proto/base/limits.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/policy.h"
+#include "sandbox/trace.h"
 
 /* What a kernel or a mode cannot give. Such a layer is reported, never skipped in silence. */
 enum jail_layer {
@@ -56,6 +57,10 @@ struct jail_spec {
         uint64_t
             file_size_max; /* bytes: RLIMIT_FSIZE, so an image cannot grow; 0 for a worker without files */
         const struct cgroup *cgroup; /* NULL: none */
+        bool trace;  /* become its tracer before its program runs; the caller must then serve it: trace.h */
+        int wake_fd; /* while we wait for the child, and this is readable, `wake` is called, */
+        void (*wake)(void *context); /* which must read it empty; NULL: none */
+        void *wake_context;
         const char *fail_stage; /* tests: this stage reports EIO instead of being done. NULL in production */
 };
 
@@ -63,6 +68,8 @@ struct jail_child {
         pid_t pid;
         int pidfd;
         uint32_t layers_missing; /* JAIL_LAYER_BIT */
+        struct trace trace;      /* if that was wanted and could be had */
+        int trace_error;         /* 0, or why it is not traced */
 };
 
 struct jail_failure {

@@ -48,8 +48,8 @@ int jail_fd_count(const struct jail_spec *spec)
         return worker_fd_policy(spec->n_lanes, spec->n_resources) + 1;
 }
 
-/* One byte comes when the id maps are written and the cgroup holds us. End of file: the spawner is gone. */
-static int stage_wait(struct jail_run *run)
+/* One byte of the spawner's. End of file: it is gone. */
+static int jail_await_go(const struct jail_run *run)
 {
         char byte;
         ssize_t n;
@@ -60,6 +60,12 @@ static int stage_wait(struct jail_run *run)
         if (n < 0)
                 return -errno;
         return n == 1 ? 0 : -EPIPE;
+}
+
+/* It comes when the id maps are written and the cgroup holds us. */
+static int stage_wait(struct jail_run *run)
+{
+        return jail_await_go(run);
 }
 
 static int stage_signals(struct jail_run *run)
@@ -87,7 +93,7 @@ static int stage_fds(struct jail_run *run)
 {
         const struct jail_spec *spec = run->spec;
         int count = jail_fd_count(spec), n = 0;
-        int from[3 + 1 + LIMIT_LANES + LIMIT_RESOURCES + 1 + 2];
+        int from[3 + 1 + LIMIT_LANES + LIMIT_RESOURCES + 1 + 3];
 
         from[n++] = spec->null_fd;
         from[n++] = spec->null_fd;
@@ -100,17 +106,19 @@ static int stage_fds(struct jail_run *run)
         from[n++] = run->policy_fd;
         from[n++] = run->binary_fd;
         from[n++] = run->report_fd;
+        from[n++] = run->go_fd;
         for (int i = 0; i < n; i++) {
                 from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, n);
                 if (from[i] < 0)
                         return -errno;
         }
-        run->report_fd = from[n - 1]; /* the number that stays valid while the others move */
+        run->report_fd = from[n - 2]; /* the number that stays valid while the others move */
         for (int i = 0; i < n; i++)
                 if (dup3(from[i], i, i >= count ? O_CLOEXEC : 0) < 0)
                         return -errno;
         run->binary_fd = jail_fd_binary(spec);
         run->report_fd = jail_fd_report(spec);
+        run->go_fd = jail_fd_go(spec);
         return syscall(SYS_close_range, (unsigned)n, ~0u, 0) < 0 ? -errno : 0;
 }
 
@@ -288,6 +296,22 @@ static int stage_seccomp(struct jail_run *run)
         return rights_load_filter(run->start_filter);
 }
 
+/* Tracing needs a dumpable process. Until now whoever owns our user namespace, the broker, could have written
+ * into one, into the filter before it was loaded for instance; now it could make us do only what the filter
+ * allows. */
+static int stage_tracer(struct jail_run *run)
+{
+        struct jail_report report = {.stage = JAIL_REPORT_TRACE};
+
+        if (!run->spec->trace)
+                return 0;
+        if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+                return -errno;
+        if (write(run->report_fd, &report, sizeof(report)) != sizeof(report))
+                return -EPIPE;
+        return jail_await_go(run);
+}
+
 static int stage_exec(struct jail_run *run)
 {
         const char *argv[] = {run->spec->title, run->n_lanes, run->n_resources, NULL};
@@ -338,6 +362,9 @@ static const struct jail_stage stages[] = {
     {"rlimits", stage_rlimits, 0, "after Landlock, whose ruleset needs a descriptor beyond the granted ones"},
     {"report", stage_report, 0, "after the last layer that can be missing; before seccomp narrows writing"},
     {"seccomp", stage_seccomp, 0, "bars the calls of all the stages before it"},
+    {"tracer", stage_tracer, 0,
+     "after seccomp: a traceable process is open to its namespace's owner; before exec, whose faults it is "
+     "to show"},
     {"exec", stage_exec, 0, "the last: the program meets all of the above from its first instruction"},
 };
 

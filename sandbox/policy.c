@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "proto/base/checked.h"
 #include "sandbox/lockdown.h"
@@ -215,6 +216,10 @@ size_t policy_subject_values(enum policy_subject subject, const struct policy_la
                 return policy_one_value(layout->binary_fd, ret_values);
         case POLICY_REPORT:
                 return policy_one_value(layout->report_fd, ret_values);
+        case POLICY_GO:
+                return policy_one_value(layout->go_fd, ret_values);
+        case POLICY_TRACEABLE:
+                return policy_one_value(layout->go_fd >= 0 ? PR_SET_DUMPABLE : -1, ret_values);
         case POLICY_SELF:
                 return policy_one_value(layout->self > 0 ? layout->self : -1, ret_values);
         case POLICY_ANY:

@@ -44,6 +44,8 @@ enum policy_subject {
         POLICY_RUN_POLICY,  /* the descriptor of the run filter */
         POLICY_BINARY,      /* the program to execute; closed by the execution itself */
         POLICY_REPORT,      /* the jail's error pipe; closed by the execution itself */
+        POLICY_GO,          /* the jail's pipe of permissions; closed by the execution itself */
+        POLICY_TRACEABLE,   /* PR_SET_DUMPABLE, for a worker that is going to be traced; else nothing */
         POLICY_SELF,        /* the process id of the filtered process (broker only) */
         POLICY_SUBJECT_COUNT_,
 };
@@ -79,6 +81,7 @@ struct policy_layout {
         unsigned n_lanes, n_resources;
         uint32_t resources_rw;    /* bit i: resource i is writable */
         int binary_fd, report_fd; /* start gate only; -1: none */
+        int go_fd;                /* likewise; -1 also for a worker that is not traced */
         pid_t self;               /* POLICY_SELF only */
 };
 

@@ -157,6 +157,8 @@ static void spawner_look_at_broker(struct spawner *spawner)
 
 static int spawner_look_at_children(struct spawner *spawner)
 {
+        spawner->look = false;
+        spawner_device_serve_all(spawner);
         spawner_look_at_broker(spawner);
         for (uint32_t i = 0; i < spawner->config->n_devices && !spawner->broker_exited; i++) {
                 int r = spawner_device_look(spawner, i);
@@ -167,14 +169,15 @@ static int spawner_look_at_children(struct spawner *spawner)
         return 0;
 }
 
-static int spawner_serve_signals(struct spawner *spawner)
+void spawner_take_signals(struct spawner *spawner)
 {
         struct signalfd_siginfo info;
 
-        while (read(spawner->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        while (read(spawner->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
                 if (info.ssi_signo != SIGCHLD)
                         spawner_terminate(spawner);
-        return spawner_look_at_children(spawner);
+                spawner->look = true;
+        }
 }
 
 static int spawner_timeout(const struct spawner *spawner)
@@ -198,10 +201,12 @@ static int spawner_turn(struct spawner *spawner, bool listen)
                 return errno == EINTR ? 0 : -errno;
         if (n == 0)
                 spawner_kill_broker(spawner);
+        if (pfds[0].revents)
+                spawner_take_signals(spawner);
         if (pfds[1].revents)
                 r = spawner_read(spawner);
-        if (r == 0 && pfds[0].revents)
-                r = spawner_serve_signals(spawner);
+        if (r == 0 && spawner->look)
+                r = spawner_look_at_children(spawner);
         return r;
 }
 

@@ -19,6 +19,7 @@
 #include "proto/rpc.h"
 #include "proto/vm_config.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/trace.h"
 #include "sandbox/uid_range.h"
 
 #define SPAWNER_INBOX 256u /* the broker's messages have about 16 bytes */
@@ -35,6 +36,7 @@ struct spawner_device {
         enum spawner_device_state state;
         pid_t pid;
         int pidfd;
+        struct trace trace; /* of the process, if it is traced */
         struct cgroup cgroup;
         uint32_t layers_told; /* missing layers that have been logged */
 };
@@ -61,6 +63,9 @@ struct spawner {
         char *unlink_paths[SPAWNER_UNLINK_MAX];
         size_t n_unlink_paths;
         uint64_t kill_at_ms; /* after Terminate: the broker has had its time; 0: no deadline */
+        bool trace;          /* be the workers' tracer: set by the caller between init and run */
+        bool trace_told;     /* that it cannot be had has been logged */
+        bool look;           /* a child has changed: to be looked at */
         bool stopping;       /* the broker said Stop, or the operator said Terminate: its end is no failure */
         bool broker_exited;  /* broker_status is valid */
         int broker_status;   /* of waitid: CLD code and status folded into an exit code */

@@ -20,8 +20,11 @@
 #include "proto/frame.h"
 #include "sandbox/jail.h"
 #include "sandbox/policy.h"
+#include "sandbox/policy_explain.h"
 #include "sandbox/resource.h"
 #include "sandbox/rootless.h"
+
+#define DEVICE_SLICE_MS 1 /* a killed worker is at its end in less */
 
 /* Control first, then the lanes. */
 struct spawner_channels {
@@ -55,7 +58,7 @@ static int channels_make(struct spawner_channels *channels, unsigned n)
 int spawner_send(const struct spawner *spawner, const struct spawn_to_broker *message, const int *fds,
                  unsigned n_fds)
 {
-        uint8_t head_bytes[FRAME_HEAD_BYTES], body[512];
+        uint8_t head_bytes[FRAME_HEAD_BYTES], body[1024];
         struct frame_head head = {0};
         struct iovec iov[2] = {{head_bytes, sizeof(head_bytes)}, {body, 0}};
         ssize_t len = spawn_make_to_broker(message, body, sizeof(body)), sent;
@@ -140,9 +143,17 @@ int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, ch
         return r;
 }
 
-static void device_spec(const struct spawner *spawner, uint32_t device,
-                        const struct spawner_channels *channels, const struct resources *resources,
-                        const char *title, struct jail_spec *ret_spec)
+/* While one worker starts, the others may live, stop and die. */
+static void device_wake(void *context)
+{
+        struct spawner *spawner = context;
+
+        spawner_take_signals(spawner);
+        spawner_device_serve_all(spawner);
+}
+
+static void device_spec(struct spawner *spawner, uint32_t device, const struct spawner_channels *channels,
+                        const struct resources *resources, const char *title, struct jail_spec *ret_spec)
 {
         const struct device_config *config = &spawner->config->devices[device];
         uid_t broker = spawner_broker_uid(spawner);
@@ -168,6 +179,10 @@ static void device_spec(const struct spawner *spawner, uint32_t device,
             .memory_max = vm_config_memory(spawner->config, config),
             .file_size_max = resources->size_max,
             .cgroup = &spawner->devices[device].cgroup,
+            .trace = spawner->trace,
+            .wake_fd = spawner->signal_fd,
+            .wake = device_wake,
+            .wake_context = spawner,
         };
 }
 
@@ -181,6 +196,17 @@ static void device_tell_layers(struct spawner *spawner, uint32_t device, uint32_
                 log_warning("jail without: %s dev=%s", jail_layers_text(missing, text, sizeof(text)),
                             spawner->config->devices[device].name);
         state->layers_told |= missing;
+}
+
+/* Once. */
+static void device_tell_trace(struct spawner *spawner, int error)
+{
+        if (error == 0 || spawner->trace_told)
+                return;
+        spawner->trace_told = true;
+        log_warning("workers cannot be traced (%s): a forbidden system call will be logged without its "
+                    "arguments; is a debugger attached to the spawner, or kernel.yama.ptrace_scope 3?",
+                    strerror(-error));
 }
 
 static int device_tell_spawned(struct spawner *spawner, uint32_t device, uid_t uid,
@@ -241,17 +267,28 @@ int spawner_device_spawn(struct spawner *spawner, uint32_t device)
         state->state = SPAWNER_RUNNING;
         state->pid = child.pid;
         state->pidfd = child.pidfd;
+        state->trace = child.trace;
+        device_tell_trace(spawner, child.trace_error);
         device_tell_layers(spawner, device, child.layers_missing);
         return device_tell_spawned(spawner, device, spec.uid, &channels, &child);
 }
 
-/* 1: a zombie, 0: alive. */
-static int device_has_ended(const struct spawner_device *state, siginfo_t *ret_info)
+void spawner_device_serve_all(struct spawner *spawner)
 {
-        ret_info->si_pid = 0;
-        if (waitid(P_PIDFD, (id_t)state->pidfd, ret_info, WEXITED | WNOHANG | WNOWAIT) < 0)
-                return -errno;
-        return ret_info->si_pid != 0;
+        siginfo_t info;
+
+        for (uint32_t i = 0; i < spawner->config->n_devices; i++)
+                if (spawner->devices[i].state == SPAWNER_RUNNING)
+                        (void)trace_look(&spawner->devices[i].trace, spawner->devices[i].pidfd, &info);
+}
+
+static void device_explain(const struct spawner *spawner, uint32_t device, struct spawn_to_broker *exited)
+{
+        const struct device_config *config = &spawner->config->devices[device];
+
+        exited->cause = spawner->devices[device].trace.cause;
+        if (exited->signaled && exited->code == SIGSYS && spawner->devices[device].trace.signal != SIGSYS)
+                policy_explain(policy_find(device_types[config->type].name), &exited->cause);
 }
 
 int spawner_device_look(struct spawner *spawner, uint32_t device)
@@ -264,12 +301,13 @@ int spawner_device_look(struct spawner *spawner, uint32_t device)
 
         if (state->state != SPAWNER_RUNNING)
                 return 0;
-        r = device_has_ended(state, &info);
+        r = trace_look(&state->trace, state->pidfd, &info);
         if (r <= 0)
                 return r;
         state->state = SPAWNER_EXITED;
         message.signaled = info.si_code != CLD_EXITED;
         message.code = (uint32_t)info.si_status;
+        device_explain(spawner, device, &message);
         return spawner_send(spawner, &message, NULL, 0);
 }
 
@@ -281,6 +319,7 @@ static void device_forget(struct spawner_device *state)
         close(state->pidfd);
         state->pidfd = -1;
         state->pid = 0;
+        state->trace = (struct trace){0};
         state->state = SPAWNER_IDLE;
         cgroup_close(&state->cgroup);
 }
@@ -299,15 +338,26 @@ int spawner_device_reap(struct spawner *spawner, uint32_t device)
         return 0;
 }
 
+/* A traced one stands before us once more at its end. */
+static bool device_await_end(struct spawner_device *state)
+{
+        struct pollfd pfd = {.fd = state->pidfd, .events = POLLIN};
+        siginfo_t info;
+
+        for (unsigned i = 0; i < LIMIT_KILL_MS / DEVICE_SLICE_MS; i++)
+                if (trace_look(&state->trace, state->pidfd, &info) != 0 || poll(&pfd, 1, DEVICE_SLICE_MS) > 0)
+                        return true;
+        return false;
+}
+
 void spawner_device_end(struct spawner *spawner, uint32_t device)
 {
         struct spawner_device *state = &spawner->devices[device];
-        struct pollfd pfd = {.fd = state->pidfd, .events = POLLIN};
 
         if (state->state == SPAWNER_IDLE)
                 return;
         syscall(SYS_pidfd_send_signal, state->pidfd, SIGKILL, NULL, 0);
-        if (poll(&pfd, 1, LIMIT_KILL_MS) <= 0)
+        if (!device_await_end(state))
                 log_error("worker does not die dev=%s pid=%d", spawner->config->devices[device].name,
                           (int)state->pid);
         device_forget(state);

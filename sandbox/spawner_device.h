@@ -10,6 +10,9 @@
 int spawner_send(const struct spawner *spawner, const struct spawn_to_broker *message, const int *fds,
                  unsigned n_fds);
 
+/* Reads what signals have come: of children, to be looked at later; or the operator's wish. In spawner.c. */
+void spawner_take_signals(struct spawner *spawner);
+
 /* What the broker asked for. What goes wrong with the device itself is told to the broker and is no error
  * here; negative errno: the broker broke the protocol (-EPROTO) or does not read. */
 int spawner_device_spawn(struct spawner *spawner, uint32_t device);
@@ -21,6 +24,9 @@ int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, ch
 
 /* Has the process ended? Then tells the broker, once, and keeps the zombie. */
 int spawner_device_look(struct spawner *spawner, uint32_t device);
+
+/* Lets every worker that stands before us as its tracer go on; tells nobody. */
+void spawner_device_serve_all(struct spawner *spawner);
 
 /* Kills and reaps, whatever the state; LIMIT_KILL_MS at most. */
 void spawner_device_end(struct spawner *spawner, uint32_t device);

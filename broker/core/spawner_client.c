@@ -61,8 +61,7 @@ static int client_frame(void *context, const uint8_t *header, size_t len, struct
                 client->ops->failed(client->context, message.device, message.error, message.reason);
                 return 0;
         case SPAWN_EXITED:
-                client->ops->exited(client->context, message.device, message.pid, message.code,
-                                    message.signaled);
+                client->ops->exited(client->context, message.device, &message);
                 return 0;
         case SPAWN_TERMINATE:
         case SPAWN_TO_BROKER_COUNT_:

@@ -22,7 +22,7 @@ struct spawner_client_ops {
         /* Takes the descriptors of *worker (they are then -1). */
         void (*spawned)(void *context, uint32_t device, struct spawned_worker *worker);
         void (*failed)(void *context, uint32_t device, int error, const char *reason);
-        void (*exited)(void *context, uint32_t device, uint32_t pid, uint32_t code, bool signaled);
+        void (*exited)(void *context, uint32_t device, const struct spawn_to_broker *exited);
         void (*terminate)(void *context); /* the operator asks us to end */
         void (*gone)(void *context);      /* the spawner is dead: no worker can be started any more */
 };

@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -212,6 +213,24 @@ void supervisor_reset(struct supervisor *supervisor)
         put_down(supervisor);
 }
 
+/* When it is known how it died and settled what comes next. */
+static void report_death(struct supervisor *supervisor)
+{
+        char next[64] = "its device has a new one";
+
+        if (!worker_death_known(&supervisor->death))
+                return;
+        if (supervisor->state == WORKER_SPAWNING)
+                snprintf(next, sizeof(next), "it is restarted at once");
+        else if (supervisor->state == WORKER_BACKING_OFF)
+                snprintf(next, sizeof(next), "it is restarted in %llu ms",
+                         (unsigned long long)uv_timer_get_due_in(&supervisor->timer));
+        else if (supervisor->state == WORKER_QUARANTINED)
+                snprintf(next, sizeof(next), "its device is quarantined");
+        worker_death_log(&supervisor->death, supervisor->name, device_types[supervisor->configure.type].name,
+                         next);
+}
+
 static void on_exit_ready(uv_poll_t *poll, int status, int events)
 {
         struct supervisor *supervisor = poll->data;
@@ -228,8 +247,10 @@ static void on_exit_ready(uv_poll_t *poll, int status, int events)
         supervisor->pid = 0;
         if (!supervisor->by_us)
                 supervisor->restarts++;
+        worker_death_gone(&supervisor->death, supervisor->pid_last, supervisor->by_us);
         spawner_client_reap(supervisor->spawner, supervisor->device);
         next_incarnation(supervisor);
+        report_death(supervisor);
 }
 
 static int watch_exit(struct supervisor *supervisor);
@@ -522,26 +543,17 @@ static void on_logs_dropped(void *context, uint32_t n)
                     supervisor->name, supervisor->pid);
 }
 
-void supervisor_exited(struct supervisor *supervisor, uint32_t pid, uint32_t code, bool signaled)
+void supervisor_exited(struct supervisor *supervisor, const struct spawn_to_broker *exited)
 {
-        if (pid != supervisor->pid && pid != supervisor->pid_last)
+        if (exited->pid != supervisor->pid && exited->pid != supervisor->pid_last)
                 return;
-        if (signaled && code == SIGSYS)
-                log_limited(LOG_LEVEL_ERROR,
-                            "worker made a system call that its policy forbids dev=%s pid=%u",
-                            supervisor->name, pid);
-        else if (signaled && code != SIGKILL)
-                log_limited(LOG_LEVEL_WARNING, "worker died dev=%s pid=%u signal=%u", supervisor->name, pid,
-                            code);
-        else if (!signaled)
-                log_limited(LOG_LEVEL_WARNING, "worker ended dev=%s pid=%u status=%u", supervisor->name, pid,
-                            code);
-        else
-                log_limited(LOG_LEVEL_INFO, "worker was killed dev=%s pid=%u", supervisor->name, pid);
+        worker_death_told(&supervisor->death, exited);
+        report_death(supervisor);
 }
 
 void supervisor_spawner_gone(struct supervisor *supervisor)
 {
+        worker_death_give_up(&supervisor->death, supervisor->name);
         if (supervisor->state == WORKER_SPAWNING || supervisor->state == WORKER_BACKING_OFF)
                 quarantine(supervisor, "the spawner is gone");
 }

@@ -10,6 +10,7 @@
 
 #include "broker/core/restart_policy.h"
 #include "broker/core/spawner_client.h"
+#include "broker/core/worker_death.h"
 #include "broker/core/worker_link.h"
 #include "proto/control.h"
 
@@ -57,6 +58,7 @@ struct supervisor {
         struct control_configure configure;
         enum worker_state state;
         uint32_t pid, uid, pid_last;
+        struct worker_death death; /* of the last incarnation, until it is told */
         int pidfd;
         struct worker_link *link;
         int lane_fds[LIMIT_LANES];
@@ -108,5 +110,5 @@ void supervisor_reset(struct supervisor *supervisor);
 /* ---- from the spawner's channel ---- */
 void supervisor_spawned(struct supervisor *supervisor, struct spawned_worker *worker);
 void supervisor_spawn_failed(struct supervisor *supervisor, int error, const char *reason);
-void supervisor_exited(struct supervisor *supervisor, uint32_t pid, uint32_t code, bool signaled);
+void supervisor_exited(struct supervisor *supervisor, const struct spawn_to_broker *exited);
 void supervisor_spawner_gone(struct supervisor *supervisor);

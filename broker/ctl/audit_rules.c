@@ -285,6 +285,21 @@ static void rule_parent(const struct audit_subject *s, struct audit_row *row)
         excuse(row, !s->vm->status.spawner_alive); /* it is the reaper's child then */
 }
 
+/* A tracer may do anything to it. Its spawner is one to see how it dies. */
+static void rule_tracer(const struct audit_subject *s, struct audit_row *row)
+{
+        const uint32_t tracer = s->facts->status.tracer;
+        const bool spawner =
+            tracer != 0 && tracer == s->vm->status.spawner_pid && s->vm->status.spawner_alive;
+
+        set_wanted(row, s->role == AUDIT_WORKER ? "spawner or none" : "none");
+        if (tracer == 0 || spawner)
+                set_measured(row, "%s", spawner ? "spawner" : "none");
+        else
+                set_measured(row, "%u", tracer);
+        judge(row, s->facts->status_error, tracer == 0 || (spawner && s->role == AUDIT_WORKER));
+}
+
 static void rule_program(const struct audit_subject *s, struct audit_row *row)
 {
         const struct device_type *type = s->device ? device_type_find(s->device->type) : NULL;
@@ -371,6 +386,7 @@ static const struct {
     {"spawner", SPAWNER, rule_spawner_alive},
     {"admin socket", BROKER, rule_peer},
     {"program", WORKER | BROKER, rule_program},
+    {"tracer", WORKER | BROKER | SPAWNER, rule_tracer},
     {"parent", WORKER | BROKER, rule_parent},
     {"guest memory", WORKER | SPAWNER, rule_guest_memory},
     {"guest memory", BROKER, rule_broker_memory},

@@ -19,6 +19,7 @@ enum ctl_option_id {
         CTL_OPTION_QEMU_VERSION,
         CTL_OPTION_MEMORY,
         CTL_OPTION_VERBOSE,
+        CTL_OPTION_NO_TRACE,
         CTL_OPTION_HELP,
         CTL_OPTION_COUNT_,
 };

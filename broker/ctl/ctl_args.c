@@ -118,5 +118,7 @@ const struct ctl_option ctl_options[CTL_OPTION_COUNT_] = {
     [CTL_OPTION_QEMU_VERSION] = {"--qemu-version", "X.Y", "add what this QEMU needs to reconnect by itself"},
     [CTL_OPTION_MEMORY] = {"--memory", "SIZE", "the guest's memory, such as 512M; 1G when not given"},
     [CTL_OPTION_VERBOSE] = {"--verbose", NULL, "log more"},
+    [CTL_OPTION_NO_TRACE] = {"--no-trace", NULL,
+                             "leave workers to a debugger: no arguments of forbidden calls"},
     [CTL_OPTION_HELP] = {"--help", NULL, "say this and stop"},
 };

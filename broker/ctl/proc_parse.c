@@ -176,6 +176,7 @@ PARSE_SET(cap_amb, PROC_CAP_AMBIENT)
         }
 PARSE_COUNT(fd_slots)
 PARSE_COUNT(threads)
+PARSE_COUNT(tracer)
 PARSE_COUNT(no_new_privs)
 PARSE_COUNT(seccomp)
 PARSE_COUNT(seccomp_filters)
@@ -184,13 +185,14 @@ static const struct {
         const char *name;
         bool (*parse)(struct cursor line, struct proc_status *status);
 } status_fields[] = {
-    {"PPid:", parse_ppid},       {"Uid:", parse_uid},
-    {"Gid:", parse_gid},         {"FDSize:", parse_fd_slots},
-    {"Groups:", parse_groups},   {"Threads:", parse_threads},
-    {"CapInh:", parse_cap_inh},  {"CapPrm:", parse_cap_prm},
-    {"CapEff:", parse_cap_eff},  {"CapBnd:", parse_cap_bnd},
-    {"CapAmb:", parse_cap_amb},  {"NoNewPrivs:", parse_no_new_privs},
-    {"Seccomp:", parse_seccomp}, {"Seccomp_filters:", parse_seccomp_filters},
+    {"PPid:", parse_ppid},        {"Uid:", parse_uid},
+    {"Gid:", parse_gid},          {"FDSize:", parse_fd_slots},
+    {"Groups:", parse_groups},    {"Threads:", parse_threads},
+    {"CapInh:", parse_cap_inh},   {"CapPrm:", parse_cap_prm},
+    {"CapEff:", parse_cap_eff},   {"CapBnd:", parse_cap_bnd},
+    {"CapAmb:", parse_cap_amb},   {"NoNewPrivs:", parse_no_new_privs},
+    {"Seccomp:", parse_seccomp},  {"Seccomp_filters:", parse_seccomp_filters},
+    {"TracerPid:", parse_tracer},
 };
 
 int proc_parse_status(const char *text, size_t len, struct proc_status *ret_status)

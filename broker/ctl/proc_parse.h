@@ -21,7 +21,8 @@ enum proc_capability_set {
 /* /proc/PID/status */
 struct proc_status {
         pid_t ppid;
-        uid_t uid[4]; /* real, effective, saved, file system */
+        uint32_t tracer; /* pid; 0: none */
+        uid_t uid[4];    /* real, effective, saved, file system */
         gid_t gid[4];
         uint32_t fd_slots; /* numbers of descriptors go up to this */
         uint32_t n_groups, threads, no_new_privs, seccomp, seccomp_filters;

@@ -45,12 +45,16 @@ static int config_to_fd(const struct vm_config *config, int *ret_fd)
 }
 
 /* Only the configuration and the standard streams reach the broker, whatever our parent has left open. */
-static int become_broker(const char *folder, int config_fd, bool verbose)
+static int become_broker(const char *folder, int config_fd, const struct ctl_args *args)
 {
         char path[PATH_MAX + sizeof(BROKER_PROGRAM) + 1], number[16];
-        char *const argv[] = {(char *)BROKER_PROGRAM, (char *)"--config-fd", number,
-                              verbose ? (char *)"--verbose" : NULL, NULL};
+        char *argv[6] = {(char *)BROKER_PROGRAM, (char *)"--config-fd", number};
+        size_t n = 3;
 
+        if (args->option[CTL_OPTION_VERBOSE])
+                argv[n++] = (char *)"--verbose";
+        if (args->option[CTL_OPTION_NO_TRACE])
+                argv[n++] = (char *)"--no-trace";
         if (close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0 || fcntl(config_fd, F_SETFD, 0) < 0)
                 return -errno;
         snprintf(number, sizeof(number), "%d", config_fd);
@@ -77,7 +81,7 @@ int verb_run(const struct ctl_args *args)
         }
         r = config_to_fd(&config, &fd);
         if (r == 0)
-                r = become_broker(config.worker_dir, fd, args->option[CTL_OPTION_VERBOSE] != NULL);
+                r = become_broker(config.worker_dir, fd, args);
         fprintf(stderr, "bulkhead: run: cannot start %s/%s: %s\n", config.worker_dir, BROKER_PROGRAM,
                 strerror(-r));
         return CTL_FAILED;

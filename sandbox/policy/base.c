@@ -36,6 +36,10 @@ const struct policy_row policy_base_start[] = {
     {__NR_execveat, POLICY_BINARY, .tests = {ARG_IS(4, AT_EMPTY_PATH)},
      .reason = "jail: execute the worker program by its descriptor; the descriptor closes with it"},
     {__NR_write, POLICY_REPORT, .reason = "jail: report a failed execution; the pipe closes with a good one"},
+    {__NR_read, POLICY_GO,
+     .reason = "jail: wait until the spawner traces us; the pipe closes with the execution"},
+    {__NR_prctl, POLICY_TRACEABLE, .tests = {ARG_IS(1, 1)},
+     .reason = "jail: dumpable, so that the spawner can trace; an execution does the same"},
 
     /* C library start-up */
     {__NR_brk, .reason = "malloc: the heap before lock-down, bounded by RLIMIT_DATA"},

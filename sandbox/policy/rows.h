@@ -25,9 +25,9 @@
 #define ARG_ONLY(n, bits) ARG_MASKED(n, ~(uint64_t)(bits), 0)
 
 #ifdef __NR_arch_prctl
-#define POLICY_BASE_START_ROWS 22u
+#define POLICY_BASE_START_ROWS 24u
 #else
-#define POLICY_BASE_START_ROWS 21u
+#define POLICY_BASE_START_ROWS 23u
 #endif
 #define POLICY_BASE_RUN_ROWS 6u
 

@@ -48,13 +48,13 @@ static void on_failed(void *context, uint32_t device, int error, const char *rea
         test.n_failed++;
 }
 
-static void on_exited(void *context, uint32_t device, uint32_t pid, uint32_t code, bool signaled)
+static void on_exited(void *context, uint32_t device, const struct spawn_to_broker *exited)
 {
         (void)context;
         (void)device;
-        assert_int_equal(pid, 77);
-        assert_int_equal(code, 9);
-        assert_true(signaled);
+        assert_int_equal(exited->pid, 77);
+        assert_int_equal(exited->code, 9);
+        assert_true(exited->signaled);
         test.n_exited++;
 }
 

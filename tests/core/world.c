@@ -309,12 +309,12 @@ static void on_failed(void *context, uint32_t device, int error, const char *rea
         supervisor_spawn_failed(device_supervisor(world->device), error, reason);
 }
 
-static void on_exited(void *context, uint32_t device, uint32_t pid, uint32_t code, bool signaled)
+static void on_exited(void *context, uint32_t device, const struct spawn_to_broker *exited)
 {
         struct world *world = context;
 
         (void)device;
-        supervisor_exited(device_supervisor(world->device), pid, code, signaled);
+        supervisor_exited(device_supervisor(world->device), exited);
 }
 
 static void on_terminate(void *context)

@@ -182,6 +182,8 @@ static void loosen(unsigned i, const char **ret_fact)
                 STEP(31, "memory limit", f->memory_cgroup = f->memory_rlimit = PROC_NO_LIMIT)
                 STEP(32, "process limit", f->pids_cgroup = 2)
                 STEP(33, "process limit", f->pids_cgroup = f->pids_rlimit = PROC_NO_LIMIT)
+                STEP(34, "tracer", f->status.tracer = 999)
+                STEP(35, "tracer", f->status.tracer = vms[1].status.spawner_pid)
         default:
                 *ret_fact = NULL;
         }
@@ -197,7 +199,7 @@ static void each_step_beyond_the_policy_is_found_by_its_rule(void **state)
                 setup(state);
                 loosen(i, &fact);
                 if (!fact) {
-                        assert_int_equal(i, 34);
+                        assert_int_equal(i, 36);
                         return;
                 }
                 t = judge(AUDIT_WORKER, 0);

@@ -18,7 +18,7 @@
 static const char status_text[] =
     "Name:\tx\\nUid:\t0\n"
     "Umask:\t0022\nState:\tS (sleeping)\nTgid:\t30\nNgid:\t0\nPid:\t30\nPPid:\t29\n"
-    "TracerPid:\t0\nUid:\t1879048193\t1879048193\t1879048193\t1879048193\n"
+    "TracerPid:\t17\nUid:\t1879048193\t1879048193\t1879048193\t1879048193\n"
     "Gid:\t1879048194\t1879048194\t1879048194\t1879048194\nFDSize:\t64\nGroups:\t \n"
     "NStgid:\t30\t1\nVmPeak:\t    3060 kB\nThreads:\t1\nSigQ:\t2/96365\n"
     "CapInh:\t0000000000000000\nCapPrm:\t0000000000000001\nCapEff:\t0000000000000002\n"
@@ -38,6 +38,7 @@ static void status_of_a_worker_is_read_field_by_field(void **state)
         (void)state;
         assert_int_equal(proc_parse_status(status_text, strlen(status_text), &s), 0);
         assert_int_equal(s.ppid, 29);
+        assert_int_equal(s.tracer, 17);
         for (size_t i = 0; i < 4; i++) {
                 assert_int_equal(s.uid[i], 1879048193);
                 assert_int_equal(s.gid[i], 1879048194);
@@ -69,6 +70,7 @@ static void status_with_a_field_less_or_more_is_refused(void **state)
 {
         static const char *const edits[][2] = {
             {"PPid:\t29\n", ""},
+            {"TracerPid:\t17\n", ""},
             {"Seccomp_filters:\t3\n", ""},
             {"CapBnd:\t000001fffeffffff\n", ""},
             {"Groups:\t \n", ""},

@@ -163,8 +163,7 @@ int64_t probe_ask(struct probe *probe, enum probe_attack attack, uint64_t a0, ui
 
 void probe_stop(struct probe *probe)
 {
-        syscall(SYS_pidfd_send_signal, probe->child.pidfd, SIGKILL, NULL, 0);
-        waitpid(probe->child.pid, NULL, 0);
+        trace_reap(probe->child.pid);
         close(probe->child.pidfd);
         close(probe->control);
         close(probe->lane);
