@@ -45,7 +45,7 @@ static int receive_part(struct assembly *assembly, int fd, uint8_t *to, size_t d
 {
         /* Descriptors travel with the first byte of a message and nowhere else. */
         unsigned max_fds = assembly->have == 0 ? LIMIT_VHOST_USER_FDS : assembly->message.fds.n;
-        ssize_t n = fd_pass_recv(fd, to + done, want - done, &assembly->message.fds, max_fds);
+        ssize_t n = fd_pass_recv_now(fd, to + done, want - done, &assembly->message.fds, max_fds);
 
         if (n == -EAGAIN)
                 return 0;

@@ -5,8 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
-
-#include "proto/base/fd.h"
+#include <sys/socket.h>
 
 int output_put(struct output *output, const void *header, size_t header_len, const void *payload,
                size_t payload_len)
@@ -24,13 +23,13 @@ int output_put(struct output *output, const void *header, size_t header_len, con
 int output_flush(struct output *output, int fd)
 {
         while (output->len > 0) {
-                struct iovec iov = {.iov_base = output->bytes, .iov_len = output->len};
-                ssize_t n = fd_pass_send(fd, &iov, 1, NULL, 0);
+                /* Not by O_NONBLOCK: of a channel that the peer gave, the peer can clear it. */
+                ssize_t n = send(fd, output->bytes, output->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-                if (n == -EAGAIN)
-                        return 0;
+                if (n < 0 && errno == EINTR)
+                        continue;
                 if (n < 0)
-                        return (int)n;
+                        return errno == EAGAIN ? 0 : -errno;
                 output->len -= (size_t)n;
                 memmove(output->bytes, output->bytes + n, output->len);
         }

@@ -82,7 +82,8 @@ static int fd_set_append(struct fd_set_owned *fds, const struct cmsghdr *c, unsi
         return r;
 }
 
-ssize_t fd_pass_recv(int sock, void *buf, size_t len, struct fd_set_owned *fds, unsigned max_fds)
+static ssize_t pass_recv(int sock, void *buf, size_t len, struct fd_set_owned *fds, unsigned max_fds,
+                         int flags)
 {
         union {
                 struct cmsghdr align;
@@ -97,7 +98,7 @@ ssize_t fd_pass_recv(int sock, void *buf, size_t len, struct fd_set_owned *fds, 
         ssize_t n;
 
         do {
-                n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+                n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | flags);
         } while (n < 0 && errno == EINTR);
         if (n < 0)
                 return -errno;
@@ -112,6 +113,16 @@ ssize_t fd_pass_recv(int sock, void *buf, size_t len, struct fd_set_owned *fds, 
                 return -EPROTO;
         }
         return n;
+}
+
+ssize_t fd_pass_recv(int sock, void *buf, size_t len, struct fd_set_owned *fds, unsigned max_fds)
+{
+        return pass_recv(sock, buf, len, fds, max_fds, 0);
+}
+
+ssize_t fd_pass_recv_now(int sock, void *buf, size_t len, struct fd_set_owned *fds, unsigned max_fds)
+{
+        return pass_recv(sock, buf, len, fds, max_fds, MSG_DONTWAIT);
 }
 
 void fd_set_close(struct fd_set_owned *fds)

@@ -28,6 +28,10 @@ ssize_t fd_pass_send(int sock, const struct iovec *iov, int n_iov, const int *fd
  * `max_fds` came in all; every descriptor of *fds is then closed and n is 0. */
 ssize_t fd_pass_recv(int sock, void *buf, size_t len, struct fd_set_owned *fds, unsigned max_fds);
 
+/* The same for a socket whose open file a peer shares: it never waits, whatever O_NONBLOCK says, which the peer
+ * can clear. */
+ssize_t fd_pass_recv_now(int sock, void *buf, size_t len, struct fd_set_owned *fds, unsigned max_fds);
+
 void fd_set_close(struct fd_set_owned *fds);
 
 /* Takes descriptor i out of the set (its slot becomes -1); -1 when there is none. */

@@ -75,6 +75,20 @@ static void nonblock_is_set_and_other_flags_stay(void **state)
         assert_int_equal(fd_set_nonblock(-1), -EBADF);
 }
 
+/* A peer that shares the open file clears the flag that we set. */
+static void receive_now_never_waits(void **state)
+{
+        struct pair *pair = *state;
+        struct fd_set_owned fds = {0};
+        char bytes[2];
+
+        assert_int_equal(fcntl(pair->ends[0], F_GETFL) & O_NONBLOCK, 0);
+        assert_int_equal(fd_pass_recv_now(pair->ends[0], bytes, 2, &fds, 0), -EAGAIN);
+        assert_int_equal(send(pair->ends[1], "x", 1, 0), 1);
+        assert_int_equal(fd_pass_recv_now(pair->ends[0], bytes, 2, &fds, 0), 1);
+        assert_int_equal(fd_pass_recv_now(pair->ends[0], bytes + 1, 1, &fds, 0), -EAGAIN);
+}
+
 static void descriptors_arrive_cloexec_and_in_order(void **state)
 {
         struct pair *pair = *state;
@@ -204,6 +218,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             PAIR_TEST(stream_pairs_are_cloexec_and_blocking),
             PAIR_TEST(nonblock_is_set_and_other_flags_stay),
+            PAIR_TEST(receive_now_never_waits),
             PAIR_TEST(descriptors_arrive_cloexec_and_in_order),
             PAIR_TEST(as_many_descriptors_as_the_limit_are_sent_and_no_more),
             PAIR_TEST(one_descriptor_too_many_closes_all),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -464,6 +465,31 @@ static void without_reply_ack_no_reply_is_asked_for(void **state)
         guest_ram_done(&ram);
 }
 
+/* The peer shares the open file of the channel that it gives, and with it O_NONBLOCK. */
+static void backend_channel_that_would_block_holds_nobody(void **state)
+{
+        const uint32_t half_a_reply[3] = {VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, 5, 8};
+        struct fixture *fixture = *state;
+        struct wire wire, backend = {.sock = -1};
+        int pair[2];
+
+        fixture_connect(fixture, &wire);
+        assert_int_equal(fd_stream_pair(pair), 0);
+        send_u64(&wire, VHOST_USER_SET_PROTOCOL_FEATURES, 1, PROTOCOL_OFFER);
+        assert_int_equal(wire_send(&wire, VHOST_USER_SET_BACKEND_REQ_FD, 1, NULL, 0, &pair[1], 1), 0);
+        barrier(&wire);
+        assert_int_equal(fcntl(pair[1], F_SETFL, 0), 0);
+        backend = (struct wire){.sock = pair[0]};
+        assert_int_equal(wire_send_bytes(&backend, half_a_reply, sizeof(half_a_reply), NULL, 0), 0);
+        alarm(10); /* a session that waits is in this process */
+        barrier(&wire);
+        alarm(0);
+        close(pair[0]);
+        close(pair[1]);
+        wire_close(&wire);
+        fixture_settle(fixture);
+}
+
 static void bad_reply_closes_the_backend_channel_only(void **state)
 {
         static const struct {
@@ -555,6 +581,7 @@ int main(void)
             WIRE_TEST(config_change_is_told_once_while_one_is_outstanding),
             WIRE_TEST(suspended_device_says_nothing_until_it_runs),
             WIRE_TEST(without_reply_ack_no_reply_is_asked_for),
+            WIRE_TEST(backend_channel_that_would_block_holds_nobody),
             WIRE_TEST(bad_reply_closes_the_backend_channel_only),
             WIRE_TEST(unsolicited_reply_closes_the_backend_channel),
             WIRE_TEST(new_backend_channel_replaces_the_old),
