@@ -1,0 +1,341 @@
+/* The recorder inside the worker of tests: wraps the system calls of the runtime and of blk_file.c.
+ * Owns the log behind the disk; linked with the real worker by --wrap. No memory, no descriptor and no system
+ * call but those that the jail of a block worker allows. TRUST: the control block is the test's.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "proto/base/checked.h"
+#include "sandbox/lockdown.h"
+#include "tests/power_cut/record.h"
+
+#define SECTOR      512u
+#define STASH_BYTES (1u << 20) /* the longest write: a piece of the runtime */
+#define PAUSE_TURNS 400000u    /* some hundred microseconds: long enough for an answer to overtake */
+
+ssize_t __real_pwrite(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __real_pread(int fd, void *buf, size_t len, off_t offset);
+int __real_fdatasync(int fd);
+int __real_fallocate(int fd, int mode, off_t offset, off_t len);
+int __real_fstat(int fd, struct stat *st);
+ssize_t __real_read(int fd, void *buf, size_t len);
+ssize_t __real_readv(int fd, const struct iovec *iov, int n);
+ssize_t __real_write(int fd, const void *buf, size_t len);
+ssize_t __real_writev(int fd, const struct iovec *iov, int n);
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t offset);
+int __wrap_fdatasync(int fd);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
+int __wrap_fstat(int fd, struct stat *st);
+ssize_t __wrap_read(int fd, void *buf, size_t len);
+ssize_t __wrap_readv(int fd, const struct iovec *iov, int n);
+ssize_t __wrap_write(int fd, const void *buf, size_t len);
+ssize_t __wrap_writev(int fd, const struct iovec *iov, int n);
+
+/* A write that a mistake has put off, or keeps to make it again. */
+static struct {
+        uint8_t bytes[STASH_BYTES];
+        size_t len;
+        off_t offset;
+        bool held;
+} stash;
+
+static struct record_control control;
+static uint64_t my_generation;
+static uint64_t serial; /* of the arming that `passes` counts for */
+static uint32_t passes;
+static uint64_t n_writes;
+static bool sync_due;
+
+/* ---- the control block ---- */
+
+static int image(void)
+{
+        return worker_fd_resource(1, 0); /* tests give one lane */
+}
+
+static void put(size_t at, uint64_t value)
+{
+        (void)__real_pwrite(image(), &value, sizeof(value), (off_t)(RECORD_CONTROL + at));
+}
+
+static void look(void)
+{
+        if (__real_pread(image(), &control, sizeof(control), (off_t)RECORD_CONTROL) != sizeof(control))
+                __builtin_trap();
+        if (my_generation == 0) {
+                my_generation = control.generation + 1;
+                put(offsetof(struct record_control, generation), my_generation);
+        }
+        if (control.arm_serial != serial) {
+                serial = control.arm_serial;
+                passes = 0;
+        }
+}
+
+/* Is the worker to be killed here? */
+static bool reached(enum record_point point)
+{
+        look();
+        return control.arm_generation == my_generation && control.arm_point == (uint32_t)point &&
+               ++passes == control.arm_count;
+}
+
+static _Noreturn void stand_still(void)
+{
+        put(offsetof(struct record_control, stopped), my_generation);
+        for (;;)
+                (void)ppoll(NULL, 0, NULL, NULL);
+}
+
+static void pass(enum record_point point)
+{
+        if (reached(point))
+                stand_still();
+}
+
+/* One call in eight comes late, so that an answer which does not wait for it is seen to overtake it. */
+static void pause_sometimes(void)
+{
+        static uint64_t state;
+
+        if (control.seed == 0)
+                return;
+        state = (state + control.seed + my_generation) * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        if (state >> 61 == 0)
+                for (volatile uint32_t i = 0; i < PAUSE_TURNS; i++)
+                        continue;
+}
+
+/* ---- the log ---- */
+
+static void log_record(const struct record *what, const void *bytes)
+{
+        struct record record = *what;
+        uint64_t next[2];
+        off_t at;
+
+        look();
+        if (!control.recording)
+                return;
+        at = (off_t)(RECORD_LOG + control.log_end);
+        if (control.log_end + sizeof(record) + record.bytes > RECORD_LOG_BYTES)
+                __builtin_trap();
+        record.magic = RECORD_MAGIC;
+        record.number = control.records;
+        record.generation = my_generation;
+        if (record.bytes > 0)
+                (void)__real_pwrite(image(), bytes, record.bytes, at + (off_t)sizeof(record));
+        (void)__real_pwrite(image(), &record, sizeof(record), at);
+        next[0] = control.records + 1;
+        next[1] = control.log_end + sizeof(record) + ((record.bytes + 63) & ~UINT64_C(63));
+        (void)__real_pwrite(image(), next, sizeof(next),
+                            (off_t)(RECORD_CONTROL + offsetof(struct record_control, records)));
+}
+
+static void log_begin(struct record *record, const void *bytes)
+{
+        record->phase = RECORD_BEGIN;
+        log_record(record, bytes);
+        pause_sometimes();
+}
+
+static void log_end(struct record *record, int64_t result)
+{
+        record->phase = RECORD_END;
+        record->result = result;
+        record->bytes = 0;
+        log_record(record, NULL);
+}
+
+/* ---- host calls, as they are made ---- */
+
+static ssize_t make_write(const void *buf, size_t len, off_t offset)
+{
+        struct record record = {.kind = RECORD_WRITE, .offset = (uint64_t)offset, .len = len, .bytes = len};
+        ssize_t n;
+
+        pass(POINT_BEFORE_HOST);
+        log_begin(&record, buf);
+        if (reached(POINT_AMID_HOST)) {
+                (void)__real_pwrite(image(), buf, len / 2 / SECTOR * SECTOR, offset);
+                stand_still();
+        }
+        n = __real_pwrite(image(), buf, len, offset);
+        log_end(&record, n < 0 ? -errno : n);
+        pass(POINT_AFTER_HOST);
+        return n;
+}
+
+static int make_sync(int fd)
+{
+        struct record record = {.kind = RECORD_SYNC};
+        int r;
+
+        pass(POINT_BEFORE_HOST);
+        log_begin(&record, NULL);
+        pass(POINT_AMID_HOST);
+        r = __real_fdatasync(fd);
+        log_end(&record, r < 0 ? -errno : 0);
+        pass(POINT_AFTER_HOST);
+        return r;
+}
+
+static void make_good(int fd)
+{
+        if (stash.held && control.mistake == MISTAKE_LATE_WRITE) {
+                stash.held = false;
+                (void)make_write(stash.bytes, stash.len, stash.offset);
+        }
+        if (sync_due) {
+                sync_due = false;
+                (void)make_sync(fd);
+        }
+}
+
+/* ---- mistakes ---- */
+
+static void keep(const void *buf, size_t len, off_t offset)
+{
+        memcpy(stash.bytes, buf, MIN(len, sizeof(stash.bytes)));
+        stash.len = MIN(len, sizeof(stash.bytes));
+        stash.offset = offset;
+        stash.held = true;
+}
+
+static ssize_t write_wrongly(const void *buf, size_t len, off_t offset)
+{
+        size_t part = MIN(len, 700u); /* inside the second sector */
+
+        switch (control.mistake) {
+        case MISTAKE_LATE_WRITE:
+                keep(buf, len, offset);
+                return (ssize_t)len;
+        case MISTAKE_LOST_WRITE:
+                return n_writes % 16 == 0 ? (ssize_t)len : make_write(buf, len, offset);
+        case MISTAKE_TORN_SECTOR:
+                return make_write(buf, part, offset);
+        case MISTAKE_STALE_WRITE:
+                if (n_writes % 16 == 0)
+                        keep(buf, len, offset);
+                if (n_writes % 16 == 15 && stash.held)
+                        (void)make_write(stash.bytes, stash.len, stash.offset);
+                return make_write(buf, len, offset);
+        default:
+                return make_write(buf, len, offset);
+        }
+}
+
+/* ---- wrapped ---- */
+
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t offset)
+{
+        look();
+        make_good(fd);
+        n_writes++;
+        return write_wrongly(buf, len, offset);
+}
+
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t offset)
+{
+        ssize_t n;
+
+        look();
+        make_good(fd);
+        pass(POINT_BEFORE_HOST);
+        n = __real_pread(fd, buf, len, offset);
+        pass(POINT_AFTER_HOST);
+        return n;
+}
+
+int __wrap_fdatasync(int fd)
+{
+        look();
+        make_good(fd);
+        if (control.mistake == MISTAKE_NO_SYNC)
+                return 0;
+        if (control.mistake == MISTAKE_LATE_SYNC) {
+                sync_due = true;
+                return 0;
+        }
+        return make_sync(fd);
+}
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+        struct record record = {.kind = RECORD_ZERO, .offset = (uint64_t)offset, .len = (uint64_t)len};
+        int r;
+
+        look();
+        make_good(fd);
+        pass(POINT_BEFORE_HOST);
+        log_begin(&record, NULL);
+        pass(POINT_AMID_HOST);
+        r = __real_fallocate(fd, mode, offset, len);
+        log_end(&record, r < 0 ? -errno : 0);
+        pass(POINT_AFTER_HOST);
+        return r;
+}
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+        int r = __real_fstat(fd, st);
+
+        if (r == 0 && fd == image())
+                st->st_size = (off_t)RECORD_DISK;
+        return r;
+}
+
+ssize_t __wrap_read(int fd, void *buf, size_t len)
+{
+        ssize_t n;
+
+        pass(POINT_BEFORE_RECEIVE);
+        n = __real_read(fd, buf, len);
+        pass(POINT_AFTER_RECEIVE);
+        return n;
+}
+
+ssize_t __wrap_readv(int fd, const struct iovec *iov, int n_iov)
+{
+        ssize_t n;
+
+        pass(POINT_BEFORE_RECEIVE);
+        n = __real_readv(fd, iov, n_iov);
+        pass(POINT_AFTER_RECEIVE);
+        return n;
+}
+
+ssize_t __wrap_write(int fd, const void *buf, size_t len)
+{
+        ssize_t n;
+
+        pass(POINT_BEFORE_SEND);
+        if (reached(POINT_AMID_SEND)) {
+                (void)__real_write(fd, buf, len / 2);
+                stand_still();
+        }
+        n = __real_write(fd, buf, len);
+        pass(POINT_AFTER_SEND);
+        return n;
+}
+
+ssize_t __wrap_writev(int fd, const struct iovec *iov, int n_iov)
+{
+        ssize_t n;
+
+        pass(POINT_BEFORE_SEND);
+        if (reached(POINT_AMID_SEND)) {
+                (void)__real_writev(fd, iov, 1);
+                stand_still();
+        }
+        n = __real_writev(fd, iov, n_iov);
+        pass(POINT_AFTER_SEND);
+        return n;
+}
