@@ -187,8 +187,8 @@ static int wait_one(struct load *load)
                 r = blk_front_wait(&load->blk, load->tick ? load->tick_ms : LOAD_DEADLINE_MS, &done);
                 if (r == 0)
                         return judge(load, &done);
-                if (load->tick)
-                        load->tick(load->tick_context);
+                if (load->tick && load->tick(load->tick_context))
+                        return -ECANCELED;
         } while (r == -ETIMEDOUT && now_ns() < end);
         return fail(load, r, "a completion is lost, or one came twice", 0);
 }
@@ -273,22 +273,37 @@ int load_check(struct load *load)
 
 /* ---- after a broker ---- */
 
-/* Which version does the block hold? What was acknowledged is in the host's page cache, and no broker's death
- * takes it from there; only a write that was outstanding may be missing, in part or whole. */
-static int find_version(struct load *load, unsigned block)
+/* Every sector is one of the two versions. */
+static bool block_is_between(const uint8_t *bytes, unsigned block, uint32_t version)
+{
+        uint8_t old[LOAD_BLOCK], new[LOAD_BLOCK];
+
+        fill_block(old, block, version - 1);
+        fill_block(new, block, version);
+        for (unsigned at = 0; at < LOAD_BLOCK; at += 512)
+                if (memcmp(bytes + at, old + at, 512) != 0 && memcmp(bytes + at, new + at, 512) != 0)
+                        return false;
+        return true;
+}
+
+/* What does the block hold? What was acknowledged is in the host's page cache, and no broker's death takes it
+ * from there; only a write that was outstanding may be missing, whole or in part. Then it is written again. */
+static int find_block(struct load *load, unsigned block)
 {
         const uint8_t *bytes = blk_front_data(&load->blk, 0);
-        int status =
-            blk_front_do(&load->blk, BLK_IN, (uint64_t)block * SECTORS, LOAD_BLOCK, LOAD_DEADLINE_MS);
+        uint64_t sector = (uint64_t)block * SECTORS;
 
-        if (status != BLK_S_OK)
+        if (blk_front_do(&load->blk, BLK_IN, sector, LOAD_BLOCK, LOAD_DEADLINE_MS) != BLK_S_OK)
                 return fail(load, -EIO, "cannot be read after the broker's death", block);
         if (block_is(bytes, block, load->version[block]))
                 return 0;
         if (!load->busy[block] || load->version[block] == 0 ||
-            !block_is(bytes, block, --load->version[block]))
+            !block_is_between(bytes, block, load->version[block]))
                 return fail(load, -EILSEQ, "acknowledged data is gone with the broker", block);
-        return 0;
+        fill_block(blk_front_data(&load->blk, 0), block, load->version[block]);
+        return blk_front_do(&load->blk, BLK_OUT, sector, LOAD_BLOCK, LOAD_DEADLINE_MS) == BLK_S_OK
+                   ? 0
+                   : fail(load, -EIO, "cannot be written after the broker's death", block);
 }
 
 int load_reopen(struct load *load, const char *socket)
@@ -302,7 +317,7 @@ int load_reopen(struct load *load, const char *socket)
         blk_front_forget(&load->blk);
         r = blk_front_start(&load->blk, 0);
         for (unsigned i = 0; r == 0 && i < load->n_blocks; i++)
-                r = find_version(load, i);
+                r = find_block(load, i);
         memset(load->busy, 0, sizeof(load->busy));
         return r < 0 ? fail(load, r, "cannot attach again", 0) : 0;
 }

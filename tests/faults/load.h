@@ -21,8 +21,8 @@ struct load {
         unsigned n_blocks;
         unsigned seed;
         uint64_t n_done;
-        /* Called while nothing completes; NULL: nobody. Then waits are cut in pieces of tick_ms. */
-        void (*tick)(void *context);
+        /* Called while nothing completes, every tick_ms; NULL: nobody. True: the wait ends with -ECANCELED. */
+        bool (*tick)(void *context);
         void *tick_context;
         int tick_ms;
         /* Requests that were outstanding at some moment, and when the first of them completed. */

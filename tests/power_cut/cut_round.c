@@ -13,6 +13,7 @@
 #include "tests/harness/blk_front.h"
 #include "tests/power_cut/cut_disk.h"
 #include "tests/power_cut/cut_stamp.h"
+#include "tests/power_cut/kill_point.h"
 
 #define RAM_BYTES    (UINT64_C(16) << 20)
 #define RAM_ADDRESS  UINT64_C(0x80000000)
@@ -96,18 +97,6 @@ static void kill_worker(struct session *session)
         kill(session->worker, SIGKILL);
 }
 
-static void arm(struct session *session, uint64_t generation, unsigned point, unsigned count)
-{
-        struct record_control *control = session->control;
-
-        control->arm_generation = 0;
-        control->arm_point = point;
-        control->arm_count = count;
-        control->arm_serial++;
-        __atomic_store_n(&control->arm_generation, generation, __ATOMIC_RELEASE);
-        session->armed_for = 1;
-}
-
 /* Only when the worker that is there has completed something, so that it was worth starting. One kill in
  * four is followed by another before the successor has done anything. */
 static void arm_sometimes(struct session *session)
@@ -121,11 +110,12 @@ static void arm_sometimes(struct session *session)
             pick(session, 8) != 0)
                 return;
         if (pick(session, 4) == 0) {
-                arm(session, generation + 1, point, 1 + pick(session, 4));
+                kill_point_arm(session->control, generation + 1, point, 1 + pick(session, 4));
                 kill_worker(session);
         } else {
-                arm(session, generation, point, 1 + pick(session, 12));
+                kill_point_arm(session->control, generation, point, 1 + pick(session, 12));
         }
+        session->armed_for = 1;
 }
 
 /* Nothing came for a while: does the worker stand where it is to be killed? */
