@@ -101,8 +101,13 @@ static void on_config_written(void *context, int error)
         struct device *device = context;
 
         device_call_unhold(device);
+        if (error == -ECANCELED && device->supervisor.state != WORKER_QUARANTINED) {
+                device->config_error = 0;
+                device->config_waits = true; /* for the successor, which is told when it is primed */
+                return;
+        }
         if (error == -ECANCELED)
-                error = 0; /* its successor is told when it is primed */
+                error = 0; /* there is none: the value stands until the reset */
         if (error < 0)
                 device_refuse_config(device, device->config_before);
         device->config_error = error;
@@ -227,6 +232,7 @@ void device_reset(struct device *device)
                         config_space_set(&device->space, i, device->hello.fields[i].value);
         device->config_busy = false;
         device->config_settled = false;
+        device->config_waits = false;
         device->committed = 0;
         device->broken = false;
 }

@@ -58,6 +58,7 @@ struct device {
         /* The driver's config write, one at a time. */
         bool config_busy;    /* it has not been answered yet */
         bool config_settled; /* its outcome is known, the answer is due */
+        bool config_waits;   /* its worker is gone: it is settled when a successor serves */
         int config_error;
         uint32_t config_field;
         uint64_t config_before; /* the field's value before */

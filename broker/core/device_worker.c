@@ -185,8 +185,10 @@ static void on_config_primed(void *context, int error)
 
         if (error == -ECANCELED)
                 return;
-        if (error < 0)
+        if (error < 0) {
                 device_refuse_config(device, device->hello.fields[device->config_field].value);
+                device->config_error = error;
+        }
         supervisor_try_serving(&device->supervisor);
 }
 
@@ -248,6 +250,17 @@ static void on_prime(void *context)
                         send_queue(device, i, NULL);
 }
 
+/* The write that a predecessor did not live to take: not earlier, because it may promise something of what
+ * was done before (a disk's data is stable when `writeback` has become 0). */
+static void settle_waiting_config(struct device *device)
+{
+        if (!device->config_waits)
+                return;
+        device->config_waits = false;
+        device->config_settled = true;
+        uv_async_send(&device->reported);
+}
+
 static void on_serving(void *context, int *lane_fds, unsigned n_lanes)
 {
         struct device *device = context;
@@ -256,6 +269,7 @@ static void on_serving(void *context, int *lane_fds, unsigned n_lanes)
                 fd_set_nonblock(lane_fds[i]);
                 device_call_attach(device, i, &lane_fds[i]);
         }
+        settle_waiting_config(device);
         if (device->front.ready)
                 device->front.ready(device->front.context);
 }
@@ -302,6 +316,8 @@ static void on_failed(void *context, bool quarantined, const char *why)
                 device->broken = true;
                 device_call_break(device);
                 device_stop_hurry(device);
+                device->config_error = device->config_waits ? -EIO : device->config_error;
+                settle_waiting_config(device);
         } else if (device->supervisor.spawner_mute) {
                 device_stop_hurry(device);
         }

@@ -181,6 +181,7 @@ static void a_refused_value_that_only_the_successor_sees_is_taken_back(void **st
         world.deaf = false;
         world_kill_worker(&world);
         world_until(&world, world.n_written == 1);
+        assert_int_equal(world.written, -EINVAL);
         world_until(&world, world.n_spawns == 2 && world_state(&world) == WORKER_SERVING);
         assert_int_equal(writable_field(), 1);
         one_request(0);
@@ -199,9 +200,12 @@ static void a_config_write_whose_worker_dies_is_told_to_the_successor(void **sta
         world_until(&world, world_told(&world, CONTROL_CONFIG_WRITE) == 1);
         world.deaf = false;
         world_kill_worker(&world);
+        while (world_state(&world) != WORKER_SERVING || world.n_spawns < 2) {
+                assert_int_equal(world.n_written, 0); /* nobody has taken it yet */
+                world_step(&world);
+        }
         world_until(&world, world.n_written == 1);
         assert_int_equal(world.written, 0);
-        world_until(&world, world.n_spawns == 2 && world_state(&world) == WORKER_SERVING);
         assert_int_equal(world_told(&world, CONTROL_CONFIG_WRITE), 1);
         assert_int_equal(writable_field(), 0);
         one_request(0); /* and nothing is held any more */
@@ -222,8 +226,8 @@ static void a_config_write_in_any_other_state_reaches_the_worker_that_serves_nex
                 world_until(&world, world_state(&world) == at && world.n_reaps == 1);
                 world_wait(&world, 10); /* a PRIMING one has been told the old value by now */
                 assert_int_equal(write_field(0), 0);
-                assert_int_equal(world.n_written, 0);
-                world_until(&world, world.n_written == 1);
+                world_wait(&world, 10);
+                assert_int_equal(world.n_written, 0); /* nobody has taken it yet */
                 world.silent = world.deaf = false;
                 if (world.mute) {
                         world.mute = false;
@@ -247,11 +251,29 @@ static void a_config_write_in_any_other_state_reaches_the_worker_that_serves_nex
                                 .kind = CONTROL_DONE,
                                 .done = {.seq = world.puppet.messages[world.puppet.n_messages - 1].seq}});
                 }
-                world_until(&world, world_state(&world) == WORKER_SERVING);
+                world_until(&world, world_state(&world) == WORKER_SERVING && world.n_written == 1);
+                assert_int_equal(world.written, 0);
                 assert_int_equal(world_told(&world, CONTROL_CONFIG_WRITE), 1);
                 one_request(0);
                 world_done(&world);
         }
+}
+
+static void a_config_write_whose_device_is_quarantined_fails(void **state)
+{
+        (void)state;
+        serving();
+        world.deaf = true;
+        assert_int_equal(write_field(0), 0);
+        world_until(&world, world_told(&world, CONTROL_CONFIG_WRITE) == 1);
+        world_kill_spawner(&world);
+        world_kill_worker(&world);
+        world_until(&world, world.n_quarantined == 1 && world.n_written == 1);
+        assert_int_equal(world.written, -EIO);
+        assert_int_equal(write_field(1), 0); /* what comes later has nobody to wait for */
+        world_until(&world, world.n_written == 2);
+        assert_int_equal(world.written, 0);
+        world_done(&world);
 }
 
 static void a_reset_takes_a_config_write_back(void **state)
@@ -491,6 +513,7 @@ int main(void)
             cmocka_unit_test(a_refused_value_that_only_the_successor_sees_is_taken_back),
             cmocka_unit_test(a_config_write_whose_worker_dies_is_told_to_the_successor),
             cmocka_unit_test(a_config_write_in_any_other_state_reaches_the_worker_that_serves_next),
+            cmocka_unit_test(a_config_write_whose_device_is_quarantined_fails),
             cmocka_unit_test(a_reset_takes_a_config_write_back),
             cmocka_unit_test(a_worker_s_new_config_is_cached_told_and_survives_a_reset),
             cmocka_unit_test(queues_that_cannot_start_leave_nothing),
