@@ -42,6 +42,13 @@ static const struct ctl_verb verbs[] = {
      "descriptors,\n"
      "uid, control group. Exits with 1 when anything is looser than its policy or cannot be measured.",
      verb_audit},
+    {"attack-demo", CTL_OPERAND_NONE, NULL, "let a worker attack, and see what stops it", 0,
+     "Starts throw-away VMs in directories of their own whose block worker has been taken over by its "
+     "guest,\n"
+     "lets it try about 300 ways out, and explains each and what stopped it. Running VMs are not touched.\n"
+     "Works as root and as an ordinary user; takes about half a minute. Exits with 1 if anything got "
+     "through.",
+     verb_attack_demo},
     {"help", CTL_OPERAND_OPTIONAL, "VERB", "explain a verb", 0, "Explains VERB, or lists all.", verb_help},
 };
 

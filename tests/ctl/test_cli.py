@@ -15,7 +15,7 @@ import time
 import unittest
 
 BULKHEAD, FAKE_BROKER = sys.argv[1:3]
-VERBS = ["run", "check", "attach", "ps", "audit", "help"]
+VERBS = ["run", "check", "attach", "ps", "audit", "attack-demo", "help"]
 EXAMPLE = """vm: demo
 frontend: vhost-user
 devices:
@@ -290,6 +290,16 @@ dd if=/dev/zero "of=/proc/self/fd/$2" conv=notrunc bs=1 count=1 2>&1 | grep -o '
             self.assertRegex(got.stderr, rf"\A{path}:4:36: error: image .* is in use: .*\n\Z")
             self.assertEqual(got.stdout, "")
             self.assertRegex(self.run_it("check", path).stderr, r":4:36: warning: image .* is in use")
+
+
+class AttackDemo(Case):
+    def test_a_missing_program_is_one_line_with_a_remedy(self):
+        for name in ("bulkhead-attack", "bulkhead-hostile-blk", "bulkhead-hostile-rng"):
+            got = self.run_it("attack-demo", code=1)
+            self.assertEqual(got.stdout, "")
+            self.assertRegex(got.stderr, rf"\Abulkhead: attack-demo: program .*/{name}: No such .*: install .*\n\Z")
+            self.program(name, "#!/bin/sh\necho \"$0 $*\"\n")
+        self.assertEqual(self.run_it("attack-demo").stdout, f"{self.bin}/bulkhead-attack --explain\n")
 
 
 class Ps(Case):

@@ -1,0 +1,82 @@
+/* What is tried: topics are the rows of a published list of ways out (E1 .. E88), attempts are the single things
+ * tried for a topic. One table each; the runner judges by them, --list prints them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum attempt_group {
+        GROUP_KERNEL, /* entry points of the kernel that a worker has no use for */
+        GROUP_FILES,
+        GROUP_PROCESSES, /* signals, IPC, sockets, descriptors */
+        GROUP_SHARED,    /* objects that others hold too */
+        GROUP_CHANNEL,   /* messages to the broker */
+        GROUP_EXHAUSTION,
+        GROUP_LEAKS,
+        GROUP_COUNT_,
+};
+
+/* How an attempt may end and be held. */
+enum {
+        END_SIGSYS = 1u << 0,  /* the kernel kills for a call out of policy */
+        END_ERRNO = 1u << 1,   /* the kernel, or the lack of anything to find, refuses */
+        END_BROKER = 1u << 2,  /* the broker kills within one message */
+        END_IGNORED = 1u << 3, /* it was done, and nothing and nobody but the worker is any different */
+        END_BOUNDED = 1u << 4, /* it was done, costs a bounded amount, and the neighbours are served */
+        END_OWN = 1u << 5,     /* it was done, on things that are the worker's alone */
+        END_CRASH = 1u << 6,   /* the worker has ended itself, or hit its own foot */
+};
+
+enum {
+        ON_BLK = 1u << 0,
+        ON_RNG = 1u << 1,
+        ON_RO = 1u << 2, /* a disk that is read-only */
+        ON_BOTH = ON_BLK | ON_RNG,
+};
+
+enum {
+        /* Never without a jail: it would hurt this host, or has no meaning there. */
+        ATTEMPT_HURTS = 1u << 0,
+        /* Judged by the broker, which is there in every set of layers: no part of the negative control. */
+        ATTEMPT_BROKER = 1u << 1,
+        /* Nothing wrong in it: shows that its bad twins are refused for what is bad in them. */
+        ATTEMPT_GOOD = 1u << 2,
+        /* Played by the runner (runner_plays.c), not by one command. */
+        ATTEMPT_PLAY = 1u << 3,
+        /* Takes a second or more. */
+        ATTEMPT_SLOW = 1u << 4,
+        /* Held by a limit of the process: without limits it works, on its own things. */
+        ATTEMPT_LIMIT = 1u << 5,
+};
+
+struct attempt {
+        const char *topic;  /* "E23" */
+        const char *key;    /* what the worker is told */
+        const char *what;   /* for a person: an attempt to ... */
+        uint8_t devices;    /* ON_ */
+        uint8_t flags;      /* ATTEMPT_ */
+        uint8_t filtered;   /* END_ mask with all layers, and with seccomp alone */
+        uint8_t unfiltered; /* END_ mask with namespaces and Landlock alone; 0: not tried there */
+        const char *behind; /* what holds there, or why nothing needs to */
+        uint64_t number;    /* the attack's own */
+};
+
+struct topic {
+        const char *id, *title;
+        enum attempt_group group;
+        const char *why; /* why it matters, for a person; or why there is nothing to try */
+        uint8_t none;    /* nothing to try with these devices: why says why */
+};
+
+extern const struct topic topics[];
+extern const size_t n_topics;
+
+/* Every attempt in the order of the topics; NULL behind the last. */
+const struct attempt *attempt_at(size_t i);
+
+const struct topic *topic_find(const char *id);
+const char *attempt_group_name(enum attempt_group group);
+
+/* Names of the bits of an END_ mask, joined by "|". Returns `out`. */
+const char *attempt_ends_text(unsigned ends, char *out, size_t size);
