@@ -33,6 +33,7 @@ int lane_init(struct lane *lane, const struct lane_events *events, unsigned firs
         assert(first < n_device_queues); /* no lane without a queue: vm_config_judge */
         *lane = (struct lane){.events = *events, .fd = -1};
         lane_set_max_age(lane, LIMIT_REQUEST_AGE_MS);
+        quota_lane_reset(&lane->quota);
         lane->queues = calloc(n, sizeof(lane->queues[0]));
         if (!lane->queues)
                 return -ENOMEM;

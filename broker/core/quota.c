@@ -8,7 +8,8 @@
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
 
-#define MILLI 1000u
+#define MILLI    1000u
+#define READ_MAX ((uint64_t)LIMIT_QUOTA_SHORT_READS * LIMIT_QUOTA_READ)
 
 /* ---- lanes ---- */
 
@@ -17,14 +18,12 @@ struct quota_work quota_grant(uint32_t readable, uint32_t writable)
         uint64_t len = (uint64_t)readable + writable;
         uint64_t frames = LIMIT_QUOTA_FRAMES + len / LIMIT_QUOTA_PIECE;
 
-        return (struct quota_work){.frames = frames,
-                                   .bytes = LIMIT_QUOTA_BYTES + len * LIMIT_QUOTA_FACTOR,
-                                   .reads = frames * LIMIT_QUOTA_READS};
+        return (struct quota_work){.frames = frames, .bytes = LIMIT_QUOTA_BYTES + len * LIMIT_QUOTA_FACTOR};
 }
 
 void quota_lane_reset(struct quota_lane *quota)
 {
-        *quota = (struct quota_lane){0};
+        *quota = (struct quota_lane){.read = READ_MAX};
 }
 
 void quota_lane_earn(struct quota_lane *quota, uint32_t readable, uint32_t writable)
@@ -33,10 +32,8 @@ void quota_lane_earn(struct quota_lane *quota, uint32_t readable, uint32_t writa
 
         quota->granted.frames += grant.frames;
         quota->granted.bytes += grant.bytes;
-        quota->granted.reads += grant.reads;
         quota->left.frames += grant.frames;
         quota->left.bytes += grant.bytes;
-        quota->left.reads += grant.reads;
 }
 
 void quota_lane_settle(struct quota_lane *quota, uint32_t readable, uint32_t writable)
@@ -45,22 +42,28 @@ void quota_lane_settle(struct quota_lane *quota, uint32_t readable, uint32_t wri
 
         quota->granted.frames -= grant.frames;
         quota->granted.bytes -= grant.bytes;
-        quota->granted.reads -= grant.reads;
         quota->left.frames = MIN(quota->left.frames, quota->granted.frames + LIMIT_QUOTA_SAVED_FRAMES);
         quota->left.bytes = MIN(quota->left.bytes, quota->granted.bytes + LIMIT_QUOTA_SAVED_BYTES);
-        quota->left.reads =
-            MIN(quota->left.reads, quota->granted.reads + LIMIT_QUOTA_SAVED_FRAMES * LIMIT_QUOTA_READS);
 }
 
 bool quota_lane_spend(struct quota_lane *quota, const struct quota_work *cost)
 {
         struct quota_work *left = &quota->left;
 
-        if (cost->frames > left->frames || cost->bytes > left->bytes || cost->reads > left->reads)
+        if (cost->frames > left->frames || cost->bytes > left->bytes)
                 return false;
         left->frames -= cost->frames;
         left->bytes -= cost->bytes;
-        left->reads -= cost->reads;
+        return true;
+}
+
+bool quota_lane_read(struct quota_lane *quota, uint64_t bytes, bool whole)
+{
+        uint64_t cost = whole ? 0 : LIMIT_QUOTA_READ;
+
+        if (cost > quota->read + bytes)
+                return false;
+        quota->read = MIN(quota->read + bytes - cost, READ_MAX);
         return true;
 }
 

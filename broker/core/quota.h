@@ -1,11 +1,14 @@
 /* How much work a worker may make for the broker. Pure arithmetic: no clock, no memory, no loop of its own.
  *
- * Work on lanes: a request that is sent to the worker earns it frames, bytes and reads, what it sends spends
- * them. So a worker can cost a broker's lane no more than a multiple of what the guest has asked of it, and a
+ * Work on lanes: a request that is sent to the worker earns it frames and bytes, what it sends spends them. So a worker can cost a broker's lane no more than a multiple of what the guest has asked of it, and a
  * worker that holds no request nearly nothing, whatever the speed of either. While a request is outstanding
  * its grant is there; when it is answered, what is left over may be kept up to LIMIT_QUOTA_SAVED_FRAMES and
  * LIMIT_QUOTA_SAVED_BYTES. From that follows: a worker that spends on each request no more than that
  * request's grant is never refused, in whatever order it works.
+ *
+ * Reads on lanes: a read that ends in the middle of a frame is a wake-up for little. Such reads must bring
+ * LIMIT_QUOTA_READ bytes on average, up to LIMIT_QUOTA_SHORT_READS short ones in advance. A worker that sends
+ * whole frames has none, but of frames so large that the kernel cuts them into pieces larger than that.
  *
  * Rates on the control channel: a bucket that fills by the loop's time, for what a worker may say unasked.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -22,18 +25,18 @@
 struct quota_work {
         uint64_t frames;
         uint64_t bytes; /* heads, headers and payloads that come, and MemRead answers that go */
-        uint64_t reads; /* system calls that brought bytes: what drips comes in many */
 };
 
 struct quota_lane {
         struct quota_work left;    /* may be spent; at most `granted` and what may be saved */
         struct quota_work granted; /* by requests that are with the worker */
+        uint64_t read;             /* bytes that unfinished reads may fall short of */
 };
 
 /* What a request of so many bytes, readable and writable, is worth. */
 struct quota_work quota_grant(uint32_t readable, uint32_t writable);
 
-/* A new worker, or none: nothing is granted and nothing saved. */
+/* A new worker, or none: no work is granted and none saved. */
 void quota_lane_reset(struct quota_lane *quota);
 
 /* A request has been sent to the worker; and: it is with it no more. Once each, with the same sizes. */
@@ -42,6 +45,9 @@ void quota_lane_settle(struct quota_lane *quota, uint32_t readable, uint32_t wri
 
 /* False: it cannot pay, and nothing was taken. */
 bool quota_lane_spend(struct quota_lane *quota, const struct quota_work *cost);
+
+/* A read has brought so many bytes; `whole`: its last frame ended with it. False: it was one too many. */
+bool quota_lane_read(struct quota_lane *quota, uint64_t bytes, bool whole);
 
 /* ---- the control channel ---- */
 

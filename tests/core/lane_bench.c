@@ -139,6 +139,8 @@ static bool lane_step(struct lane_bench *bench)
                 moved = lane->tx.next != before || lane->tx.iov[before].iov_len != left;
         }
         if (!lane->faulted && poll(&poll_fd, 1, 0) == 1) {
+                if (bench->may_drip)
+                        lane->quota.read = (uint64_t)LIMIT_QUOTA_SHORT_READS * LIMIT_QUOTA_READ;
                 lane_readable(lane);
                 moved = true;
         }

@@ -421,6 +421,7 @@ static void frames_in_single_bytes_mean_the_same(void **state)
         for (size_t step = 1; step <= 3; step++) {
                 bench_init(&bench, &bench_defaults);
                 bench.worker.step = step;
+                bench.may_drip = true;
                 pattern(bytes, sizeof(bytes), step);
                 model_put(&bench.guest, MODEL_HIGH - 100, bytes, 300);
                 head = post(MODEL_HIGH - 100, 300, B, 300);

@@ -15,9 +15,9 @@
 
 /* ---- lanes ---- */
 
-static bool spend(struct quota_lane *quota, uint64_t frames, uint64_t bytes, uint64_t reads)
+static bool spend(struct quota_lane *quota, uint64_t frames, uint64_t bytes)
 {
-        return quota_lane_spend(quota, &(struct quota_work){frames, bytes, reads});
+        return quota_lane_spend(quota, &(struct quota_work){frames, bytes});
 }
 
 static void a_request_is_worth_its_size(void **state)
@@ -41,7 +41,6 @@ static void a_request_is_worth_its_size(void **state)
 
                 assert_int_equal(grant.frames, rows[i].frames);
                 assert_int_equal(grant.bytes, rows[i].bytes);
-                assert_int_equal(grant.reads, rows[i].frames * LIMIT_QUOTA_READS);
         }
 }
 
@@ -51,10 +50,9 @@ static void without_a_request_nothing_can_be_spent(void **state)
 
         (void)state;
         quota_lane_reset(&quota);
-        assert_false(spend(&quota, 1, 0, 0));
-        assert_false(spend(&quota, 0, 1, 0));
-        assert_false(spend(&quota, 0, 0, 1));
-        assert_true(spend(&quota, 0, 0, 0));
+        assert_false(spend(&quota, 1, 0));
+        assert_false(spend(&quota, 0, 1));
+        assert_true(spend(&quota, 0, 0));
 }
 
 static void each_part_has_its_own_edge_and_a_refusal_takes_nothing(void **state)
@@ -62,15 +60,14 @@ static void each_part_has_its_own_edge_and_a_refusal_takes_nothing(void **state)
         const struct quota_work grant = quota_grant(100, 200);
 
         (void)state;
-        for (unsigned part = 0; part < 3; part++) {
+        for (unsigned part = 0; part < 2; part++) {
                 struct quota_lane quota = {0};
 
                 quota_lane_earn(&quota, 100, 200);
-                assert_false(spend(&quota, grant.frames + (part == 0), grant.bytes + (part == 1),
-                                   grant.reads + (part == 2)));
-                assert_true(spend(&quota, grant.frames - 1, grant.bytes - 1, grant.reads - 1));
-                assert_true(spend(&quota, 1, 1, 1));
-                assert_false(spend(&quota, part == 0, part == 1, part == 2));
+                assert_false(spend(&quota, grant.frames + (part == 0), grant.bytes + (part == 1)));
+                assert_true(spend(&quota, grant.frames - 1, grant.bytes - 1));
+                assert_true(spend(&quota, 1, 1));
+                assert_false(spend(&quota, part == 0, part == 1));
         }
 }
 
@@ -85,12 +82,10 @@ static void an_honest_past_is_kept_up_to_its_limit_only(void **state)
         }
         assert_int_equal(quota.left.frames, LIMIT_QUOTA_SAVED_FRAMES);
         assert_int_equal(quota.left.bytes, LIMIT_QUOTA_SAVED_BYTES);
-        assert_int_equal(quota.left.reads, LIMIT_QUOTA_SAVED_FRAMES * LIMIT_QUOTA_READS);
         assert_int_equal(quota.granted.frames, 0);
         assert_int_equal(quota.granted.bytes, 0);
-        assert_int_equal(quota.granted.reads, 0);
         quota_lane_reset(&quota);
-        assert_false(spend(&quota, 1, 1, 1));
+        assert_false(spend(&quota, 1, 1));
 }
 
 /* What of a grant has not been used goes when its request goes, but never what others still need. */
@@ -104,7 +99,7 @@ static void an_answer_takes_nothing_from_the_others(void **state)
                 quota_lane_earn(&quota, 0, LIMIT_CHAIN_BYTES);
         quota_lane_settle(&quota, 0, LIMIT_CHAIN_BYTES);
         quota_lane_settle(&quota, 0, LIMIT_CHAIN_BYTES);
-        assert_true(spend(&quota, grant.frames, grant.bytes, grant.reads));
+        assert_true(spend(&quota, grant.frames, grant.bytes));
 }
 
 #define HELD 40u
@@ -135,13 +130,11 @@ static void whoever_keeps_to_each_grant_is_never_refused(void **state)
                 } else if (n > 0 && random_below(&seed, 2) == 0) {
                         /* sometimes all of it at once */
                         unsigned part = random_below(&seed, 4) == 0 ? 1 : 1 + random_below(&seed, 100);
-                        struct quota_work cost = {held[i].left.frames / part, held[i].left.bytes / part,
-                                                  held[i].left.reads / part};
+                        struct quota_work cost = {held[i].left.frames / part, held[i].left.bytes / part};
 
                         assert_true(quota_lane_spend(&quota, &cost));
                         held[i].left.frames -= cost.frames;
                         held[i].left.bytes -= cost.bytes;
-                        held[i].left.reads -= cost.reads;
                 } else if (n > 0) {
                         quota_lane_settle(&quota, held[i].readable, held[i].writable);
                         held[i] = held[--n];
@@ -149,6 +142,28 @@ static void whoever_keeps_to_each_grant_is_never_refused(void **state)
                 assert_true(quota.left.frames <= quota.granted.frames + LIMIT_QUOTA_SAVED_FRAMES);
                 assert_true(quota.left.bytes <= quota.granted.bytes + LIMIT_QUOTA_SAVED_BYTES);
         }
+}
+
+static void whole_reads_are_free_and_short_ones_have_an_average(void **state)
+{
+        struct quota_lane quota;
+
+        (void)state;
+        quota_lane_reset(&quota);
+        for (unsigned i = 0; i < 100000; i++)
+                assert_true(quota_lane_read(&quota, 1, true));
+        for (unsigned i = 0; i < 100000; i++)
+                assert_true(quota_lane_read(&quota, LIMIT_QUOTA_READ, false));
+        /* each single byte falls short by the rest of a good read */
+        for (unsigned i = 0; i < LIMIT_QUOTA_SHORT_READS; i++)
+                assert_true(quota_lane_read(&quota, 1, false));
+        assert_false(quota_lane_read(&quota, 1, false));
+        assert_true(quota_lane_read(&quota, LIMIT_QUOTA_READ - LIMIT_QUOTA_SHORT_READS, false));
+        assert_false(quota_lane_read(&quota, LIMIT_QUOTA_READ - 1, false));
+        assert_true(quota_lane_read(&quota, LIMIT_QUOTA_READ, false));
+        /* what large reads bring is kept up to the limit */
+        assert_true(quota_lane_read(&quota, UINT64_C(1) << 40, false));
+        assert_int_equal(quota.read, LIMIT_QUOTA_SHORT_READS * LIMIT_QUOTA_READ);
 }
 
 /* ---- buckets ---- */
@@ -274,6 +289,7 @@ int main(void)
             cmocka_unit_test(an_honest_past_is_kept_up_to_its_limit_only),
             cmocka_unit_test(an_answer_takes_nothing_from_the_others),
             cmocka_unit_test(whoever_keeps_to_each_grant_is_never_refused),
+            cmocka_unit_test(whole_reads_are_free_and_short_ones_have_an_average),
             cmocka_unit_test(a_bucket_fills_by_time_and_is_never_fuller_than_full),
             cmocka_unit_test(a_bucket_without_rate_or_burst_gives_what_it_has),
             cmocka_unit_test(each_kind_has_its_edge),

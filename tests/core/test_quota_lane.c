@@ -165,10 +165,10 @@ static void a_frame_that_cannot_be_paid_is_refused_by_its_length(void **state)
         bench_done(&bench);
 }
 
+/* Each byte alone: the average is made up for by so many. */
 static void drips_live_to_their_edge(void **state)
 {
         const struct frame_head head = {.header_len = 8000, .payload_len = 0};
-        const uint64_t worth = quota_grant(READABLE, WRITABLE).reads;
         uint8_t bytes[FRAME_HEAD_BYTES];
 
         (void)state;
@@ -177,11 +177,34 @@ static void drips_live_to_their_edge(void **state)
         bench.worker.step = 1;
         frame_head_make(&head, bytes);
         fake_worker_send_bytes(&bench.worker, bytes, sizeof(bytes));
-        fake_worker_send_bytes(&bench.worker, NULL, worth - sizeof(bytes));
+        fake_worker_send_bytes(&bench.worker, NULL, LIMIT_QUOTA_SHORT_READS - sizeof(bytes));
         lives();
-        assert_int_equal(bench.lane.quota.left.reads, 0);
         fake_worker_send_bytes(&bench.worker, NULL, 1);
-        is_killed();
+        bench_run(&bench);
+        assert_int_equal(bench.faults, 1);
+        assert_string_equal(bench.why, "sends in drips");
+        bench_die(&bench);
+        bench.faults = 0;
+        bench_attach(&bench);
+        assert_int_equal(bench.lane.quota.read, LIMIT_QUOTA_SHORT_READS * LIMIT_QUOTA_READ);
+        bench_done(&bench);
+}
+
+/* The largest frames in the pieces that kernels make of them. */
+static void large_frames_in_pages_are_no_drips(void **state)
+{
+        uint64_t id;
+
+        (void)state;
+        bench_init(&bench, &bench_defaults);
+        bench.worker.step = LIMIT_QUOTA_READ;
+        model_post(&bench.guest, 0, (struct model_buffer[]){{MODEL_HIGH, LIMIT_FRAME_PAYLOAD, true}}, 1);
+        assert_int_equal(bench_requests(&bench), 1);
+        id = bench.requests[0].id;
+        fake_worker_write(&bench.worker, id, 0, zeros, LIMIT_FRAME_PAYLOAD);
+        fake_worker_complete(&bench.worker, id, 0, zeros, LIMIT_FRAME_PAYLOAD);
+        lives();
+        assert_int_equal(reap_all(), 1);
         bench_done(&bench);
 }
 
@@ -189,7 +212,7 @@ static void a_worker_without_requests_may_say_nothing(void **state)
 {
         (void)state;
         bench_init(&bench, &bench_defaults);
-        fake_worker_send_bytes(&bench.worker, zeros, 1);
+        fake_worker_send_bytes(&bench.worker, "\1\0\0\0\0\0\0\0", FRAME_HEAD_BYTES);
         is_killed();
         bench_done(&bench);
 }
@@ -429,6 +452,7 @@ int main(void)
             cmocka_unit_test(questions_cost_their_answers),
             cmocka_unit_test(a_frame_that_cannot_be_paid_is_refused_by_its_length),
             cmocka_unit_test(drips_live_to_their_edge),
+            cmocka_unit_test(large_frames_in_pages_are_no_drips),
             cmocka_unit_test(a_worker_without_requests_may_say_nothing),
             cmocka_unit_test(savings_are_small_and_are_not_inherited),
             cmocka_unit_test(the_largest_write_in_small_pieces_is_under_the_limit),
