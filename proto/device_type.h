@@ -10,6 +10,8 @@ enum device_type_id {
         DEVICE_TYPE_COUNT_,
 };
 
+#define DEVICE_ERROR_TAIL 4u
+
 struct device_type {
         const char *name;    /* in configurations, policies and the worker's file name */
         const char *program; /* file name in the worker directory */
@@ -17,6 +19,9 @@ struct device_type {
         uint32_t max_queues;
         uint32_t default_queues;
         const char *qemu_device; /* QEMU's device model for `attach --print qemu` */
+        /* What a failed request's writable bytes end with, for a device that has no worker any more. */
+        uint8_t error_tail[DEVICE_ERROR_TAIL];
+        uint8_t error_tail_len; /* 0: it has no error; its requests stay unanswered */
 };
 
 extern const struct device_type device_types[DEVICE_TYPE_COUNT_];

@@ -188,7 +188,7 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
         device->queues[queue].size = layout->size;
         device_worker_send_queue(device, queue);
         if (device->supervisor.state == WORKER_QUARANTINED)
-                device_call_break(device);
+                device_worker_fail_queue(device, queue);
         return 0;
 }
 
@@ -221,6 +221,7 @@ void device_reset(struct device *device)
 {
         device->config_written = NULL;
         device_stop_cancel(device);
+        device_call_fail_end(device);
         supervisor_reset(&device->supervisor);
         /* The supervisor leaves a worker alone that was told nothing, and then nothing is outstanding. */
         for (unsigned i = 0; i < device->n_queues; i++)

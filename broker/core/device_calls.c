@@ -6,6 +6,7 @@
 
 #include "broker/core/device_state.h"
 #include "broker/core/lane_age.h"
+#include "broker/core/lane_fail.h"
 #include "proto/base/cleanup.h"
 
 struct queue_call {
@@ -93,6 +94,19 @@ static void call_break(struct lane *lane, void *argument)
         (void)argument;
         for (unsigned i = 0; i < lane->n_queues; i++)
                 lane_queue_break(lane, &lane->queues[i], QUEUE_FAULT_DEVICE);
+}
+
+static void call_fail_begin(struct lane *lane, void *argument)
+{
+        const struct device_type *const *type = argument;
+
+        lane_fail_begin(lane, (*type)->error_tail, (*type)->error_tail_len);
+}
+
+static void call_fail_end(struct lane *lane, void *argument)
+{
+        (void)argument;
+        lane_fail_end(lane);
 }
 
 static void call_fail_draining(struct lane *lane, void *argument)
@@ -214,6 +228,18 @@ void device_call_detach(struct device *device)
 void device_call_break(struct device *device)
 {
         call_all(device, call_break, NULL);
+}
+
+void device_call_fail_begin(struct device *device)
+{
+        const struct device_type *type = device->type;
+
+        call_all(device, call_fail_begin, &type);
+}
+
+void device_call_fail_end(struct device *device)
+{
+        call_all(device, call_fail_end, NULL);
 }
 
 void device_call_fail_draining(struct device *device)

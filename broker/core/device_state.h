@@ -92,6 +92,8 @@ void device_call_attach(struct device *device, unsigned lane, int *fd); /* takes
 /* on every lane */
 void device_call_detach(struct device *device);
 void device_call_break(struct device *device);
+void device_call_fail_begin(struct device *device); /* its type must have an error */
+void device_call_fail_end(struct device *device);
 void device_call_fail_draining(struct device *device);
 void device_call_set_memory(struct device *device, struct guest_memory *memory);
 void device_call_hold(struct device *device);
@@ -115,6 +117,8 @@ void device_stop_hurry(struct device *device);
 extern const struct supervisor_ops device_supervisor_ops;
 /* Makes a lane's reports arrive here; runs when device->reported fires. */
 void device_worker_reported(uv_async_t *async);
+/* No worker will come: this queue's requests fail, or stay unanswered, until a reset. */
+void device_worker_fail_queue(struct device *device, unsigned queue);
 /* Tells the worker, if there is one to tell. */
 void device_worker_send_features(struct device *device);
 void device_worker_send_queue(struct device *device, unsigned queue);

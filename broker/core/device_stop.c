@@ -110,7 +110,8 @@ void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(vo
                 uv_timer_start(&device->drain_timer, on_drain_deadline, LIMIT_DRAIN_MS, 0);
         }
         device_call_drain(device, queue);
-        if (device->supervisor.state == WORKER_QUARANTINED || device->supervisor.spawner_mute)
+        if ((device->supervisor.state == WORKER_QUARANTINED && device->type->error_tail_len == 0) ||
+            device->supervisor.spawner_mute)
                 device_stop_hurry(device);
 }
 

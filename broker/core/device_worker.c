@@ -68,6 +68,8 @@ static void take_broken(struct device *device)
                 if (!(broken & (UINT64_C(1) << i)) || !device->queues[i].running)
                         continue;
                 fault = device_call_fault(device, i);
+                if (fault == QUEUE_FAULT_NONE) /* the ring is well, its device is not */
+                        fault = QUEUE_FAULT_DEVICE;
                 device->broken = true;
                 if (device->supervisor.state != WORKER_QUARANTINED) /* the supervisor has said that */
                         log_limited(LOG_LEVEL_WARNING, "device is broken by its guest: %s dev=%s queue=%u",
@@ -308,14 +310,37 @@ static int on_config_space(void *context, const uint64_t *values, size_t n)
         return r;
 }
 
+void device_worker_fail_queue(struct device *device, unsigned queue)
+{
+        if (device->type->error_tail_len == 0) {
+                device_call_break(device);
+                return;
+        }
+        device_call_release(device, queue);
+        report_broken(device, queue);
+}
+
+/* Every request fails from now on where the type has an error to say; the front end is told of each ring. */
+static void fail_all(struct device *device)
+{
+        if (device->type->error_tail_len == 0) {
+                device_call_break(device);
+                device_stop_hurry(device);
+                return;
+        }
+        device_call_fail_begin(device);
+        for (unsigned i = 0; i < device->n_queues; i++)
+                if (device->queues[i].running)
+                        report_broken(device, i);
+}
+
 static void on_failed(void *context, bool quarantined, const char *why)
 {
         struct device *device = context;
 
         if (quarantined) {
                 device->broken = true;
-                device_call_break(device);
-                device_stop_hurry(device);
+                fail_all(device);
                 device->config_error = device->config_waits ? -EIO : device->config_error;
                 settle_waiting_config(device);
         } else if (device->supervisor.spawner_mute) {

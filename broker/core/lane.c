@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/core/lane_age.h"
+#include "broker/core/lane_fail.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/status.h"
@@ -112,6 +113,7 @@ static void lane_recall(struct lane *lane)
 void lane_attach(struct lane *lane, int fd)
 {
         lane_detach(lane);
+        lane_fail_end(lane);
         lane->fd = fd;
         lane->faulted = false;
         lane->completed = 0;
@@ -147,14 +149,13 @@ static void lane_tell_broken(struct lane *lane, struct lane_queue *queue)
         lane->events.queue_broken(lane->events.context, queue->index);
 }
 
-static bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue)
+bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue)
 {
         return queue->ring.started && queue->ring.fault == QUEUE_FAULT_NONE && !queue->held &&
                !queue->draining && lane->hold == 0;
 }
 
-/* Asks every ring for kicks. True: something came in between, so it is too early to sleep. */
-static bool lane_ask_for_kicks(struct lane *lane)
+bool lane_ask_for_kicks(struct lane *lane)
 {
         bool more = false;
 
@@ -175,6 +176,10 @@ static bool lane_ask_for_kicks(struct lane *lane)
 
 void lane_turn(struct lane *lane)
 {
+        if (lane->fail_len > 0) {
+                lane_fail_turn(lane);
+                return;
+        }
         if (lane->fd < 0 || lane->faulted)
                 return;
         for (;;) {

@@ -75,6 +75,9 @@ struct lane {
         struct lane_queue *queues;
         unsigned n_queues;
         unsigned next_queue; /* whose turn it is */
+        const uint8_t *fail_tail;
+        uint32_t fail_len; /* > 0: everything is failed (lane_fail.c) */
+        bool again;        /* a turn has left work: it wants another one soon */
         struct lane_tx tx;
         struct lane_rx rx;
         struct lane_stats stats;
@@ -131,7 +134,10 @@ uint16_t lane_queue_stop(struct lane *lane, struct lane_queue *queue);
 
 void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fault fault);
 
-/* Used by lane_tx.c and lane_rx.c. */
+/* Used by lane_tx.c, lane_rx.c and lane_fail.c. */
+bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue);
+/* Asks every ring for kicks. True: something came in between, so it is too early to sleep. */
+bool lane_ask_for_kicks(struct lane *lane);
 void lane_worker_fault(struct lane *lane, const char *why);
 void lane_complete(struct lane *lane, struct request *request, uint32_t status);
 void lane_publish(struct lane *lane);

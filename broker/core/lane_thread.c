@@ -27,7 +27,8 @@ struct lane_thread {
         uv_thread_t thread;
         uv_loop_t loop;
         uv_async_t called;
-        uv_timer_t age; /* runs only while something with the worker ages */
+        uv_timer_t age;   /* runs only while something with the worker ages */
+        uv_timer_t later; /* a turn has left work */
         uv_mutex_t mutex;
         uv_cond_t done;
         void (*call)(struct lane *lane, void *argument);
@@ -96,6 +97,7 @@ static void on_closing(struct lane *lane, int fd)
 static void on_socket(uv_poll_t *poll, int status, int events);
 static void on_kick(uv_poll_t *poll, int status, int events);
 static void on_age(uv_timer_t *timer);
+static void on_later(uv_timer_t *timer);
 
 /* It may fire early, for a request that has been answered since: then it looks and goes on. */
 static void thread_follow_age(struct lane_thread *thread)
@@ -126,6 +128,16 @@ static void thread_follow(struct lane_thread *thread)
                         lane_queue_break(lane, queue, QUEUE_FAULT_DEVICE);
         }
         thread_follow_age(thread);
+        if (lane->again && !uv_is_active((uv_handle_t *)&thread->later))
+                uv_timer_start(&thread->later, on_later, 1, 0);
+}
+
+static void on_later(uv_timer_t *timer)
+{
+        struct lane_thread *thread = timer->data;
+
+        lane_turn(&thread->lane);
+        thread_follow(thread);
 }
 
 static void on_age(uv_timer_t *timer)
@@ -222,6 +234,7 @@ static void call_stop(struct lane *lane, void *argument)
         for (unsigned i = 0; i < lane->n_queues; i++)
                 watch_close(&thread->kicks[i]);
         uv_close((uv_handle_t *)&thread->age, NULL);
+        uv_close((uv_handle_t *)&thread->later, NULL);
         uv_close((uv_handle_t *)&thread->called, NULL);
 }
 
@@ -254,7 +267,8 @@ static int thread_start(struct lane_thread *thread)
         if (r < 0)
                 goto close_loop;
         uv_timer_init(&thread->loop, &thread->age);
-        thread->called.data = thread->age.data = thread;
+        uv_timer_init(&thread->loop, &thread->later);
+        thread->called.data = thread->age.data = thread->later.data = thread;
         r = uv_mutex_init(&thread->mutex);
         if (r < 0)
                 goto close_handles;
@@ -269,6 +283,7 @@ destroy_mutex:
         uv_mutex_destroy(&thread->mutex);
 close_handles:
         uv_close((uv_handle_t *)&thread->age, NULL);
+        uv_close((uv_handle_t *)&thread->later, NULL);
         uv_close((uv_handle_t *)&thread->called, NULL);
         uv_run(&thread->loop, UV_RUN_DEFAULT);
 close_loop:

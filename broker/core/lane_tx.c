@@ -213,8 +213,7 @@ static void batch_add_unsent(struct lane *lane, struct batch *batch)
                         return;
 }
 
-/* Takes one chain off a ring and files it. 1, 0: none, or -EPROTO: the ring is broken. */
-static int lane_take(struct lane *lane, struct lane_queue *queue, struct request **ret_request)
+int lane_tx_take(struct lane *lane, struct lane_queue *queue, struct request **ret_request)
 {
         struct request *request = request_table_peek(&lane->requests);
         int r;
@@ -241,7 +240,7 @@ static void batch_add_from(struct lane *lane, struct batch *batch, struct lane_q
         struct request *request;
 
         while (batch->n < LIMIT_POP_BATCH && lane->used_requests < lane->credit_requests) {
-                int r = lane_take(lane, queue, &request);
+                int r = lane_tx_take(lane, queue, &request);
 
                 if (r < 0)
                         lane_publish(lane); /* tells that the ring is broken */

@@ -59,6 +59,10 @@ void lane_tx_spill(struct lane *lane);
  * now, because afterwards they are the guest's again, and its place in the table is another's. */
 void lane_tx_let_go(struct lane *lane, const struct request *request);
 
+/* Takes one chain off a ring and files it. 1, 0: none, or -EPROTO: the ring is broken. */
+struct lane_queue;
+int lane_tx_take(struct lane *lane, struct lane_queue *queue, struct request **ret_request);
+
 /* Begins a frame with a batch of requests (those to be repeated first, then new chains). False: nothing to
  * send. */
 bool lane_tx_requests(struct lane *lane);

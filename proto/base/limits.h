@@ -50,6 +50,8 @@
 #define LIMIT_QUEUES        64u         /* queues of one device */
 #define LIMIT_POP_BATCH     64u         /* chains taken off one ring a turn, so that no queue starves another */
 
+#define LIMIT_FAIL_BYTES    (1u << 20)  /* zeroed in one turn of a lane that fails everything: one large request */
+
 /* ---- guest memory ---- */
 #define LIMIT_REGIONS       512u        /* regions of one table: QEMU's cap on x86 (VHOST_USER_MAX_RAM_SLOTS) */
 

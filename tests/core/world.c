@@ -19,6 +19,7 @@
 
 #include "broker/core/features.h"
 #include "broker/core/supervisor.h"
+#include "proto/base/checked.h"
 #include "proto/base/fd.h"
 #include "proto/base/status.h"
 
@@ -398,11 +399,11 @@ void world_written(void *context, int error)
 
 /* ---- the world ---- */
 
-static void make_hello(struct control_hello *ret_hello)
+static void make_hello(enum device_type_id type, struct control_hello *ret_hello)
 {
-        *ret_hello = (struct control_hello){.device_type = 2,
+        *ret_hello = (struct control_hello){.device_type = device_types[type].virtio_id,
                                             .features = FEATURE_BIT(6) | FEATURE_BIT(9),
-                                            .n_queues = 2,
+                                            .n_queues = MIN(2u, device_types[type].max_queues),
                                             .max_segments = 64,
                                             .credit_requests = 32,
                                             .credit_bytes = 65536,
@@ -427,16 +428,21 @@ static void warm_up(void)
 
 void world_init(struct world *world, unsigned n_lanes)
 {
+        world_init_as(world, n_lanes, DEVICE_TYPE_BLK);
+}
+
+void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id type)
+{
         const struct device_owner owner = {.context = world, .ready = on_ready, .failed = on_device_failed};
         int pair[2];
 
         warm_up();
         *world = (struct world){.fds_before = count_fds(), .spawner_fd = -1};
         model_guest_init(&world->guest, 64, false);
-        make_hello(&world->hello);
+        make_hello(type, &world->hello);
         world->config = (struct device_config){.name = "disk0",
-                                               .type = DEVICE_TYPE_BLK,
-                                               .n_queues = 2,
+                                               .type = type,
+                                               .n_queues = world->hello.n_queues,
                                                .n_lanes = n_lanes,
                                                .blk.block_size = 512};
         assert_int_equal(uv_loop_init(&world->loop), 0);

@@ -68,8 +68,10 @@ struct world {
         char why[256];
 };
 
-/* A blk device with two queues on `n_lanes` lanes; no worker has said anything yet. */
+/* A blk device with two queues (or another, with as many as its type has) on `n_lanes` lanes; no worker has
+ * said anything yet. */
 void world_init(struct world *world, unsigned n_lanes);
+void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id type);
 void world_done(struct world *world); /* all handles, processes and descriptors are gone */
 
 /* Until the device is ready, its memory is set and its features are committed. */
