@@ -299,12 +299,28 @@ static bool on_idle(void *context)
         return true;
 }
 
+/* Is a value of the driver's on its way to the worker? What the worker says of that field meanwhile is older.
+ */
+static bool field_is_under_way(const struct device *device, uint32_t field)
+{
+        if (!device->space.fields[field].writable)
+                return false;
+        return device->supervisor.state == WORKER_PRIMING ||
+               (device->config_busy && !device->config_settled && device->config_field == field);
+}
+
 static int on_config_space(void *context, const uint64_t *values, size_t n)
 {
         struct device *device = context;
+        uint64_t taken[LIMIT_CONFIG_FIELDS];
         bool changed;
-        int r = config_space_update(&device->space, values, n, &changed);
+        int r;
 
+        if (n != device->space.n_fields)
+                return -EPROTO;
+        for (uint32_t i = 0; i < n; i++)
+                taken[i] = field_is_under_way(device, i) ? device->space.fields[i].value : values[i];
+        r = config_space_update(&device->space, taken, n, &changed);
         if (r == 0 && changed && device->front.config_changed)
                 device->front.config_changed(device->front.context);
         return r;

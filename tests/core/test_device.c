@@ -316,6 +316,33 @@ static void a_worker_s_new_config_is_cached_told_and_survives_a_reset(void **sta
         world_done(&world);
 }
 
+static void push_config(uint64_t capacity, uint64_t flag)
+{
+        const uint64_t values[] = {capacity, flag};
+
+        world_send(&world, &(struct control_to_broker){.kind = CONTROL_CONFIG_SPACE,
+                                                       .config_space = {.n = 2, .value = values}});
+}
+
+static void a_worker_s_config_that_crosses_a_write_does_not_undo_it(void **state)
+{
+        (void)state;
+        serving();
+        world.deaf = true;
+        assert_int_equal(write_field(0), 0);
+        push_config(2000, 1); /* said before the write has come */
+        world_until(&world, world.n_config_changed == 1);
+        assert_int_equal(writable_field(), 0);
+        world_until(&world, world_told(&world, CONTROL_CONFIG_WRITE) == 1);
+        world_kill_worker(&world);
+        world_until(&world, world.n_written == 1);
+        world_until(&world, world_state(&world) == WORKER_PRIMING); /* deaf still, and told the write */
+        push_config(3000, 1);
+        world_until(&world, world.n_config_changed == 3); /* the Hello's capacity came before */
+        assert_int_equal(writable_field(), 0);
+        world_done(&world);
+}
+
 /* ---- queues ---- */
 
 static void queues_that_cannot_start_leave_nothing(void **state)
@@ -516,6 +543,7 @@ int main(void)
             cmocka_unit_test(a_config_write_whose_device_is_quarantined_fails),
             cmocka_unit_test(a_reset_takes_a_config_write_back),
             cmocka_unit_test(a_worker_s_new_config_is_cached_told_and_survives_a_reset),
+            cmocka_unit_test(a_worker_s_config_that_crosses_a_write_does_not_undo_it),
             cmocka_unit_test(queues_that_cannot_start_leave_nothing),
             cmocka_unit_test(a_queue_is_released_by_its_own_answer),
             cmocka_unit_test(a_guest_that_breaks_a_ring_loses_that_queue_only),
