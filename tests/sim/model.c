@@ -1,0 +1,351 @@
+/* The model of requests.
+ * Owns the records of what is posted; called by the driver, the fake worker and the front end. TRUST: none:
+ * the product is what is judged here.
+ *
+ * How it works: a record is made when the guest posts a chain and found again by its place in the available
+ * ring when a worker sees a request for the first time, because first sights come in the order of posting;
+ * from then on by its id. What a worker writes is kept in the record. When the guest gets the head back, the
+ * worker that saw it last must have answered it, and the bytes must be that worker's.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/checked.h"
+#include "tests/sim/bytes.h"
+#include "tests/sim/clock.h"
+#include "tests/sim/driver.h"
+#include "tests/sim/trace.h"
+
+uint64_t key_of_guest(const struct posting *posting)
+{
+        return posting->serial << 8 | 0xff;
+}
+
+uint64_t key_of_worker(const struct posting *posting, unsigned incarnation)
+{
+        return posting->serial << 8 | (incarnation & 0x7f);
+}
+
+struct posting *posting_new(struct sim_device *dev)
+{
+        struct posting *posting;
+        uint8_t *bytes;
+
+        if (dev->n_free == 0)
+                return NULL;
+        posting = &dev->postings[dev->free_postings[--dev->n_free]];
+        bytes = posting->bytes;
+        *posting = (struct posting){.serial = ++dev->next_serial, .bytes = bytes};
+        dev->outstanding++;
+        return posting;
+}
+
+/* ---- records by id ---- */
+
+static struct posting **bucket_of(struct sim_device *dev, unsigned lane, uint64_t id)
+{
+        return &dev->lanes[lane].buckets[(id * UINT64_C(0x9e3779b97f4a7c15) >> 40) % SIM_BUCKETS];
+}
+
+static struct posting *find(struct sim_device *dev, unsigned lane, uint64_t id)
+{
+        struct posting *posting = *bucket_of(dev, lane, id);
+
+        while (posting && posting->id != id)
+                posting = posting->next;
+        return posting;
+}
+
+static void unfile(struct sim_device *dev, struct posting *posting)
+{
+        struct sim_lane *lane = &dev->lanes[posting->lane];
+        struct posting **at = bucket_of(dev, posting->lane, posting->id);
+
+        while (*at != posting)
+                at = &(*at)->next;
+        *at = posting->next;
+        lane->stale[lane->n_stale++ % STALE_IDS] = posting->id;
+}
+
+void posting_unmake(struct sim_device *dev, struct posting *posting)
+{
+        for (unsigned i = 0; i < posting->n_segments; i++)
+                ram_give_cell(&dev->ram, posting->segments[i].cell);
+        posting->serial = 0;
+        dev->free_postings[dev->n_free++] = (uint16_t)(posting - dev->postings);
+        dev->outstanding--;
+}
+
+void posting_free(struct sim_device *dev, struct posting *posting)
+{
+        struct sim_queue *queue = &dev->queues[posting->queue];
+
+        if (posting->seen)
+                unfile(dev, posting);
+        else if (queue->by_position[posting->position % SIM_RING] == posting)
+                queue->by_position[posting->position % SIM_RING] = NULL;
+        queue->by_head[posting->head] = NULL;
+        posting_unmake(dev, posting);
+}
+
+/* ---- what a worker sees ---- */
+
+static struct posting *first_sight(struct sim_device *dev, const struct sight *sight)
+{
+        struct sim_queue *queue = &dev->queues[sight->queue];
+        struct posting *posting = queue->by_position[queue->taken % SIM_RING];
+
+        sim_check(posting && posting->position == queue->taken,
+                  "%s: the worker was sent a request that nobody posted: id %llx queue %u position %u",
+                  dev->name, (unsigned long long)sight->id, sight->queue, queue->taken);
+        sim_check(!posting->bad, "%s: the worker was sent a chain that should have broken queue %u",
+                  dev->name, sight->queue);
+        queue->by_position[queue->taken % SIM_RING] = NULL;
+        queue->taken++;
+        posting->seen = true;
+        posting->id = sight->id;
+        posting->lane = sight->lane;
+        posting->first_incarnation = dev->worker.incarnation;
+        posting->taken = ++dev->lanes[sight->lane].next_taken;
+        posting->next = *bucket_of(dev, sight->lane, sight->id);
+        *bucket_of(dev, sight->lane, sight->id) = posting;
+        return posting;
+}
+
+static void judge_replay(struct sim_device *dev, struct posting *posting, const struct sight *sight)
+{
+        struct sim_lane *lane = &dev->lanes[sight->lane];
+
+        sim_check(posting->incarnation != dev->worker.incarnation,
+                  "%s: a worker was sent the same request twice: serial %llu", dev->name,
+                  (unsigned long long)posting->serial);
+        sim_check(posting->queue == sight->queue, "%s: a replayed request has changed its queue", dev->name);
+        sim_check(sight->attempt > posting->attempt && sight->attempt >= posting->sights,
+                  "%s: attempt %u after %u sights", dev->name, sight->attempt, posting->sights);
+        sim_check(posting->taken > lane->last_taken, "%s: requests are replayed out of order: serial %llu",
+                  dev->name, (unsigned long long)posting->serial);
+        sim_check(sight->must_fail || dev->hello.queue_replay[sight->queue] != REPLAY_AT_MOST_ONCE,
+                  "%s: an at-most-once request was replayed: serial %llu", dev->name,
+                  (unsigned long long)posting->serial);
+}
+
+/* Who asks for a failure must have a reason. */
+static bool may_fail(const struct sim_device *dev, const struct posting *posting, const struct sight *sight)
+{
+        const struct sim_queue *queue = &dev->queues[sight->queue];
+
+        return posting->shaky || posting->must_fail ||
+               (sight->attempt > 0 && dev->hello.queue_replay[sight->queue] == REPLAY_AT_MOST_ONCE) ||
+               (queue->phase == QUEUE_STOPPING && sim_now_ms() - dev->drain_ms >= LIMIT_DRAIN_MS) ||
+               sight->attempt > 1; /* a suspect of having killed its workers */
+}
+
+struct posting *model_sight(struct sim_device *dev, const struct sight *sight)
+{
+        struct posting *posting = find(dev, sight->lane, sight->id);
+        const struct sim_queue *queue = &dev->queues[sight->queue];
+
+        sim_check(sight->queue < dev->n_queues && sight->queue % dev->n_lanes == sight->lane,
+                  "%s: queue %u on lane %u", dev->name, sight->queue, sight->lane);
+        if (posting)
+                judge_replay(dev, posting, sight);
+        else
+                posting = first_sight(dev, sight);
+        sim_check(queue->phase == QUEUE_SERVED || queue->phase == QUEUE_STOPPING,
+                  "%s: a request of queue %u, which is stopped", dev->name, sight->queue);
+        sim_check(posting->readable == sight->readable && posting->writable == sight->writable,
+                  "%s: request of %u and %u bytes, posted were %u and %u: serial %llu", dev->name,
+                  sight->readable, sight->writable, posting->readable, posting->writable,
+                  (unsigned long long)posting->serial);
+        sim_check(!sight->must_fail || may_fail(dev, posting, sight),
+                  "%s: a request must fail for no reason: serial %llu attempt %u", dev->name,
+                  (unsigned long long)posting->serial, sight->attempt);
+        dev->lanes[sight->lane].last_taken = posting->taken;
+        posting->attempt = sight->attempt;
+        posting->must_fail = sight->must_fail;
+        posting->incarnation = dev->worker.incarnation;
+        posting->sights++;
+        posting->answered = false;
+        posting->written = 0;
+        return posting;
+}
+
+/* ---- what the guest gets back ---- */
+
+/* A byte behind the used length: nobody's, or what some incarnation had written. */
+static bool may_be_behind(const struct posting *posting, uint32_t at, uint8_t byte)
+{
+        if (byte == 0)
+                return true; /* a closed gap */
+        for (unsigned i = posting->first_incarnation; i <= posting->incarnation; i++)
+                if (byte == byte_of(key_of_worker(posting, i), at))
+                        return true;
+        return false;
+}
+
+static void check_writable(struct sim_device *dev, const struct posting *posting,
+                           const struct sim_segment *segment, uint32_t first)
+{
+        static uint8_t bytes[1 << 16];
+        uint32_t good = first >= posting->written ? 0 : MIN(segment->len, posting->written - first);
+
+        ram_read(&dev->ram, segment->at, bytes, segment->len);
+        sim_check(good == 0 || memcmp(bytes, posting->bytes + first, good) == 0,
+                  "%s: wrong bytes in the answer: serial %llu", dev->name,
+                  (unsigned long long)posting->serial);
+        if (ram_is_canary(&dev->ram, segment->at + good, segment->len - good))
+                return;
+        for (uint32_t i = good; i < segment->len; i++) {
+                if (ram_is_canary(&dev->ram, segment->at + i, 1))
+                        continue;
+                sim_check(may_be_behind(posting, first + i, bytes[i]),
+                          "%s: bytes behind the used length that nobody wrote: serial %llu", dev->name,
+                          (unsigned long long)posting->serial);
+        }
+}
+
+static void check_readable(struct sim_device *dev, const struct posting *posting,
+                           const struct sim_segment *segment, uint32_t first)
+{
+        static uint8_t bytes[1 << 16];
+        uint64_t key = segment->table ? 0 : key_of_guest(posting);
+
+        if (segment->table)
+                return; /* the walk may not write there, and a wrong table would have broken the queue */
+        ram_read(&dev->ram, segment->at, bytes, segment->len);
+        sim_check(bytes_are(key, first, bytes, segment->len),
+                  "%s: a readable buffer was written: serial %llu", dev->name,
+                  (unsigned long long)posting->serial);
+}
+
+static void check_guards(struct sim_device *dev, const struct posting *posting,
+                         const struct sim_segment *segment)
+{
+        uint64_t start = cell_start(segment->cell);
+        uint64_t end = start + cell_bytes(segment->cell.class);
+
+        sim_check(ram_is_canary(&dev->ram, start, segment->at - start) &&
+                      ram_is_canary(&dev->ram, segment->at + segment->len, end - segment->at - segment->len),
+                  "%s: bytes beside a buffer were written: serial %llu", dev->name,
+                  (unsigned long long)posting->serial);
+}
+
+static void check_buffers(struct sim_device *dev, const struct posting *posting)
+{
+        uint32_t readable = 0, writable = 0;
+
+        for (unsigned i = 0; i < posting->n_segments; i++) {
+                const struct sim_segment *segment = &posting->segments[i];
+
+                check_guards(dev, posting, segment);
+                if (segment->write) {
+                        check_writable(dev, posting, segment, writable);
+                        writable += segment->len;
+                } else {
+                        check_readable(dev, posting, segment, readable);
+                        readable += segment->table ? 0 : segment->len;
+                }
+        }
+}
+
+void model_used(struct sim_device *dev, unsigned index, uint32_t head, uint32_t len)
+{
+        struct sim_queue *queue = &dev->queues[index];
+        struct posting *posting;
+
+        sim_check(head < queue->size, "%s: used element with head %u", dev->name, head);
+        posting = queue->by_head[head];
+        sim_check(posting && posting->serial != 0, "%s: head %u came back twice, queue %u", dev->name, head,
+                  index);
+        sim_check(posting->seen && posting->answered,
+                  "%s: completed, but no worker has answered it: serial %llu attempt %u", dev->name,
+                  (unsigned long long)posting->serial, posting->attempt);
+        sim_check(!queue->gave_up || queue->phase != QUEUE_SUSPENDED, "%s: completed after it was forgotten",
+                  dev->name);
+        trace_event("used", dev->index, posting->serial, len);
+        if (!posting->shaky) {
+                sim_check(len == posting->written, "%s: used length %u, the worker wrote %u: serial %llu",
+                          dev->name, len, posting->written, (unsigned long long)posting->serial);
+                check_buffers(dev, posting);
+        }
+        dev->n_completed++;
+        posting_free(dev, posting);
+}
+
+/* ---- queues ---- */
+
+void model_freeze(struct sim_device *dev, unsigned index)
+{
+        dev->queues[index].frozen = true;
+        dev->queues[index].frozen_used = driver_used_index(dev, index);
+}
+
+void model_check_frozen(struct sim_device *dev, unsigned index)
+{
+        const struct sim_queue *queue = &dev->queues[index];
+
+        sim_check(!queue->frozen || driver_used_index(dev, index) == queue->frozen_used,
+                  "%s: completions on queue %u after it was stopped or broken", dev->name, index);
+}
+
+/* Was there a reason to forget requests instead of waiting for them? */
+static bool may_give_up(const struct sim_device *dev, const struct sim_queue *queue)
+{
+        return dev->quarantined || queue->broken || queue->must_break || queue->may_break ||
+               sim_now_ms() - dev->drain_ms >= 2 * LIMIT_DRAIN_MS;
+}
+
+void model_stopped(struct sim_device *dev, unsigned index, uint16_t base)
+{
+        struct sim_queue *queue = &dev->queues[index];
+        uint16_t taken = (uint16_t)(base - queue->start_base);
+        uint16_t used = (uint16_t)(driver_used_index(dev, index) - queue->start_used);
+
+        trace_event("stopped", dev->index, index, base);
+        sim_check(sim_now_ms() - queue->stop_ms <= 2 * LIMIT_DRAIN_MS + 1000,
+                  "%s: queue %u was stopped after %llu ms", dev->name, index,
+                  (unsigned long long)(sim_now_ms() - queue->stop_ms));
+        if (taken != used || queue->taken != base) {
+                sim_check(may_give_up(dev, queue),
+                          "%s: queue %u was stopped before it was drained: taken %u, used %u, seen %u",
+                          dev->name, index, taken, used, (uint16_t)(queue->taken - queue->start_base));
+                queue->gave_up = true;
+        }
+        queue->phase = QUEUE_SUSPENDED;
+        model_freeze(dev, index);
+}
+
+void model_started(struct sim_device *dev, unsigned index, uint16_t base)
+{
+        struct sim_queue *queue = &dev->queues[index];
+
+        queue->frozen = false;
+        queue->start_base = queue->taken = base;
+        queue->start_used = driver_used_index(dev, index);
+        queue->phase = QUEUE_SERVED;
+}
+
+void model_broken(struct sim_device *dev, unsigned index)
+{
+        struct sim_queue *queue = &dev->queues[index];
+
+        trace_event("broken", dev->index, index, 0);
+        sim_check(queue->may_break || queue->must_break || dev->quarantined,
+                  "%s: queue %u was broken by nobody", dev->name, index);
+        queue->broken = true;
+        model_freeze(dev, index);
+}
+
+void model_explain(struct sim_device *dev, unsigned index)
+{
+        struct sim_queue *queue = &dev->queues[index];
+
+        for (unsigned head = 0; head < SIM_RING; head++) {
+                if (!queue->by_head[head])
+                        continue;
+                dev->n_explained++;
+                posting_free(dev, queue->by_head[head]);
+        }
+}
