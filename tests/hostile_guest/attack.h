@@ -1,0 +1,99 @@
+/* One hostile session: a front end that writes whatever it likes into rings, and sees what becomes of it.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/harness/front_end.h"
+#include "tests/hostile_guest/guest_map.h"
+
+enum target {
+        TARGET_BLK = 1,
+        TARGET_RNG = 2,
+        TARGET_BOTH = 3,
+};
+
+/* What may become of a case; a set of them is what a case permits. */
+enum outcome {
+        OUTCOME_NOTHING = 0,  /* not judged in time: never permitted */
+        OUTCOME_SERVED = 1,   /* all requests come back */
+        OUTCOME_BROKEN = 2,   /* the ring's err descriptor fires */
+        OUTCOME_DROPPED = 4,  /* the session is closed */
+        OUTCOME_REFUSED = 8,  /* the message is answered with 1 */
+        OUTCOME_IGNORED = 16, /* nothing happens, and the session answers */
+};
+
+#define DESC_NEXT     1u
+#define DESC_WRITE    2u
+#define DESC_INDIRECT 4u
+
+#define FEATURE_INDIRECT  (UINT64_C(1) << 28)
+#define FEATURE_EVENT_IDX (UINT64_C(1) << 29)
+#define FEATURE_PROTOCOL  (UINT64_C(1) << 30)
+#define FEATURE_VERSION_1 (UINT64_C(1) << 32)
+
+/* A descriptor as a guest writes it. */
+struct desc_row {
+        uint64_t at;
+        uint32_t len;
+        uint16_t flags, next;
+};
+
+/* A ring as a front end announces it; guest addresses. */
+struct ring_plan {
+        uint32_t size, base;
+        uint64_t desc, avail, used;
+};
+
+struct attack {
+        struct guest_map *map;
+        enum target target;
+        struct front_end front;
+        struct ring_plan ring[2];
+        uint16_t offered[2];    /* heads in the available ring */
+        uint16_t used_first[2]; /* the used index when the ring was started */
+        double judged_ms;       /* the longest that attack_judge had to wait */
+};
+
+/* All int functions: 0 or negative errno; -EPIPE and -ECONNRESET: the session was closed; -EIO: a message was
+ * answered with 1. */
+
+/* Connects and negotiates, up to the descriptors of the rings. */
+int attack_connect(struct attack *attack, struct guest_map *map, enum target target, const char *path,
+                   int deadline_ms);
+/* The driver's features and the whole memory map. */
+int attack_configure(struct attack *attack, uint64_t features);
+void attack_close(struct attack *attack);
+
+/* The ordinary ring of that number, in MAIN. */
+struct ring_plan ring_plan_at(unsigned ring, uint32_t size);
+/* Announces and starts a ring; its memory is as the case wrote it. */
+int attack_start(struct attack *attack, unsigned ring, const struct ring_plan *plan);
+int attack_stop(struct attack *attack, unsigned ring, uint16_t *ret_base);
+
+/* Writes: a descriptor of the ring; one of a table; the next element of the available ring, not shown yet; the
+ * available index. */
+void attack_desc(struct attack *attack, unsigned ring, unsigned index, const struct desc_row *row);
+void attack_table(struct attack *attack, uint64_t table, unsigned index, const struct desc_row *row);
+void attack_offer(struct attack *attack, unsigned ring, uint16_t head);
+void attack_show(struct attack *attack, unsigned ring, uint16_t index);
+int attack_kick(struct attack *attack, unsigned ring);
+
+/* A block request's header, at a guest address. */
+void attack_blk_header(struct attack *attack, uint64_t at, uint32_t type, uint64_t sector);
+
+/* How many heads the device has given back since the ring was started; the id and length of the newest. */
+uint16_t attack_used(const struct attack *attack, unsigned ring, uint32_t *ret_id, uint32_t *ret_len);
+
+/* Waits until something has become of the ring: `wanted` heads came back, its err descriptor fired, or the
+ * session was closed. OUTCOME_NOTHING at the deadline. */
+enum outcome attack_judge(struct attack *attack, unsigned ring, unsigned wanted, int timeout_ms);
+
+/* Has the err descriptor of the ring fired (and not been seen)? */
+bool attack_err_fired(struct attack *attack, unsigned ring);
+
+/* Does the session still answer? */
+bool attack_lives(struct attack *attack);
+/* Closed within the time? */
+bool attack_closed(struct attack *attack, int timeout_ms);
