@@ -14,6 +14,8 @@
 #define RING_SIZE     128u
 #define RING_FEATURES (UINT64_C(1) << 32 | 1u << 29 | 1u << 28)
 #define BLOCKS        64u /* of the disk that are used: its end is others' */
+#define WRITEBACK     32u /* offset of that field (virtio 1.3, 5.2.4) */
+#define F_CONFIG_WCE  11u
 #define SECTORS       (GUEST_BLOCK / 512u)
 
 struct blk_header {
@@ -50,7 +52,8 @@ static void lay_out(struct guest *guest)
 
 int guest_open(struct guest *guest, const char *socket, const char *device, bool is_disk, const char *secret)
 {
-        uint64_t features = RING_FEATURES | (is_disk ? 1u << BLK_F_FLUSH | 1u << BLK_F_RO : 0);
+        uint64_t features =
+            RING_FEATURES | (is_disk ? 1u << BLK_F_FLUSH | 1u << BLK_F_RO | 1u << F_CONFIG_WCE : 0);
         int r;
 
         *guest = (struct guest){.device = device,
@@ -82,6 +85,11 @@ int guest_stop(struct guest *guest)
         uint16_t base;
 
         return front_end_stop_ring(&guest->front, 0, &base);
+}
+
+int guest_write_config(struct guest *guest, uint8_t value)
+{
+        return front_end_set_config(&guest->front, WRITEBACK, sizeof(value), &value);
 }
 
 /* ---- the ring ---- */

@@ -49,5 +49,8 @@ void guest_take(struct guest *guest, unsigned slot, struct hostile_report *ret_r
  * negative errno. A disk that is read-only is only read. */
 int guest_disk_turn(struct guest *guest, bool read_only);
 
+/* Writes a disk's one writable configuration field. */
+int guest_write_config(struct guest *guest, uint8_t value);
+
 /* Stops the queue as a VMM does that pauses its VM. 0 or negative errno. */
 int guest_stop(struct guest *guest);

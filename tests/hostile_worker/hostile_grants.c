@@ -276,6 +276,33 @@ static int64_t read_flood(struct hostile *hostile)
         return hostile_linger(KILL_MS);
 }
 
+/* A frame whose end never comes. */
+static int64_t half_payload(struct hostile *hostile)
+{
+        uint32_t offset = (uint32_t)sizeof(hostile->report), len = 2048;
+        struct lane_to_broker message = {
+            .kind = LANE_MEM_WRITE,
+            .mem_write = {.n = 1, .id = &hostile->request_id, .offset = &offset, .len = &len}};
+        ssize_t n = lane_make_to_broker(&message, header, sizeof(header));
+
+        if (n < 0)
+                return n;
+        hostile_send_as(WORKER_FD_LANE, (uint32_t)n, len, header, (size_t)n, payload, len / 2);
+        return hostile_linger((int)hostile->command.number);
+}
+
+static int64_t half_frame(struct hostile *hostile)
+{
+        hostile_send_as(WORKER_FD_LANE, 1000, 0, "\x1a", 1, NULL, 0);
+        return hostile_linger((int)hostile->command.number);
+}
+
+static int64_t blame_guest(struct hostile *hostile)
+{
+        complete_n(1, &hostile->request_id, WIRE_STATUS_PROTOCOL, 0, 0);
+        return hostile_linger(100);
+}
+
 /* ---- good twins ---- */
 
 /* Up to the last byte that was granted. */
@@ -331,6 +358,9 @@ static const struct hostile_attack rows[] = {
     {"complete-wrapping", complete_wrapping, 0},
     {"complete-status", complete_status, 0},
     {"read-flood", read_flood, 0},
+    {"half-payload", half_payload, 0},
+    {"half-frame", half_frame, 0},
+    {"blame-guest", blame_guest, 0},
     {"write-inside", write_inside, 0},
     {"read-inside", read_inside, 0},
 };

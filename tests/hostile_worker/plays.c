@@ -2,24 +2,31 @@
  * Owns nothing beyond a call; called by stage_try. TRUST: as stage.c.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proto/base/checked.h"
 #include "tests/hostile_worker/stage.h"
 
-#define HOLD_MS     20000u
-#define BUSY        32u /* commands while the worker does not read */
-#define PREDICTIONS 3u
+#define HOLD_MS       20000u
+#define BUSY          32u /* commands while the worker does not read */
+#define TURNS         30u /* of the neighbour, while the target gets going */
+#define CONFIG_WRITES 1000u
+#define TRAFFIC       20u /* commands and more before a search, for there to be something to search */
 
+/* Where a step that fails says what harm that is. */
 #define WHY outcome->harm, sizeof(outcome->harm)
 
-static bool is_blk(const struct stage *stage)
+static void __attribute__((format(printf, 2, 3))) set_harm(struct outcome *outcome, const char *format, ...)
 {
-        return stage->device != ON_RNG;
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(outcome->harm, sizeof(outcome->harm), format, args);
+        va_end(args);
 }
 
 /* ---- another's requests ---- */
@@ -62,7 +69,7 @@ static void play_other_id(struct stage *stage, const struct attempt *attempt, st
         if (slot < 0 || stage_await(stage, &stage->neighbour, (unsigned)slot, &held, WHY) < 0)
                 return;
         if (held.request_id != id || held.state != REPORT_ANSWERED) {
-                snprintf(WHY, "the neighbour's request was %llx, not %llx, or was not its own any more",
+                set_harm(outcome, "the neighbour's request was %llx, not %llx, or was not its own any more",
                          (unsigned long long)held.request_id, (unsigned long long)id);
                 return;
         }
@@ -124,16 +131,50 @@ static void play_never_read(struct stage *stage, const struct attempt *attempt, 
 /* The guest is stopped as for a pause: its VMM waits for this answer. */
 static void play_hold(struct stage *stage, const struct attempt *attempt, struct outcome *outcome)
 {
+        const char *key = strcmp(attempt->key, "hold") == 0 ? "never-read" : attempt->key;
         struct hostile_report report;
 
-        if (stage_post(stage, &stage->target, "never-read", attempt->number) < 0)
+        if (stage_post(stage, &stage->target, key, HOLD_MS) < 0 || stage_busy(stage, TURNS, WHY) < 0)
                 return;
         if (guest_stop(&stage->target) < 0) {
-                snprintf(WHY, "the stop was not answered");
+                set_harm(outcome, "the stop was not answered");
                 return;
         }
         if (stage_reset_target(stage, WHY) == 0 && stage_ask(stage, "hello", 0, &report, WHY) == 0)
-                bounded(outcome, "killed, and the stop answered in time");
+                bounded(outcome, "the stop was answered in time");
+}
+
+/* Its guest is told that it has broken the protocol: the device is broken, and whole again after a reset. */
+static void play_blame(struct stage *stage, const struct attempt *attempt, struct outcome *outcome)
+{
+        struct hostile_report report;
+
+        if (stage_post(stage, &stage->target, attempt->key, 0) < 0 || stage_busy(stage, TURNS, WHY) < 0)
+                return;
+        if (stage_reset_target(stage, WHY) == 0 && stage_ask(stage, "hello", 0, &report, WHY) == 0)
+                bounded(outcome, "its own device, until its guest resets it");
+}
+
+/* The guest goes on writing its configuration while the worker takes nothing from its control channel. */
+static void play_deaf(struct stage *stage, const struct attempt *attempt, struct outcome *outcome)
+{
+        struct hostile_report report;
+        int slot = stage_post(stage, &stage->target, "never-read", attempt->number);
+        int r = slot;
+
+        for (unsigned i = 0; i < CONFIG_WRITES && r >= 0; i++)
+                r = guest_write_config(&stage->target, (uint8_t)(i & 1));
+        if (r < 0) {
+                set_harm(outcome, "its guest's writes were not taken: %s", strerror(-r));
+                return;
+        }
+        if (stage_await(stage, &stage->target, (unsigned)slot, &report, WHY) < 0)
+                return;
+        if (report.state == REPORT_SUCCESSOR)
+                stage_judge_death(stage, outcome);
+        else
+                bounded(outcome, "what it has not read waits, bounded");
+        stage_ask(stage, "leave", 0, &report, WHY);
 }
 
 static void play_log(struct stage *stage, const struct attempt *attempt, struct outcome *outcome)
@@ -143,7 +184,7 @@ static void play_log(struct stage *stage, const struct attempt *attempt, struct 
         if (stage_ask(stage, attempt->key, 0, &report, WHY) < 0)
                 return;
         if (!vm_log_has(&stage->vm, "FORGED-LINE")) {
-                snprintf(WHY, "its line is not in the log at all");
+                set_harm(outcome, "its line is not in the log at all");
                 return;
         }
         if (!vm_log_fault(&stage->vm))
@@ -174,7 +215,7 @@ static bool sweep_one(struct stage *stage, const char *key, unsigned nr, struct 
                 return false;
         if (report.state == REPORT_SUCCESSOR || is_unfiltered(nr))
                 return true;
-        snprintf(WHY, "call %u was not killed: %lld", nr, (long long)report.result);
+        set_harm(outcome, "call %u was not killed: %lld", nr, (long long)report.result);
         return false;
 }
 
@@ -201,6 +242,20 @@ static void play_sweep(struct stage *stage, const struct attempt *attempt, struc
 }
 
 /* ---- leaks ---- */
+
+/* Among much that was received, not only the command. */
+static void play_scan(struct stage *stage, const struct attempt *attempt, struct outcome *outcome)
+{
+        struct hostile_report report;
+
+        for (unsigned i = 0; i < TRAFFIC; i++)
+                if (stage_ask(stage, "read-inside", 0, &report, WHY) < 0 ||
+                    (stage->target.is_disk && guest_disk_turn(&stage->target, stage->device == ON_RO) < 0))
+                        return;
+        if (stage_ask(stage, attempt->key, 0, &report, WHY) == 0)
+                stage_say_result(&report, outcome);
+        stage_ask(stage, "leave", 0, &report, WHY);
+}
 
 static bool near(const struct hostile_report *a, const struct hostile_report *b)
 {
@@ -229,45 +284,23 @@ static void play_layout(struct stage *stage, const struct attempt *attempt, stru
                                  : "nothing is at the same place");
 }
 
-/* Files of the control groups that a worker was in, by the lines of its /proc/<pid>/cgroup. */
-static bool group_exists(const char *line)
-{
-        char path[512];
-        const char *controller = strchr(line, ':'), *group = controller ? strchr(controller + 1, ':') : NULL;
-        struct stat st;
-
-        if (!group || !strstr(group, "disk0"))
-                return false;
-        snprintf(path, sizeof(path), "/sys/fs/cgroup/%.*s%.*s", (int)(group - controller - 1), controller + 1,
-                 (int)strcspn(group + 1, "\n"), group + 1);
-        return stat(path, &st) == 0;
-}
-
+/* Of one worker, as soon as its successor is there. What a whole VM leaves is looked for after each. */
 static void play_leftovers(struct stage *stage, const struct attempt *attempt, struct outcome *outcome)
 {
-        pid_t pid = vm_worker(&stage->vm, is_blk(stage) ? "blk" : "rng", stage->target.device);
-        char path[64], groups[16][256];
+        pid_t pid = vm_worker(&stage->vm, stage->device == ON_RNG ? "rng" : "blk", stage->target.device);
         struct hostile_report report;
-        unsigned n = 0, left = 0;
-        FILE *file;
+        char path[64];
 
         (void)attempt;
-        snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-        file = fopen(path, "re");
-        while (file && n < array_size(groups) && fgets(groups[n], sizeof(groups[0]), file))
-                n++;
-        if (file)
-                fclose(file);
-        if (stage_ask(stage, "leave", 0, &report, WHY) < 0)
-                return;
         snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-        left += access(path, F_OK) == 0;
-        /* its successor is in a group of the same name: that it is empty of the old one is what counts */
-        for (unsigned i = 0; i < n; i++)
-                left += group_exists(groups[i]) && access(path, F_OK) == 0;
-        outcome->worked = left > 0;
-        outcome->end = left > 0 ? END_OWN : END_ERRNO;
-        snprintf(outcome->said, sizeof(outcome->said), "%s", left ? "a process is left" : "nothing is left");
+        if (pid == 0 || stage_ask(stage, "leave", 0, &report, WHY) < 0) {
+                set_harm(outcome, "there is no worker");
+                return;
+        }
+        outcome->worked = access(path, F_OK) == 0;
+        outcome->end = outcome->worked ? END_OWN : END_ERRNO;
+        snprintf(outcome->said, sizeof(outcome->said), "%s",
+                 outcome->worked ? "its process is left" : "nothing is left");
 }
 
 /* ---- the table ---- */
@@ -286,6 +319,12 @@ static const struct {
     {"plan", play_plan},
     {"never-read", play_never_read},
     {"hold", play_hold},
+    {"half-payload", play_hold},
+    {"half-frame", play_hold},
+    {"blame-guest", play_blame},
+    {"deaf", play_deaf},
+    {"scan-received-addresses", play_scan},
+    {"scan-received-secrets", play_scan},
     {"log-injection", play_log},
     {"layout", play_layout},
     {"leftovers", play_leftovers},

@@ -110,12 +110,28 @@ static void count_end(struct report *report, unsigned end)
                 }
 }
 
+/* "done" needs a word on why that is no harm. */
+static const char *explain_end(const struct attempt *attempt, const struct outcome *outcome)
+{
+        if (outcome->harm[0])
+                return outcome->harm;
+        if (outcome->end == END_CRASH)
+                return "the worker ended, and was replaced";
+        if (strncmp(outcome->said, "done", strlen("done")) != 0)
+                return outcome->said;
+        if (attempt->flags & ATTEMPT_GOOD)
+                return "allowed, as it should be";
+        if (attempt->filtered & END_BOUNDED)
+                return "done, at a bounded cost: the broker is as before, the other disk was served";
+        return "done: nothing but itself is any different";
+}
+
 /* What stands behind the filter is worth a word where it would have refused by itself. */
 static void explain_line(const struct attempt *attempt, const struct outcome *outcome)
 {
         bool behind = outcome->end == END_SIGSYS && attempt->unfiltered == END_ERRNO && attempt->behind[0];
 
-        printf("     %-46s %s%s%s\n", attempt->what, outcome->harm[0] ? outcome->harm : outcome->said,
+        printf("     %-46s %s%s%s\n", attempt->what, explain_end(attempt, outcome),
                behind ? "; behind that: " : "", behind ? attempt->behind : "");
 }
 

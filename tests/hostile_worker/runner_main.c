@@ -207,8 +207,8 @@ static int run_piece(const struct options *options, const struct vm_programs *pr
                         n += attempt->flags & ATTEMPT_PLAY ? 2 : 1;
                 }
         report->neighbour_turns += stage.neighbour_turns;
-        if (!stage_close(&stage)) {
-                fprintf(stderr, "bulkhead-attack: the VM did not end in good order\n");
+        if (!stage_close(&stage, why, sizeof(why))) {
+                fprintf(stderr, "bulkhead-attack: %s\n", why);
                 report->failed++;
         }
         return 0;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "proto/base/checked.h"
+#include "tests/hostile_worker/leftovers.h"
 
 #define TURN_MS   2    /* between two looks at the target, for the neighbour's turn */
 #define SETTLE_MS 3000 /* in which the broker has put everything away */
@@ -91,16 +92,26 @@ int stage_open(struct stage *stage, const struct vm_programs *programs, enum lay
         fill_command(stage);
         if (r == 0)
                 r = warm_up(stage, why, why_size);
-        if (r < 0)
-                stage_close(stage);
+        if (r < 0) {
+                char more[128];
+
+                stage_close(stage, more, sizeof(more));
+        }
         return r;
 }
 
-bool stage_close(struct stage *stage)
+bool stage_close(struct stage *stage, char *why, size_t why_size)
 {
+        struct leftovers leftovers;
+
+        leftovers_note(&leftovers, stage->vm.spawner);
         guest_close(&stage->target);
         guest_close(&stage->neighbour);
-        return vm_stop(&stage->vm);
+        if (!vm_stop(&stage->vm)) {
+                snprintf(why, why_size, "the VM did not end in good order");
+                return false;
+        }
+        return !leftovers_found(&leftovers, why, why_size);
 }
 
 int stage_reset_target(struct stage *stage, char *why, size_t why_size)
@@ -131,6 +142,15 @@ static int neighbour_turn(struct stage *stage, char *why, size_t why_size)
         if (r < 0)
                 snprintf(why, why_size, "the disk beside it %s",
                          r == -EILSEQ ? "gave back other bytes" : "was not served");
+        return r;
+}
+
+int stage_busy(struct stage *stage, unsigned turns, char *why, size_t why_size)
+{
+        int r = 0;
+
+        for (unsigned i = 0; i < turns && r == 0; i++)
+                r = neighbour_turn(stage, why, why_size);
         return r;
 }
 
@@ -251,7 +271,7 @@ void stage_look_around(struct stage *stage, struct outcome *outcome)
                 snprintf(outcome->harm, sizeof(outcome->harm), "a line of the log is not the broker's");
 }
 
-static void say_result(const struct hostile_report *report, struct outcome *outcome)
+void stage_say_result(const struct hostile_report *report, struct outcome *outcome)
 {
         outcome->worked = report->result >= 0;
         outcome->end = outcome->worked ? END_IGNORED | END_BOUNDED | END_OWN : END_ERRNO;
@@ -305,7 +325,7 @@ void stage_try(struct stage *stage, const struct attempt *attempt, struct outcom
         if (r == 0 && report.state == REPORT_SUCCESSOR) {
                 stage_judge_death(stage, ret_outcome);
         } else if (r == 0) {
-                say_result(&report, ret_outcome);
+                stage_say_result(&report, ret_outcome);
                 r = find_survivor(stage, report.incarnation, ret_outcome);
         }
         if (r == 0)

@@ -28,8 +28,8 @@ struct outcome {
 /* 0 or negative errno with a sentence in `why`; then nothing is left. */
 int stage_open(struct stage *stage, const struct vm_programs *programs, enum layer_set set, uint8_t device,
                char *why, size_t why_size);
-/* False: the VM did not end well. */
-bool stage_close(struct stage *stage);
+/* False: the VM did not end well, or something of it is left: a clause in `why`. */
+bool stage_close(struct stage *stage, char *why, size_t why_size);
 
 /* The target's guest goes away and another comes: a reset. */
 int stage_reset_target(struct stage *stage, char *why, size_t why_size);
@@ -42,6 +42,12 @@ int stage_ask(struct stage *stage, const char *key, uint64_t number, struct host
 int stage_post(struct stage *stage, struct guest *guest, const char *key, uint64_t number);
 int stage_await(struct stage *stage, struct guest *guest, unsigned slot, struct hostile_report *ret_report,
                 char *why, size_t why_size);
+
+/* So many turns of the neighbour. */
+int stage_busy(struct stage *stage, unsigned turns, char *why, size_t why_size);
+
+/* What a worker that lives on has answered. */
+void stage_say_result(const struct hostile_report *report, struct outcome *outcome);
 
 /* One attempt from a fresh worker to a fresh worker. */
 void stage_try(struct stage *stage, const struct attempt *attempt, struct outcome *ret_outcome);
