@@ -36,14 +36,14 @@ static bool is_in(const char *const *list, const char *layer)
         return false;
 }
 
-/* "bulkhead-worker-blk: none/disk0": the name of the VM is that of its set. */
+/* "bulkhead-worker-blk: none-21187-1/disk0": the name of the VM begins with that of its set. */
 static bool is_set(const char *name)
 {
         const char *env = getenv("BULKHEAD_TEST_LAYERS"), *vm = strchr(program_invocation_name, ' ');
 
         if (env)
                 return strcmp(env, name) == 0;
-        return vm && strncmp(vm + 1, name, strlen(name)) == 0 && vm[1 + strlen(name)] == '/';
+        return vm && strncmp(vm + 1, name, strlen(name)) == 0 && vm[1 + strlen(name)] == '-';
 }
 
 bool layer_is_on(const char *layer)

@@ -89,19 +89,36 @@ static bool is_theirs(const struct leftovers *leftovers, uid_t uid)
         return false;
 }
 
-static bool process_found(const struct leftovers *leftovers, char *why, size_t why_size)
+/* Another VM may have been given the uid meanwhile: of ours is what says so, in its title or its group. */
+static bool is_of_vm(pid_t pid, const char *vm)
+{
+        static const char *const files[] = {"cmdline", "cgroup"};
+        char text[2048];
+
+        for (size_t i = 0; i < array_size(files); i++) {
+                FILE *file = open_of(pid, files[i]);
+                size_t len = file ? fread(text, 1, sizeof(text), file) : 0;
+
+                if (file)
+                        fclose(file);
+                if (memmem(text, len, vm, strlen(vm)))
+                        return true;
+        }
+        return false;
+}
+
+static bool process_found(const char *vm, char *why, size_t why_size)
 {
         DIR *proc = opendir("/proc");
         struct dirent *entry;
         bool found = false;
 
         while (proc && !found && (entry = readdir(proc))) {
-                pid_t pid = (pid_t)atoi(entry->d_name), parent = 0;
-                uid_t uid = 0;
+                pid_t pid = (pid_t)atoi(entry->d_name);
 
-                found = pid > 0 && read_ids(pid, &parent, &uid) && is_theirs(leftovers, uid);
+                found = pid > 0 && is_of_vm(pid, vm);
                 if (found)
-                        snprintf(why, why_size, "process %d still has uid %u", (int)pid, uid);
+                        snprintf(why, why_size, "process %d is still there", (int)pid);
         }
         if (proc)
                 closedir(proc);
@@ -162,10 +179,9 @@ static bool group_found(const struct leftovers *leftovers, char *why, size_t why
         return false;
 }
 
-bool leftovers_found(const struct leftovers *leftovers, char *why, size_t why_size)
+bool leftovers_found(const struct leftovers *leftovers, const char *vm, char *why, size_t why_size)
 {
-        return process_found(leftovers, why, why_size) || file_found(leftovers, "/tmp", why, why_size) ||
-               file_found(leftovers, "/dev/shm", why, why_size) ||
+        return process_found(vm, why, why_size) || file_found(leftovers, "/dev/shm", why, why_size) ||
                ipc_found(leftovers, "shm", 8, why, why_size) ||
                ipc_found(leftovers, "sem", 5, why, why_size) ||
                ipc_found(leftovers, "msg", 8, why, why_size) || group_found(leftovers, why, why_size);

@@ -20,5 +20,6 @@ struct leftovers {
 /* The children of a spawner, as long as they are there. */
 void leftovers_note(struct leftovers *leftovers, pid_t spawner);
 
-/* After they have ended: is anything of theirs there? A clause in `why`. uids that are our own say nothing. */
-bool leftovers_found(const struct leftovers *leftovers, char *why, size_t why_size);
+/* After the VM of this name has ended: is anything of it there? A clause in `why`. uids that are our own say
+ * nothing. */
+bool leftovers_found(const struct leftovers *leftovers, const char *vm, char *why, size_t why_size);

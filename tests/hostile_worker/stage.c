@@ -111,7 +111,7 @@ bool stage_close(struct stage *stage, char *why, size_t why_size)
                 snprintf(why, why_size, "the VM did not end in good order");
                 return false;
         }
-        return !leftovers_found(&leftovers, why, why_size);
+        return !leftovers_found(&leftovers, stage->vm.name, why, why_size);
 }
 
 int stage_reset_target(struct stage *stage, char *why, size_t why_size)

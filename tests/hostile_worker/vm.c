@@ -52,7 +52,7 @@ const char *vm_socket(const struct vm *vm, const char *name)
 {
         static char path[192];
 
-        snprintf(path, sizeof(path), "%s/run/%s/%s.sock", vm->dir, set_names[vm->set], name);
+        snprintf(path, sizeof(path), "%s/run/%s/%s.sock", vm->dir, vm->name, name);
         return path;
 }
 
@@ -99,7 +99,7 @@ static int write_config(const struct vm *vm)
 
         if (!file)
                 return -errno;
-        fprintf(file, "vm: %s\nfrontend: vhost-user\ndevices:\n", set_names[vm->set]);
+        fprintf(file, "vm: %s\nfrontend: vhost-user\ndevices:\n", vm->name);
         fprintf(file, "  - {name: disk0, type: blk, path: %s}\n", vm_image(vm, "disk0"));
         fprintf(file, "  - {name: disk1, type: blk, path: %s}\n", vm_image(vm, "disk1"));
         fprintf(file, "  - {name: ro0, type: blk, path: %s, read_only: true}\n", vm_image(vm, "ro0"));
@@ -243,7 +243,7 @@ pid_t vm_worker(const struct vm *vm, const char *type, const char *device)
 {
         char title[128];
 
-        snprintf(title, sizeof(title), "bulkhead-worker-%s: %s/%s", type, set_names[vm->set], device);
+        snprintf(title, sizeof(title), "bulkhead-worker-%s: %s/%s", type, vm->name, device);
         return find_child(vm, title);
 }
 
@@ -358,11 +358,13 @@ static void make_secret(struct vm *vm)
 int vm_start(struct vm *vm, const struct vm_programs *programs, enum layer_set set, char *why,
              size_t why_size)
 {
+        static unsigned started;
         int r;
 
         memset(vm, 0, sizeof(*vm));
         vm->set = set;
         vm->log_fd = -1;
+        snprintf(vm->name, sizeof(vm->name), "%s-%d-%u", set_names[set], (int)getpid(), ++started);
         make_secret(vm);
         r = make_directory(vm, programs);
         if (r == 0)

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "proto/base/limits.h"
+
 #define VM_IMAGE_BYTES (UINT64_C(4) << 20)
 #define VM_SECRET      16u
 #define VM_LOG         65536u
@@ -31,7 +33,8 @@ struct vm_programs {
 
 struct vm {
         enum layer_set set;
-        char dir[64]; /* removed by vm_stop */
+        char name[LIMIT_NAME]; /* nobody else's: control groups go by it */
+        char dir[64];          /* removed by vm_stop */
         pid_t spawner, broker;
         int log_fd;
         char log[VM_LOG]; /* since the last vm_log_mark */
