@@ -315,12 +315,13 @@ static void rule_program(const struct audit_subject *s, struct audit_row *row)
  */
 static void rule_memory_limit(const struct audit_subject *s, struct audit_row *row)
 {
-        const bool group = s->facts->memory_cgroup <= UINT32_MAX;
-        const bool own = s->facts->memory_rlimit <= UINT32_MAX;
+        const bool group = s->facts->limits.memory_cgroup <= UINT32_MAX;
+        const bool own = s->facts->limits.memory_rlimit <= UINT32_MAX;
         char size[32];
 
         set_wanted(row, "its control group's");
-        config_value_size_text(group ? s->facts->memory_cgroup : s->facts->memory_rlimit, size, sizeof(size));
+        config_value_size_text(group ? s->facts->limits.memory_cgroup : s->facts->limits.memory_rlimit, size,
+                               sizeof(size));
         if (group || own)
                 set_measured(row, "%s by %s", size, group ? "control group" : "its own limit alone");
         else
@@ -331,17 +332,56 @@ static void rule_memory_limit(const struct audit_subject *s, struct audit_row *r
 
 static void rule_process_limit(const struct audit_subject *s, struct audit_row *row)
 {
-        const bool own = s->facts->pids_rlimit <= 1;
+        const bool own = s->facts->limits.pids_rlimit <= 1;
 
         set_wanted(row, "1 by control group");
-        if (s->facts->pids_cgroup != PROC_NO_LIMIT)
-                set_measured(row, "%" PRIu64 " by control group", s->facts->pids_cgroup);
+        if (s->facts->limits.pids_cgroup != PROC_NO_LIMIT)
+                set_measured(row, "%" PRIu64 " by control group", s->facts->limits.pids_cgroup);
         else if (own)
-                set_measured(row, "%" PRIu64 " by its own limit alone", s->facts->pids_rlimit);
+                set_measured(row, "%" PRIu64 " by its own limit alone", s->facts->limits.pids_rlimit);
         else
                 set_measured(row, "none");
-        judge(row, s->facts->limits_error, s->facts->pids_cgroup <= 1);
-        excuse(row, own && s->facts->pids_cgroup == PROC_NO_LIMIT);
+        judge(row, s->facts->limits_error, s->facts->limits.pids_cgroup <= 1);
+        excuse(row, own && s->facts->limits.pids_cgroup == PROC_NO_LIMIT);
+}
+
+/* What its configuration says is not ours to know; but nobody has more than what is measured. */
+static void rule_cpu_limit(const struct audit_subject *s, struct audit_row *row)
+{
+        const struct proc_limits *l = &s->facts->limits;
+
+        set_wanted(row, "as configured");
+        set_measured(row, "none");
+        if (l->cpu_quota_us != PROC_NO_LIMIT && l->cpu_period_us != PROC_NO_LIMIT && l->cpu_period_us > 0)
+                set_measured(row, "%" PRIu64 "%% of a CPU by control group",
+                             l->cpu_quota_us * 100 / l->cpu_period_us);
+        judge(row, s->facts->limits_error, true);
+}
+
+static void rule_disk_limits(const struct audit_subject *s, struct audit_row *row)
+{
+        static const char *const names[PROC_IO_COUNT_] = {"read_bps", "write_bps", "read_iops", "write_iops"};
+        size_t used = 0;
+
+        set_wanted(row, "as configured");
+        set_measured(row, "none");
+        for (size_t i = 0; i < PROC_IO_COUNT_ && used < sizeof(row->measured); i++)
+                if (s->facts->limits.io[i] != PROC_NO_LIMIT)
+                        used += (size_t)snprintf(row->measured + used, sizeof(row->measured) - used,
+                                                 "%s%s %" PRIu64, used ? ", " : "", names[i],
+                                                 s->facts->limits.io[i]);
+        judge(row, s->facts->limits_error, true);
+}
+
+static void rule_resource_limits(const struct audit_subject *s, struct audit_row *row)
+{
+        const char *open = s->facts->limits.not_zero;
+
+        set_wanted(row, "none of eight");
+        set_measured(row, "none of eight");
+        if (open)
+                set_measured(row, "%s", open);
+        judge(row, s->facts->limits_error, !open);
 }
 
 /* Who answered us? The kernel remembers who called listen: spawner or broker, whatever the answer says. */
@@ -405,6 +445,9 @@ static const struct {
     {"threads", WORKER, rule_threads},
     {"memory limit", WORKER, rule_memory_limit},
     {"process limit", WORKER, rule_process_limit},
+    {"cpu limit", WORKER, rule_cpu_limit},
+    {"disk limits", WORKER, rule_disk_limits},
+    {"other resources", WORKER, rule_resource_limits},
     {"descendants", SPAWNER, rule_strangers},
 };
 

@@ -217,72 +217,6 @@ static int measure_fds(const struct proc_process *process, const struct memory_f
         return r == -EACCES ? measure_fds_by_copy(process, files, facts) : r;
 }
 
-/* One limit of one controller, as the process's group has it; PROC_NO_LIMIT where there is no group. */
-static int read_cgroup_limit(const char *groups, size_t groups_len, const char *mounts, size_t mounts_len,
-                             const char *controller, const char *file, uint64_t *ret_limit)
-{
-        char group[PATH_MAX], mount[PATH_MAX], path[2 * PATH_MAX + 64];
-        _cleanup_free_ char *text = NULL;
-        size_t len = 0;
-        int r;
-
-        r = proc_parse_cgroup(groups, groups_len, controller, group, sizeof(group));
-        if (r == 0)
-                r = proc_parse_cgroup_mount(mounts, mounts_len, controller, mount, sizeof(mount));
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return r;
-        snprintf(path, sizeof(path), "%s%s/%s", mount, group, file);
-        r = proc_file_read(AT_FDCWD, path, &text, &len);
-        if (r == -ENOENT) /* the root group, or the controller is not handed out there */
-                return 0;
-        return r < 0 ? r : proc_parse_cgroup_limit(text, len, ret_limit);
-}
-
-static const struct {
-        const char *controller, *file; /* "" is version 2 */
-        bool memory;
-} cgroup_limits[] = {
-    {"", "memory.max", true},
-    {"", "pids.max", false},
-    {"memory", "memory.limit_in_bytes", true},
-    {"pids", "pids.max", false},
-};
-
-static int measure_cgroup(const struct proc_process *process, struct proc_facts *facts)
-{
-        _cleanup_free_ char *groups = NULL, *mounts = NULL;
-        size_t groups_len = 0, mounts_len = 0;
-        int r = proc_file_read(process->folder_fd, "cgroup", &groups, &groups_len);
-
-        if (r == 0)
-                r = proc_file_read(AT_FDCWD, "/proc/self/mountinfo", &mounts, &mounts_len);
-        for (size_t i = 0; r == 0 && i < sizeof(cgroup_limits) / sizeof(cgroup_limits[0]); i++) {
-                uint64_t limit = PROC_NO_LIMIT;
-                uint64_t *place = cgroup_limits[i].memory ? &facts->memory_cgroup : &facts->pids_cgroup;
-
-                r = read_cgroup_limit(groups, groups_len, mounts, mounts_len, cgroup_limits[i].controller,
-                                      cgroup_limits[i].file, &limit);
-                if (r == 0 && limit < *place)
-                        *place = limit;
-        }
-        return r;
-}
-
-static int measure_limits(const struct proc_process *process, struct proc_facts *facts)
-{
-        _cleanup_free_ char *text = NULL;
-        size_t len = 0;
-        int r = proc_file_read(process->folder_fd, "limits", &text, &len);
-
-        if (r == 0)
-                r = proc_parse_limit(text, len, "Max address space", &facts->memory_rlimit);
-        if (r == 0)
-                r = proc_parse_limit(text, len, "Max processes", &facts->pids_rlimit);
-        return r < 0 ? r : measure_cgroup(process, facts);
-}
-
 static void set_all_errors(struct proc_facts *facts, int error)
 {
         facts->error = error;
@@ -295,10 +229,7 @@ void proc_facts_measure(pid_t pid, const struct memory_files *files, struct proc
         _cleanup_(proc_process_close) struct proc_process process = PROC_PROCESS_NONE;
         struct proc_facts facts = {
             .pid = pid,
-            .memory_cgroup = PROC_NO_LIMIT,
-            .memory_rlimit = PROC_NO_LIMIT,
-            .pids_cgroup = PROC_NO_LIMIT,
-            .pids_rlimit = PROC_NO_LIMIT,
+            .limits = PROC_LIMITS_NONE,
         };
         int r = proc_process_open(pid, &process);
 
@@ -312,7 +243,7 @@ void proc_facts_measure(pid_t pid, const struct memory_files *files, struct proc
                 facts.root_error = measure_root(&process, &facts);
                 facts.fds_error = measure_fds(&process, files, &facts);
                 facts.fds_guest_error = facts.fds_error;
-                facts.limits_error = measure_limits(&process, &facts);
+                facts.limits_error = proc_limits_measure(process.folder_fd, &facts.limits);
                 if (!proc_process_alive(&process)) /* the last readings may be those of a zombie */
                         set_all_errors(&facts, -ESRCH);
         }

@@ -8,6 +8,7 @@
 
 #include "broker/ctl/memory_files.h"
 #include "broker/ctl/proc_file.h"
+#include "broker/ctl/proc_limits.h"
 #include "broker/ctl/proc_parse.h"
 
 enum proc_namespace {
@@ -22,8 +23,6 @@ enum proc_namespace {
 };
 
 extern const char *const proc_namespace_names[PROC_NS_COUNT_];
-
-#define PROC_NO_LIMIT UINT64_MAX
 
 /* Each group has an error of its own: 0, or the negative errno that says why it is unknown. */
 struct proc_facts {
@@ -48,7 +47,7 @@ struct proc_facts {
         int fds_guest_error;
         uint32_t fds_guest; /* of these, files that are guest memory */
         int limits_error;
-        uint64_t memory_cgroup, memory_rlimit, pids_cgroup, pids_rlimit; /* PROC_NO_LIMIT: none */
+        struct proc_limits limits;
 };
 
 /* Measures. `files` may be empty. Never fails as a whole: errors are in the facts. */

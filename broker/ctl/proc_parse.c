@@ -395,5 +395,50 @@ int proc_parse_cgroup_limit(const char *text, size_t len, uint64_t *ret_limit)
         return 0;
 }
 
+int proc_parse_cgroup_word(const char *text, size_t len, const char *word, uint64_t *ret_limit)
+{
+        struct cursor rest = {text, text + len}, line;
+        uint64_t limit = 0;
+
+        if (!eat_line(&rest, &line) || rest.at != rest.end || len == 0 || text[len - 1] != '\n')
+                return -EPROTO;
+        for (char place = '1'; place <= word[0]; place++) {
+                bool none, negative;
+
+                eat_blanks(&line);
+                none = eat_text(&line, "max");
+                negative = eat_char(&line, '-');
+                if (!none && !eat_number(&line, 10, &limit))
+                        return -EPROTO;
+                if (none || negative)
+                        limit = UINT64_MAX;
+        }
+        *ret_limit = limit;
+        return 0;
+}
+
+int proc_parse_cgroup_disks(const char *text, size_t len, const char *word, uint64_t *ret_limit)
+{
+        struct cursor rest = {text, text + len}, line;
+        uint64_t smallest = UINT64_MAX;
+
+        while (eat_line(&rest, &line)) {
+                struct cursor item;
+
+                eat_word(&line); /* the disk */
+                for (item = eat_word(&line); item.at != item.end; item = eat_word(&line)) {
+                        uint64_t limit;
+
+                        if (!eat_text(&item, word) || eat_text(&item, "max"))
+                                continue;
+                        if (!eat_number(&item, 10, &limit) || item.at != item.end)
+                                return -EPROTO;
+                        smallest = MIN(smallest, limit);
+                }
+        }
+        *ret_limit = smallest;
+        return 0;
+}
+
 _Static_assert(sizeof(uid_t) == sizeof(uint32_t) && sizeof(gid_t) == sizeof(uint32_t),
                "ids are parsed as u32");

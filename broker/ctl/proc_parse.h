@@ -63,3 +63,11 @@ int proc_parse_cgroup_mount(const char *text, size_t len, const char *controller
 /* A limit file of a control group: a number, or "max" for UINT64_MAX; so are numbers that are as good as
  * none. 0 or -EPROTO. */
 int proc_parse_cgroup_limit(const char *text, size_t len, uint64_t *ret_limit);
+
+/* One line of numbers: the one at place `word`, "1" or "2". "max" and negative ones are UINT64_MAX. 0 or
+ * -EPROTO. */
+int proc_parse_cgroup_word(const char *text, size_t len, const char *word, uint64_t *ret_limit);
+
+/* A line a disk, "8:0 rbps=1048576 wbps=max": the smallest number behind `word`; when that is "", of lines
+ * "8:0 1048576". UINT64_MAX: there is none. 0 or -EPROTO. */
+int proc_parse_cgroup_disks(const char *text, size_t len, const char *word, uint64_t *ret_limit);

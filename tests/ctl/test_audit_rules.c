@@ -32,10 +32,10 @@ static void fill_process(struct proc_facts *f, pid_t pid, uint32_t id, uint64_t 
             .root_read_only = true,
             .fds_null = 3,
             .fds_socket = 2,
-            .memory_cgroup = 64 << 20,
-            .memory_rlimit = 64 << 20,
-            .pids_cgroup = 1,
-            .pids_rlimit = 0,
+            .limits.memory_cgroup = 64 << 20,
+            .limits.memory_rlimit = 64 << 20,
+            .limits.pids_cgroup = 1,
+            .limits.pids_rlimit = 0,
         };
         for (size_t i = 0; i < PROC_NS_COUNT_; i++)
                 f->ns[i] = ns + i;
@@ -179,11 +179,12 @@ static void loosen(unsigned i, const char **ret_fact)
                 STEP(28, "threads", f->status.threads = 2)
                 STEP(29, "parent", f->status.ppid = 1)
                 STEP(30, "program", f->program[0] = 'B')
-                STEP(31, "memory limit", f->memory_cgroup = f->memory_rlimit = PROC_NO_LIMIT)
-                STEP(32, "process limit", f->pids_cgroup = 2)
-                STEP(33, "process limit", f->pids_cgroup = f->pids_rlimit = PROC_NO_LIMIT)
+                STEP(31, "memory limit", f->limits.memory_cgroup = f->limits.memory_rlimit = PROC_NO_LIMIT)
+                STEP(32, "process limit", f->limits.pids_cgroup = 2)
+                STEP(33, "process limit", f->limits.pids_cgroup = f->limits.pids_rlimit = PROC_NO_LIMIT)
                 STEP(34, "tracer", f->status.tracer = 999)
                 STEP(35, "tracer", f->status.tracer = vms[1].status.spawner_pid)
+                STEP(36, "other resources", f->limits.not_zero = "core file size")
         default:
                 *ret_fact = NULL;
         }
@@ -199,7 +200,7 @@ static void each_step_beyond_the_policy_is_found_by_its_rule(void **state)
                 setup(state);
                 loosen(i, &fact);
                 if (!fact) {
-                        assert_int_equal(i, 36);
+                        assert_int_equal(i, 37);
                         return;
                 }
                 t = judge(AUDIT_WORKER, 0);
@@ -270,15 +271,60 @@ static void without_control_groups_its_own_limits_count_less(void **state)
         struct tally t;
 
         (void)state;
-        f->memory_cgroup = f->pids_cgroup = PROC_NO_LIMIT;
+        f->limits.memory_cgroup = f->limits.pids_cgroup = PROC_NO_LIMIT;
         t = judge(AUDIT_WORKER, 0);
         assert_int_equal(failures(&t), 0);
         assert_string_equal(t.facts, "memory limit;process limit;");
-        f->memory_cgroup = 1ull << 32; /* some container's around us */
+        f->limits.memory_cgroup = 1ull << 32; /* some container's around us */
         t = judge(AUDIT_WORKER, 0);
         assert_int_equal(t.n_by_verdict[AUDIT_WEAKER], 2);
-        f->memory_cgroup = UINT32_MAX;
+        f->limits.memory_cgroup = UINT32_MAX;
         assert_string_equal(judge(AUDIT_WORKER, 0).facts, "process limit;");
+}
+
+static int visit_for(void *context, const struct audit_row *row)
+{
+        struct audit_row *wanted = context;
+
+        if (strcmp(row->fact, wanted->fact) == 0)
+                *wanted = *row;
+        return 0;
+}
+
+static const char *measured_of(const char *fact)
+{
+        static struct audit_row row;
+        struct audit_subject subject = {.role = AUDIT_WORKER,
+                                        .vm = &vms[0],
+                                        .scene = &scene,
+                                        .facts = &vms[0].workers[0],
+                                        .device = &vms[0].status.devices[0]};
+
+        row = (struct audit_row){.fact = fact};
+        assert_int_equal(audit_rules_apply(&subject, visit_for, &row), 0);
+        assert_int_equal(row.verdict, AUDIT_OK);
+        return row.measured;
+}
+
+static void limits_are_shown_as_they_are_in_force(void **state)
+{
+        struct proc_limits *l = &vms[0].workers[0].limits;
+
+        (void)state;
+        *l = PROC_LIMITS_NONE;
+        assert_string_equal(measured_of("cpu limit"), "none");
+        assert_string_equal(measured_of("disk limits"), "none");
+        l->cpu_quota_us = 2500;
+        l->cpu_period_us = 10000;
+        l->io[PROC_IO_READ_BPS] = UINT64_C(5) << 30;
+        l->io[PROC_IO_WRITE_IOPS] = 10;
+        assert_string_equal(measured_of("cpu limit"), "25% of a CPU by control group");
+        assert_string_equal(measured_of("disk limits"), "read_bps 5368709120, write_iops 10");
+        l->cpu_period_us = 0;
+        assert_string_equal(measured_of("cpu limit"), "none");
+        for (size_t i = 0; i < PROC_IO_COUNT_; i++)
+                l->io[i] = UINT64_MAX - 1;
+        assert_true(strlen(measured_of("disk limits")) < sizeof(((struct audit_row *)0)->measured));
 }
 
 static void brokers_are_judged_too(void **state)
@@ -361,6 +407,7 @@ int main(void)
             cmocka_unit_test_setup(an_unknown_is_never_excused, setup),
             cmocka_unit_test_setup(rootless_is_measured_and_said_and_not_failed, setup),
             cmocka_unit_test_setup(without_control_groups_its_own_limits_count_less, setup),
+            cmocka_unit_test_setup(limits_are_shown_as_they_are_in_force, setup),
             cmocka_unit_test_setup(brokers_are_judged_too, setup),
             cmocka_unit_test_setup(a_process_that_nobody_named_is_found, setup),
             cmocka_unit_test_setup(a_dead_spawner_is_said_and_a_lost_one_is_unknown, setup),

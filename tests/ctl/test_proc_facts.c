@@ -178,8 +178,8 @@ static void status_and_limits_are_those_of_the_child(void **state)
         assert_int_equal(facts.status.threads, 1);
         assert_int_equal(facts.status.uid[0], getuid());
         assert_int_equal(facts.limits_error, 0);
-        assert_true(facts.pids_rlimit == 1);
-        assert_true(facts.memory_rlimit == 1 << 30);
+        assert_true(facts.limits.pids_rlimit == 1);
+        assert_true(facts.limits.memory_rlimit == 1 << 30);
         assert_int_equal(facts.program_error, 0);
         assert_string_equal(facts.program, "test_proc_facts");
         assert_int_equal(facts.root_error, 0);

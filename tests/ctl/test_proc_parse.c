@@ -303,6 +303,58 @@ static void no_limit_is_told_from_a_limit(void **state)
         assert_true(limit == 64 << 20);
 }
 
+static void numbers_of_a_line_are_told_by_their_place(void **state)
+{
+        static const struct {
+                const char *text, *word;
+                int r;
+                uint64_t limit;
+        } rows[] = {
+            {"max 100000\n", "1", 0, UINT64_MAX},
+            {"max 100000\n", "2", 0, 100000},
+            {"5000 10000\n", "1", 0, 5000},
+            {"5000 10000\n", "2", 0, 10000},
+            {"-1\n", "1", 0, UINT64_MAX},
+            {"5000\n", "2", -EPROTO, 7},
+            {"5000", "1", -EPROTO, 7},
+            {"", "1", -EPROTO, 7},
+            {"5000\n6000\n", "1", -EPROTO, 7},
+            {"x\n", "1", -EPROTO, 7},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                uint64_t limit = 7;
+
+                assert_int_equal(
+                    proc_parse_cgroup_word(rows[i].text, strlen(rows[i].text), rows[i].word, &limit),
+                    rows[i].r);
+                assert_true(limit == rows[i].limit);
+        }
+}
+
+static void the_tightest_limit_of_all_disks_counts(void **state)
+{
+        static const char v2[] = "8:0 rbps=5000 wbps=max riops=7 wiops=max\n"
+                                 "8:16 rbps=max wbps=max riops=max wiops=max\n"
+                                 "253:0 rbps=4000 wbps=max riops=8 wiops=max\n";
+        static const char v1[] = "8:0 20\n8:16 10\n";
+        uint64_t limit = 0;
+
+        (void)state;
+        assert_int_equal(proc_parse_cgroup_disks(v2, strlen(v2), "rbps=", &limit), 0);
+        assert_true(limit == 4000);
+        assert_int_equal(proc_parse_cgroup_disks(v2, strlen(v2), "riops=", &limit), 0);
+        assert_true(limit == 7);
+        assert_int_equal(proc_parse_cgroup_disks(v2, strlen(v2), "wiops=", &limit), 0);
+        assert_true(limit == UINT64_MAX);
+        assert_int_equal(proc_parse_cgroup_disks(v1, strlen(v1), "", &limit), 0);
+        assert_true(limit == 10);
+        assert_int_equal(proc_parse_cgroup_disks("", 0, "", &limit), 0);
+        assert_true(limit == UINT64_MAX);
+        assert_int_equal(proc_parse_cgroup_disks("8:0 rbps=4x\n", 12, "rbps=", &limit), -EPROTO);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -316,6 +368,8 @@ int main(void)
             cmocka_unit_test(limits_are_soft_ones),
             cmocka_unit_test(groups_and_mounts_are_found_in_both_versions),
             cmocka_unit_test(no_limit_is_told_from_a_limit),
+            cmocka_unit_test(numbers_of_a_line_are_told_by_their_place),
+            cmocka_unit_test(the_tightest_limit_of_all_disks_counts),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
