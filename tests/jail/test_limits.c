@@ -161,8 +161,12 @@ static void a_process_that_spins_is_throttled(void **state)
         }
         pid = fork();
         assert_true(pid >= 0);
-        for (volatile unsigned spin = 0; pid == 0;)
-                spin++;
+        if (pid == 0) {
+                volatile unsigned spin = 0;
+
+                for (;;)
+                        spin++;
+        }
         assert_int_equal(cgroup_add(&group, pid), 0);
         while (n < 5 && time(NULL) < end) {
                 n = throttled(&host);
