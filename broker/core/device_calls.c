@@ -127,6 +127,26 @@ static void call_attach(struct lane *lane, void *argument)
         lane_attach(lane, take_fd(fd));
 }
 
+static void call_suspects(struct lane *lane, void *argument)
+{
+        uint32_t *n = argument;
+
+        *n = lane_suspects(lane);
+}
+
+static void call_isolate(struct lane *lane, void *argument)
+{
+        const enum lane_isolation *isolation = argument;
+
+        lane_isolate(lane, *isolation);
+}
+
+static void call_pardon(struct lane *lane, void *argument)
+{
+        (void)argument;
+        lane_pardon(lane);
+}
+
 static void call_detach(struct lane *lane, void *argument)
 {
         (void)argument;
@@ -218,6 +238,39 @@ enum queue_fault device_call_fault(struct device *device, unsigned queue)
 void device_call_attach(struct device *device, unsigned lane, int *fd)
 {
         lane_thread_call(device->lanes[lane], call_attach, fd);
+}
+
+/* The first lane with a suspect; n_lanes: none has. */
+static unsigned lane_with_suspects(const struct device *device)
+{
+        unsigned i = 0;
+
+        for (; i < device->n_lanes; i++) {
+                uint32_t n;
+
+                lane_thread_call(device->lanes[i], call_suspects, &n);
+                if (n > 0)
+                        break;
+        }
+        return i;
+}
+
+void device_call_isolate(struct device *device)
+{
+        unsigned chosen = lane_with_suspects(device);
+
+        for (unsigned i = 0; i < device->n_lanes; i++) {
+                enum lane_isolation isolation = chosen == device->n_lanes ? LANE_OPEN
+                                                : i == chosen             ? LANE_ISOLATES
+                                                                          : LANE_WAITS;
+
+                lane_thread_call(device->lanes[i], call_isolate, &isolation);
+        }
+}
+
+void device_call_pardon(struct device *device)
+{
+        call_all(device, call_pardon, NULL);
 }
 
 void device_call_detach(struct device *device)

@@ -55,6 +55,8 @@ struct device {
         /* written by lanes, taken by the main thread */
         atomic_uint_fast64_t broken_queues, drained_queues, suspicious_queues;
         _Atomic(const char *) fault;
+        atomic_bool isolated;
+        bool hopeless; /* written by a lane inside a call of ours */
         /* The driver's config write, one at a time. */
         bool config_busy;    /* it has not been answered yet */
         bool config_settled; /* its outcome is known, the answer is due */
@@ -90,6 +92,8 @@ uint16_t device_call_stop(struct device *device, unsigned queue);
 enum queue_fault device_call_fault(struct device *device, unsigned queue);
 void device_call_attach(struct device *device, unsigned lane, int *fd); /* takes *fd */
 /* on every lane */
+void device_call_isolate(struct device *device); /* one that has suspects isolates, if any; the others wait */
+void device_call_pardon(struct device *device);
 void device_call_detach(struct device *device);
 void device_call_break(struct device *device);
 void device_call_fail_begin(struct device *device); /* its type must have an error */

@@ -67,11 +67,14 @@ static void give_up_draining(struct device *device)
         device->drain_stage = DRAIN_NONE;
 }
 
-/* A worker on its way up is not to blame: it has been given no request yet. */
+/* A worker on its way up is not to blame: it has been given no request yet. Nor is a request that it holds
+ * alone just then: the deadline is of all of them together. */
 static void fault_serving(struct device *device, const char *why)
 {
-        if (device->supervisor.state == WORKER_SERVING)
-                supervisor_fault(&device->supervisor, why);
+        if (device->supervisor.state != WORKER_SERVING)
+                return;
+        device_call_pardon(device);
+        supervisor_fault(&device->supervisor, why);
 }
 
 static void on_drain_deadline(uv_timer_t *timer)

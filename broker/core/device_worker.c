@@ -8,6 +8,7 @@
  * functions only). TRUST: Hello and config values are a worker's, judged by control_check and compared here.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "broker/core/device_state.h"
 #include "broker/core/features.h"
@@ -48,6 +49,28 @@ static void report_suspicious(void *context, unsigned queue)
         uv_async_send(&device->reported);
 }
 
+static void report_isolated(void *context)
+{
+        struct device *device = context;
+
+        atomic_store(&device->isolated, true);
+        uv_async_send(&device->reported);
+}
+
+/* Comes from inside device_call_detach, while the main thread waits: nobody else logs or looks. */
+static void report_poison(void *context, const struct request *request, bool hopeless)
+{
+        struct device *device = context;
+
+        log_limited(
+            LOG_LEVEL_WARNING,
+            "a request has killed its worker while it was alone with it, and must fail: dev=%s queue=%u "
+            "id=%" PRIu64 " readable=%u writable=%u attempt=%u",
+            device->config->name, request->queue, request->id, request->chain.readable,
+            request->chain.writable, request->attempt + 1u);
+        device->hopeless |= hopeless;
+}
+
 static void take_suspicious(struct device *device)
 {
         uint64_t suspicious = atomic_exchange(&device->suspicious_queues, 0);
@@ -86,6 +109,8 @@ void device_worker_reported(uv_async_t *async)
 
         if (fault && device->supervisor.state == WORKER_SERVING)
                 supervisor_fault(&device->supervisor, fault);
+        if (atomic_exchange(&device->isolated, false) && device->supervisor.state == WORKER_SERVING)
+                device_call_isolate(device);
         take_broken(device);
         take_suspicious(device);
         device_stop_take(device);
@@ -106,7 +131,9 @@ static int make_lanes(struct device *device)
                                            .worker_fault = report_fault,
                                            .queue_broken = report_broken,
                                            .queue_drained = report_drained,
-                                           .queue_suspicious = report_suspicious};
+                                           .queue_suspicious = report_suspicious,
+                                           .isolated = report_isolated,
+                                           .poison = report_poison};
 
         for (unsigned i = 0; i < device->config->n_lanes; i++) {
                 int r =
@@ -267,6 +294,7 @@ static void on_serving(void *context, int *lane_fds, unsigned n_lanes)
 {
         struct device *device = context;
 
+        device_call_isolate(device);
         for (unsigned i = 0; i < n_lanes && i < device->n_lanes; i++) {
                 fd_set_nonblock(lane_fds[i]);
                 device_call_attach(device, i, &lane_fds[i]);
@@ -282,6 +310,11 @@ static void on_lost(void *context)
 
         device_call_detach(device);
         atomic_store(&device->fault, NULL);
+        atomic_store(&device->isolated, false);
+        if (device->hopeless)
+                supervisor_condemn(&device->supervisor,
+                                   "a request kills its workers even when it is only to be failed");
+        device->hopeless = false;
 }
 
 static uint64_t on_completed(void *context)

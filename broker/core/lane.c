@@ -96,6 +96,7 @@ static void lane_recall(struct lane *lane)
 
                 if (request->state != REQUEST_SENT)
                         continue;
+                lane_blame(lane, request);
                 request->state = REQUEST_QUEUED;
                 request->attempt++;
                 request->written = 0;
@@ -108,6 +109,7 @@ static void lane_recall(struct lane *lane)
         lane->used_bytes = 0;
         quota_lane_reset(&lane->quota);
         lane->n_aging = 0;
+        lane->isolation = LANE_OPEN; /* the next worker begins with a count of suspects */
 }
 
 void lane_attach(struct lane *lane, int fd)
@@ -152,7 +154,7 @@ static void lane_tell_broken(struct lane *lane, struct lane_queue *queue)
 bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue)
 {
         return queue->ring.started && queue->ring.fault == QUEUE_FAULT_NONE && !queue->held &&
-               !queue->draining && lane->hold == 0;
+               !queue->draining && lane->hold == 0 && lane->isolation == LANE_OPEN;
 }
 
 bool lane_ask_for_kicks(struct lane *lane)
@@ -191,6 +193,7 @@ void lane_turn(struct lane *lane)
                 }
                 if (r == 0)
                         return; /* the socket is full: its writability is the next event */
+                lane_isolate_step(lane);
                 if (lane_tx_mem_read_reply(lane) || lane_tx_requests(lane))
                         continue;
                 if (lane->used_requests >= lane->credit_requests || lane->n_unsent > 0)
@@ -238,7 +241,7 @@ static void lane_release(struct lane *lane, struct lane_queue *queue, struct req
                 lane->used_requests--;
                 lane->used_bytes -= request->inlined;
                 quota_lane_settle(&lane->quota, request->chain.readable, request->chain.writable);
-                lane->n_aging -= request->ages;
+                lane->n_aging -= request->is_work;
         } else {
                 lane->n_unsent--;
         }

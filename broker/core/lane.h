@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "broker/core/guest_memory.h"
+#include "broker/core/lane_isolate.h"
 #include "broker/core/lane_rx.h"
 #include "broker/core/lane_tx.h"
 #include "broker/core/queue.h"
@@ -33,6 +34,11 @@ struct lane_events {
         void (*queue_drained)(void *context, unsigned queue);
         /* Kicked, and not for the first time, but every byte of its available ring is zero. Once a start. */
         void (*queue_suspicious)(void *context, unsigned queue);
+        /* While isolating: no suspect is left, this lane waits now (lane_isolate.h). */
+        void (*isolated)(void *context);
+        /* A worker died with this request alone; it must fail at the next. `hopeless`: even that has killed
+         * its workers. Comes from inside lane_detach only. */
+        void (*poison)(void *context, const struct request *request, bool hopeless);
         /* A descriptor is about to be closed. Whoever polls it must let go first: the peer holds the same
          * open file, so closing alone would leave it in the poll set for ever. May be NULL. */
         void (*closing)(struct lane *lane, int fd);
@@ -72,6 +78,7 @@ struct lane {
         uint64_t max_age_ms;
         char age_why[48];
         uint64_t completed; /* by the attached worker */
+        enum lane_isolation isolation;
         struct lane_queue *queues;
         unsigned n_queues;
         unsigned next_queue; /* whose turn it is */

@@ -15,6 +15,7 @@
 void lane_fail_begin(struct lane *lane, const uint8_t *tail, uint32_t len)
 {
         assert(lane->fd < 0 && len > 0);
+        lane->isolation = LANE_OPEN;
         lane->fail_tail = tail;
         lane->fail_len = len;
         for (unsigned i = 0; i < lane->n_queues; i++)

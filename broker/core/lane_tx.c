@@ -198,7 +198,7 @@ static bool batch_add(struct lane *lane, struct batch *batch, struct request *re
         quota_lane_earn(&lane->quota, request->chain.readable, request->chain.writable);
         request->state = REQUEST_SENT;
         request->sent_ms = batch->now_ms;
-        lane->n_aging += request->ages;
+        lane->n_aging += request->is_work;
         lane->n_unsent--;
         return true;
 }
@@ -209,7 +209,8 @@ static void batch_add_unsent(struct lane *lane, struct batch *batch)
         struct request *request = lane->requests.oldest;
 
         for (; request && lane->n_unsent > 0; request = request->newer)
-                if (request->state == REQUEST_QUEUED && !batch_add(lane, batch, request))
+                if (request->state == REQUEST_QUEUED && lane_may_send(lane, request) &&
+                    !batch_add(lane, batch, request))
                         return;
 }
 
@@ -224,7 +225,7 @@ int lane_tx_take(struct lane *lane, struct lane_queue *queue, struct request **r
         if (r <= 0)
                 return r;
         request_table_add(&lane->requests, request, (uint16_t)queue->index, lane_clock_ms());
-        request->ages = !queue->supply;
+        request->is_work = !queue->supply;
         queue->outstanding++;
         lane->n_unsent++;
         atomic_fetch_add_explicit(&lane->stats.requests, 1, memory_order_relaxed);
@@ -251,10 +252,10 @@ static void batch_add_from(struct lane *lane, struct batch *batch, struct lane_q
 
 static void batch_add_new(struct lane *lane, struct batch *batch)
 {
-        for (unsigned i = 0; i < lane->n_queues && lane->n_unsent == 0 && lane->hold == 0; i++) {
+        for (unsigned i = 0; i < lane->n_queues && lane->n_unsent == 0; i++) {
                 struct lane_queue *queue = &lane->queues[(lane->next_queue + i) % lane->n_queues];
 
-                if (!queue->ring.started || queue->ring.fault || queue->held || queue->draining)
+                if (!lane_takes_from(lane, queue))
                         continue;
                 queue_no_kicks(&queue->ring);
                 batch_add_from(lane, batch, queue);

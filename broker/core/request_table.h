@@ -29,7 +29,8 @@ struct request {
         uint32_t written; /* high-water mark of the writable bytes: the used length */
         uint64_t born_ms;
         uint64_t sent_ms; /* to the worker that holds it */
-        bool ages;        /* its queue's requests may not take for ever */
+        bool is_work;     /* of a work queue: it may not take for ever */
+        uint8_t failures; /* incarnations that died with it alone though it was only to be failed */
         struct chain chain;
         struct request *older, *newer; /* order of the guest, over all queues of the lane */
 };

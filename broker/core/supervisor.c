@@ -191,10 +191,17 @@ static void next_incarnation(struct supervisor *supervisor)
 
         if (supervisor->by_us)
                 start_after_reset(supervisor);
+        else if (supervisor->condemned)
+                quarantine(supervisor, supervisor->condemned);
         else if (restart_policy_died(&supervisor->policy, uv_now(supervisor->loop), existed, &wait_ms))
                 start_in(supervisor, wait_ms);
         else
                 quarantine(supervisor, "its worker keeps dying without completing a request");
+}
+
+void supervisor_condemn(struct supervisor *supervisor, const char *why)
+{
+        supervisor->condemned = why;
 }
 
 void supervisor_reset(struct supervisor *supervisor)
@@ -202,6 +209,7 @@ void supervisor_reset(struct supervisor *supervisor)
         if (supervisor->state == WORKER_SERVING && !supervisor->told)
                 return; /* and what it has saved is its own, from before any guest */
         supervisor->state_len = 0;
+        supervisor->condemned = NULL;
         if (supervisor->state == WORKER_QUARANTINED) {
                 restart_policy_clear(&supervisor->policy);
                 start_after_reset(supervisor);

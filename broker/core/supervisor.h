@@ -72,6 +72,7 @@ struct supervisor {
         bool greeted;      /* some incarnation has said Hello: the configuration can work */
         uint64_t serving_ms; /* loop time since when it serves */
         struct restart_policy policy;
+        const char *condemned; /* NULL, or why there will be no successor */
         uint32_t restarts;
         uint8_t state_blob[LIMIT_STATE_BYTES];
         size_t state_len; /* 0: none */
@@ -102,6 +103,9 @@ void supervisor_try_serving(struct supervisor *supervisor);
 
 /* The worker is at fault: it is killed and replaced. */
 void supervisor_fault(struct supervisor *supervisor, const char *why);
+
+/* From inside `lost`: no successor, but quarantine. `why` must live as long as the program. */
+void supervisor_condemn(struct supervisor *supervisor, const char *why);
 
 /* A device reset: the worker is replaced without being at fault, and its saved state is dropped. A worker
  * that has been told nothing yet stays. */

@@ -114,6 +114,8 @@
 #define LIMIT_KILL_MS         5000u /* SIGKILL to exit: longer means a process stuck in the kernel: said loudly */
 #define LIMIT_TRACE_STOPS     256u  /* signals that the spawner delivers as a worker's tracer: a real one gets none */
 #define LIMIT_BARREN_RESTARTS 5u    /* incarnations in a row that completed nothing: then quarantine */
+#define LIMIT_POISON_ATTEMPTS 2u    /* incarnations that died with a request: then it is sent alone, to see */
+#define LIMIT_POISON_FAILURES 2u    /* ... with it alone, though it was only to be failed: then quarantine */
 #define LIMIT_BACKOFF_MIN_MS  10u   /* second restart in a row; doubles from here */
 #define LIMIT_BACKOFF_MAX_MS  2000u
 #ifndef LIMIT_SETTLED_MS

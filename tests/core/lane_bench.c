@@ -51,6 +51,20 @@ static void on_suspicious(void *context, unsigned queue)
         ((struct lane_bench *)context)->suspicious++;
 }
 
+static void on_isolated(void *context)
+{
+        ((struct lane_bench *)context)->isolated++;
+}
+
+static void on_poison(void *context, const struct request *request, bool hopeless)
+{
+        struct lane_bench *bench = context;
+
+        assert_true(request->must_fail);
+        bench->poisons++;
+        bench->hopeless += hopeless;
+}
+
 static int duplicate(int fd)
 {
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -91,7 +105,9 @@ void bench_init(struct lane_bench *bench, const struct bench_options *options)
                                            .worker_fault = on_fault,
                                            .queue_broken = on_broken,
                                            .queue_drained = on_drained,
-                                           .queue_suspicious = on_suspicious};
+                                           .queue_suspicious = on_suspicious,
+                                           .isolated = on_isolated,
+                                           .poison = on_poison};
 
         *bench = (struct lane_bench){.worker.fd = -1, .fds_before = count_fds()};
         bench->inlined = malloc(INLINED_BYTES);

@@ -20,7 +20,7 @@ struct lane_bench {
         struct lane lane;
         struct fake_worker worker;
         struct control_hello hello;
-        unsigned faults, broken[MODEL_QUEUES], drained[MODEL_QUEUES], suspicious;
+        unsigned isolated, poisons, hopeless, faults, broken[MODEL_QUEUES], drained[MODEL_QUEUES], suspicious;
         const char *why;
         bool may_drip; /* its short reads do not count */
         unsigned fds_before;

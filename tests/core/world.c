@@ -122,6 +122,17 @@ static void puppet_control(struct world *world)
         arena_done(&arena);
 }
 
+/* It dies in the middle: what it has answered before may or may not have arrived. */
+static bool puppet_dies_of(struct world *world, unsigned lane, const struct lane_requests *requests, size_t i)
+{
+        if (world->poison == 0 || requests->readable[i] != world->poison ||
+            (requests->must_fail[i] && !world->deadly))
+                return false;
+        fake_worker_push(&world->puppet.lanes[lane]);
+        world_kill_worker(world);
+        return true;
+}
+
 static void puppet_requests(struct world *world, unsigned lane, const struct lane_requests *requests)
 {
         for (size_t i = 0; i < requests->n; i++) {
@@ -133,6 +144,8 @@ static void puppet_requests(struct world *world, unsigned lane, const struct lan
                                                                      .must_fail = requests->must_fail[i],
                                                                      .incarnation = world->n_spawns,
                                                                      .lane = lane};
+                if (puppet_dies_of(world, lane, requests, i))
+                        return;
                 if (!world->idle)
                         fake_worker_complete(&world->puppet.lanes[lane], requests->id[i], 0,
                                              requests->must_fail[i] ? "\xee" : "\1", 1);
@@ -146,10 +159,11 @@ static void puppet_step(struct world *world)
         puppet_control(world);
         for (unsigned i = 0; world->have_puppet && i < world->puppet.n_lanes; i++) {
                 fake_worker_pump(&world->puppet.lanes[i]);
-                while (fake_worker_next(&world->puppet.lanes[i], &frame))
+                while (world->have_puppet && fake_worker_next(&world->puppet.lanes[i], &frame))
                         if (frame.message.kind == LANE_REQUESTS)
                                 puppet_requests(world, i, &frame.message.requests);
-                fake_worker_pump(&world->puppet.lanes[i]);
+                if (world->have_puppet)
+                        fake_worker_pump(&world->puppet.lanes[i]);
         }
 }
 

@@ -53,6 +53,8 @@ struct world {
         bool silent;                   /* says no Hello */
         bool deaf;                     /* answers no control message with Done */
         bool idle;                     /* answers no request */
+        uint32_t poison;               /* dies of a request with so many readable bytes; 0: of none */
+        bool deadly;                   /* ... even when that is only to be failed */
         int refuse_kind, refuse_error; /* Done of this kind carries this error */
         uint64_t refuse_value;         /* ... if it is a config write, of this value only; 0: any */
         struct puppet puppet;
