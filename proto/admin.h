@@ -29,6 +29,7 @@ struct admin_device {
         bool attached;
         uint64_t features;
         uint32_t n_resources, n_lanes;
+        char why[LIMIT_WHY]; /* printable; "" unless it is quarantined */
 };
 
 struct admin_status {

@@ -42,10 +42,20 @@ static int check_pid(uint32_t wire, uint32_t *ret_pid)
         return 0;
 }
 
+/* It is printed as it is. */
+static int check_why(const char *wire, char ret_why[static LIMIT_WHY])
+{
+        for (const char *c = wire; *c; c++)
+                if (*c < 0x20 || *c >= 0x7f)
+                        return -EPROTO;
+        return wire_copy_string(wire, ret_why, LIMIT_WHY);
+}
+
 static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_device *ret)
 {
         if (check_name(wire->name, ret->name) < 0 || check_word(wire->type, ret->type) < 0 ||
-            check_pid(wire->pid, &ret->pid) < 0 || wire_flag(wire->attached, &ret->attached) < 0)
+            check_pid(wire->pid, &ret->pid) < 0 || wire_flag(wire->attached, &ret->attached) < 0 ||
+            check_why(wire->why, ret->why) < 0)
                 return -EPROTO;
         if (wire->state < (int)ADMIN_STARTING || wire->state > (int)ADMIN_QUARANTINED)
                 return -EPROTO;

@@ -13,7 +13,7 @@
 #include "broker/core/channel.h"
 #include "proto/base/log.h"
 
-#define ADMIN_ANSWER 65536u /* bytes of the largest answer: LIMIT_DEVICES devices at about 250 bytes */
+#define ADMIN_ANSWER 65536u /* bytes of the largest answer: LIMIT_DEVICES devices at about 410 bytes */
 
 struct admin_client {
         struct admin_server *server;

@@ -112,6 +112,8 @@ void device_status(const struct device *device, struct admin_device *ret_status)
         strcpy(status->name, device->config->name);
         strcpy(status->type, device->type->name);
         status->state = status_state(device);
+        if (status->state == ADMIN_QUARANTINED)
+                strcpy(status->why, device->supervisor.why);
         status->pid = device->supervisor.pid;
         status->uid = device->supervisor.uid;
         status->restarts = device->supervisor.restarts;

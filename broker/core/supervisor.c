@@ -155,12 +155,18 @@ void supervisor_fault(struct supervisor *supervisor, const char *why)
         put_down(supervisor);
 }
 
-static void quarantine(struct supervisor *supervisor, const char *why)
+static void enter_quarantine(struct supervisor *supervisor, const char *why)
 {
         uv_timer_stop(&supervisor->timer);
         set_state(supervisor, WORKER_QUARANTINED);
-        log_limited(LOG_LEVEL_ERROR, "device is quarantined: %s dev=%s", why, supervisor->name);
+        snprintf(supervisor->why, sizeof(supervisor->why), "%s", why);
         supervisor->ops->failed(supervisor->context, true, why);
+}
+
+static void quarantine(struct supervisor *supervisor, const char *why)
+{
+        log_limited(LOG_LEVEL_ERROR, "device is quarantined: %s dev=%s", why, supervisor->name);
+        enter_quarantine(supervisor, why);
 }
 
 static void back_off(struct supervisor *supervisor, uint64_t ms)
@@ -412,9 +418,7 @@ void supervisor_spawn_failed(struct supervisor *supervisor, int error, const cha
         log_limited(LOG_LEVEL_ERROR, "worker cannot be started: %s dev=%s", safe, supervisor->name);
         supervisor->by_us = false;
         if (!supervisor->greeted && !may_pass(error)) {
-                uv_timer_stop(&supervisor->timer);
-                set_state(supervisor, WORKER_QUARANTINED);
-                supervisor->ops->failed(supervisor->context, true, safe);
+                enter_quarantine(supervisor, safe);
                 return;
         }
         supervisor->ops->failed(supervisor->context, false, safe);

@@ -72,6 +72,7 @@ struct supervisor {
         bool greeted;      /* some incarnation has said Hello: the configuration can work */
         uint64_t serving_ms; /* loop time since when it serves */
         struct restart_policy policy;
+        char why[LIMIT_WHY];   /* it is quarantined; printable */
         const char *condemned; /* NULL, or why there will be no successor */
         uint32_t restarts;
         uint8_t state_blob[LIMIT_STATE_BYTES];

@@ -77,8 +77,13 @@ static int table_vm(struct table *table, const char *vm, int error, const struct
 
         if (!answer)
                 return table_add(table, cells);
-        for (size_t i = 0; i < answer->status.n_devices && r == 0; i++)
-                r = table_device(table, vm, &answer->status.devices[i]);
+        for (size_t i = 0; i < answer->status.n_devices && r == 0; i++) {
+                const struct admin_device *d = &answer->status.devices[i];
+
+                if (d->why[0] != '\0')
+                        fprintf(stderr, "bulkhead: ps: VM %s: %s is quarantined: %s\n", vm, d->name, d->why);
+                r = table_device(table, vm, d);
+        }
         return r;
 }
 
@@ -87,14 +92,14 @@ static json_t *json_device(const struct admin_device *d)
         char features[CELL];
 
         snprintf(features, sizeof(features), "0x%016" PRIx64, d->features);
-        return json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I}",
+        return json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:s}",
                          "device", d->name, "type", d->type, "state", admin_state_name(d->state), "attached",
                          (int)d->attached, "pid", (json_int_t)d->pid, "uid", (json_int_t)d->uid, "restarts",
                          (json_int_t)d->restarts, "queues_running", (json_int_t)d->queues_running, "inflight",
                          (json_int_t)d->outstanding, "requests", (json_int_t)d->requests, "bytes_from_guest",
                          (json_int_t)d->bytes_from_guest, "bytes_to_guest", (json_int_t)d->bytes_to_guest,
                          "features", features, "lanes", (json_int_t)d->n_lanes, "resources",
-                         (json_int_t)d->n_resources);
+                         (json_int_t)d->n_resources, "why", d->why);
 }
 
 static json_t *json_vm(const char *vm, int error, const struct admin_answer *answer, const char *why)

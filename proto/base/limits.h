@@ -92,6 +92,7 @@
 #define LIMIT_LOG_LINE  1024u /* bytes of one line, tail included */
 #define LIMIT_LOG_BURST 10u   /* lines a call site may write in LIMIT_LOG_WINDOW_MS when others can trigger it */
 #define LIMIT_LOG_WINDOW_MS 5000u
+#define LIMIT_WHY 160u /* bytes of the clause that says why a device is quarantined: it stands in a line of ps */
 
 /* ---- supervision ---- (tests/core is built with shorter times) */
 #define LIMIT_LANE_CALL_MS    100u  /* a lane answers its main thread in microseconds, unless a peer's eventfd holds it */

@@ -56,6 +56,7 @@ static void status(void *context, struct admin_status *ret_status)
                                                 .n_lanes = LIMIT_LANES};
                 memset(device->name, 'd', sizeof(device->name) - 1);
                 memset(device->type, 't', sizeof(device->type) - 1);
+                memset(device->why, 'w', sizeof(device->why) - 1);
         }
 }
 

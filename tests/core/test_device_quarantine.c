@@ -53,6 +53,8 @@ static void fails(unsigned queue)
 
 static void what_is_outstanding_and_what_comes_fails(void **state)
 {
+        struct admin_device status = {0};
+
         (void)state;
         serving_guest();
         *status_byte() = 0x55;
@@ -68,6 +70,9 @@ static void what_is_outstanding_and_what_comes_fails(void **state)
                 fails(i % 2);
         assert_int_equal(world.n_broken, 2);
         assert_int_equal(world_state(&world), WORKER_QUARANTINED);
+        device_status(world.device, &status);
+        assert_int_equal(status.state, ADMIN_QUARANTINED);
+        assert_string_equal(status.why, "its worker keeps dying without completing a request");
         world_done(&world);
 }
 
@@ -139,11 +144,16 @@ static void a_ring_that_its_guest_broke_before_stays_silent(void **state)
 /* The new rings' requests are the new worker's, not failures of the old quarantine. */
 static void a_reset_ends_it_and_nothing_more_is_failed(void **state)
 {
+        struct admin_device status = {0};
+
         (void)state;
         serving_guest();
         quarantine();
         world.silent = true;
         device_reset(world.device);
+        device_status(world.device, &status);
+        assert_int_equal(status.state, ADMIN_RESTARTING); /* neither quarantined nor broken */
+        assert_string_equal(status.why, "");
         for (unsigned i = 0; i < 2; i++)
                 model_queue_reset(&world.guest, i);
         assert_int_equal(device_commit_features(world.device, device_features(world.device)), 0);

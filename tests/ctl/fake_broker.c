@@ -1,5 +1,5 @@
 /* A broker that is none: answers on an admin socket as its mode says, until it is killed.
- *     fake_broker SOCKET VM MODE BROKER_PID SPAWNER_PID [NAME:TYPE:PID...]
+ *     fake_broker SOCKET VM MODE BROKER_PID SPAWNER_PID [NAME:TYPE:PID[:WHY]...]
  * A pid of 0 means its own (broker) or its parent's (spawner). Prints "ready" when it listens.
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -56,11 +56,12 @@ static void fill(const char *vm, uint32_t broker, uint32_t spawner, char *const 
                                            .attached = true,
                                            .features = 1ull << 32,
                                            .n_lanes = 1};
-                if (sscanf(devices[s->n_devices], "%63[^:]:%63[^:]:%u", d->name, d->type, &d->pid) != 3)
+                if (sscanf(devices[s->n_devices], "%63[^:]:%63[^:]:%u:%159[^\n]", d->name, d->type, &d->pid,
+                           d->why) < 3)
                         exit(2);
                 d->n_resources = strcmp(d->type, "blk") == 0;
                 if (d->pid == 0)
-                        d->state = ADMIN_RESTARTING;
+                        d->state = d->why[0] ? ADMIN_QUARANTINED : ADMIN_RESTARTING;
         }
 }
 

@@ -332,7 +332,15 @@ class Ps(Case):
         self.assertEqual(devices[0], {
             "device": "disk0", "type": "blk", "state": "running", "attached": True, "pid": 12345, "uid": 70000,
             "restarts": 1, "queues_running": 2, "inflight": 3, "requests": 4, "bytes_from_guest": 5 << 20,
-            "bytes_to_guest": 1234, "features": "0x0000000100000000", "lanes": 1, "resources": 1})
+            "bytes_to_guest": 1234, "features": "0x0000000100000000", "lanes": 1, "resources": 1, "why": ""})
+
+    def test_a_quarantine_is_said_with_its_reason(self):
+        self.broker("b", devices=("disk0:blk:0:its worker keeps dying",))
+        got = self.ps()
+        self.assertIn("quarantined", got.stdout)
+        self.assertEqual(got.stderr, "bulkhead: ps: VM b: disk0 is quarantined: its worker keeps dying\n")
+        device = json.loads(self.ps("--json").stdout)["vms"][0]["devices"][0]
+        self.assertEqual((device["state"], device["why"]), ("quarantined", "its worker keeps dying"))
 
     def test_a_dead_socket_is_shown_and_is_no_failure(self):
         child = self.broker("gone")

@@ -268,6 +268,9 @@ bool judged_admin_to_client(const struct admin_to_client *message)
                 if (!vm_config_name_ok(device->name) || strnlen(device->type, LIMIT_NAME) == LIMIT_NAME ||
                     device->state < ADMIN_STARTING || device->state > ADMIN_QUARANTINED)
                         return false;
+                for (const char *c = device->why; *c; c++)
+                        if (*c < ' ' || *c > '~' || c == &device->why[LIMIT_WHY - 1])
+                                return false;
         }
         return strnlen(status->version, LIMIT_NAME) < LIMIT_NAME;
 }

@@ -58,6 +58,7 @@ static struct admin_to_client status_of(size_t n_devices)
                 device->attached = i % 2;
                 device->n_resources = LIMIT_RESOURCES;
                 device->n_lanes = LIMIT_LANES;
+                memset(device->why, '~', LIMIT_WHY - 1);
         }
         return message;
 }
@@ -129,6 +130,11 @@ static void numbers_and_names_end_at_their_limits(void **state)
         IS(-EPROTO, devices[1].queues_running, LIMIT_QUEUES + 1);
         IS(-EPROTO, devices[1].n_resources, LIMIT_RESOURCES + 1);
         IS(-EPROTO, devices[1].n_lanes, LIMIT_LANES + 1);
+        IS(0, devices[1].why[0], '\0');
+        IS(0, devices[1].why[0], ' ');
+        IS(-EPROTO, devices[1].why[3], '\n');
+        IS(-EPROTO, devices[1].why[3], '\x7f');
+        IS(-EPROTO, devices[1].why[3], (char)0xc3);
 }
 
 static int forged_status(Bulkhead__Admin__Status *body)
