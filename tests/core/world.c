@@ -205,6 +205,7 @@ static void spawner_spawn(struct world *world)
         unsigned n_lanes = world->config.n_lanes;
         int fds[LIMIT_LANES + 2], pair[2];
 
+        assert_int_equal(puppet->pid, 0); /* no successor before the last one is dead and reaped */
         puppet_close(world);
         *puppet = (struct puppet){.pid = sleeper(), .n_lanes = n_lanes};
         assert_int_equal(fd_stream_pair(pair), 0);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -233,6 +234,79 @@ static void lock_lives_as_long_as_the_incarnation_that_holds_it(void **state)
         resources_close(&resources);
 }
 
+#define IMAGE_BYTES (4u << 20)
+
+static void write_image(int fd, int byte)
+{
+        static char block[IMAGE_BYTES];
+
+        memset(block, byte, sizeof(block));
+        assert_int_equal(pwrite(fd, block, sizeof(block), 0), sizeof(block));
+}
+
+/* A worker that writes one large block after another, until it is killed in the middle of one. */
+static pid_t writer(struct resources *resources)
+{
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+                for (;;)
+                        write_image(resources->fds[0], 'o');
+        resources_close(resources);
+        return pid;
+}
+
+static void await_byte(const char *name, off_t at, char expected)
+{
+        struct device_config device = disk(name, true);
+        int fd = open(device.blk.path, O_RDONLY | O_CLOEXEC);
+        char byte;
+
+        do {
+                assert_int_equal(pread(fd, &byte, 1, at), 1);
+        } while (byte != expected);
+        close(fd);
+}
+
+/* As the spawner asks again after -EBUSY, but at once. The predecessor is killed when we have been refused. */
+static void open_when_it_is_gone(const char *name, pid_t predecessor, struct resources *resources)
+{
+        struct device_config device = disk(name, false);
+        char why[PATH_MAX + 200] = "";
+        int r;
+
+        while ((r = resources_open(&device, resources, why, sizeof(why))) == -EBUSY)
+                assert_int_equal(kill(predecessor, SIGKILL), 0);
+        assert_int_equal(r, 0);
+}
+
+/* Whatever a killed worker was writing has landed before a successor can open the image: nothing of it comes
+ * after the successor's first write. Nobody waits for the dead here, so it is the lock alone that orders. */
+static void predecessor_s_last_write_never_lands_on_its_successor_s_first(void **state)
+{
+        static char bytes[IMAGE_BYTES], expected[IMAGE_BYTES];
+
+        (void)state;
+        make_file("zombie", IMAGE_BYTES, 0600);
+        memset(expected, 'n', sizeof(expected));
+        for (unsigned round = 0; round < 40; round++) {
+                struct resources resources;
+                pid_t pid;
+
+                open_disk("zombie", false, &resources);
+                pid = writer(&resources);
+                await_byte("zombie", (off_t)round * (IMAGE_BYTES / 40), 'o'); /* so far, and a bit farther */
+                open_when_it_is_gone("zombie", pid, &resources);
+                write_image(resources.fds[0], 'n');
+                (void)kill(pid, SIGKILL);
+                assert_int_equal(waitpid(pid, NULL, 0), pid);
+                assert_int_equal(pread(resources.fds[0], bytes, sizeof(bytes), 0), sizeof(bytes));
+                assert_memory_equal(bytes, expected, sizeof(bytes));
+                resources_close(&resources);
+        }
+}
+
 static void rng_needs_no_resource(void **state)
 {
         struct device_config device = {.type = DEVICE_TYPE_RNG};
@@ -306,6 +380,7 @@ int main(void)
             cmocka_unit_test(image_without_permission_is_refused_with_the_remedy),
             cmocka_unit_test(writable_image_is_for_one_and_read_only_one_for_many),
             cmocka_unit_test(lock_lives_as_long_as_the_incarnation_that_holds_it),
+            cmocka_unit_test(predecessor_s_last_write_never_lands_on_its_successor_s_first),
             cmocka_unit_test(rng_needs_no_resource),
             cmocka_unit_test(worker_program_is_static_readable_and_there),
         };
