@@ -47,6 +47,7 @@ struct jail_spec {
         int binary_fd; /* the worker program, readable by the worker's uid (a program that its own process may
                         * not read would bar the broker from direct copies); a static-pie ELF */
         int null_fd;   /* /dev/null, read and write */
+        int output_fd; /* its standard error; 0: /dev/null */
         int control_fd;
         const int *lane_fds;
         unsigned n_lanes; /* at most LIMIT_LANES */

@@ -97,7 +97,7 @@ static int stage_fds(struct jail_run *run)
 
         from[n++] = spec->null_fd;
         from[n++] = spec->null_fd;
-        from[n++] = spec->null_fd;
+        from[n++] = spec->output_fd > 0 ? spec->output_fd : spec->null_fd;
         from[n++] = spec->control_fd;
         for (unsigned i = 0; i < spec->n_lanes; i++)
                 from[n++] = spec->lane_fds[i];

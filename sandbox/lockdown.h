@@ -3,9 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Descriptors of a worker, in this order and nothing else: 0, 1, 2 are /dev/null; then control; then n_lanes
- * lanes; then n_resources resources; then the run filter. argv[1] is n_lanes, argv[2] is n_resources, in
+/* Descriptors of a worker, in this order and nothing else: 0 and 1 are /dev/null; 2 is the write end of a pipe
+ * whose reader, the broker, logs what comes (or /dev/null too); then control; then n_lanes lanes; then n_resources resources; then the run filter. argv[1] is n_lanes, argv[2] is n_resources, in
  * decimal. */
+#define WORKER_FD_OUTPUT  2
 #define WORKER_FD_CONTROL 3
 #define WORKER_FD_LANE    4
 

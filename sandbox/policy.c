@@ -202,6 +202,8 @@ size_t policy_subject_values(enum policy_subject subject, const struct policy_la
         switch (subject) {
         case POLICY_CONTROL:
                 return policy_one_value(WORKER_FD_CONTROL, ret_values);
+        case POLICY_OUTPUT:
+                return policy_one_value(WORKER_FD_OUTPUT, ret_values);
         case POLICY_CHANNEL:
                 for (unsigned i = 0; i <= layout->n_lanes; i++)
                         ret_values[n++] = WORKER_FD_CONTROL + i;

@@ -39,6 +39,7 @@ enum policy_subject {
         POLICY_ANY = 0,     /* argument 0 is not bound by this */
         POLICY_CONTROL,     /* the control descriptor */
         POLICY_CHANNEL,     /* control and every lane */
+        POLICY_OUTPUT,      /* standard error: the pipe to the broker */
         POLICY_RESOURCE,    /* every resource */
         POLICY_RESOURCE_RW, /* resources that the configuration lets it write: none on a read-only disk */
         POLICY_RUN_POLICY,  /* the descriptor of the run filter */

@@ -5,6 +5,7 @@
 #include "sandbox/spawner_device.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,11 +27,12 @@
 
 #define DEVICE_SLICE_MS 1 /* a killed worker is at its end in less */
 
-/* Control first, then the lanes. */
+/* Control first, then the lanes; and the pipe behind its standard error. */
 struct spawner_channels {
         int ours[1 + LIMIT_LANES]; /* go to the broker */
         int theirs[1 + LIMIT_LANES];
         unsigned n;
+        int output_r, output_w; /* 0: none yet */
 };
 
 static void cleanup_channels(const struct spawner_channels *channels)
@@ -39,10 +41,20 @@ static void cleanup_channels(const struct spawner_channels *channels)
                 close(channels->ours[i]);
                 close(channels->theirs[i]);
         }
+        if (channels->output_r > 0) {
+                close(channels->output_r);
+                close(channels->output_w);
+        }
 }
 
 static int channels_make(struct spawner_channels *channels, unsigned n)
 {
+        int output[2];
+
+        if (pipe2(output, O_CLOEXEC) < 0)
+                return -errno;
+        channels->output_r = output[0];
+        channels->output_w = output[1];
         while (channels->n < n) {
                 int pair[2];
                 int r = fd_stream_pair(pair);
@@ -170,6 +182,7 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
             .rootless = spawner->rootless,
             .binary_fd = spawner->program_fds[config->type],
             .null_fd = spawner->null_fd,
+            .output_fd = channels->output_w,
             .control_fd = channels->theirs[0],
             .lane_fds = &channels->theirs[1],
             .n_lanes = channels->n - 1,
@@ -214,11 +227,12 @@ static int device_tell_spawned(struct spawner *spawner, uint32_t device, uid_t u
 {
         struct spawn_to_broker message = {
             .kind = SPAWN_SPAWNED, .device = device, .pid = (uint32_t)child->pid, .uid = uid};
-        int fds[1 + LIMIT_LANES + 1];
+        int fds[1 + LIMIT_LANES + 2];
 
         memcpy(fds, channels->ours, channels->n * sizeof(fds[0]));
         fds[channels->n] = child->pidfd;
-        return spawner_send(spawner, &message, fds, channels->n + 1);
+        fds[channels->n + 1] = channels->output_r;
+        return spawner_send(spawner, &message, fds, channels->n + 2);
 }
 
 static int device_jail_failed(const struct spawner *spawner, uint32_t device,
@@ -253,7 +267,7 @@ int spawner_device_spawn(struct spawner *spawner, uint32_t device)
                 return device_failed(spawner, device, r, text);
         r = channels_make(&channels, 1 + config->n_lanes);
         if (r < 0)
-                return device_failed(spawner, device, r, "no socket pair for its channels");
+                return device_failed(spawner, device, r, "no sockets and pipe for its channels");
         r = device_cgroup(spawner, config, &resources, &state->cgroup, text, sizeof(text));
         if (r < 0)
                 return device_failed(spawner, device, r, text);

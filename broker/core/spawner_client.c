@@ -11,6 +11,8 @@
 #include "broker/core/channel.h"
 #include "proto/base/cleanup.h"
 
+#define SPAWNED_FDS 3u /* beside the lanes: control, pidfd, output */
+
 struct spawner_client {
         struct channel *channel; /* NULL: the spawner is gone */
         const struct spawner_client_ops *ops;
@@ -26,15 +28,17 @@ static int client_spawned(struct spawner_client *client, const struct spawn_to_b
         unsigned n_lanes = client->n_lanes[message->device];
         struct spawned_worker worker = {.pid = message->pid, .uid = message->uid, .n_lanes = n_lanes};
 
-        if (fds->n != n_lanes + 2)
+        if (fds->n != n_lanes + SPAWNED_FDS)
                 return -EPROTO;
         worker.control_fd = fd_set_take(fds, 0);
         for (unsigned i = 0; i < n_lanes; i++)
                 worker.lane_fds[i] = fd_set_take(fds, 1 + i);
         worker.pidfd = fd_set_take(fds, 1 + n_lanes);
+        worker.output_fd = fd_set_take(fds, 2 + n_lanes);
         client->ops->spawned(client->context, message->device, &worker);
         cleanup_close(&worker.control_fd);
         cleanup_close(&worker.pidfd);
+        cleanup_close(&worker.output_fd);
         for (unsigned i = 0; i < n_lanes; i++)
                 cleanup_close(&worker.lane_fds[i]);
         return 0;
@@ -80,7 +84,7 @@ static void client_ended(void *context, int error)
 }
 
 static const struct channel_ops client_channel_ops = {
-    .max_fds = LIMIT_LANES + 2,
+    .max_fds = LIMIT_LANES + SPAWNED_FDS,
     .frame = client_frame,
     .ended = client_ended,
 };

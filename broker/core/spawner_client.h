@@ -16,6 +16,7 @@ struct spawned_worker {
         int lane_fds[LIMIT_LANES];
         unsigned n_lanes;
         int pidfd;
+        int output_fd; /* what its standard error writes into */
 };
 
 struct spawner_client_ops {

@@ -231,6 +231,7 @@ void supervisor_reset(struct supervisor *supervisor)
 static void report_death(struct supervisor *supervisor)
 {
         char next[64] = "its device has a new one";
+        bool crash;
 
         if (!worker_death_known(&supervisor->death))
                 return;
@@ -241,8 +242,12 @@ static void report_death(struct supervisor *supervisor)
                          (unsigned long long)uv_timer_get_due_in(&supervisor->timer));
         else if (supervisor->state == WORKER_QUARANTINED)
                 snprintf(next, sizeof(next), "its device is quarantined");
+        crash = worker_death_is_crash(&supervisor->death);
         worker_death_log(&supervisor->death, supervisor->name, device_types[supervisor->configure.type].name,
                          next);
+        if (crash)
+                worker_output_show_tail(supervisor->output);
+        supervisor->output = worker_output_free(supervisor->output);
 }
 
 static void on_exit_ready(uv_poll_t *poll, int status, int events)
@@ -261,6 +266,7 @@ static void on_exit_ready(uv_poll_t *poll, int status, int events)
         supervisor->pid = 0;
         if (!supervisor->by_us)
                 supervisor->restarts++;
+        worker_output_end(supervisor->output);
         worker_death_gone(&supervisor->death, supervisor->pid_last, supervisor->by_us);
         spawner_client_reap(supervisor->spawner, supervisor->device);
         next_incarnation(supervisor);
@@ -380,6 +386,18 @@ static int greet(struct supervisor *supervisor, struct spawned_worker *worker)
         return worker_link_send(supervisor->link, &message, NULL, NULL);
 }
 
+static int watch_output(struct supervisor *supervisor, struct spawned_worker *worker)
+{
+        int r;
+
+        supervisor->output = worker_output_free(supervisor->output);
+        r = worker_output_new(supervisor->loop, worker->output_fd, supervisor->name, worker->pid,
+                              &supervisor->output_quota, &supervisor->output);
+        if (r == 0)
+                worker->output_fd = -1;
+        return r;
+}
+
 void supervisor_spawned(struct supervisor *supervisor, struct spawned_worker *worker)
 {
         int r;
@@ -396,6 +414,8 @@ void supervisor_spawned(struct supervisor *supervisor, struct spawned_worker *wo
         set_state(supervisor, WORKER_GREETING);
         set_timer(supervisor, LIMIT_HELLO_MS);
         r = watch_exit(supervisor);
+        if (r == 0)
+                r = watch_output(supervisor, worker);
         if (r == 0)
                 r = greet(supervisor, worker);
         if (r < 0)
@@ -504,15 +524,6 @@ static int on_hello(struct supervisor *supervisor, const struct control_hello *h
         return 0;
 }
 
-static int on_log(struct supervisor *supervisor, const struct control_to_broker *message)
-{
-        char safe[LIMIT_LOG_LINE / 2];
-
-        log_escape(message->log.text, strlen(message->log.text), safe, sizeof(safe));
-        log_limited(LOG_LEVEL_INFO, "worker says: %s dev=%s pid=%u", safe, supervisor->name, supervisor->pid);
-        return 0;
-}
-
 static int on_message(void *context, const struct control_to_broker *message)
 {
         struct supervisor *supervisor = context;
@@ -532,7 +543,8 @@ static int on_message(void *context, const struct control_to_broker *message)
                 supervisor->state_len = message->put_state.len;
                 return 0;
         case CONTROL_LOG:
-                return on_log(supervisor, message);
+                worker_output_log(supervisor->output, message->log.level, message->log.text);
+                return 0;
         case CONTROL_STATS:
                 return 0; /* the broker counts for itself */
         case CONTROL_DONE:
@@ -566,6 +578,8 @@ void supervisor_exited(struct supervisor *supervisor, const struct spawn_to_brok
 void supervisor_spawner_gone(struct supervisor *supervisor)
 {
         worker_death_give_up(&supervisor->death, supervisor->name);
+        if (supervisor->pid == 0)
+                supervisor->output = worker_output_free(supervisor->output);
         if (supervisor->state == WORKER_SPAWNING || supervisor->state == WORKER_BACKING_OFF)
                 quarantine(supervisor, "the spawner is gone");
 }
@@ -585,6 +599,7 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *contex
         if (supervisor->pidfd >= 0)
                 send_kill(supervisor);
         drop_exit_watch(supervisor);
+        supervisor->output = worker_output_free(supervisor->output);
         supervisor->state = WORKER_ABSENT;
         uv_close((uv_handle_t *)&supervisor->timer, timer_closed);
 }

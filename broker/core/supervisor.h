@@ -12,6 +12,7 @@
 #include "broker/core/spawner_client.h"
 #include "broker/core/worker_death.h"
 #include "broker/core/worker_link.h"
+#include "broker/core/worker_output.h"
 #include "proto/control.h"
 
 enum worker_state {
@@ -58,6 +59,8 @@ struct supervisor {
         struct control_configure configure;
         enum worker_state state;
         uint32_t pid, uid, pid_last;
+        struct worker_output *output; /* of this incarnation, and of a dead one until its death is told */
+        struct worker_output_quota output_quota;
         struct worker_death death; /* of the last incarnation, until it is told */
         int pidfd;
         struct worker_link *link;

@@ -208,13 +208,15 @@ static void rule_fds(const struct audit_subject *s, struct audit_row *row)
         const uint32_t files = type ? MIN(s->device->n_resources, max_resources[type - device_types]) : 0;
         const struct proc_facts *f = s->facts;
 
-        set_wanted(row, "3 null, %u sockets, %u files", sockets, files);
-        set_measured(row, "%u null, %u sockets, %u files", f->fds_null, f->fds_socket, f->fds_file);
+        set_wanted(row, "2 null, 1 output, %u sockets, %u files", sockets, files);
+        set_measured(row, "%u null, %u output, %u sockets, %u files", f->fds_null, f->fds_pipe, f->fds_socket,
+                     f->fds_file);
         if (f->fds_other > 0)
-                set_measured(row, "%u null, %u sockets, %u files, %u others", f->fds_null, f->fds_socket,
-                             f->fds_file, f->fds_other);
+                set_measured(row, "%u null, %u output, %u sockets, %u files, %u others", f->fds_null,
+                             f->fds_pipe, f->fds_socket, f->fds_file, f->fds_other);
         judge(row, f->fds_error,
-              f->fds_null == 3 && f->fds_socket == sockets && f->fds_file == files && f->fds_other == 0);
+              f->fds_null == 2 && f->fds_pipe == 1 && f->fds_socket == sockets && f->fds_file == files &&
+                  f->fds_other == 0);
 }
 
 static bool uid_is_elsewhere(const struct audit_subject *s)

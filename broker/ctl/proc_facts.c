@@ -146,6 +146,8 @@ static void count_fd(const struct stat *st, const struct memory_files *files, st
                 facts->fds_null++;
         else if (S_ISSOCK(st->st_mode))
                 facts->fds_socket++;
+        else if (S_ISFIFO(st->st_mode))
+                facts->fds_pipe++;
         else if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
                 facts->fds_file++;
         else

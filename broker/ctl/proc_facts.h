@@ -42,8 +42,8 @@ struct proc_facts {
         uint32_t root_entries; /* in the root directory */
         bool root_read_only;
         int fds_error;
-        uint32_t fds_null, fds_socket, fds_file,
-            fds_other; /* by kind: /dev/null, socket, file or block device */
+        uint32_t fds_null, fds_socket, fds_pipe, fds_file,
+            fds_other; /* by kind: /dev/null, socket, pipe, file or block device */
         int fds_guest_error;
         uint32_t fds_guest; /* of these, files that are guest memory */
         int limits_error;

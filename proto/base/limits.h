@@ -89,10 +89,16 @@
 #define LIMIT_PROC_FILES       1024u      /* shared files that one broker maps: LIMIT_REGIONS, doubled */
 
 /* ---- logs ---- */
+#define LIMIT_WORKER_OUTPUT      65536u /* last bytes of a worker's words that are kept; and read in one LIMIT_LOG_WINDOW_MS: a flood waits */
+#define LIMIT_WORKER_OUTPUT_RATE 16384u /* bytes of log lines that one device's worker may cause in LIMIT_LOG_WINDOW_MS */
+#define LIMIT_WORKER_TAIL_RATE   131072u /* bytes of log lines that show its dead workers' last output in ... */
+#define LIMIT_WORKER_TAIL_MS     60000u /* ... so long: one whole tail, or many short ones */
 #define LIMIT_LOG_LINE  1024u /* bytes of one line, tail included */
 #define LIMIT_LOG_BURST 10u   /* lines a call site may write in LIMIT_LOG_WINDOW_MS when others can trigger it */
+#ifndef LIMIT_LOG_WINDOW_MS
 #define LIMIT_LOG_WINDOW_MS 5000u
 #define LIMIT_WHY 160u /* bytes of the clause that says why a device is quarantined: it stands in a line of ps */
+#endif
 
 /* ---- supervision ---- (tests/core is built with shorter times) */
 #define LIMIT_LANE_CALL_MS    100u  /* a lane answers its main thread in microseconds, unless a peer's eventfd holds it */

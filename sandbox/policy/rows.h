@@ -29,7 +29,7 @@
 #else
 #define POLICY_BASE_START_ROWS 23u
 #endif
-#define POLICY_BASE_RUN_ROWS 6u
+#define POLICY_BASE_RUN_ROWS 8u
 
 extern const struct policy_row policy_base_start[POLICY_BASE_START_ROWS];
 extern const struct policy_row policy_base_run[POLICY_BASE_RUN_ROWS];

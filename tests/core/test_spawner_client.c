@@ -34,7 +34,7 @@ static void on_spawned(void *context, uint32_t device, struct spawned_worker *wo
         test.worker = *worker;
         if (!test.take)
                 return;
-        worker->control_fd = worker->pidfd = -1;
+        worker->control_fd = worker->pidfd = worker->output_fd = -1;
         for (unsigned i = 0; i < worker->n_lanes; i++)
                 worker->lane_fds[i] = -1;
 }
@@ -128,7 +128,7 @@ static void what_is_not_taken_is_closed(void **state)
 {
         (void)state;
         begin();
-        tell(&spawned_1, 5);
+        tell(&spawned_1, 6);
         run();
         assert_int_equal(test.n_spawned, 1);
         assert_int_equal(test.worker.pid, 78);
@@ -146,11 +146,12 @@ static void what_is_taken_is_the_taker_s(void **state)
         begin();
         fds = count_fds();
         test.take = true;
-        tell(&spawned_1, 5);
+        tell(&spawned_1, 6);
         run();
-        assert_int_equal(count_fds(), fds + 5);
+        assert_int_equal(count_fds(), fds + 6);
         close(test.worker.control_fd);
         close(test.worker.pidfd);
+        close(test.worker.output_fd);
         for (unsigned i = 0; i < 3; i++)
                 close(test.worker.lane_fds[i]);
         end();
@@ -166,9 +167,9 @@ static void messages_in_a_row_keep_their_own_descriptors(void **state)
         begin();
         tell(&exited_0, 0);
         tell(&failed, 0);
-        tell(&spawned_1, 5);
+        tell(&spawned_1, 6);
         tell(&exited_0, 0);
-        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = 0, .pid = 79}, 3);
+        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = 0, .pid = 79}, 4);
         tell(&(struct spawn_to_broker){.kind = SPAWN_TERMINATE}, 0);
         run();
         assert_int_equal(test.n_exited, 2);
@@ -185,11 +186,11 @@ static void a_message_out_of_shape_ends_the_channel(void **state)
                 struct spawn_to_broker message;
                 unsigned n_fds;
         } bad[] = {
-            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, 4},
-            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, 6},
+            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, 5},
+            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, 7},
             {{.kind = SPAWN_SPAWNED, .device = 0, .pid = 78}, 0},
-            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, LIMIT_LANES + 3},
-            {{.kind = SPAWN_SPAWNED, .device = 2, .pid = 78}, 5},
+            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, LIMIT_LANES + 4},
+            {{.kind = SPAWN_SPAWNED, .device = 2, .pid = 78}, 6},
             {{.kind = SPAWN_EXITED, .device = 2, .pid = 77, .code = 9, .signaled = true}, 0},
         };
 

@@ -3,6 +3,7 @@
 #include "tests/core/world.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -35,6 +36,7 @@ static void puppet_close(struct world *world)
         if (!world->have_puppet)
                 return;
         close(puppet->control_fd);
+        close(puppet->output_fd);
         for (unsigned i = 0; i < puppet->n_lanes; i++)
                 fake_worker_done(&puppet->lanes[i]);
         world->have_puppet = false;
@@ -203,7 +205,7 @@ static void spawner_spawn(struct world *world)
 {
         struct puppet *puppet = &world->puppet;
         unsigned n_lanes = world->config.n_lanes;
-        int fds[LIMIT_LANES + 2], pair[2];
+        int fds[LIMIT_LANES + 3], pair[2];
 
         assert_int_equal(puppet->pid, 0); /* no successor before the last one is dead and reaped */
         puppet_close(world);
@@ -218,13 +220,16 @@ static void spawner_spawn(struct world *world)
         }
         fds[1 + n_lanes] = (int)syscall(SYS_pidfd_open, puppet->pid, 0);
         assert_true(fds[1 + n_lanes] >= 0);
+        assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+        fds[2 + n_lanes] = pair[0];
+        puppet->output_fd = pair[1];
         world->have_puppet = true;
         world->n_spawns++;
         spawner_send(
             world,
             &(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .pid = (uint32_t)puppet->pid, .uid = 4711}, fds,
-            n_lanes + 2);
-        for (unsigned i = 0; i < n_lanes + 2; i++)
+            n_lanes + 3);
+        for (unsigned i = 0; i < n_lanes + 3; i++)
                 close(fds[i]);
 }
 

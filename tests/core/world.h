@@ -18,7 +18,7 @@
 
 struct puppet {
         pid_t pid;
-        int control_fd;
+        int control_fd, output_fd;
         uint8_t rx[65536];
         size_t rx_len;
         unsigned n_lanes;

@@ -172,11 +172,11 @@ static void spawn(uint32_t device, struct spawned *ret)
 {
         say(SPAWN_SPAWN, device);
         hear_kind(ret, SPAWN_SPAWNED, device);
-        CHECK(ret->fds.n == devices[device].n_lanes + 2);
+        CHECK(ret->fds.n == devices[device].n_lanes + 3);
         ret->probe.control = ret->fds.fds[0];
         ret->probe.lane = ret->fds.fds[1];
         ret->probe.child.pid = (pid_t)ret->message.pid;
-        ret->probe.child.pidfd = ret->fds.fds[ret->fds.n - 1];
+        ret->probe.child.pidfd = ret->fds.fds[ret->fds.n - 2];
         CHECK(probe_ask(&ret->probe, PROBE_PING, 0, 0, 0, 0) == 42);
         CHECK(probe_ask(&ret->probe, PROBE_LOCKDOWN, 0, 0, 0, 0) == 0);
 }
@@ -285,7 +285,7 @@ static void broker_hasty(void)
                 say(SPAWN_SPAWN, 0);
                 hear_kind(&next, SPAWN_EXITED, 0);
                 hear_kind(&next, SPAWN_SPAWNED, 0);
-                next.probe.child.pidfd = next.fds.fds[next.fds.n - 1];
+                next.probe.child.pidfd = next.fds.fds[next.fds.n - 2];
                 end_worker(&next);
                 hear_kind(&next, SPAWN_EXITED, 0);
                 say(SPAWN_REAP, 0);
@@ -473,7 +473,7 @@ static void broker_sends_descriptors(void)
         await_spawner_fds(inherited_fds + SPAWNER_FDS + 1); /* the worker's pidfd */
         CHECK(fd_pass_send(channel, &iov, 1, fds, 4) > 0);
         hear_kind(&worker, SPAWN_SPAWNED, 0);
-        worker.probe.child.pidfd = worker.fds.fds[worker.fds.n - 1];
+        worker.probe.child.pidfd = worker.fds.fds[worker.fds.n - 2];
         await_spawner_fds(inherited_fds + SPAWNER_FDS + 2);
         end_worker(&worker);
         hear_kind(&worker, SPAWN_EXITED, 0);

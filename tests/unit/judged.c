@@ -234,7 +234,10 @@ bool judged_spawn_to_broker(const struct spawn_to_broker *message)
                 return message->error < 0 && strnlen(message->reason, sizeof(message->reason)) < 256;
         case SPAWN_EXITED:
                 return message->pid >= 1 && message->code <= 255 &&
-                       !(message->signaled && message->code == 0);
+                       !(message->signaled && message->code == 0) &&
+                       message->cause.breach < SPAWN_BREACH_COUNT_ &&
+                       message->cause.gate < SPAWN_GATE_COUNT_ &&
+                       strnlen(message->cause.call, SPAWN_CALL_NAME) < SPAWN_CALL_NAME;
         case SPAWN_TERMINATE:
                 return true;
         case SPAWN_TO_BROKER_COUNT_:

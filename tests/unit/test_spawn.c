@@ -38,6 +38,20 @@ static const struct spawn_to_broker failed = {.kind = SPAWN_FAILED,
                                               .error = -EBUSY,
                                               .reason = "disk0: the image is in use: stop the other VM"};
 static const struct spawn_to_broker exited = {.kind = SPAWN_EXITED, .device = 3, .pid = 4711, .code = 255};
+static const struct spawn_to_broker explained = {.kind = SPAWN_EXITED,
+                                                 .device = 3,
+                                                 .pid = 4711,
+                                                 .code = SIGSYS,
+                                                 .signaled = true,
+                                                 .cause = {.breach = SPAWN_BREACH_ARGUMENTS,
+                                                           .have_call = true,
+                                                           .nr = 257,
+                                                           .arch = 0xc000003e,
+                                                           .args = {1, 2, 3, 4, 5, UINT64_MAX},
+                                                           .call = "openat",
+                                                           .gate = SPAWN_GATE_RUN,
+                                                           .ip = UINT64_MAX,
+                                                           .oom = true}};
 static const struct spawn_to_broker terminate = {.kind = SPAWN_TERMINATE};
 
 static int to_broker(struct spawn_to_broker message, struct spawn_to_broker *ret)
@@ -50,7 +64,7 @@ static int to_broker(struct spawn_to_broker message, struct spawn_to_broker *ret
 
 static void messages_come_back_as_they_were(void **state)
 {
-        const struct spawn_to_broker *up[] = {&spawned, &failed, &exited, &terminate};
+        const struct spawn_to_broker *up[] = {&spawned, &failed, &exited, &explained, &terminate};
         struct spawn_to_broker got;
         struct spawn_to_spawner got_down;
 
@@ -125,6 +139,49 @@ static void exits_by_signal_name_a_signal(void **state)
         IS(0, by_signal, code, 1);
         IS(0, by_signal, code, NSIG - 1);
         IS(-EPROTO, by_signal, code, NSIG);
+}
+
+static void a_cause_is_whole_and_its_call_is_a_word(void **state)
+{
+        Bulkhead__Spawn__ToBroker wire = BULKHEAD__SPAWN__TO_BROKER__INIT;
+        Bulkhead__Spawn__Exited body = BULKHEAD__SPAWN__EXITED__INIT;
+        uint64_t args[SPAWN_CALL_ARGS + 1] = {0};
+        struct spawn_to_broker got;
+        static char names[][40] = {"",
+                                   "open at",
+                                   "openat\n",
+                                   "OPENAT",
+                                   "openat(",
+                                   "abcdefghijklmnopqrstuvwxyz01234",
+                                   "abcdefghijklmnopqrstuvwxyz012345"};
+        static const bool good[] = {true, false, false, false, false, true, false};
+
+        (void)state;
+        IS(0, explained, cause.breach, SPAWN_BREACH_COUNT_ - 1);
+        IS(-EPROTO, explained, cause.breach, SPAWN_BREACH_COUNT_);
+        IS(0, explained, cause.gate, SPAWN_GATE_COUNT_ - 1);
+        IS(-EPROTO, explained, cause.gate, SPAWN_GATE_COUNT_);
+        body.pid = body.code = 1;
+        body.arg = args;
+        wire.kind_case = BULKHEAD__SPAWN__TO_BROKER__KIND_EXITED;
+        wire.exited = &body;
+        for (body.have_call = 0; body.have_call < 3; body.have_call++)
+                for (body.n_arg = 0; body.n_arg <= SPAWN_CALL_ARGS + 1; body.n_arg++) {
+                        ssize_t n = wire_pack(&wire.base, buf, sizeof(buf));
+                        bool whole = body.have_call < 2 && body.n_arg == SPAWN_CALL_ARGS * body.have_call;
+
+                        assert_int_equal(spawn_check_to_broker(&arena, buf, (size_t)n, &got),
+                                         whole ? 0 : -EPROTO);
+                }
+        body.have_call = 1;
+        body.n_arg = SPAWN_CALL_ARGS;
+        for (size_t i = 0; i < array_size(names); i++) {
+                ssize_t n;
+
+                body.call = names[i];
+                n = wire_pack(&wire.base, buf, sizeof(buf));
+                assert_int_equal(spawn_check_to_broker(&arena, buf, (size_t)n, &got), good[i] ? 0 : -EPROTO);
+        }
 }
 
 static void an_exit_was_by_signal_or_was_not(void **state)
@@ -215,7 +272,7 @@ static void sweep_to_spawner(const uint8_t *bytes, size_t n, void *context)
 
 static void bit_flips_and_truncations_never_break_a_promise(void **state)
 {
-        const struct spawn_to_broker *up[] = {&spawned, &failed, &exited, &terminate};
+        const struct spawn_to_broker *up[] = {&spawned, &failed, &exited, &explained, &terminate};
 
         (void)state;
         for (size_t i = 0; i < array_size(up); i++) {
@@ -242,6 +299,7 @@ int main(void)
             SPAWN_TEST(the_broker_names_devices_inside_the_limit_only),
             SPAWN_TEST(numbers_end_at_their_limits),
             SPAWN_TEST(exits_by_signal_name_a_signal),
+            SPAWN_TEST(a_cause_is_whole_and_its_call_is_a_word),
             SPAWN_TEST(an_exit_was_by_signal_or_was_not),
             SPAWN_TEST(reasons_fit_their_place),
             SPAWN_TEST(messages_of_no_kind_are_refused),
