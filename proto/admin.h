@@ -30,6 +30,7 @@ struct admin_device {
         uint64_t features;
         uint32_t n_resources, n_lanes;
         char why[LIMIT_WHY]; /* printable; "" unless it is quarantined */
+        bool seccomp_log;    /* calls out of policy are only logged */
 };
 
 struct admin_status {

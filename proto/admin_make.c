@@ -42,6 +42,7 @@ static void make_device(const struct admin_device *device, Bulkhead__Admin__Devi
         ret->n_resources = device->n_resources;
         ret->n_lanes = device->n_lanes;
         ret->why = (char *)device->why;
+        ret->seccomp_log = device->seccomp_log;
 }
 
 static ssize_t make_status(const struct admin_status *status, uint8_t *buf, size_t size)

@@ -41,6 +41,7 @@ struct device_config {
         uint32_t n_lanes;
         uint32_t request_timeout; /* seconds that a worker may hold a request; 1 .. LIMIT_REQUEST_TIMEOUT_S */
         struct device_limits limits;
+        bool seccomp_log; /* development: calls out of policy are logged instead of killed. No key sets it */
         struct blk_config blk; /* when type is DEVICE_TYPE_BLK */
 };
 

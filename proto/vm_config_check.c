@@ -42,6 +42,7 @@ static int check_device(const Bulkhead__Config__Device *wire, struct device_conf
         ret->n_lanes = wire->n_lanes;
         ret->request_timeout = wire->request_timeout ? wire->request_timeout : VM_CONFIG_REQUEST_TIMEOUT;
         check_limits(wire->limits, &ret->limits);
+        ret->seccomp_log = wire->seccomp_log;
         if (wire_copy_string(wire->name, ret->name, sizeof(ret->name)) < 0)
                 return -EPROTO;
         switch (wire->type_case) {

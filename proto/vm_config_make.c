@@ -41,6 +41,7 @@ static int make_device(const struct device_config *device, struct device_wire *r
         ret->device.request_timeout = device->request_timeout;
         make_limits(&device->limits, &ret->limits);
         ret->device.limits = &ret->limits;
+        ret->device.seccomp_log = device->seccomp_log;
         switch (device->type) {
         case DEVICE_TYPE_BLK:
                 ret->blk.path = (char *)device->blk.path;

@@ -97,6 +97,7 @@ static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attem
             .binary_fd = -1,
             .report_fd = -1,
             .go_fd = -1,
+            .only_log = spec->seccomp_log,
         };
         _cleanup_(policy_program_done) struct policy_program run_filter = {0};
         int r;

@@ -58,6 +58,7 @@ struct jail_spec {
         uint64_t
             file_size_max; /* bytes: RLIMIT_FSIZE, so an image cannot grow; 0 for a worker without files */
         const struct cgroup *cgroup; /* NULL: none */
+        bool seccomp_log;            /* development: see policy_layout.only_log */
         bool trace;  /* become its tracer before its program runs; the caller must then serve it: trace.h */
         int wake_fd; /* while we wait for the child, and this is readable, `wake` is called, */
         void (*wake)(void *context); /* which must read it empty; NULL: none */

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -84,6 +85,9 @@ struct policy_layout {
         int binary_fd, report_fd; /* start gate only; -1: none */
         int go_fd;                /* likewise; -1 also for a worker that is not traced */
         pid_t self;               /* POLICY_SELF only */
+        bool
+            only_log; /* development: what no row names is logged by the kernel and done; foreign architectures
+                          are killed all the same */
 };
 
 /* A compiled filter. Empty: {NULL, 0}. */

@@ -134,7 +134,7 @@ int policy_compile(const struct policy *policy, enum policy_gate gate, const str
 
         if (!policy_layout_ok(layout) || policy_check(policy, why, sizeof(why)) < 0)
                 return -EINVAL;
-        ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+        ctx = seccomp_init(layout->only_log ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS);
         if (!ctx)
                 return -ENOMEM;
         r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);

@@ -205,8 +205,11 @@ static int spawner_turn(struct spawner *spawner, bool listen)
                 spawner_take_signals(spawner);
         if (pfds[1].revents)
                 r = spawner_read(spawner);
-        if (r == 0 && spawner->look)
-                r = spawner_look_at_children(spawner);
+        if (spawner->look) { /* also when the broker has hung up: its end is a signal that has been taken */
+                int looked = spawner_look_at_children(spawner);
+
+                r = r < 0 ? r : looked;
+        }
         return r;
 }
 
@@ -238,6 +241,12 @@ int spawner_run(struct spawner *spawner)
                 log_error("cannot give up capabilities: %s", strerror(-r));
                 spawner_kill_broker(spawner);
         }
+        for (uint32_t i = 0; i < spawner->config->n_devices; i++)
+                if (spawner->config->devices[i].seccomp_log)
+                        log_warning(
+                            "SECCOMP ONLY LOGS: a worker may make any system call, for development only "
+                            "dev=%s",
+                            spawner->config->devices[i].name);
         while (r == 0 && !spawner->broker_exited)
                 r = spawner_turn(spawner, true);
         spawner_await_broker(spawner, r);

@@ -192,6 +192,7 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
             .memory_max = vm_config_memory(spawner->config, config),
             .file_size_max = resources->size_max,
             .cgroup = &spawner->devices[device].cgroup,
+            .seccomp_log = config->seccomp_log,
             .trace = spawner->trace,
             .wake_fd = spawner->signal_fd,
             .wake = device_wake,

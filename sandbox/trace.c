@@ -4,8 +4,11 @@
  *
  * How it works: a seized process stops before us in three cases. A signal is about to be delivered: it is. A
  * stopping signal has stopped it: PTRACE_LISTEN leaves it stopped and continuable as if nobody traced it. It
- * ends: its registers are read if seccomp has killed it, and it goes on to its end. A process that makes us
- * deliver signal after signal is let go for good: it loses nothing but the explanation.
+ * ends: its registers are read if seccomp has killed it, and it goes on to its end.
+ *
+ * It is let go for good, and loses nothing but the explanation, in two cases. It makes us deliver signal after
+ * signal. Or it has faulted: a worker is the first process of its pid namespace, and the kernel does not let
+ * a traced one of those die of its faults; where it stood is noted before.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/trace.h"
 
@@ -48,14 +51,30 @@ static bool stops_its_receiver(int signal)
         return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
 
+/* Made by the kernel for what the process itself has done. */
+static bool is_fault(pid_t pid, int signal)
+{
+        siginfo_t info = {.si_code = 0};
+
+        if (signal != SIGSEGV && signal != SIGBUS && signal != SIGILL && signal != SIGFPE &&
+            signal != SIGTRAP)
+                return false;
+        return ptrace(PTRACE_GETSIGINFO, pid, NULL, &info) == 0 && info.si_code > 0;
+}
+
 /* No call here can fail but by the child's sudden death, which waitid tells next. */
 static void trace_deliver(struct trace *trace, int signal)
 {
+        bool fault = is_fault(trace->pid, signal);
+        uint32_t arch;
+
         trace->signal = signal;
-        if (++trace->stops <= LIMIT_TRACE_STOPS) {
+        if (!fault && ++trace->stops <= LIMIT_TRACE_STOPS) {
                 ptrace(PTRACE_CONT, trace->pid, NULL, (void *)(intptr_t)signal);
                 return;
         }
+        if (fault)
+                trace->cause.ip = trace_read_ip(trace->pid, &arch);
         ptrace(PTRACE_DETACH, trace->pid, NULL, (void *)(intptr_t)signal);
         trace->pid = 0;
 }

@@ -120,6 +120,7 @@ void device_status(const struct device *device, struct admin_device *ret_status)
         status->features = device->committed;
         status->n_resources = device->config->type == DEVICE_TYPE_BLK ? 1 : 0;
         status->n_lanes = device->config->n_lanes;
+        status->seccomp_log = device->config->seccomp_log;
         for (unsigned i = 0; i < device->n_queues; i++)
                 status->queues_running += device->queues[i].running;
         for (unsigned i = 0; i < device->n_lanes; i++) {

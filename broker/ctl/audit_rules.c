@@ -138,6 +138,10 @@ static void rule_claimed(const struct audit_subject *s, struct audit_row *row)
                 set_wanted(row, "policy %s", s->device->type);
         set_measured(row, "not visible from outside");
         row->verdict = AUDIT_CLAIMED;
+        if (!s->device || !s->device->seccomp_log)
+                return;
+        set_measured(row, "ONLY LOGS what it forbids (run --seccomp)");
+        row->verdict = AUDIT_LOOSE;
 }
 
 static void rule_no_new_privs(const struct audit_subject *s, struct audit_row *row)

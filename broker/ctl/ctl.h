@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/base/limits.h"
+
 enum ctl_exit {
         CTL_OK = 0,
         CTL_FAILED = 1, /* it was understood, and the answer is no: said on stderr or in the output */
@@ -20,6 +22,7 @@ enum ctl_option_id {
         CTL_OPTION_MEMORY,
         CTL_OPTION_VERBOSE,
         CTL_OPTION_NO_TRACE,
+        CTL_OPTION_SECCOMP,
         CTL_OPTION_HELP,
         CTL_OPTION_COUNT_,
 };
@@ -38,6 +41,8 @@ extern const struct ctl_option ctl_options[CTL_OPTION_COUNT_];
 struct ctl_args {
         const char *operand;                   /* CONFIG, or the VERB of help; NULL when there is none */
         const char *option[CTL_OPTION_COUNT_]; /* its value, "" for one without; NULL: not given */
+        const char *many[LIMIT_DEVICES];       /* all values of --seccomp, the one that may be there again */
+        size_t n_many;
 };
 
 enum ctl_operand {

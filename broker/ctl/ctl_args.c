@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/ctl/ctl.h"
+#include "proto/base/checked.h"
 #include "proto/base/log.h"
 
 #define SHOWN 128u
@@ -27,6 +28,19 @@ static size_t find_option(const struct ctl_verb *verb, const char *word)
         return CTL_OPTION_COUNT_;
 }
 
+/* May be there again: all its values are kept. */
+static bool is_many(size_t id)
+{
+        return id == CTL_OPTION_SECCOMP;
+}
+
+static void set_value(struct ctl_args *args, size_t id, const char *value)
+{
+        args->option[id] = value;
+        if (is_many(id))
+                args->many[args->n_many++] = value;
+}
+
 /* Takes one option, and the next word when that is its value. Returns how many words were taken. */
 static int take_option(const struct ctl_verb *verb, int argc, char *const argv[], struct ctl_args *args,
                        char *why, size_t why_size)
@@ -40,7 +54,7 @@ static int take_option(const struct ctl_verb *verb, int argc, char *const argv[]
                          show(argv[0], shown), verb->name);
                 return -EINVAL;
         }
-        if (args->option[id]) {
+        if (args->option[id] && (!is_many(id) || args->n_many == array_size(args->many))) {
                 snprintf(why, why_size, "%s: %s is there twice; give it once", verb->name,
                          ctl_options[id].name);
                 return -EINVAL;
@@ -54,7 +68,7 @@ static int take_option(const struct ctl_verb *verb, int argc, char *const argv[]
                 return -EINVAL;
         }
         if (equals) {
-                args->option[id] = equals + 1;
+                set_value(args, id, equals + 1);
                 return 1;
         }
         if (argc < 2) {
@@ -62,7 +76,7 @@ static int take_option(const struct ctl_verb *verb, int argc, char *const argv[]
                          ctl_options[id].name, ctl_options[id].value);
                 return -EINVAL;
         }
-        args->option[id] = argv[1];
+        set_value(args, id, argv[1]);
         return 2;
 }
 
@@ -120,5 +134,6 @@ const struct ctl_option ctl_options[CTL_OPTION_COUNT_] = {
     [CTL_OPTION_VERBOSE] = {"--verbose", NULL, "log more"},
     [CTL_OPTION_NO_TRACE] = {"--no-trace", NULL,
                              "leave workers to a debugger: no arguments of forbidden calls"},
+    [CTL_OPTION_SECCOMP] = {"--seccomp", "DEVICE=log", "for development: only log what its policy forbids"},
     [CTL_OPTION_HELP] = {"--help", NULL, "say this and stop"},
 };

@@ -13,7 +13,7 @@ static int verb_help(const struct ctl_args *args);
 static const struct ctl_verb verbs[] = {
     {"run", CTL_OPERAND_REQUIRED, "CONFIG", "check a configuration and serve its VM in the foreground",
      CTL_OPTION_BIT(CTL_OPTION_RUN_DIR) | CTL_OPTION_BIT(CTL_OPTION_VERBOSE) |
-         CTL_OPTION_BIT(CTL_OPTION_NO_TRACE),
+         CTL_OPTION_BIT(CTL_OPTION_NO_TRACE) | CTL_OPTION_BIT(CTL_OPTION_SECCOMP),
      "Checks CONFIG and becomes the VM's broker, which starts one jailed worker a device and waits for a VMM "
      "to\n"
      "attach (see: bulkhead help attach). Ends on SIGTERM or Ctrl-C.",

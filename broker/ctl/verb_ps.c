@@ -25,9 +25,9 @@ struct ps {
 enum { CELL = 32 };
 
 static const struct table_column columns[] = {
-    {"VM", false},      {"DEVICE", false},  {"TYPE", false},    {"STATE", false},
-    {"PID", true},      {"UID", true},      {"RESTARTS", true}, {"QUEUES", true},
-    {"INFLIGHT", true}, {"REQUESTS", true}, {"IN", true},       {"OUT", true},
+    {"VM", false},      {"DEVICE", false}, {"TYPE", false},    {"STATE", false}, {"SECCOMP", false},
+    {"PID", true},      {"UID", true},     {"RESTARTS", true}, {"QUEUES", true}, {"INFLIGHT", true},
+    {"REQUESTS", true}, {"IN", true},      {"OUT", true},
 };
 
 /* Three digits and a unit: 17, 4.2K, 130M. */
@@ -57,6 +57,7 @@ static int table_device(struct table *table, const char *vm, const struct admin_
             d->name,
             d->type,
             admin_state_name(d->state),
+            d->seccomp_log ? "LOGS-ONLY" : "kills",
             d->pid ? number(d->pid, text[0]) : "-",
             d->pid ? number(d->uid, text[1]) : "-",
             number(d->restarts, text[2]),
@@ -92,14 +93,15 @@ static json_t *json_device(const struct admin_device *d)
         char features[CELL];
 
         snprintf(features, sizeof(features), "0x%016" PRIx64, d->features);
-        return json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:s}",
-                         "device", d->name, "type", d->type, "state", admin_state_name(d->state), "attached",
-                         (int)d->attached, "pid", (json_int_t)d->pid, "uid", (json_int_t)d->uid, "restarts",
-                         (json_int_t)d->restarts, "queues_running", (json_int_t)d->queues_running, "inflight",
-                         (json_int_t)d->outstanding, "requests", (json_int_t)d->requests, "bytes_from_guest",
-                         (json_int_t)d->bytes_from_guest, "bytes_to_guest", (json_int_t)d->bytes_to_guest,
-                         "features", features, "lanes", (json_int_t)d->n_lanes, "resources",
-                         (json_int_t)d->n_resources, "why", d->why);
+        return json_pack(
+            "{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:s}", "device",
+            d->name, "type", d->type, "state", admin_state_name(d->state), "seccomp",
+            d->seccomp_log ? "log" : "kill", "attached", (int)d->attached, "pid", (json_int_t)d->pid, "uid",
+            (json_int_t)d->uid, "restarts", (json_int_t)d->restarts, "queues_running",
+            (json_int_t)d->queues_running, "inflight", (json_int_t)d->outstanding, "requests",
+            (json_int_t)d->requests, "bytes_from_guest", (json_int_t)d->bytes_from_guest, "bytes_to_guest",
+            (json_int_t)d->bytes_to_guest, "features", features, "lanes", (json_int_t)d->n_lanes, "resources",
+            (json_int_t)d->n_resources, "why", d->why);
 }
 
 static json_t *json_vm(const char *vm, int error, const struct admin_answer *answer, const char *why)

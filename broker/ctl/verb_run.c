@@ -15,6 +15,7 @@
 #include "broker/ctl/ctl.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/fd.h"
+#include "proto/base/log.h"
 
 #define BROKER_PROGRAM "bulkhead-broker"
 
@@ -63,6 +64,45 @@ static int become_broker(const char *folder, int config_fd, const struct ctl_arg
         return -errno;
 }
 
+/* DEVICE=log. Loud, because it opens the worker's jail. */
+static int loosen_one(struct vm_config *config, const char *wish)
+{
+        const char *equals = strrchr(wish, '=');
+        char shown[128];
+
+        log_escape(wish, strlen(wish), shown, sizeof(shown));
+        if (!equals || strcmp(equals, "=log") != 0) {
+                fprintf(stderr, "bulkhead: run: --seccomp %s is not DEVICE=log; try: bulkhead help run\n",
+                        shown);
+                return -EINVAL;
+        }
+        for (size_t i = 0; i < config->n_devices; i++) {
+                struct device_config *device = &config->devices[i];
+
+                if (strlen(device->name) != (size_t)(equals - wish) ||
+                    strncmp(device->name, wish, strlen(device->name)) != 0)
+                        continue;
+                device->seccomp_log = true;
+                fprintf(stderr,
+                        "bulkhead: run: WARNING: the worker of %s may make any system call: what its policy "
+                        "forbids is only logged\n",
+                        device->name);
+                return 0;
+        }
+        fprintf(stderr, "bulkhead: run: --seccomp %s: the VM has no such device; see: bulkhead check\n",
+                shown);
+        return -ENOENT;
+}
+
+static int loosen(struct vm_config *config, const struct ctl_args *args)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < args->n_many; i++)
+                r = loosen_one(config, args->many[i]);
+        return r;
+}
+
 int verb_run(const struct ctl_args *args)
 {
         const struct config_wish wish = {
@@ -75,6 +115,9 @@ int verb_run(const struct ctl_args *args)
         r = config_open(args->operand, &wish, &config);
         if (r < 0)
                 return CTL_FAILED;
+        r = loosen(&config, args);
+        if (r < 0)
+                return r == -EINVAL ? CTL_USAGE : CTL_FAILED;
         if (config_host_program(config.worker_dir, BROKER_PROGRAM, why, sizeof(why)) < 0) {
                 fprintf(stderr, "bulkhead: run: %s\n", why);
                 return CTL_FAILED;

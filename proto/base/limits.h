@@ -62,6 +62,7 @@
 #define LIMIT_CONFIG_FIELDS 256u  /* fields of a config space */
 #define LIMIT_CONFIG_BYTES  256u  /* bytes of a config space (vhost-user carries no more) */
 #define LIMIT_STATE_BYTES   4096u /* a worker's saved state (PutState): small by contract */
+#define LIMIT_WHY           160u /* bytes of the clause that says why a device is quarantined: it stands in a line of ps */
 #define LIMIT_RESOURCES     8u    /* files that one device's configuration may name */
 
 /* ---- workers ---- */
@@ -97,7 +98,6 @@
 #define LIMIT_LOG_BURST 10u   /* lines a call site may write in LIMIT_LOG_WINDOW_MS when others can trigger it */
 #ifndef LIMIT_LOG_WINDOW_MS
 #define LIMIT_LOG_WINDOW_MS 5000u
-#define LIMIT_WHY 160u /* bytes of the clause that says why a device is quarantined: it stands in a line of ps */
 #endif
 
 /* ---- supervision ---- (tests/core is built with shorter times) */

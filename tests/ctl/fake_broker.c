@@ -60,6 +60,7 @@ static void fill(const char *vm, uint32_t broker, uint32_t spawner, char *const 
                            d->why) < 3)
                         exit(2);
                 d->n_resources = strcmp(d->type, "blk") == 0;
+                d->seccomp_log = strstr(devices[s->n_devices], ":log") != NULL;
                 if (d->pid == 0)
                         d->state = d->why[0] ? ADMIN_QUARANTINED : ADMIN_RESTARTING;
         }

@@ -265,6 +265,26 @@ dd if=/dev/zero "of=/proc/self/fd/$2" conv=notrunc bs=1 count=1 2>&1 | grep -o '
         self.assertNotIn(str(write), words[3:got.stdout.split().index("0000000")])
         self.assertIn("d   e   m   o", got.stdout)  # the message begins with the VM's name
 
+    def test_seccomp_log_is_loud_and_of_this_device_only(self):
+        self.program("bulkhead-broker", """#!/bin/sh
+cat <&"$2" | od -An -v -tx1 | tr -d ' \\n'
+""")
+        plain = self.run_it("run", self.config())
+        got = self.run_it("run", self.config(), "--seccomp", "rng0=log")
+        self.assertIn("WARNING: the worker of rng0 may make any system call", got.stderr)
+        self.assertNotIn("WARNING", plain.stderr)
+        self.assertEqual(len(got.stdout), len(plain.stdout) + 4)  # one field more: 20 01
+        both = self.run_it("run", self.config(), "--seccomp", "rng0=log", "--seccomp=disk0=log", "--no-trace")
+        self.assertEqual(len(both.stdout), len(plain.stdout) + 8)
+
+    def test_seccomp_of_nothing_starts_nothing(self):
+        self.program("bulkhead-broker", "#!/bin/sh\necho started\n")
+        for wish, code in (("rng0", 2), ("rng0=kill", 2), ("rng0=logs", 2), ("rng=log", 1), ("=log", 1),
+                           ("rng00=log", 1), ("\x1b[2J=log", 1)):
+            got = self.run_it("run", self.config(), "--seccomp", wish, code=code)
+            self.assertEqual(got.stdout, "")
+            self.assertNotIn("\x1b", got.stderr)
+
     def test_the_exit_code_is_the_brokers(self):
         self.program("bulkhead-broker", "#!/bin/sh\nexit 7\n")
         self.run_it("run", self.config(), code=7)
@@ -303,7 +323,7 @@ class AttackDemo(Case):
 
 
 class Ps(Case):
-    DEVICES = ("disk0:blk:12345", "rng0:rng:0")
+    DEVICES = ("disk0:blk:12345", "rng0:rng:0:log")
 
     def ps(self, *more, code=0):
         return self.run_it("ps", "--run-dir", self.run_dir, *more, code=code)
@@ -316,12 +336,12 @@ class Ps(Case):
         self.broker("b", devices=self.DEVICES)
         self.broker("a", devices=("only:rng:1",))
         lines = [line.split() for line in self.ps().stdout.splitlines()]
-        self.assertEqual(lines[0], ["VM", "DEVICE", "TYPE", "STATE", "PID", "UID", "RESTARTS", "QUEUES", "INFLIGHT",
+        self.assertEqual(lines[0], ["VM", "DEVICE", "TYPE", "STATE", "SECCOMP", "PID", "UID", "RESTARTS", "QUEUES", "INFLIGHT",
                                     "REQUESTS", "IN", "OUT"])
         self.assertEqual(lines[1][:4], ["a", "only", "rng", "running"])
-        self.assertEqual(lines[2], ["b", "disk0", "blk", "running", "12345", "70000", "1", "2", "3", "4", "5.0M",
+        self.assertEqual(lines[2], ["b", "disk0", "blk", "running", "kills", "12345", "70000", "1", "2", "3", "4", "5.0M",
                                     "1.2K"])
-        self.assertEqual(lines[3][:6], ["b", "rng0", "rng", "restarting", "-", "-"])
+        self.assertEqual(lines[3][:6], ["b", "rng0", "rng", "restarting", "LOGS-ONLY", "-"])
 
     def test_json_has_stable_keys(self):
         child = self.broker("b", devices=self.DEVICES)
@@ -330,7 +350,7 @@ class Ps(Case):
         self.assertEqual(vm, {"vm": "b", "state": "alive", "version": "0.1.0", "broker_pid": child.pid,
                               "spawner_pid": os.getpid(), "spawner_alive": True, "rootless": False})
         self.assertEqual(devices[0], {
-            "device": "disk0", "type": "blk", "state": "running", "attached": True, "pid": 12345, "uid": 70000,
+            "device": "disk0", "type": "blk", "state": "running", "seccomp": "kill", "attached": True, "pid": 12345, "uid": 70000,
             "restarts": 1, "queues_running": 2, "inflight": 3, "requests": 4, "bytes_from_guest": 5 << 20,
             "bytes_to_guest": 1234, "features": "0x0000000100000000", "lanes": 1, "resources": 1, "why": ""})
 

@@ -109,62 +109,6 @@ def request_that_hangs_its_worker_is_failed_alone(t):
     one_bad_request(t, "ENDLESS", "a request that hangs its worker")
 
 
-@claim(seconds=120)
-def worker_that_hangs_under_load_is_replaced(t):
-    """Nobody stops the device: the age of the requests that it holds gives it away."""
-    needs_bulkhead()
-    disk = Disk("disk0", t.disk_file(mib=LOAD_MIB), extra=f", request_timeout: {REQUEST_TIMEOUT}")
-    serving = t.backend([disk])
-    serving.errors_expected = "held a request"
-    guest = t.boot(serving)
-    start_churn(guest)
-    for life in range(2):
-        wait_for_traffic(guest, 50)
-        pid = next_worker(serving, "disk0", 0)
-        os.kill(pid, signal.SIGSTOP)
-        next_worker(serving, "disk0", pid, 30)
-        require(not os.path.exists(f"/proc/{pid}"), f"the worker that hung, {pid}, is still there")
-        t.stage(f"hung worker {life + 1} was replaced")
-    wait_for_traffic(guest, 50)
-    counts = end_churn(guest)
-    no_io_errors(guest)
-    t.stage(f"{counts['writes']} writes, {counts['reads']} reads: no I/O error, no wrong byte")
-
-
-def spawner_pid(serving):
-    document = json.loads(serving.tool("ps", "--json").stdout)
-    return next(vm["spawner_pid"] for vm in document["vms"] if vm["vm"] == serving.vm)
-
-
-@claim(seconds=120)
-def vm_outlives_its_spawner_and_no_process_outlives_the_broker(t):
-    needs_bulkhead()
-    disk = Disk("disk0", t.disk_file(mib=LOAD_MIB))
-    serving = t.backend([disk, Entropy()])
-    serving.errors_expected = "spawner|quarantined|disk0|rng0"
-    guest = t.boot(serving)
-    start_churn(guest)
-    wait_for_traffic(guest, 50)
-    broker, spawner = broker_pid(serving), spawner_pid(serving)
-    workers = [device["pid"] for device in serving.ps().values()]
-    os.kill(spawner, signal.SIGKILL)
-    serving.child.process.wait(10)
-    wait_for_traffic(guest, 200)
-    require(all(os.path.exists(f"/proc/{pid}") for pid in (broker, *workers)), "somebody died with the spawner")
-    t.stage("the spawner is dead, the guest's requests are served")
-    end_churn(guest)
-    no_io_errors(guest)
-    guest.kill()
-    os.kill(broker, signal.SIGKILL)
-    for pid in workers:
-        wait_until(lambda p=pid: not os.path.exists(f"/proc/{p}"), 10, f"the end of worker {pid}")
-    t.stage("the broker is dead, and so are its workers")
-    serving.start()
-    guest = t.boot(serving, name="again")
-    guest.run("guest_load fill /dev/vda 0 8M 3 direct && guest_load check /dev/vda 0 8M 3 direct")
-    t.stage("the VM is served again: no lock and no socket was in the way")
-
-
 @claim(seconds=600)
 def worker_killed_a_thousand_times_under_load_costs_no_byte(t):
     needs_bulkhead()

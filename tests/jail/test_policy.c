@@ -34,15 +34,35 @@
 #define ROUNDS   20000u /* of random arguments, a filter */
 
 static const struct policy_layout layouts[] = {
-    {.n_lanes = 1, .n_resources = 0, .binary_fd = 6, .report_fd = 7, .self = 4242},
-    {.n_lanes = 1, .n_resources = 1, .resources_rw = 1, .binary_fd = 7, .report_fd = 8, .self = 1},
-    {.n_lanes = 4, .n_resources = 1, .resources_rw = 0, .binary_fd = 10, .report_fd = 11, .self = 99999},
+    {.n_lanes = 1, .n_resources = 0, .binary_fd = 6, .report_fd = 7, .go_fd = 8, .self = 4242},
+    {.n_lanes = 1,
+     .n_resources = 1,
+     .resources_rw = 1,
+     .binary_fd = 7,
+     .report_fd = 8,
+     .go_fd = -1,
+     .self = 1},
+    {.n_lanes = 4,
+     .n_resources = 1,
+     .resources_rw = 0,
+     .binary_fd = 10,
+     .report_fd = 11,
+     .go_fd = -1,
+     .self = 99999},
     {.n_lanes = 16,
      .n_resources = 8,
      .resources_rw = 0xa5,
      .binary_fd = 29,
      .report_fd = 30,
+     .go_fd = 31,
      .self = 4194304},
+    {.n_lanes = 2,
+     .n_resources = 1,
+     .binary_fd = 8,
+     .report_fd = 9,
+     .go_fd = -1,
+     .self = 5,
+     .only_log = true},
 };
 
 static uint64_t random_state = 0x9e3779b97f4a7c15u;
@@ -92,12 +112,12 @@ static uint32_t expected(const struct policy *policy, enum policy_gate gate,
         const struct policy_row *row;
 
         if (data->arch != NATIVE)
-                return SECCOMP_RET_KILL_PROCESS;
+                return SECCOMP_RET_KILL_PROCESS; /* in every mode */
         for (size_t i = 0; (row = policy_row_at(policy, gate, i)); i++)
                 if (row_matches(row, layout, data))
                         return row->deny_errno ? SECCOMP_RET_ERRNO | (uint32_t)row->deny_errno
                                                : SECCOMP_RET_ALLOW;
-        return SECCOMP_RET_KILL_PROCESS;
+        return layout->only_log ? SECCOMP_RET_LOG : SECCOMP_RET_KILL_PROCESS;
 }
 
 /* ---- comparisons ---- */

@@ -120,6 +120,24 @@ static void wrong_arguments_and_foreign_calls_are_told_apart(void **state)
         }
 }
 
+/* It is the first process of its pid namespace, which the kernel spares as long as somebody traces it. */
+static void fault_is_deadly_and_shows_where(void **state)
+{
+        struct probe probe;
+        siginfo_t info;
+
+        (void)state;
+        traced_start(&probe, "rng", true);
+        assert_int_equal(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
+        kill(probe.child.pid, SIGSEGV); /* a person's is ignored there, and changes nothing */
+        command(&probe, PROBE_ABORT, 0, 0);
+        await_end(&probe, &info);
+        assert_true(info.si_status == SIGILL || info.si_status == SIGTRAP);
+        assert_true(probe.child.trace.cause.ip != 0);
+        assert_true(probe.child.trace.stops <= 1);
+        probe_stop(&probe);
+}
+
 static void number_without_a_name_has_none(void **state)
 {
         struct spawn_cause cause = {.have_call = true, .nr = 1023, .arch = AUDIT_ARCH_X86_64};
@@ -246,6 +264,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(forbidden_call_is_named_with_its_arguments_and_its_gate),
             cmocka_unit_test(wrong_arguments_and_foreign_calls_are_told_apart),
+            cmocka_unit_test(fault_is_deadly_and_shows_where),
             cmocka_unit_test(number_without_a_name_has_none),
             cmocka_unit_test(worker_has_its_spawner_for_a_tracer_or_none),
             cmocka_unit_test(failure_behind_the_tracer_leaves_no_child),

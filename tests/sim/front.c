@@ -37,10 +37,10 @@ static void on_spawn_failed(void *context, uint32_t device, int error, const cha
         supervisor_spawn_failed(device_supervisor(sim_devices[device].device), error, reason);
 }
 
-static void on_exited(void *context, uint32_t device, uint32_t pid, uint32_t code, bool signaled)
+static void on_exited(void *context, uint32_t device, const struct spawn_to_broker *exited)
 {
         (void)context;
-        supervisor_exited(device_supervisor(sim_devices[device].device), pid, code, signaled);
+        supervisor_exited(device_supervisor(sim_devices[device].device), exited);
 }
 
 static void on_terminate(void *context)

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the broker's log says of workers that die: real spawner, real broker, real jails, a worker that errs.
+
+    test_explain.py BIN ROGUE    BIN: the folder of the programs; ROGUE: the worker that does one wrong thing
+"""
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BIN, ROGUE = (os.path.abspath(path) for path in sys.argv[1:3])
+SECONDS = 60
+
+
+class Explain(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="bulkhead-explain-")
+        os.chmod(self.dir, 0o755)
+        self.bin = os.path.join(self.dir, "bin")
+        os.mkdir(self.bin)
+        for name in ("bulkhead", "bulkhead-broker"):
+            shutil.copy(os.path.join(BIN, name), self.bin)
+        shutil.copy(ROGUE, os.path.join(self.bin, "bulkhead-worker-rng"))
+
+    def tearDown(self):
+        shutil.rmtree(self.dir)
+
+    def config(self, act):
+        path = os.path.join(self.dir, "vm.yaml")
+        os.makedirs(os.path.join(self.dir, "run"), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(f"vm: v\nfrontend: vhost-user\nrun_dir: {self.dir}/run\n"
+                       f"devices:\n  - {{name: {act}, type: rng}}\n")
+        return path
+
+    def log(self, act, *options):
+        """Runs until the device is quarantined; the log's lines."""
+        command = [os.path.join(self.bin, "bulkhead"), "run", *options, self.config(act)]
+        got = subprocess.run(command, capture_output=True, timeout=SECONDS)
+        self.assertNotEqual(got.returncode, 0)
+        lines = got.stderr.decode("ascii").splitlines()  # ASCII: everything else was escaped
+        self.assertTrue(any("quarantined" in line for line in lines), got.stderr)
+        return lines
+
+    def one(self, lines, pattern):
+        found = [line for line in lines if re.search(pattern, line)]
+        self.assertTrue(found, f"no {pattern} in:\n" + "\n".join(lines))
+        return found[0]
+
+    def test_forbidden_call_is_named_with_arguments_gate_and_what_follows(self):
+        lines = self.log("open")
+        self.one(lines, r"error: worker was killed for a forbidden system call: openat\(0xabcd, 0x1234, 0x80002, 0x0, "
+                        r"0x[0-9a-f]+, 0x[0-9a-f]+\) nr=\d+ arch=\w+ ip=0x[0-9a-f]+: no row of sandbox/policy/rng.c "
+                        r"names it in the run gate; it is restarted at once dev=open worker=\d+$")
+        self.one(lines, r"forbidden system call: openat.*; it is restarted in \d+ ms dev=open")
+
+    def test_call_before_the_second_gate_is_the_start_gate_s(self):
+        self.one(self.log("early-open"), r"forbidden system call: openat\(0xabcd, .* in the start gate; ")
+
+    def test_wrong_argument_is_told_apart_from_an_unknown_call(self):
+        self.one(self.log("write"), r"system call: write\(0x0, .*rng.c and base.c allow it in the run gate with other "
+                                    r"arguments only; ")
+
+    @unittest.skipUnless(os.uname().machine == "x86_64", "has no other calls")
+    def test_another_architecture_s_call_is_named_so(self):
+        self.one(self.log("int80"), r"system call: getpid\(0x11, 0x22, .* nr=20 arch=i386 .*: no policy allows another ")
+
+    def test_assertion_is_seen(self):
+        lines = self.log("assert")
+        self.one(lines, r"worker stderr dev=assert worker=\d+: .*as a real one would say it")
+        self.one(lines, r"worker's last words dev=assert worker=\d+ bytes=\d+ held_back=0 of=\d+$")
+        self.one(lines, r"worker's last words dev=assert worker=\d+: .*act_assert.*as a real one would say it")
+
+    def test_words_of_the_c_library_are_seen(self):
+        self.one(self.log("heap"), r"worker stderr dev=heap worker=\d+: .*(free|malloc|corrupt)")
+
+    def test_other_deaths_are_said(self):
+        self.one(self.log("fault"), r"worker died of SIGSEGV ip=0x[0-9a-f]+; it is restarted at once dev=fault")
+        self.one(self.log("exit"), r"worker ended by itself status=3; it is restarted at once dev=exit")
+
+    def test_nothing_that_a_worker_writes_can_forge_a_line(self):
+        lines = self.log("forge")
+        for line in lines:
+            self.assertRegex(line, r"^bulkhead-broker\[v\]: ")
+        self.one(lines, r"worker stderr dev=forge worker=\d+: bulkhead-broker\[x\]: error: forged dev=disk9$")
+        self.one(lines, r"worker stderr dev=forge worker=\d+: \\x1b\[2J\\x1b\[H\\x0dforged$")
+
+    def test_flood_costs_a_bounded_amount(self):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [os.path.join(self.bin, "bulkhead"), "run", self.config("flood")]
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as child:
+            written, floods = 0, 0
+            for line in child.stderr:
+                written += len(line)
+                floods += b"no Hello in time" in line
+                if floods == 2:  # each has written all the time that a Hello may take
+                    child.terminate()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.assertLess(written, 1 << 19)
+        self.assertLess(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 10)
+        self.assertLess(after.ru_maxrss, 64 << 10)  # of the largest process, in KiB
+
+    def test_without_a_tracer_the_death_is_said_and_not_the_call(self):
+        self.one(self.log("open", "--no-trace"), r"worker was killed for a forbidden system call: the rows are in "
+                                                 r"sandbox/policy/rng.c and base.c; ")
+
+    def test_log_mode_is_loud_and_lets_the_call(self):
+        lines = self.log("open", "--seccomp", "open=log")
+        self.one(lines, r"bulkhead: run: WARNING: the worker of open may make any system call")
+        self.one(lines, r"warning: SECCOMP ONLY LOGS: .* dev=open")
+        self.one(lines, r"worker ended by itself status=7; ")
+        lines = self.log("early-open", "--seccomp", "early-open=log")
+        self.one(lines, r"worker ended by itself status=7; ")
+
+    @unittest.skipUnless(os.uname().machine == "x86_64", "has no other calls")
+    def test_log_mode_still_kills_other_architectures(self):
+        self.one(self.log("int80", "--seccomp", "int80=log"), r"system call: getpid\(0x11, 0x22, .* arch=i386 ")
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        print("skipped: needs root, to make workers of other users")
+        sys.exit(1 if os.environ.get("MUST_RUN") else 77)
+    unittest.main(argv=sys.argv[:1], verbosity=2)
