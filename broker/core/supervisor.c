@@ -227,13 +227,13 @@ void supervisor_reset(struct supervisor *supervisor)
         put_down(supervisor);
 }
 
-/* When it is known how it died and settled what comes next. */
+/* When it is known how it died and settled what comes next; or nobody is left who could tell. */
 static void report_death(struct supervisor *supervisor)
 {
         char next[64] = "its device has a new one";
         bool crash;
 
-        if (!worker_death_known(&supervisor->death))
+        if (!supervisor->death.gone || (!supervisor->death.told && spawner_client_alive(supervisor->spawner)))
                 return;
         if (supervisor->state == WORKER_SPAWNING)
                 snprintf(next, sizeof(next), "it is restarted at once");
@@ -577,11 +577,9 @@ void supervisor_exited(struct supervisor *supervisor, const struct spawn_to_brok
 
 void supervisor_spawner_gone(struct supervisor *supervisor)
 {
-        worker_death_give_up(&supervisor->death, supervisor->name);
-        if (supervisor->pid == 0)
-                supervisor->output = worker_output_free(supervisor->output);
         if (supervisor->state == WORKER_SPAWNING || supervisor->state == WORKER_BACKING_OFF)
                 quarantine(supervisor, "the spawner is gone");
+        report_death(supervisor);
 }
 
 static void timer_closed(uv_handle_t *handle)

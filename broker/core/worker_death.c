@@ -172,14 +172,3 @@ void worker_death_log(struct worker_death *death, const char *device, const char
                 log_limited(LOG_LEVEL_INFO, "worker %s; %s dev=%s worker=%u", text, next, device, death->pid);
         *death = (struct worker_death){0};
 }
-
-void worker_death_give_up(struct worker_death *death, const char *device)
-{
-        char text[128];
-
-        if (!death->gone || death->told || death->by_us)
-                return;
-        log_limited(LOG_LEVEL_WARNING, "worker %s dev=%s worker=%u",
-                    worker_death_text(death, "", text, sizeof(text)), device, death->pid);
-        *death = (struct worker_death){0};
-}

@@ -31,8 +31,5 @@ bool worker_death_is_crash(const struct worker_death *death);
  * `out`. */
 const char *worker_death_text(const struct worker_death *death, const char *type, char *out, size_t size);
 
-/* Logs it, with what happens next ("it is restarted at once"), and forgets it. */
+/* Logs it, whoever has been heard (a spawner that is dead tells nothing), with what happens next ("it is restarted at once"), and forgets it. */
 void worker_death_log(struct worker_death *death, const char *device, const char *type, const char *next);
-
-/* The spawner is dead and will tell nothing: says what is known, if there is something to say. */
-void worker_death_give_up(struct worker_death *death, const char *device);

@@ -117,6 +117,23 @@ class Explain(unittest.TestCase):
         lines = self.log("early-open", "--seccomp", "early-open=log")
         self.one(lines, r"worker ended by itself status=7; ")
 
+    def test_log_mode_is_seen_by_ps_and_fails_audit(self):
+        shutil.copy(os.path.join(BIN, "bulkhead-worker-rng"), self.bin)
+        bulkhead = os.path.join(self.bin, "bulkhead")
+        for options, shown in (((), False), (("--seccomp", "rng0=log"), True)):
+            with subprocess.Popen([bulkhead, "run", *options, self.config("rng0")], stderr=subprocess.PIPE) as child:
+                for line in child.stderr:
+                    if b"ready vm=v" in line:
+                        break
+                ps, audit = (subprocess.run([bulkhead, verb, "--run-dir", self.dir + "/run"], capture_output=True,
+                                            timeout=SECONDS) for verb in ("ps", "audit"))
+                child.terminate()
+                child.stderr.read()
+            self.assertEqual(b"LOGS-ONLY" in ps.stdout, shown)
+            self.assertEqual(audit.returncode, 1 if shown else 0, audit.stdout)
+            self.assertEqual(b"ONLY LOGS what it forbids" in audit.stdout, shown)
+            self.assertIn(b"spawner or none", audit.stdout)
+
     @unittest.skipUnless(os.uname().machine == "x86_64", "has no other calls")
     def test_log_mode_still_kills_other_architectures(self):
         self.one(self.log("int80", "--seccomp", "int80=log"), r"system call: getpid\(0x11, 0x22, .* arch=i386 ")

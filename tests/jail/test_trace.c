@@ -138,6 +138,44 @@ static void fault_is_deadly_and_shows_where(void **state)
         probe_stop(&probe);
 }
 
+/* Until the tracer has nothing more to say to a stop: an answer before SIGCONT would show that it runs. */
+static void stopped_worker_stops_goes_on_and_can_be_killed(void **state)
+{
+        struct signalfd_siginfo drop;
+        struct probe_answer answer;
+        struct pollfd pfds[2];
+        struct probe probe;
+        siginfo_t info;
+
+        (void)state;
+        traced_start(&probe, "rng", true);
+        assert_int_equal(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
+        pfds[0] = (struct pollfd){.fd = child_signals, .events = POLLIN};
+        pfds[1] = (struct pollfd){.fd = probe.control, .events = POLLIN};
+        for (int round = 0; round < 2; round++) {
+                kill(probe.child.pid, SIGSTOP);
+                for (int stops = 0; stops < 2; stops++) { /* delivery, then the stop itself */
+                        assert_int_equal(poll(pfds, 1, WAIT_MS), 1);
+                        assert_true(read(child_signals, &drop, sizeof(drop)) > 0);
+                        assert_int_equal(trace_look(&probe.child.trace, probe.child.pidfd, &info), 0);
+                }
+                command(&probe, PROBE_PING, 0, 0);
+                assert_int_equal(poll(&pfds[1], 1, 50), 0);
+                kill(probe.child.pid, round == 0 ? SIGCONT : SIGKILL);
+                while (round == 0 && !(pfds[1].revents & POLLIN)) {
+                        assert_true(poll(pfds, 2, WAIT_MS) > 0);
+                        if (pfds[0].revents)
+                                assert_true(read(child_signals, &drop, sizeof(drop)) > 0);
+                        assert_int_equal(trace_look(&probe.child.trace, probe.child.pidfd, &info), 0);
+                }
+                if (round == 0)
+                        assert_int_equal(read(probe.control, &answer, sizeof(answer)), sizeof(answer));
+        }
+        await_end(&probe, &info);
+        assert_int_equal(info.si_status, SIGKILL);
+        probe_stop(&probe);
+}
+
 static void number_without_a_name_has_none(void **state)
 {
         struct spawn_cause cause = {.have_call = true, .nr = 1023, .arch = AUDIT_ARCH_X86_64};
@@ -265,6 +303,7 @@ int main(void)
             cmocka_unit_test(forbidden_call_is_named_with_its_arguments_and_its_gate),
             cmocka_unit_test(wrong_arguments_and_foreign_calls_are_told_apart),
             cmocka_unit_test(fault_is_deadly_and_shows_where),
+            cmocka_unit_test(stopped_worker_stops_goes_on_and_can_be_killed),
             cmocka_unit_test(number_without_a_name_has_none),
             cmocka_unit_test(worker_has_its_spawner_for_a_tracer_or_none),
             cmocka_unit_test(failure_behind_the_tracer_leaves_no_child),
