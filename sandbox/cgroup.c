@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -255,6 +256,21 @@ int cgroup_add(const struct cgroup *cgroup, pid_t pid)
                         return 0; /* one directory for all */
         }
         return 0;
+}
+
+/* "oom_kill N" is a line of both versions' files, which begin with other lines. */
+bool cgroup_oom_killed(const struct cgroup *cgroup)
+{
+        char dir[PATH_MAX], text[512] = "\n";
+        const char *line;
+
+        if (!(cgroup->present & (1u << CGROUP_MEMORY)) ||
+            cgroup_dir(cgroup, CGROUP_MEMORY, CGROUP_LEVELS, dir) < 0 ||
+            cgroup_read(dir, cgroup->host->v2 ? "memory.events" : "memory.oom_control", text + 1,
+                        sizeof(text) - 1) < 0)
+                return false;
+        line = strstr(text, "\noom_kill ");
+        return line && strtoull(line + strlen("\noom_kill "), NULL, 10) > 0;
 }
 
 void cgroup_close(struct cgroup *cgroup)

@@ -66,5 +66,8 @@ int cgroup_find_disk(const char *root, dev_t device, dev_t *ret_disk);
 /* Moves a process into the group. 0, or negative errno: the process is then not limited. */
 int cgroup_add(const struct cgroup *cgroup, pid_t pid);
 
+/* Has the kernel killed in this group for want of memory? False where that cannot be known. */
+bool cgroup_oom_killed(const struct cgroup *cgroup);
+
 /* Removes the directories; the group's processes have been reaped. Parents go when they are empty. */
 void cgroup_close(struct cgroup *cgroup);

@@ -302,6 +302,8 @@ static void device_explain(const struct spawner *spawner, uint32_t device, struc
         const struct device_config *config = &spawner->config->devices[device];
 
         exited->cause = spawner->devices[device].trace.cause;
+        exited->cause.oom = exited->signaled && exited->code == SIGKILL &&
+                            cgroup_oom_killed(&spawner->devices[device].cgroup);
         if (exited->signaled && exited->code == SIGSYS && spawner->devices[device].trace.signal != SIGSYS)
                 policy_explain(policy_find(device_types[config->type].name), &exited->cause);
 }

@@ -163,6 +163,30 @@ static void tables_without_groups_give_none(void **state)
 static const struct cgroup_limits limits = {
     .memory_max = 1 << 26, .pids_max = 1, .cpu_max = 30, .cpu_weight = 50, .io_weight = 200};
 
+static void kill_for_want_of_memory_is_seen(void **state)
+{
+        struct cgroup_host host = {.v2 = true};
+        struct cgroup group = {.vm = "vm", .device = "dev", .host = &host, .present = 1u << CGROUP_MEMORY};
+
+        (void)state;
+        snprintf(host.parent[CGROUP_MEMORY], sizeof(host.parent[0]), "%s/oom", root);
+        assert_false(cgroup_oom_killed(&group)); /* no file */
+        put("oom/bulkhead/vm/dev/memory.events",
+            "low 0\nhigh 0\nmax 9\noom 7\noom_kill 0\noom_group_kill 0\n");
+        assert_false(cgroup_oom_killed(&group));
+        put("oom/bulkhead/vm/dev/memory.events",
+            "low 0\nhigh 0\nmax 9\noom 7\noom_kill 1\noom_group_kill 0\n");
+        assert_true(cgroup_oom_killed(&group));
+        host.v2 = false;
+        assert_false(cgroup_oom_killed(&group));
+        put("oom/bulkhead/vm/dev/memory.oom_control", "oom_kill_disable 1\nunder_oom 1\noom_kill 0\n");
+        assert_false(cgroup_oom_killed(&group));
+        put("oom/bulkhead/vm/dev/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 12\n");
+        assert_true(cgroup_oom_killed(&group));
+        group.present = 0;
+        assert_false(cgroup_oom_killed(&group));
+}
+
 /* The kernel makes these files with a directory; here they stand ready. */
 static void limits_of_version_2_are_written(void **state)
 {
@@ -439,6 +463,7 @@ int main(void)
             cmocka_unit_test(limits_that_are_asked_for_are_demanded),
             cmocka_unit_test(a_limit_without_a_disk_is_missing),
             cmocka_unit_test(the_disk_of_a_part_is_the_whole),
+            cmocka_unit_test(kill_for_want_of_memory_is_seen),
             cmocka_unit_test(controller_whose_limit_fails_is_missing_not_silent),
             cmocka_unit_test(limits_are_in_force_on_this_host),
         };
