@@ -235,7 +235,9 @@ static void report_death(struct supervisor *supervisor)
 
         if (!supervisor->death.gone || (!supervisor->death.told && spawner_client_alive(supervisor->spawner)))
                 return;
-        if (supervisor->state == WORKER_SPAWNING)
+        if (!spawner_client_alive(supervisor->spawner))
+                snprintf(next, sizeof(next), "nobody can restart it");
+        else if (supervisor->state == WORKER_SPAWNING)
                 snprintf(next, sizeof(next), "it is restarted at once");
         else if (supervisor->state == WORKER_BACKING_OFF)
                 snprintf(next, sizeof(next), "it is restarted in %llu ms",

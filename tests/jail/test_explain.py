@@ -105,6 +105,16 @@ class Explain(unittest.TestCase):
         self.assertLess(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 10)
         self.assertLess(after.ru_maxrss, 64 << 10)  # of the largest process, in KiB
 
+    def test_rootless_worker_is_explained_too(self):
+        os.chown(self.dir, 12345, 12345)
+        path = self.config("open")
+        os.chmod(os.path.join(self.dir, "run"), 0o777)
+        got = subprocess.run([os.path.join(self.bin, "bulkhead"), "run", path], capture_output=True, timeout=SECONDS,
+                             user=12345, group=12345, extra_groups=[],
+                             env={**os.environ, "XDG_RUNTIME_DIR": self.dir + "/run"})
+        self.one(got.stderr.decode("ascii").splitlines(),
+                 r"forbidden system call: openat\(0xabcd, 0x1234, 0x80002, .* in the run gate; ")
+
     def test_without_a_tracer_the_death_is_said_and_not_the_call(self):
         self.one(self.log("open", "--no-trace"), r"worker was killed for a forbidden system call: the rows are in "
                                                  r"sandbox/policy/rng.c and base.c; ")
