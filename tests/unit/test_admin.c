@@ -56,6 +56,7 @@ static struct admin_to_client status_of(size_t n_devices)
                 device->requests = device->bytes_from_guest = device->bytes_to_guest = device->features =
                     UINT64_MAX;
                 device->attached = i % 2;
+                device->seccomp_log = i % 3 == 0;
                 device->n_resources = LIMIT_RESOURCES;
                 device->n_lanes = LIMIT_LANES;
                 memset(device->why, '~', LIMIT_WHY - 1);
@@ -177,6 +178,9 @@ static void flags_and_counts_are_refused_even_when_forged(void **state)
         device.attached = 2;
         assert_int_equal(forged_status(&body), -EPROTO);
         device.attached = 1;
+        device.seccomp_log = 2;
+        assert_int_equal(forged_status(&body), -EPROTO);
+        device.seccomp_log = 1;
         assert_int_equal(forged_status(&body), 0);
 }
 

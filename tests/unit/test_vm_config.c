@@ -32,6 +32,7 @@ static int config_setup(void **state)
                 devices[i].type = i == 0 ? DEVICE_TYPE_BLK : DEVICE_TYPE_RNG;
                 devices[i].n_queues = devices[i].n_lanes = 1;
                 devices[i].request_timeout = 60;
+                devices[i].seccomp_log = i % 2;
         }
         snprintf(devices[0].blk.path, PATH_MAX, "/var/lib/bulkhead/demo.img");
         snprintf(devices[0].blk.serial, 21, "12345678901234567890");
