@@ -64,6 +64,7 @@ static void crash_has_one_line_and_its_last_words(void **state)
         world_until(&world, world.n_spawns == 2 && world_state(&world) == WORKER_SERVING);
         assert_int_equal(count("worker was killed; it is restarted at once dev=disk0 worker="), 1);
         assert_int_equal(count(": first words\n"), 2); /* when it was said, and after the death */
+        assert_int_equal(count(": last wor\n"), 2);    /* half a line is one when nothing follows */
         assert_int_equal(count("worker's last words dev=disk0 worker="), 3);
         assert_int_equal(count(" bytes=20 held_back=0 of=20\n"), 1);
         world_done(&world);
