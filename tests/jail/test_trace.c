@@ -176,6 +176,47 @@ static void stopped_worker_stops_goes_on_and_can_be_killed(void **state)
         probe_stop(&probe);
 }
 
+static unsigned n_woken;
+
+static void serve_other(void *context)
+{
+        struct probe *other = context;
+        struct signalfd_siginfo drop;
+        siginfo_t info;
+
+        assert_true(read(child_signals, &drop, sizeof(drop)) > 0);
+        (void)trace_look(&other->child.trace, other->child.pidfd, &info);
+        n_woken++;
+}
+
+/* Its stop at its end is there before the other's start begins, and nobody looks but that start. */
+static void worker_dies_while_another_one_starts(void **state)
+{
+        struct probe dying, starting;
+        struct pollfd pfds[2];
+        struct jail_spec spec;
+        int theirs[2];
+
+        (void)state;
+        traced_start(&dying, "rng", true);
+        kill(dying.child.pid, SIGKILL);
+        pfds[0] = (struct pollfd){.fd = child_signals, .events = POLLIN};
+        pfds[1] = (struct pollfd){.fd = dying.child.pidfd, .events = POLLIN};
+        assert_int_equal(poll(pfds, 1, WAIT_MS), 1);
+        assert_int_equal(poll(&pfds[1], 1, 20), 0); /* it waits for its tracer */
+        fixture_spec(&spec, policy_find("rng"), &starting, theirs);
+        spec.trace = true;
+        spec.wake_fd = child_signals;
+        spec.wake = serve_other;
+        spec.wake_context = &dying;
+        n_woken = 0;
+        probe_start_spec(&starting, &spec, theirs);
+        assert_true(n_woken > 0);
+        assert_int_equal(poll(&pfds[1], 1, WAIT_MS), 1);
+        probe_stop(&starting);
+        probe_stop(&dying);
+}
+
 static void number_without_a_name_has_none(void **state)
 {
         struct spawn_cause cause = {.have_call = true, .nr = 1023, .arch = AUDIT_ARCH_X86_64};
@@ -308,6 +349,7 @@ int main(void)
             cmocka_unit_test(wrong_arguments_and_foreign_calls_are_told_apart),
             cmocka_unit_test(fault_is_deadly_and_shows_where),
             cmocka_unit_test(stopped_worker_stops_goes_on_and_can_be_killed),
+            cmocka_unit_test(worker_dies_while_another_one_starts),
             cmocka_unit_test(number_without_a_name_has_none),
             cmocka_unit_test(worker_has_its_spawner_for_a_tracer_or_none),
             cmocka_unit_test(failure_behind_the_tracer_leaves_no_child),
