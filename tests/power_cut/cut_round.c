@@ -35,9 +35,9 @@ static const uint64_t mode_features[CUT_MODE_COUNT_] = {
 
 /* What a request was when it was posted. */
 struct asked {
-        uint32_t write; /* 0: a flush */
-        uint64_t since; /* events before it */
-        bool through;
+        uint32_t write;   /* 0: a flush */
+        uint64_t since;   /* events before it */
+        uint64_t through; /* the spell of writethrough it was posted in; 0: none */
 };
 
 struct session {
@@ -50,7 +50,8 @@ struct session {
         struct asked asked[BLK_FRONT_SLOTS];
         enum cut_mode mode;
         unsigned seed;
-        bool through; /* what is posted now is stable when it completes */
+        uint64_t through; /* grows; not 0: what is posted now is stable when it completes in the same spell */
+        uint64_t n_spells;
         uint64_t killed_generation, served_generation;
         unsigned armed_for; /* completions that the armed point has waited; 0: none is armed */
         pid_t worker;
@@ -192,7 +193,8 @@ static int judge(struct session *session, const struct blk_done *done)
         if (asked->write > 0)
                 see(session, &(struct guest_event){.kind = GUEST_DONE,
                                                    .write = asked->write,
-                                                   .through = asked->through && session->through});
+                                                   .through = asked->through > 0 &&
+                                                              asked->through == session->through});
         else
                 see(session, &(struct guest_event){.kind = GUEST_STABLE, .since = asked->since});
         session->served_generation = session->control->generation;
@@ -220,10 +222,10 @@ static int wait_one(struct session *session)
 static int switch_cache(struct session *session)
 {
         uint64_t since = next_event(session);
-        uint8_t writeback = session->through;
+        uint8_t writeback = session->through > 0;
         int r;
 
-        session->through = false;
+        session->through = 0;
         session->front.wire.pump = tick;
         session->front.wire.pump_context = session;
         r = front_end_set_config(&session->front, WRITEBACK_AT, sizeof(writeback), &writeback);
@@ -232,7 +234,7 @@ static int switch_cache(struct session *session)
                 return fail(session, r, "the cache mode could not be changed");
         if (!writeback) {
                 see(session, &(struct guest_event){.kind = GUEST_STABLE, .since = since});
-                session->through = true;
+                session->through = ++session->n_spells;
         }
         return 0;
 }

@@ -63,6 +63,25 @@ static uint64_t random_next(void)
 
 /* ---- judgement ---- */
 
+/* All that led there, for whoever has to find the mistake. */
+static void explain(uint32_t sector)
+{
+        const struct promise_sector *allowed = &cut.promise.sectors[sector];
+
+        for (unsigned i = 0; i < allowed->n; i++) {
+                const struct guest_write *write = &cut.promise.writes[allowed->writes[i]];
+
+                printf("  promised: one of write %u (stamp %u), event %llu to %lld%s\n", allowed->writes[i],
+                       write->id, (unsigned long long)write->posted, (long long)write->done,
+                       write->stable ? ", stable" : "");
+        }
+        for (unsigned i = 0; i < cut_disk_choices(&cut.disk, sector); i++)
+                printf("  version %u: stamp %d, record %lld to %lld\n", i,
+                       (int)stamp_read(cut_disk_version(&cut.disk, sector, i), sector),
+                       i ? (long long)cut.disk.sectors[sector].versions[i - 1].begun : -1,
+                       i ? (long long)cut.disk.sectors[sector].versions[i - 1].ended : -1);
+}
+
 static int judge_sector(uint32_t sector, const uint8_t *bytes, uint64_t at)
 {
         uint32_t id = stamp_read(bytes, sector);
@@ -73,6 +92,7 @@ static int judge_sector(uint32_t sector, const uint8_t *bytes, uint64_t at)
                  "cut after record %llu: sector %u may hold %s (write %d), which is not what was promised",
                  (unsigned long long)at, sector, id == STAMP_TORN ? "parts of two writes" : "a wrong write",
                  (int)id);
+        explain(sector);
         return -EILSEQ;
 }
 
