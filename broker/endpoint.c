@@ -94,12 +94,23 @@ static int open_socket(const struct vm_config *config, uid_t owner, const char *
         if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
                 return explain(why, why_size, -errno, path, "the socket cannot be made");
         r = give_socket(config, owner, path, why, why_size);
-        if (r < 0)
+        if (r == 0 && listen(fd, ENDPOINT_BACKLOG) < 0) /* not before its mode and owner are right */
+                r = explain(why, why_size, -errno, path, "the socket cannot listen");
+        if (r < 0) {
+                unlink(path);
                 return r;
-        if (listen(fd, ENDPOINT_BACKLOG) < 0) /* nobody can connect before its mode and owner are right */
-                return explain(why, why_size, -errno, path, "the socket cannot listen");
+        }
         *ret_fd = take_fd(&fd);
         return 0;
+}
+
+/* Nobody may find the socket of a broker that has not started. */
+static void remove_socket(const struct vm_config *config, const char *name)
+{
+        char path[2 * PATH_MAX];
+
+        endpoints_path(config, name, path, sizeof(path));
+        unlink(path);
 }
 
 int endpoints_open(const struct vm_config *config, uid_t owner, struct endpoints *ret_endpoints, char *why,
@@ -116,6 +127,10 @@ int endpoints_open(const struct vm_config *config, uid_t owner, struct endpoints
                         made.n_devices++;
         }
         if (r < 0) {
+                if (made.admin_fd >= 0)
+                        remove_socket(config, "admin");
+                for (size_t i = 0; i < made.n_devices; i++)
+                        remove_socket(config, config->devices[i].name);
                 endpoints_close(&made);
                 return r;
         }

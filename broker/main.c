@@ -174,6 +174,8 @@ static int run(const struct vm_config *config, bool trace)
         r = spawner_fork(&spawner, &channel);
         if (r < 0) {
                 log_error("cannot fork: %s", strerror(-r));
+                spawner_done(&spawner);
+                endpoints_close(&endpoints);
                 return EXIT_FAILURE;
         }
         if (r == 0) {
