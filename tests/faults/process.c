@@ -15,7 +15,7 @@ static FILE *open_file(pid_t pid, const char *name)
         return fopen(path, "re");
 }
 
-static int has_title(pid_t pid, const char *title)
+bool process_has_title(pid_t pid, const char *title)
 {
         FILE *file = open_file(pid, "cmdline");
         char text[256] = "";
@@ -28,7 +28,7 @@ static int has_title(pid_t pid, const char *title)
 }
 
 /* Calls once a child, until it answers 1. */
-static pid_t each_child(pid_t parent, int (*judge)(pid_t pid, const char *title), const char *title)
+static pid_t each_child(pid_t parent, bool (*judge)(pid_t pid, const char *title), const char *title)
 {
         char name[64];
         FILE *file;
@@ -47,17 +47,17 @@ static pid_t each_child(pid_t parent, int (*judge)(pid_t pid, const char *title)
 
 pid_t process_child(pid_t parent, const char *title)
 {
-        return each_child(parent, has_title, title);
+        return each_child(parent, process_has_title, title);
 }
 
 static unsigned children_seen;
 
-static int count_child(pid_t pid, const char *title)
+static bool count_child(pid_t pid, const char *title)
 {
         (void)pid;
         (void)title;
         children_seen++;
-        return 0;
+        return false;
 }
 
 unsigned process_children(pid_t pid)

@@ -2,7 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
+
+/* Does its title begin with `title`? Not when it is gone. */
+bool process_has_title(pid_t pid, const char *title);
 
 /* A child whose title begins with `title`. 0: none. */
 pid_t process_child(pid_t parent, const char *title);

@@ -230,6 +230,8 @@ static int await_end(struct stack *stack)
 
         while (waitpid(stack->child, &status, 0) < 0 && errno == EINTR)
                 continue;
+        if (stack->broker > 0 && process_has_title(stack->broker, "bulkhead-broker: "))
+                kill(stack->broker, SIGTERM); /* its spawner has died, and it has gone on as it should */
         stack->child = stack->spawner = stack->broker = 0;
         log_stop(stack);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
