@@ -13,7 +13,7 @@
 #include "tests/harness/blk_front.h"
 #include "tests/power_cut/cut_disk.h"
 #include "tests/power_cut/cut_stamp.h"
-#include "tests/power_cut/kill_point.h"
+#include "tests/power_cut/record_order.h"
 
 #define RAM_BYTES    (UINT64_C(16) << 20)
 #define RAM_ADDRESS  UINT64_C(0x80000000)

@@ -8,19 +8,16 @@
  * end finds all that was acknowledged. TRUST: completions and data are the broker's, and are what is tested.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "proto/base/checked.h"
 #include "tests/faults/load.h"
 #include "tests/faults/stack.h"
-#include "tests/power_cut/kill_point.h"
+#include "tests/power_cut/record_order.h"
 
 #define BLOCKS    ((unsigned)(RECORD_DISK / LOAD_BLOCK))
 #define DEPTH_MAX 16u
@@ -118,17 +115,12 @@ static int run_seed(unsigned seed)
 
 static int open_control(void)
 {
-        int fd = open(stack.image, O_RDWR | O_CLOEXEC);
-        void *map;
+        uint8_t *image;
+        int r = record_map(stack.image, RECORD_LOG, &image);
 
-        if (fd < 0)
-                return -errno;
-        map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)RECORD_CONTROL);
-        close(fd);
-        if (map == MAP_FAILED)
-                return -errno;
-        control = map;
-        return 0;
+        if (r == 0)
+                control = (struct record_control *)(image + RECORD_CONTROL);
+        return r;
 }
 
 static int run(const char *bin, unsigned seeds)

@@ -12,19 +12,17 @@
  * TRUST: the log is that of the worker under test.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "proto/base/checked.h"
 #include "tests/power_cut/cut_disk.h"
 #include "tests/power_cut/cut_promise.h"
 #include "tests/power_cut/cut_round.h"
 #include "tests/power_cut/cut_stamp.h"
+#include "tests/power_cut/record_order.h"
 
 #define REQUESTS     600u /* of a round */
 #define STATES_A_CUT 8u   /* nothing of what is not stable, all of it, and samples */
@@ -234,18 +232,11 @@ static int run_round(enum cut_mode mode, unsigned seed)
 
 static int open_image(void)
 {
-        int fd = open(cut.stack.image, O_RDWR | O_CLOEXEC);
-        void *map;
+        int r = record_map(cut.stack.image, RECORD_IMAGE, &cut.image);
 
-        if (fd < 0)
-                return -errno;
-        map = mmap(NULL, RECORD_IMAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        close(fd);
-        if (map == MAP_FAILED)
-                return -errno;
-        cut.image = map;
-        cut.control = (struct record_control *)(cut.image + RECORD_CONTROL);
-        return 0;
+        if (r == 0)
+                cut.control = (struct record_control *)(cut.image + RECORD_CONTROL);
+        return r;
 }
 
 static int run(const char *bin, unsigned seed, uint64_t states, unsigned mistake)

@@ -66,6 +66,16 @@ enum record_mistake {
         MISTAKE_COUNT_,
 };
 
+/* Calls that the host may fail, as bits. */
+enum record_call {
+        CALL_PREAD = 1,
+        CALL_PWRITE = 2,
+        CALL_FDATASYNC = 4,
+        CALL_FALLOCATE = 8,
+        CALL_RECEIVE = 16,
+        CALL_SEND = 32,
+};
+
 struct record_control {
         /* the test's */
         uint32_t recording; /* 0: nothing is logged */
@@ -74,7 +84,11 @@ struct record_control {
         uint32_t arm_point, arm_count; /* stands still when it comes there for the arm_count-th time */
         uint64_t arm_serial;           /* changes with each arming */
         uint64_t seed;                 /* of pauses before host calls; 0: none */
-        uint64_t padding[3];
+        uint32_t fault_calls;          /* which calls fail */
+        uint32_t fault_errno;          /* with what; 0: they do a part only, one to many bytes */
+        uint32_t fault_every;          /* each so many-th of them; 0: none */
+        uint32_t fault_count;          /* so often */
+        uint64_t fault_serial;         /* changes with each order */
         /* the worker's */
         uint64_t generation; /* grows with each process */
         uint64_t stopped;    /* the generation that stands still */

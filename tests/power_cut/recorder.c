@@ -52,6 +52,10 @@ static uint64_t serial; /* of the arming that `passes` counts for */
 static uint32_t passes;
 static uint64_t n_writes;
 static bool sync_due;
+static struct {
+        uint64_t serial; /* of the order that the numbers are of */
+        uint32_t seen, made;
+} faults;
 
 /* ---- the control block ---- */
 
@@ -232,31 +236,63 @@ static ssize_t write_wrongly(const void *buf, size_t len, off_t offset)
         }
 }
 
+/* ---- faults of the host ---- */
+
+/* Does this call meet one? Calls before the worker has greeted do not. */
+static bool meets_fault(enum record_call call)
+{
+        look();
+        if (faults.serial != control.fault_serial) {
+                faults.serial = control.fault_serial;
+                faults.seen = faults.made = 0;
+        }
+        if (!(control.fault_calls & call) || control.fault_every == 0 || faults.made >= control.fault_count ||
+            ++faults.seen % control.fault_every != 0)
+                return false;
+        faults.made++;
+        errno = (int)control.fault_errno;
+        return true;
+}
+
+/* How much of a transfer is done: all, a part, or 0: it fails. */
+static size_t transferred(enum record_call call, size_t len)
+{
+        if (!meets_fault(call))
+                return len;
+        return control.fault_errno != 0 ? 0 : MAX(len / 3, (size_t)1);
+}
+
 /* ---- wrapped ---- */
 
 ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t offset)
 {
-        look();
+        size_t part = transferred(CALL_PWRITE, len);
+
+        if (part == 0)
+                return -1;
         make_good(fd);
         n_writes++;
-        return write_wrongly(buf, len, offset);
+        return write_wrongly(buf, part, offset);
 }
 
 ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t offset)
 {
+        size_t part = transferred(CALL_PREAD, len);
         ssize_t n;
 
-        look();
+        if (part == 0)
+                return -1;
         make_good(fd);
         pass(POINT_BEFORE_HOST);
-        n = __real_pread(fd, buf, len, offset);
+        n = __real_pread(fd, buf, part, offset);
         pass(POINT_AFTER_HOST);
         return n;
 }
 
 int __wrap_fdatasync(int fd)
 {
-        look();
+        if (meets_fault(CALL_FDATASYNC))
+                return -1;
         make_good(fd);
         if (control.mistake == MISTAKE_NO_SYNC)
                 return 0;
@@ -272,7 +308,8 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
         struct record record = {.kind = RECORD_ZERO, .offset = (uint64_t)offset, .len = (uint64_t)len};
         int r;
 
-        look();
+        if (meets_fault(CALL_FALLOCATE))
+                return -1;
         make_good(fd);
         pass(POINT_BEFORE_HOST);
         log_begin(&record, NULL);
@@ -294,48 +331,60 @@ int __wrap_fstat(int fd, struct stat *st)
 
 ssize_t __wrap_read(int fd, void *buf, size_t len)
 {
+        size_t part = transferred(CALL_RECEIVE, len);
         ssize_t n;
 
+        if (part == 0)
+                return -1;
         pass(POINT_BEFORE_RECEIVE);
-        n = __real_read(fd, buf, len);
+        n = __real_read(fd, buf, part);
         pass(POINT_AFTER_RECEIVE);
         return n;
 }
 
 ssize_t __wrap_readv(int fd, const struct iovec *iov, int n_iov)
 {
+        size_t part = transferred(CALL_RECEIVE, iov->iov_len);
         ssize_t n;
 
+        if (part == 0)
+                return -1;
         pass(POINT_BEFORE_RECEIVE);
-        n = __real_readv(fd, iov, n_iov);
+        n = part < iov->iov_len ? __real_read(fd, iov->iov_base, part) : __real_readv(fd, iov, n_iov);
         pass(POINT_AFTER_RECEIVE);
         return n;
 }
 
 ssize_t __wrap_write(int fd, const void *buf, size_t len)
 {
+        size_t part = transferred(CALL_SEND, len);
         ssize_t n;
 
+        if (part == 0)
+                return -1;
         pass(POINT_BEFORE_SEND);
         if (reached(POINT_AMID_SEND)) {
                 (void)__real_write(fd, buf, len / 2);
                 stand_still();
         }
-        n = __real_write(fd, buf, len);
+        n = __real_write(fd, buf, part);
         pass(POINT_AFTER_SEND);
         return n;
 }
 
 ssize_t __wrap_writev(int fd, const struct iovec *iov, int n_iov)
 {
+        size_t part = transferred(CALL_SEND, iov->iov_len);
         ssize_t n;
 
+        if (part == 0)
+                return -1;
         pass(POINT_BEFORE_SEND);
         if (reached(POINT_AMID_SEND)) {
                 (void)__real_writev(fd, iov, 1);
                 stand_still();
         }
-        n = __real_writev(fd, iov, n_iov);
+        n = part < iov->iov_len ? __real_write(fd, iov->iov_base, part) : __real_writev(fd, iov, n_iov);
         pass(POINT_AFTER_SEND);
         return n;
 }
