@@ -276,3 +276,10 @@ pid_t stack_worker_after(const struct stack *stack, const char *type, pid_t befo
         } while ((now.tv_sec - start.tv_sec) * 1000 < STACK_READY_MS);
         return 0;
 }
+
+pid_t stack_kill_worker(const struct stack *stack, const char *type)
+{
+        pid_t pid = stack_worker_after(stack, type, 0);
+
+        return pid > 0 && kill(pid, SIGKILL) == 0 ? pid : 0;
+}

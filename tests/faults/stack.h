@@ -47,6 +47,9 @@ pid_t stack_worker(const struct stack *stack, const char *type);
 /* Waits until there is one that is not `before`. 0: none within STACK_READY_MS. */
 pid_t stack_worker_after(const struct stack *stack, const char *type, pid_t before);
 
+/* SIGKILL to the worker that is there, or comes next. Returns its pid; 0: none came. */
+pid_t stack_kill_worker(const struct stack *stack, const char *type);
+
 /* Bytes of log so far: what came later is searched by stack_wait_log. */
 size_t stack_log_mark(struct stack *stack);
 /* Has `text` been said behind `mark`, or is it within so many milliseconds? */

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +108,7 @@ static const struct fault spawner_faults[] = {
 
 static void fail_spawner_once(const struct fault *fault, unsigned when)
 {
-        pid_t before = stack_worker(&stack, "blk");
+        pid_t before;
         char inject[64], what[128];
         unsigned fired;
 
@@ -117,7 +116,7 @@ static void fail_spawner_once(const struct fault *fault, unsigned when)
         snprintf(what, sizeof(what), "%s %s", fault->call, inject);
         require(load_run(&load, 32), what);
         require(tracer_start(&tracer, stack.dir, stack.spawner, false, fault->call, inject), what);
-        kill(before, SIGKILL);
+        before = stack_kill_worker(&stack, "blk");
         require(load_run(&load, 32), what);
         require(load_drain(&load), what);
         fired = tracer_stop(&tracer);
@@ -155,7 +154,7 @@ static void fail_jail(const struct fault *fault)
         require(load_run(&load, 32), fault->call);
         require(tracer_start(&tracer, stack.dir, stack.spawner, true, fault->call, fault->inject),
                 fault->call);
-        kill(stack_worker(&stack, "blk"), SIGKILL);
+        assert_int_not_equal(stack_kill_worker(&stack, "blk"), 0);
         if (!stack_wait_log(&stack, mark, "worker cannot be started: jail stage ", FIRED_MS))
                 fail_with_log(fault->call, "nothing was said");
         fired = tracer_stop(&tracer);

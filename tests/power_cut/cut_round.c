@@ -4,7 +4,6 @@
 #include "tests/power_cut/cut_round.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +53,6 @@ struct session {
         uint64_t n_spells;
         uint64_t killed_generation, served_generation;
         unsigned armed_for; /* completions that the armed point has waited; 0: none is armed */
-        pid_t worker;
 };
 
 static unsigned pick(struct session *session, unsigned below)
@@ -92,10 +90,9 @@ static void see(struct session *session, const struct guest_event *event)
 
 static void kill_worker(struct session *session)
 {
-        session->worker = stack_worker_after(session->stack, "blk", session->worker);
         session->killed_generation = session->control->generation;
         session->round->n_kills++;
-        kill(session->worker, SIGKILL);
+        (void)stack_kill_worker(session->stack, "blk");
 }
 
 /* Only when the worker that is there has completed something, so that it was worth starting. One kill in

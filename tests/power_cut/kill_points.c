@@ -9,7 +9,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +54,7 @@ static bool tick(void *context)
                 broker_due = true;
                 return true;
         }
-        kill(stack_worker(&stack, "blk"), SIGKILL);
+        (void)stack_kill_worker(&stack, "blk");
         return false;
 }
 

@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 #include "proto/base/checked.h"
@@ -143,7 +142,7 @@ static void after_a_failed_flush_every_flush_fails_until_there_is_a_new_worker(v
         assert_int_equal(do_request(BLK_IN), BLK_S_OK);
         assert_int_equal(do_request(BLK_FLUSH), BLK_S_IOERR);
         assert_int_equal(stack_worker(&stack, "blk"), worker);
-        kill(worker, SIGKILL);
+        assert_int_equal(stack_kill_worker(&stack, "blk"), worker);
         worker = stack_worker_after(&stack, "blk", worker);
         assert_int_equal(do_request(BLK_FLUSH), BLK_S_OK);
         works_again("after a new worker");
