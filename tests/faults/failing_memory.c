@@ -102,6 +102,11 @@ void failing_memory_init(void)
         uv_replace_allocator(__wrap_malloc, uv_grow, __wrap_calloc, __wrap_free);
 }
 
+void failing_memory_enter(bool under_test)
+{
+        in_loop = under_test;
+}
+
 void failing_memory_order(unsigned n)
 {
         atomic_store(&failed, false);

@@ -9,6 +9,9 @@
  * what runs inside uv_run is under test; in all others everything is. */
 void failing_memory_init(void);
 
+/* From here to the next call with false, what the caller's thread does outside of uv_run is under test too. */
+void failing_memory_enter(bool under_test);
+
 /* The n-th allocation from now on fails, once. 0: none. */
 void failing_memory_order(unsigned n);
 

@@ -20,6 +20,7 @@
 
 #include "broker/core/supervisor.h"
 #include "broker/vhost_user/listener.h"
+#include "proto/base/fd.h"
 #include "tests/core/world.h"
 #include "tests/faults/failing_memory.h"
 #include "tests/harness/blk_front.h"
@@ -196,10 +197,91 @@ static void an_allocation_that_fails_costs_a_session_at_most(void **state)
         assert_true(n > 30); /* else nothing was tested */
 }
 
+/* ---- the start ---- */
+
+static bool gone;
+
+static void on_gone(void *context)
+{
+        (void)context;
+        gone = true;
+}
+
+/* Channel to the spawner, device, listener: as far as it gets. */
+static int start_all(uv_loop_t *loop, int spawner_fd, struct spawner_client **client, struct device **device,
+                     struct vhost_user_listener **ret_listener)
+{
+        static const struct device_config config = {
+            .name = "disk0", .type = DEVICE_TYPE_BLK, .n_queues = 2, .n_lanes = 1, .blk.block_size = 512};
+        static const struct spawner_client_ops ops; /* nothing comes: the spawner does not answer */
+        const unsigned n_lanes = 1;
+        int r = spawner_client_new(loop, spawner_fd, &n_lanes, 1, &ops, NULL, client);
+
+        if (r < 0) {
+                close(spawner_fd);
+                return r;
+        }
+        r = device_new(loop, &config, 0, *client, &(struct device_owner){0}, device);
+        return r == 0 ? vhost_user_listener_new(loop, *device, listen_fd(), ret_listener) : r;
+}
+
+static bool start_with_failure(unsigned n, bool *ret_ok)
+{
+        struct vhost_user_listener *made = NULL;
+        struct spawner_client *client = NULL;
+        struct device *device = NULL;
+        uv_loop_t loop;
+        int pair[2];
+        bool touched;
+
+        assert_int_equal(uv_loop_init(&loop), 0);
+        assert_int_equal(fd_stream_pair(pair), 0);
+        failing_memory_order(n);
+        failing_memory_enter(true);
+        *ret_ok = start_all(&loop, pair[0], &client, &device, &made) == 0;
+        failing_memory_enter(false);
+        touched = failing_memory_failed();
+        failing_memory_order(0);
+        if (made)
+                vhost_user_listener_close(made, NULL, NULL);
+        gone = !device;
+        if (device)
+                device_free(device, on_gone, NULL);
+        spawner_client_free(client);
+        uv_run(&loop, UV_RUN_DEFAULT);
+        assert_true(gone);
+        assert_int_equal(uv_loop_close(&loop), 0);
+        close(pair[1]);
+        unlink(path);
+        return touched;
+}
+
+static void a_start_without_memory_fails_and_leaves_nothing(void **state)
+{
+        unsigned fds, n = 1;
+        long held;
+        bool ok;
+
+        (void)state;
+        assert_false(start_with_failure(0, &ok));
+        assert_true(ok);
+        fds = count_fds();
+        held = failing_memory_held();
+        for (; n < ALLOCS && start_with_failure(n, &ok); n++) {
+                if (failing_memory_held() != held || count_fds() != fds)
+                        fail_msg("allocation %u failed: %ld blocks and %d descriptors are lost", n,
+                                 failing_memory_held() - held, (int)(count_fds() - fds));
+        }
+        assert_true(ok && n > 4);
+        print_message("%u allocations of the start\n", n - 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(an_allocation_that_fails_costs_a_session_at_most)};
+            cmocka_unit_test(a_start_without_memory_fails_and_leaves_nothing),
+            cmocka_unit_test(an_allocation_that_fails_costs_a_session_at_most),
+        };
 
         failing_memory_init();
         return cmocka_run_group_tests(tests, NULL, NULL);
