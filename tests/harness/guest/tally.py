@@ -2,6 +2,7 @@
 #
 #   tally.py ctest NAME STATE LOG -- CTEST [ARG...]   one run; its outcome is added to the file STATE
 #   tally.py add STATE OUTCOME NAME                   OUTCOME: passed, failed or skipped; for what is no ctest
+#   tally.py adds STATE FILE                          the same for a file of lines "OUTCOME NAME"
 #   tally.py total STATE LOG                          "N passed, N failed, N skipped"; status 1 if any failed
 #
 # With MUST_RUN=1 a skipped test is a failed one.
@@ -140,6 +141,12 @@ def main():
         if outcome == "skipped" and MUST_RUN:
             outcome = "failed"
         results = [(outcome, name, None)]
+    elif verb == "adds":
+        path, outcomes = sys.argv[2:4]
+        with open(outcomes, encoding="utf-8") as file:
+            lines = [line.strip().partition(" ") for line in file]
+        results = [("failed" if outcome == "skipped" and MUST_RUN else outcome, name, None)
+                   for outcome, _, name in lines]
     else:
         name, path, log = sys.argv[2:5]
         results = run_ctest(name, log, sys.argv[6:])
