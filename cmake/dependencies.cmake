@@ -13,3 +13,16 @@ if(BULKHEAD_TESTS)
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 endif()
 find_program(SCDOC scdoc)
+
+# A fuzzer that cannot see inside protobuf-c finds almost nothing: with the archive its coverage stays at ten edges.
+if(BULKHEAD_FUZZ AND NOT BULKHEAD_PROTOBUF_C_SOURCE)
+  execute_process(COMMAND ${PROJECT_SOURCE_DIR}/packaging/source protobuf-c ${CMAKE_BINARY_DIR}/protobuf-c
+                  RESULT_VARIABLE source_status ERROR_VARIABLE source_words OUTPUT_QUIET)
+  if(source_status EQUAL 0)
+    set(BULKHEAD_PROTOBUF_C_SOURCE ${CMAKE_BINARY_DIR}/protobuf-c)
+  else()
+    message(WARNING "protobuf-c is NOT instrumented, its source could not be had: fuzzing of messages is all but blind.\n"
+                    "${source_words}"
+                    "With an unpacked source at hand: -DBULKHEAD_PROTOBUF_C_SOURCE=DIR")
+  endif()
+endif()
