@@ -1,0 +1,630 @@
+/* Fuzz target of the broker's side of the channel: what two workers may say, in any order, on control and lanes,
+ * while a guest posts, stops, resets and changes its memory. Real devices, supervisors and lanes; no threads.
+ *
+ * Input: steps of one byte (the lowest bit: which device; the rest: what happens) and the bytes that this step
+ * wants; bytes that are not there are zeros.
+ *
+ * Judged after every step: no byte of the guest changes outside the writable part of a request that is posted;
+ * what was given back or dropped never changes again; used elements name posted heads and lengths that fit, and
+ * as many bytes are a worker's or zeros, none the guest's own. A
+ * worker that names what it does not hold, or says Hello or Done out of turn, is finished within that step; one
+ * that kept to the rules is not.
+ * TRUST: the input is hostile; it goes to the broker's core.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/base/checked.h"
+#include "proto/base/log.h"
+#include "proto/base/status.h"
+#include "tests/core/model_guest.h"
+#include "tests/core/stage.h"
+
+#define SLOTS      8u   /* chains that a queue's guest may have posted */
+#define SLOT_BYTES 512u /* readable half, writable half */
+#define HALF       256u
+#define MAX_STEPS  200u
+#define N_QUEUES   (STAGE_DEVICES * STAGE_QUEUES)
+#define PLACE      (MODEL_BUFFERS)
+#define PLACES     (N_QUEUES * SLOTS * SLOT_BYTES)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct stage stage;
+static struct model_guest guest;
+static uint8_t pattern[PLACES]; /* what is there at first */
+static uint8_t frozen[PLACES];  /* what must be in memory, but for the writable parts of what is posted */
+
+static struct front_queue {
+        bool running, stopping;
+        uint16_t base;
+        struct {
+                bool posted;
+                uint16_t head;
+                uint32_t writable;
+        } slots[SLOTS];
+} queues[N_QUEUES];
+
+static struct {
+        const uint8_t *at, *end;
+} input;
+
+static uint8_t next_byte(void)
+{
+        return input.at < input.end ? *input.at++ : 0;
+}
+
+static uint32_t next_below(uint32_t n)
+{
+        return next_byte() % n;
+}
+
+/* ---- the guest ---- */
+
+static uint64_t slot_offset(unsigned queue, unsigned slot)
+{
+        return (uint64_t)(queue * SLOTS + slot) * SLOT_BYTES;
+}
+
+/* What is there now must stay. */
+static void freeze(unsigned queue, unsigned slot)
+{
+        uint64_t at = slot_offset(queue, slot);
+
+        memcpy(frozen + at, model_at(&guest, PLACE + at), SLOT_BYTES);
+        queues[queue].slots[slot].posted = false;
+}
+
+static void check_memory(void)
+{
+        for (unsigned q = 0; q < N_QUEUES; q++)
+                for (unsigned s = 0; s < SLOTS; s++) {
+                        uint64_t at = slot_offset(q, s);
+                        uint32_t open = queues[q].slots[s].posted ? queues[q].slots[s].writable : 0;
+                        const uint8_t *now = model_at(&guest, PLACE + at);
+
+                        assert(memcmp(now, frozen + at, HALF) == 0);
+                        assert(memcmp(now + HALF + open, frozen + at + HALF + open, HALF - open) == 0);
+                }
+}
+
+static void reap(unsigned q)
+{
+        uint32_t len;
+        uint16_t head;
+
+        while (model_reap(&guest, q, &head, &len)) {
+                unsigned s = 0;
+
+                while (s < SLOTS && !(queues[q].slots[s].posted && queues[q].slots[s].head == head))
+                        s++;
+                assert(s < SLOTS && len <= queues[q].slots[s].writable);
+                for (uint32_t i = 0; i < len; i++) /* those of the pattern have their highest bit set */
+                        assert(*model_at(&guest, PLACE + slot_offset(q, s) + HALF + i) < 0x80);
+                freeze(q, s);
+        }
+}
+
+static void forget_all(unsigned q)
+{
+        reap(q);
+        for (unsigned s = 0; s < SLOTS; s++)
+                freeze(q, s);
+        model_queue_reset(&guest, q);
+        queues[q] = (struct front_queue){.running = false};
+}
+
+static void post(unsigned q)
+{
+        struct model_buffer buffers[3];
+        unsigned s = 0, n = 0;
+        uint32_t readable = next_byte(), writable = next_byte();
+        uint64_t one = 1, at;
+
+        while (s < SLOTS && queues[q].slots[s].posted)
+                s++;
+        if (s == SLOTS || guest.queues[q].n_free < 3 || readable + writable == 0)
+                return;
+        at = PLACE + slot_offset(q, s);
+        memcpy(frozen + slot_offset(q, s), pattern + slot_offset(q, s), SLOT_BYTES);
+        memcpy(model_at(&guest, at), pattern + slot_offset(q, s), SLOT_BYTES);
+        if (readable > 0)
+                buffers[n++] = (struct model_buffer){at, readable, false};
+        if (writable > 1)
+                buffers[n++] = (struct model_buffer){at + HALF, writable / 2, true};
+        if (writable > 0)
+                buffers[n++] = (struct model_buffer){at + HALF + writable / 2, writable - writable / 2, true};
+        queues[q].slots[s].head = model_post(&guest, q, buffers, n);
+        queues[q].slots[s].posted = true;
+        queues[q].slots[s].writable = writable;
+        assert(write(guest.queues[q].kick, &one, sizeof(one)) == sizeof(one));
+}
+
+/* ---- the front end ---- */
+
+static void on_stopped(void *context, uint16_t base)
+{
+        struct front_queue *queue = context;
+
+        queue->running = queue->stopping = false;
+        queue->base = base;
+}
+
+static void on_written(void *context, int error)
+{
+        (void)context;
+        (void)error;
+}
+
+static void start_or_stop(unsigned device, unsigned index, bool start)
+{
+        unsigned q = device * STAGE_QUEUES + index;
+        const struct model_queue *model = &guest.queues[q];
+
+        if (start && !queues[q].running) {
+                if (device_is_ready(stage.device[device]) &&
+                    device_queue_start(stage.device[device], index, &model->layout, queues[q].base,
+                                       model->kick, model->call) == 0)
+                        queues[q].running = true;
+        } else if (!start && queues[q].running && !queues[q].stopping) {
+                queues[q].stopping = true;
+                device_queue_stop(stage.device[device], index, on_stopped, &queues[q]);
+        }
+}
+
+static void reset(unsigned device)
+{
+        device_reset(stage.device[device]);
+        for (unsigned i = 0; i < STAGE_QUEUES; i++)
+                forget_all(device * STAGE_QUEUES + i);
+}
+
+static void set_memory(unsigned device)
+{
+        struct guest_memory *low = NULL;
+
+        switch (next_below(3)) {
+        case 0:
+                device_set_memory(stage.device[device], guest.memory);
+                return;
+        case 1:
+                low = model_guest_snapshot(&guest, false);
+                device_set_memory(stage.device[device], low);
+                guest_memory_unref(low);
+                return;
+        default:
+                device_set_memory(stage.device[device], NULL);
+        }
+}
+
+static void commit(unsigned device, uint64_t without)
+{
+        if (device_is_ready(stage.device[device]))
+                (void)device_commit_features(stage.device[device],
+                                             device_features(stage.device[device]) & ~without);
+}
+
+static void write_config(unsigned device)
+{
+        uint8_t value = next_byte();
+        uint32_t offset = next_below(40);
+
+        if (device_is_ready(stage.device[device]))
+                (void)device_config_write(stage.device[device], offset, 1, &value, on_written, NULL);
+}
+
+/* ---- what a worker says on control ---- */
+
+static struct control_hello good_hello(void)
+{
+        struct control_hello hello = {.device_type = 2,
+                                      .features = 1u << 6 | 1u << 9,
+                                      .n_queues = STAGE_QUEUES,
+                                      .max_segments = 8,
+                                      .credit_requests = 8,
+                                      .credit_bytes = 1024,
+                                      .max_inline = 128,
+                                      .n_fields = 2};
+
+        for (unsigned i = 0; i < STAGE_QUEUES; i++) {
+                hello.queue_kind[i] = QUEUE_WORK;
+                hello.queue_replay[i] = i == 0 ? REPLAY_IDEMPOTENT : REPLAY_AT_MOST_ONCE;
+        }
+        hello.fields[0] = (struct control_field){.offset = 0, .width = 8, .value = 1000};
+        hello.fields[1] = (struct control_field){.offset = 32, .width = 1, .writable = true, .value = 1};
+        return hello;
+}
+
+static void say_hello(unsigned device, uint8_t twist)
+{
+        struct control_to_broker message = {.kind = CONTROL_HELLO, .hello = good_hello()};
+
+        if (twist == 1)
+                message.hello.device_type = 4;
+        if (twist == 2)
+                message.hello.n_queues = 1;
+        if (twist == 3)
+                message.hello.credit_requests = 4;
+        if (twist == 4)
+                message.hello.fields[0].value = 2000;
+        if (twist == 5)
+                message.hello.features = 0;
+        stage_say(&stage, device, &message);
+}
+
+/* The oldest question; or a number that nobody has asked with. */
+static bool say_done(unsigned device, uint8_t twist)
+{
+        struct stage_worker *worker = &stage.worker[device];
+        struct control_to_broker message = {.kind = CONTROL_DONE};
+        bool right = worker->n_pending > 0 && twist < 8;
+
+        message.done.seq = right ? worker->pending[0] : 1000000u + twist;
+        message.done.error = twist == 1 ? -EINVAL : 0;
+        if (right)
+                memmove(worker->pending, worker->pending + 1,
+                        --worker->n_pending * sizeof(worker->pending[0]));
+        stage_say(&stage, device, &message);
+        return right;
+}
+
+static void say_other(unsigned device)
+{
+        uint64_t values[3] = {next_byte(), next_byte(), 0};
+        uint8_t blob[64] = {next_byte()};
+        struct control_to_broker message = {.kind = CONTROL_STATS};
+
+        switch (next_below(4)) {
+        case 0:
+                message.kind = CONTROL_CONFIG_SPACE;
+                message.config_space.n = 1 + next_below(3);
+                message.config_space.value = values;
+                break;
+        case 1:
+                message.kind = CONTROL_PUT_STATE;
+                message.put_state.bytes = blob;
+                message.put_state.len = next_below(sizeof(blob) + 1);
+                break;
+        case 2:
+                message.kind = CONTROL_LOG;
+                message.log.level = next_below(4);
+                message.log.text = "words\x1b\n";
+                break;
+        default:
+                break;
+        }
+        stage_say(&stage, device, &message);
+}
+
+/* ---- what a worker says on its lane ---- */
+
+struct words {
+        unsigned n;
+        bool fair; /* it names what it holds, inside, each once */
+        uint64_t id[4];
+        uint32_t offset[4], len[4], status[4];
+        uint32_t total;
+        unsigned index[4]; /* in held */
+};
+
+/* One segment: mostly of a request that this worker holds, else the neighbour's, one given back, or no one's. */
+static void choose(unsigned device, struct words *words, bool write)
+{
+        const struct stage_worker *worker = &stage.worker[device], *other = &stage.worker[1 - device];
+        unsigned n = words->n++;
+        uint8_t which = next_byte(), where = next_byte(), how_much = next_byte();
+        uint32_t size = 0;
+
+        words->index[n] = STAGE_HELD;
+        if (which < 224 && worker->n_held > 0) {
+                words->index[n] = which % worker->n_held;
+                words->id[n] = worker->held[words->index[n]].id;
+                size =
+                    write ? worker->held[words->index[n]].writable : worker->held[words->index[n]].readable;
+        } else {
+                words->id[n] = which < 232 && other->n_held > 0 ? other->held[0].id + (UINT64_C(7) << 40)
+                               : which < 244                    ? worker->last_id
+                                                                : (uint64_t)which << 50;
+                words->fair = false;
+        }
+        words->offset[n] = where < 200 ? where % (size + 1) : where * 4096u;
+        words->len[n] = how_much % 64;
+        if (how_much < 250 && words->offset[n] <= size)
+                words->len[n] = MIN(words->len[n], size - words->offset[n]);
+        if (words->offset[n] > size || words->len[n] > size - words->offset[n])
+                words->fair = false;
+        words->total += words->len[n];
+}
+
+static struct words choose_all(unsigned device, bool write)
+{
+        struct words words = {.fair = true};
+        unsigned n = 1 + next_below(4);
+
+        while (words.n < n)
+                choose(device, &words, write);
+        return words;
+}
+
+static void drop_held(struct stage_worker *worker, uint64_t id)
+{
+        for (unsigned i = 0; i < worker->n_held; i++)
+                if (worker->held[i].id == id) {
+                        worker->held[i] = worker->held[--worker->n_held];
+                        worker->last_id = id;
+                        return;
+                }
+}
+
+static bool complete(unsigned device)
+{
+        struct words words = choose_all(device, true);
+        struct lane_to_broker message = {.kind = LANE_COMPLETE,
+                                         .complete = {.n = words.n,
+                                                      .id = words.id,
+                                                      .status = words.status,
+                                                      .offset = words.offset,
+                                                      .len = words.len}};
+
+        for (unsigned i = 0; i < words.n; i++) {
+                words.status[i] = next_byte() == 255 ? WIRE_STATUS_PROTOCOL : WIRE_STATUS_OK;
+                for (unsigned k = 0; k < i; k++)
+                        words.fair &= words.id[i] != words.id[k];
+        }
+        stage_say_on_lane(&stage, device, &message, words.total, 0x77);
+        for (unsigned i = 0; i < words.n && words.fair; i++)
+                drop_held(&stage.worker[device], words.id[i]);
+        return words.fair;
+}
+
+/* Empty segments are no segments. */
+static bool has_empty(const struct words *words)
+{
+        for (unsigned i = 0; i < words->n; i++)
+                if (words->len[i] == 0)
+                        return true;
+        return false;
+}
+
+static bool mem_write(unsigned device)
+{
+        struct words words = choose_all(device, true);
+        struct lane_to_broker message = {
+            .kind = LANE_MEM_WRITE,
+            .mem_write = {.n = words.n, .id = words.id, .offset = words.offset, .len = words.len}};
+
+        stage_say_on_lane(&stage, device, &message, words.total, 0x66);
+        return words.fair && !has_empty(&words);
+}
+
+static bool mem_read(unsigned device)
+{
+        struct words words = choose_all(device, false);
+        struct lane_to_broker message = {.kind = LANE_MEM_READ,
+                                         .mem_read = {.seq = 1,
+                                                      .n = words.n,
+                                                      .id = words.id,
+                                                      .offset = words.offset,
+                                                      .len = words.len,
+                                                      .total = words.total}};
+        bool fair = words.fair && !has_empty(&words);
+
+        stage.worker[device].n_unread += fair;
+        stage_say_on_lane(&stage, device, &message, 0, 0);
+        return fair;
+}
+
+static void say_raw(unsigned device)
+{
+        uint8_t bytes[64];
+        size_t len = next_below(sizeof(bytes) + 1);
+        bool on_lane = next_byte() & 1;
+
+        for (size_t i = 0; i < len; i++)
+                bytes[i] = next_byte();
+        stage.worker[device].blurred = true;
+        stage_say_bytes(&stage, device, on_lane, bytes, len);
+}
+
+/* ---- steps ---- */
+
+/* As an honest worker and an ordinary front end. */
+static void bring_up(unsigned device)
+{
+        for (unsigned i = 0; i < 12 && !stage_serves(&stage, device); i++) {
+                stage_exit(&stage, device);
+                stage_turn(&stage);
+                stage_sleep(&stage, 2500);
+                stage_spawn(&stage, device);
+                stage_turn(&stage);
+                say_hello(device, 0);
+                stage_turn(&stage);
+                while (stage.worker[device].running && stage.worker[device].n_pending > 0)
+                        say_done(device, 0);
+                stage_turn(&stage);
+        }
+        device_set_memory(stage.device[device], guest.memory);
+        commit(device, UINT64_C(1) << 29);
+        for (unsigned i = 0; i < STAGE_QUEUES; i++)
+                start_or_stop(device, i, true);
+        stage_turn(&stage);
+        while (stage.worker[device].running && stage.worker[device].n_pending > 0)
+                say_done(device, 0);
+}
+
+enum verdict {
+        ANYTHING, /* no judgement */
+        FAIR,     /* it must still serve */
+        FOUL,     /* it must not */
+};
+
+/* Is this worker one of which we know what must become of it? */
+static bool is_clear(unsigned device)
+{
+        const struct stage_worker *worker = &stage.worker[device];
+
+        return stage_serves(&stage, device) && worker->running && !worker->killed && !worker->blurred &&
+               worker->control_fd >= 0 && worker->lane_fd >= 0;
+}
+
+static enum verdict say(unsigned device, unsigned what)
+{
+        bool clear = is_clear(device), fair = false;
+
+        switch (what) {
+        case 0:
+                fair = complete(device);
+                break;
+        case 1:
+                fair = mem_write(device);
+                break;
+        case 2:
+                fair = mem_read(device);
+                break;
+        case 3:
+                say_hello(device, (uint8_t)next_below(8));
+                break;
+        default:
+                (void)say_done(device, (uint8_t)(8 + next_byte() % 8));
+                break;
+        }
+        if (!clear)
+                return ANYTHING;
+        return fair ? FAIR : FOUL;
+}
+
+static enum verdict step(unsigned device, unsigned what)
+{
+        bool clear;
+
+        switch (what) {
+        case 0:
+        case 1:
+                post(device * STAGE_QUEUES + (what & 1));
+                break;
+        case 2:
+        case 3:
+        case 4:
+        case 5:
+                return say(device, what - 2);
+        case 6:
+                return say(device, 4);
+        case 7:
+                clear = is_clear(device);
+                return !say_done(device, next_byte()) && clear ? FOUL : ANYTHING;
+        case 8:
+                say_other(device);
+                break;
+        case 9:
+                say_raw(device);
+                break;
+        case 10:
+                bring_up(device);
+                break;
+        case 11:
+                stage_spawn(&stage, device);
+                break;
+        case 12:
+                stage_refuse_spawn(&stage, device, next_byte() & 1 ? -EBUSY : -EINVAL);
+                break;
+        case 13:
+                stage_exit(&stage, device);
+                break;
+        case 14:
+                stage_sleep(&stage, 16u * next_byte());
+                break;
+        case 15:
+                commit(device, next_byte() & 1 ? UINT64_C(1) << 29 : ~UINT64_C(0) << 33 | UINT64_C(1) << 29);
+                break;
+        case 16:
+        case 17:
+                start_or_stop(device, next_below(STAGE_QUEUES), what == 16);
+                break;
+        case 18:
+                reset(device);
+                break;
+        case 19:
+                set_memory(device);
+                break;
+        case 20:
+                write_config(device);
+                break;
+        default:
+                stage_hang_up(&stage, device, what & 1);
+                break;
+        }
+        return ANYTHING;
+}
+
+static void run_step(void)
+{
+        uint8_t byte = next_byte();
+        unsigned device = byte & 1;
+        enum verdict verdict = step(device, (byte >> 1) % 24);
+
+        stage_turn(&stage);
+        assert(verdict != FAIR || stage_serves(&stage, device));
+        assert(verdict != FOUL || !stage_serves(&stage, device));
+        for (unsigned q = 0; q < N_QUEUES; q++)
+                reap(q);
+        check_memory();
+}
+
+/* libuv opens descriptors for the whole process with its first loop. */
+static void once(void)
+{
+        static bool done;
+        uv_loop_t loop;
+
+        if (done)
+                return;
+        done = true;
+        log_init("fuzz", LOG_LEVEL_ERROR);
+        model_guest_init(&guest, 32, false);
+        assert(arena_init(&stage.arena, LIMIT_ARENA) == 0);
+        for (size_t i = 0; i < PLACES; i++)
+                pattern[i] = (uint8_t)(0x80 | (i * 5 + i / 251));
+        assert(uv_loop_init(&loop) == 0 && uv_loop_close(&loop) == 0);
+}
+
+static int lowest_free(void)
+{
+        int fd = dup(guest.fd);
+
+        close(fd);
+        return fd;
+}
+
+static void begin(void)
+{
+        memcpy(frozen, pattern, PLACES);
+        memcpy(model_at(&guest, PLACE), frozen, PLACES);
+        for (unsigned q = 0; q < N_QUEUES; q++) {
+                uint64_t count;
+
+                model_queue_reset(&guest, q);
+                queues[q] = (struct front_queue){.running = false};
+                (void)!read(guest.queues[q].kick, &count, sizeof(count));
+                (void)!read(guest.queues[q].call, &count, sizeof(count));
+        }
+        stage_begin(&stage);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        int before;
+
+        once();
+        before = lowest_free();
+        input.at = data;
+        input.end = data + size;
+        begin();
+        for (unsigned i = 0; i < MAX_STEPS && input.at < input.end; i++)
+                run_step();
+        stage_end(&stage);
+        assert(lowest_free() == before);
+        return 0;
+}
