@@ -20,23 +20,21 @@
 #include "proto/base/status.h"
 #include "proto/lane.h"
 
-#define LANE_TX_FRAME (FRAME_HEAD_BYTES + LANE_TX_HEADER + LIMIT_FRAME_PAYLOAD)
+#define LANE_TX_ROOM  (FRAME_HEAD_BYTES + LANE_TX_HEADER) /* before the payload */
+#define LANE_TX_FRAME (LANE_TX_ROOM + LIMIT_FRAME_PAYLOAD)
 
 int lane_tx_init(struct lane_tx *tx)
 {
         tx->spill = malloc(LANE_TX_FRAME); /* touched only when it is needed */
-        tx->copies = malloc(LIMIT_FRAME_PAYLOAD);
         tx->reads = calloc(LIMIT_MEM_READS, sizeof(tx->reads[0]));
-        return tx->spill && tx->copies && tx->reads ? 0 : -ENOMEM;
+        return tx->spill && tx->reads ? 0 : -ENOMEM;
 }
 
 void lane_tx_done(struct lane_tx *tx)
 {
         free(tx->spill);
-        free(tx->copies);
         free(tx->reads);
         tx->spill = NULL;
-        tx->copies = NULL;
         tx->reads = NULL;
 }
 
@@ -82,6 +80,17 @@ int lane_tx_flush(struct lane *lane)
         return 1;
 }
 
+/* Moves one span. Returns how many bytes of the guest's are missing. */
+static size_t tx_move(uint8_t *to, const struct iovec *from, const struct request *owner)
+{
+        if (owner)
+                return fault_safe_copy(to, from->iov_base, from->iov_len);
+        memmove(to, from->iov_base, from->iov_len); /* ours, and perhaps a copy that lies further back */
+        return 0;
+}
+
+/* Copies that tx_add_segment has made are in the same room, at their places in a frame whose header has the
+ * greatest length: so what is moved before them ends before them. */
 void lane_tx_spill(struct lane *lane)
 {
         struct lane_tx *tx = &lane->tx;
@@ -90,7 +99,7 @@ void lane_tx_spill(struct lane *lane)
         if (!lane_tx_busy(tx) || tx->spilled)
                 return;
         for (size_t i = tx->next; i < tx->n_iov; i++) {
-                size_t missing = fault_safe_copy(tx->spill + used, tx->iov[i].iov_base, tx->iov[i].iov_len);
+                size_t missing = tx_move(tx->spill + used, &tx->iov[i], tx->owner[i]);
 
                 used += tx->iov[i].iov_len;
                 if (missing > 0) {
@@ -333,14 +342,14 @@ static int tx_copy_segment(struct lane *lane, struct request *request, uint32_t 
 }
 
 /* Appends the bytes of one segment as spans; what the iovec cannot hold is copied. Returns a wire status;
- * anything but OK has appended zeros. `copied` counts the bytes used of tx->copies. */
+ * anything but OK has appended zeros. `at`: where it begins in the payload. */
 static uint32_t tx_add_segment(struct lane *lane, struct request *request, uint32_t offset, uint32_t len,
-                               size_t *copied)
+                               uint32_t at)
 {
         struct lane_tx *tx = &lane->tx;
         size_t first = tx->n_iov;
         uint32_t status = WIRE_STATUS_OK;
-        uint8_t *copy = tx->copies + *copied;
+        uint8_t *copy = tx->spill + LANE_TX_ROOM + at;
         int64_t r = -ECANCELED;
 
         /* One slot a segment stays free for the copy. */
@@ -359,7 +368,6 @@ static uint32_t tx_add_segment(struct lane *lane, struct request *request, uint3
                 memset(copy, 0, len);
                 status = WIRE_STATUS_FAULT;
         }
-        *copied += len;
         tx->iov[tx->n_iov] = (struct iovec){.iov_base = copy, .iov_len = len};
         tx->owner[tx->n_iov] = NULL;
         tx->n_iov++;
@@ -372,7 +380,7 @@ bool lane_tx_mem_read_reply(struct lane *lane)
         struct lane_to_worker message = {.kind = LANE_MEM_READ_REPLY};
         const struct lane_mem_read_pending *pending;
         uint32_t status[LIMIT_MEM_SEGMENTS];
-        size_t copied = 0;
+        uint32_t at = 0;
 
         if (tx->n_reads == 0)
                 return false;
@@ -382,7 +390,8 @@ bool lane_tx_mem_read_reply(struct lane *lane)
         for (uint32_t i = 0; i < pending->n; i++) {
                 struct request *request = request_table_find(&lane->requests, pending->id[i]);
 
-                status[i] = tx_add_segment(lane, request, pending->offset[i], pending->len[i], &copied);
+                status[i] = tx_add_segment(lane, request, pending->offset[i], pending->len[i], at);
+                at += pending->len[i];
         }
         message.mem_read_reply =
             (struct lane_mem_read_reply){.seq = pending->seq, .n = pending->n, .status = status};

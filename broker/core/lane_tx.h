@@ -29,9 +29,8 @@ struct lane_tx {
         struct request *owner[LANE_TX_IOVEC]; /* whose bytes; NULL: ours */
         size_t n_iov, next;                   /* iov[next ..] is still to be sent; equal: idle */
         uint8_t head[FRAME_HEAD_BYTES + LANE_TX_HEADER];
-        uint8_t *spill;                      /* room for one whole frame: see lane_tx_spill */
+        uint8_t *spill;                      /* room for one whole frame: lane_tx_spill, tx_add_segment */
         bool spilled;                        /* the frame under way has been moved there */
-        uint8_t *copies;                     /* of MemRead segments with too many spans */
         struct lane_mem_read_pending *reads; /* ring of LIMIT_MEM_READS */
         unsigned read_first, n_reads;
 };

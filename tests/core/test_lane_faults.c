@@ -243,6 +243,57 @@ static void a_table_change_in_the_middle_of_a_frame_to_the_worker_sends_the_old_
         bench_done(&bench);
 }
 
+/* Segments of so many pieces that they were copied, between others that go out of guest memory: all are moved
+ * to one place when the table changes in the middle of the frame. */
+static void a_table_change_under_copied_segments_sends_the_old_bytes(void **state)
+{
+        enum { PIECES = 500, EACH = 250, SEGMENTS = 8 };
+        struct bench_options options = bench_defaults;
+        struct model_buffer buffers[PIECES];
+        uint64_t id[SEGMENTS];
+        uint32_t offset[SEGMENTS], len[SEGMENTS], total = 0;
+        struct lane_to_broker message = {.kind = LANE_MEM_READ,
+                                         .mem_read = {.n = SEGMENTS, .id = id, .offset = offset, .len = len}};
+        struct guest_memory *low;
+        struct fake_frame frame;
+        size_t at = 0;
+
+        (void)state;
+        options.ring_size = 512;
+        options.max_segments = PIECES;
+        options.max_inline = 0;
+        bench_init(&bench, &options);
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                bytes[i] = (uint8_t)(i * 7 + i / 251);
+        for (unsigned i = 0; i < PIECES; i++) {
+                buffers[i] = (struct model_buffer){MODEL_HIGH + 256 * i, EACH, false};
+                model_put(&bench.guest, buffers[i].at, bytes + EACH * i, EACH);
+        }
+        model_post(&bench.guest, 0, buffers, PIECES);
+        assert_int_equal(bench_requests(&bench), 1);
+        for (unsigned i = 0; i < SEGMENTS; i++) {
+                /* one piece, all pieces, one piece ... */
+                id[i] = bench.requests[0].id;
+                offset[i] = i % 2 ? 0 : i;
+                len[i] = i % 2 ? PIECES * EACH : 1 + i;
+                total += len[i];
+        }
+        message.mem_read.total = total;
+        fake_worker_send(&bench.worker, &message, NULL, 0);
+        push_all();
+        lane_readable(&bench.lane);
+        assert_true(lane_wants_write(&bench.lane)); /* more than the socket takes */
+        low = model_guest_snapshot(&bench.guest, false);
+        lane_set_memory(&bench.lane, low);
+        guest_memory_unref(low);
+        model_fill(&bench.guest, MODEL_HIGH, 256 * PIECES, 0xee);
+        bench_reply(&bench, &frame);
+        assert_int_equal(frame.payload_len, total);
+        for (unsigned i = 0; i < SEGMENTS; at += len[i++])
+                assert_memory_equal(frame.payload + at, bytes + offset[i], len[i]);
+        bench_done(&bench);
+}
+
 static void a_table_change_in_the_middle_of_a_frame_from_the_worker_writes_nothing_more(void **state)
 {
         uint32_t before = 0;
@@ -401,6 +452,7 @@ int main(void)
             cmocka_unit_test(truncation_under_a_gap_is_a_fault_on_the_request),
             cmocka_unit_test(truncation_under_a_ring_breaks_that_queue),
             cmocka_unit_test(a_table_change_in_the_middle_of_a_frame_to_the_worker_sends_the_old_bytes),
+            cmocka_unit_test(a_table_change_under_copied_segments_sends_the_old_bytes),
             cmocka_unit_test(a_table_change_in_the_middle_of_a_frame_from_the_worker_writes_nothing_more),
             cmocka_unit_test(a_table_change_before_a_request_is_sent_makes_it_fail),
             cmocka_unit_test(a_replayed_request_whose_memory_is_gone_must_fail),

@@ -250,6 +250,34 @@ static void savings_are_small_and_are_not_inherited(void **state)
         bench_done(&bench);
 }
 
+/* However many frames have come: who waits for the lane's thread waits for some of them only. */
+static void a_turn_takes_a_bounded_number_of_frames_and_forgets_none(void **state)
+{
+        enum { N = 2000 };
+        const uint64_t least = write_cost(1, 1);
+        uint64_t before, after, id;
+
+        (void)state;
+        bench_init(&bench, &bench_defaults);
+        model_post(&bench.guest, 0,
+                   (struct model_buffer[]){{MODEL_HIGH, MODEL_PART, true}, {MODEL_HIGH, MODEL_PART, true}},
+                   2);
+        assert_int_equal(bench_requests(&bench), 1);
+        id = bench.requests[0].id;
+        for (unsigned i = 0; i < N; i++)
+                fake_worker_write(&bench.worker, id, 0, zeros, 1);
+        assert_true(fake_worker_push(&bench.worker));
+        assert_int_equal(bench.worker.tx_len, 0); /* in one piece, all of it is in the socket */
+        before = bench.lane.quota.left.frames;
+        lane_readable(&bench.lane);
+        after = bench.lane.quota.left.frames;
+        assert_true(before - after >= LIMIT_LANE_TURN);
+        assert_true(before - after < LIMIT_LANE_TURN + LANE_RX_FIRST / least + 1);
+        lives();
+        assert_int_equal(before - bench.lane.quota.left.frames, N);
+        bench_done(&bench);
+}
+
 /* ---- honest work ---- */
 
 #define LARGEST_PARTS (LIMIT_CHAIN_BYTES / 0x100000)
@@ -455,6 +483,7 @@ int main(void)
             cmocka_unit_test(large_frames_in_pages_are_no_drips),
             cmocka_unit_test(a_worker_without_requests_may_say_nothing),
             cmocka_unit_test(savings_are_small_and_are_not_inherited),
+            cmocka_unit_test(a_turn_takes_a_bounded_number_of_frames_and_forgets_none),
             cmocka_unit_test(the_largest_write_in_small_pieces_is_under_the_limit),
             cmocka_unit_test(the_largest_read_in_small_pieces_is_under_the_limit),
             cmocka_unit_test(small_requests_cost_a_sixteenth_of_their_worth),
