@@ -7,7 +7,7 @@
  * the guest would see it.
  *
  * A frame is paid for (quota.h) when its lengths are known, before anything is kept or read for it; what a
- * MemRead asks for is paid with its judgement, and a read that ends inside a frame when it is made.
+ * MemRead asks for is paid with its judgement, and a turn that ends inside a frame at its end.
  *
  * Owns the receive buffer; called by lane.c. TRUST: every byte is the worker's.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -65,12 +65,12 @@ static int rx_pay(struct lane *lane, const struct quota_work *cost, const char *
         return -EDQUOT;
 }
 
-/* A read has been used up as far as it went. */
-static int rx_pay_read(struct lane *lane, size_t bytes, const char **ret_why)
+/* Nothing more is there. What of a frame is missing will wake us once more. */
+static int rx_pay_turn(struct lane *lane, size_t bytes, const char **ret_why)
 {
         const struct lane_rx *rx = &lane->rx;
 
-        if (quota_lane_read(&lane->quota, bytes, rx->state == LANE_RX_HEAD && rx_buffered(rx) == 0))
+        if (quota_lane_turn(&lane->quota, bytes, rx->state == LANE_RX_HEAD && rx_buffered(rx) == 0))
                 return 0;
         *ret_why = "sends in drips";
         return -EDQUOT;
@@ -367,22 +367,23 @@ static ssize_t rx_receive(struct lane *lane)
 
 int lane_rx_run(struct lane *lane, const char **ret_why)
 {
+        size_t bytes = 0;
+
         lane->rx.turn = 0;
         for (unsigned i = 0; i < RX_READS_A_TURN && lane->rx.turn < LIMIT_LANE_TURN; i++) {
                 ssize_t n = rx_receive(lane);
                 int r;
 
                 if (n == -EAGAIN)
-                        return 0;
+                        return bytes > 0 ? rx_pay_turn(lane, bytes, ret_why) : 0;
                 if (n == -EINTR)
                         continue;
                 if (n <= 0) {
                         *ret_why = "hung up";
                         return n < 0 ? (int)n : -EPIPE;
                 }
+                bytes += (size_t)n;
                 r = rx_consume(lane, ret_why);
-                if (r >= 0)
-                        r = rx_pay_read(lane, (size_t)n, ret_why);
                 if (r < 0)
                         return r;
         }

@@ -8,8 +8,8 @@
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
 
-#define MILLI    1000u
-#define READ_MAX ((uint64_t)LIMIT_QUOTA_SHORT_READS * LIMIT_QUOTA_READ)
+#define MILLI     1000u
+#define TURNS_MAX ((uint64_t)LIMIT_QUOTA_SHORT_TURNS * LIMIT_QUOTA_TURN)
 
 /* ---- lanes ---- */
 
@@ -23,7 +23,7 @@ struct quota_work quota_grant(uint32_t readable, uint32_t writable)
 
 void quota_lane_reset(struct quota_lane *quota)
 {
-        *quota = (struct quota_lane){.read = READ_MAX};
+        *quota = (struct quota_lane){.turns = TURNS_MAX};
 }
 
 void quota_lane_earn(struct quota_lane *quota, uint32_t readable, uint32_t writable)
@@ -57,13 +57,13 @@ bool quota_lane_spend(struct quota_lane *quota, const struct quota_work *cost)
         return true;
 }
 
-bool quota_lane_read(struct quota_lane *quota, uint64_t bytes, bool whole)
+bool quota_lane_turn(struct quota_lane *quota, uint64_t bytes, bool whole)
 {
-        uint64_t cost = whole ? 0 : LIMIT_QUOTA_READ;
+        uint64_t cost = whole ? 0 : LIMIT_QUOTA_TURN;
 
-        if (cost > quota->read + bytes)
+        if (cost > quota->turns + bytes)
                 return false;
-        quota->read = MIN(quota->read + bytes - cost, READ_MAX);
+        quota->turns = MIN(quota->turns + bytes - cost, TURNS_MAX);
         return true;
 }
 

@@ -6,9 +6,9 @@
  * LIMIT_QUOTA_SAVED_BYTES. From that follows: a worker that spends on each request no more than that
  * request's grant is never refused, in whatever order it works.
  *
- * Reads on lanes: a read that ends in the middle of a frame is a wake-up for little. Such reads must bring
- * LIMIT_QUOTA_READ bytes on average, up to LIMIT_QUOTA_SHORT_READS short ones in advance. A worker that sends
- * whole frames has none, but of frames so large that the kernel cuts them into pieces larger than that.
+ * Wake-ups on lanes: bytes that end in the middle of a frame wake the lane for little, and again for the rest.
+ * They must be LIMIT_QUOTA_TURN on average, but for LIMIT_QUOTA_SHORT_TURNS in advance. A worker that sends whole
+ * frames wakes it so only by frames so large that the kernel hands them over in pieces, of pages and more.
  *
  * Rates on the control channel: a bucket that fills by the loop's time, for what a worker may say unasked.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -30,7 +30,7 @@ struct quota_work {
 struct quota_lane {
         struct quota_work left;    /* may be spent; at most `granted` and what may be saved */
         struct quota_work granted; /* by requests that are with the worker */
-        uint64_t read;             /* bytes that unfinished reads may fall short of */
+        uint64_t turns;            /* bytes by which unfinished turns may fall short */
 };
 
 /* What a request of so many bytes, readable and writable, is worth. */
@@ -46,8 +46,9 @@ void quota_lane_settle(struct quota_lane *quota, uint32_t readable, uint32_t wri
 /* False: it cannot pay, and nothing was taken. */
 bool quota_lane_spend(struct quota_lane *quota, const struct quota_work *cost);
 
-/* A read has brought so many bytes; `whole`: its last frame ended with it. False: it was one too many. */
-bool quota_lane_read(struct quota_lane *quota, uint64_t bytes, bool whole);
+/* All that was there has been read, so many bytes; `whole`: a frame ended with them. False: that was once too
+ * often in the middle of one. */
+bool quota_lane_turn(struct quota_lane *quota, uint64_t bytes, bool whole);
 
 /* ---- the control channel ---- */
 

@@ -30,8 +30,8 @@
 #define LIMIT_QUOTA_PIECE        4096u  /* ... and one more for each so many bytes of it: a page, ours send 32 together */
 #define LIMIT_QUOTA_BYTES        16384u /* bytes that a request of any size is worth: heads, headers, questions */
 #define LIMIT_QUOTA_FACTOR       4u     /* ... and so many for each byte of it: to be read and written twice each */
-#define LIMIT_QUOTA_READ         1024u  /* bytes that a read must bring, on average, that ends inside a frame */
-#define LIMIT_QUOTA_SHORT_READS  64u    /* ... except for so many: the kernel hands out whole frames or whole pages */
+#define LIMIT_QUOTA_TURN         1024u  /* bytes that wake a lane in the middle of a frame, on average */
+#define LIMIT_QUOTA_SHORT_TURNS  64u    /* ... except for so many: the kernel hands out whole frames or whole pages */
 #define LIMIT_QUOTA_SAVED_FRAMES 64u    /* frames kept from answered requests: enough for slack, no flood */
 #define LIMIT_QUOTA_SAVED_BYTES  (256u * 1024u) /* bytes likewise */
 #define LIMIT_LANE_TURN          256u   /* frames of one lane a turn, and one read: the main thread may wait for it */

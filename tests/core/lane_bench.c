@@ -156,7 +156,7 @@ static bool lane_step(struct lane_bench *bench)
         }
         if (!lane->faulted && poll(&poll_fd, 1, 0) == 1) {
                 if (bench->may_drip)
-                        lane->quota.read = (uint64_t)LIMIT_QUOTA_SHORT_READS * LIMIT_QUOTA_READ;
+                        lane->quota.turns = (uint64_t)LIMIT_QUOTA_SHORT_TURNS * LIMIT_QUOTA_TURN;
                 lane_readable(lane);
                 moved = true;
         }

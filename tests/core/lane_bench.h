@@ -22,7 +22,7 @@ struct lane_bench {
         struct control_hello hello;
         unsigned isolated, poisons, hopeless, faults, broken[MODEL_QUEUES], drained[MODEL_QUEUES], suspicious;
         const char *why;
-        bool may_drip; /* its short reads do not count */
+        bool may_drip; /* its short turns do not count */
         unsigned fds_before;
         /* of the last bench_requests */
         size_t n;

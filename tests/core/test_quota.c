@@ -144,26 +144,26 @@ static void whoever_keeps_to_each_grant_is_never_refused(void **state)
         }
 }
 
-static void whole_reads_are_free_and_short_ones_have_an_average(void **state)
+static void whole_turns_are_free_and_short_ones_have_an_average(void **state)
 {
         struct quota_lane quota;
 
         (void)state;
         quota_lane_reset(&quota);
         for (unsigned i = 0; i < 100000; i++)
-                assert_true(quota_lane_read(&quota, 1, true));
+                assert_true(quota_lane_turn(&quota, 1, true));
         for (unsigned i = 0; i < 100000; i++)
-                assert_true(quota_lane_read(&quota, LIMIT_QUOTA_READ, false));
-        /* each single byte falls short by the rest of a good read */
-        for (unsigned i = 0; i < LIMIT_QUOTA_SHORT_READS; i++)
-                assert_true(quota_lane_read(&quota, 1, false));
-        assert_false(quota_lane_read(&quota, 1, false));
-        assert_true(quota_lane_read(&quota, LIMIT_QUOTA_READ - LIMIT_QUOTA_SHORT_READS, false));
-        assert_false(quota_lane_read(&quota, LIMIT_QUOTA_READ - 1, false));
-        assert_true(quota_lane_read(&quota, LIMIT_QUOTA_READ, false));
-        /* what large reads bring is kept up to the limit */
-        assert_true(quota_lane_read(&quota, UINT64_C(1) << 40, false));
-        assert_int_equal(quota.read, LIMIT_QUOTA_SHORT_READS * LIMIT_QUOTA_READ);
+                assert_true(quota_lane_turn(&quota, LIMIT_QUOTA_TURN, false));
+        /* each single byte falls short by the rest of a good turn */
+        for (unsigned i = 0; i < LIMIT_QUOTA_SHORT_TURNS; i++)
+                assert_true(quota_lane_turn(&quota, 1, false));
+        assert_false(quota_lane_turn(&quota, 1, false));
+        assert_true(quota_lane_turn(&quota, LIMIT_QUOTA_TURN - LIMIT_QUOTA_SHORT_TURNS, false));
+        assert_false(quota_lane_turn(&quota, LIMIT_QUOTA_TURN - 1, false));
+        assert_true(quota_lane_turn(&quota, LIMIT_QUOTA_TURN, false));
+        /* what large turns bring is kept up to the limit */
+        assert_true(quota_lane_turn(&quota, UINT64_C(1) << 40, false));
+        assert_int_equal(quota.turns, LIMIT_QUOTA_SHORT_TURNS * LIMIT_QUOTA_TURN);
 }
 
 /* ---- buckets ---- */
@@ -289,7 +289,7 @@ int main(void)
             cmocka_unit_test(an_honest_past_is_kept_up_to_its_limit_only),
             cmocka_unit_test(an_answer_takes_nothing_from_the_others),
             cmocka_unit_test(whoever_keeps_to_each_grant_is_never_refused),
-            cmocka_unit_test(whole_reads_are_free_and_short_ones_have_an_average),
+            cmocka_unit_test(whole_turns_are_free_and_short_ones_have_an_average),
             cmocka_unit_test(a_bucket_fills_by_time_and_is_never_fuller_than_full),
             cmocka_unit_test(a_bucket_without_rate_or_burst_gives_what_it_has),
             cmocka_unit_test(each_kind_has_its_edge),

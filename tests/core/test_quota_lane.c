@@ -177,7 +177,7 @@ static void drips_live_to_their_edge(void **state)
         bench.worker.step = 1;
         frame_head_make(&head, bytes);
         fake_worker_send_bytes(&bench.worker, bytes, sizeof(bytes));
-        fake_worker_send_bytes(&bench.worker, NULL, LIMIT_QUOTA_SHORT_READS - sizeof(bytes));
+        fake_worker_send_bytes(&bench.worker, NULL, LIMIT_QUOTA_SHORT_TURNS - sizeof(bytes));
         lives();
         fake_worker_send_bytes(&bench.worker, NULL, 1);
         bench_run(&bench);
@@ -186,7 +186,7 @@ static void drips_live_to_their_edge(void **state)
         bench_die(&bench);
         bench.faults = 0;
         bench_attach(&bench);
-        assert_int_equal(bench.lane.quota.read, LIMIT_QUOTA_SHORT_READS * LIMIT_QUOTA_READ);
+        assert_int_equal(bench.lane.quota.turns, LIMIT_QUOTA_SHORT_TURNS * LIMIT_QUOTA_TURN);
         bench_done(&bench);
 }
 
@@ -197,7 +197,7 @@ static void large_frames_in_pages_are_no_drips(void **state)
 
         (void)state;
         bench_init(&bench, &bench_defaults);
-        bench.worker.step = LIMIT_QUOTA_READ;
+        bench.worker.step = LIMIT_QUOTA_TURN;
         model_post(&bench.guest, 0, (struct model_buffer[]){{MODEL_HIGH, LIMIT_FRAME_PAYLOAD, true}}, 1);
         assert_int_equal(bench_requests(&bench), 1);
         id = bench.requests[0].id;
@@ -205,6 +205,32 @@ static void large_frames_in_pages_are_no_drips(void **state)
         fake_worker_complete(&bench.worker, id, 0, zeros, LIMIT_FRAME_PAYLOAD);
         lives();
         assert_int_equal(reap_all(), 1);
+        bench_done(&bench);
+}
+
+/* What a gap cuts is our own doing: however many reads it takes, it is one turn. */
+static void scattered_pieces_are_no_drips(void **state)
+{
+        enum { PIECE = 500, APART = 512 };
+        uint64_t id[64];
+        uint32_t offset[64], len[64];
+
+        (void)state;
+        bench_init(&bench, &bench_defaults);
+        model_post(&bench.guest, 0, (struct model_buffer[]){{MODEL_HIGH, MODEL_PART, true}}, 1);
+        assert_int_equal(bench_requests(&bench), 1);
+        for (unsigned frame = 0; frame < 100; frame++) {
+                const struct lane_to_broker message = {
+                    .kind = LANE_MEM_WRITE, .mem_write = {.n = 64, .id = id, .offset = offset, .len = len}};
+
+                for (unsigned i = 0; i < 64; i++) {
+                        id[i] = bench.requests[0].id;
+                        offset[i] = (frame * 64 + i) * APART + 1;
+                        len[i] = PIECE;
+                }
+                fake_worker_send(&bench.worker, &message, zeros, 64 * PIECE);
+                lives();
+        }
         bench_done(&bench);
 }
 
@@ -481,6 +507,7 @@ int main(void)
             cmocka_unit_test(a_frame_that_cannot_be_paid_is_refused_by_its_length),
             cmocka_unit_test(drips_live_to_their_edge),
             cmocka_unit_test(large_frames_in_pages_are_no_drips),
+            cmocka_unit_test(scattered_pieces_are_no_drips),
             cmocka_unit_test(a_worker_without_requests_may_say_nothing),
             cmocka_unit_test(savings_are_small_and_are_not_inherited),
             cmocka_unit_test(a_turn_takes_a_bounded_number_of_frames_and_forgets_none),
