@@ -24,6 +24,7 @@ struct oracle {
         pid_t broker;
         int broker_pidfd;
         struct process_view before;
+        bool sanitized;
         uint64_t memory_bound; /* bytes of heap that may come and stay */
         int judge_ms, settle_ms;
         unsigned n_checks;

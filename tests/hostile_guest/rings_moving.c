@@ -76,7 +76,7 @@ static const struct mutation mutations[] = {
     {"sector_and_another", false, HEADER + 8, 8, 0, 16},
     {"sector_and_2_55", false, HEADER + 8, 8, 0, UINT64_C(1) << 55},
     {"used_event", false, RING_AVAIL(0) + 4 + 2 * RING_SIZE, 2, 0, 0xffff},
-    {"used_element", false, RING_USED(0) + 4, 8, 0, UINT64_MAX},
+    {"used_element", false, RING_USED(0) + 4, 4, 0, 0xffffffff},
     {"used_flags", false, RING_USED(0), 2, 0, 0xffff},
 };
 /* clang-format on */
