@@ -203,12 +203,17 @@ bool attack_err_fired(struct attack *attack, unsigned ring)
 static enum outcome wait_for_verdict(struct attack *attack, unsigned ring, unsigned wanted, double deadline)
 {
         for (;;) {
-                struct pollfd fds[] = {{.fd = attack->front.rings[ring].err, .events = POLLIN},
-                                       {.fd = attack->front.wire.sock, .events = POLLIN}};
+                struct pollfd fds[] = {
+                    {.fd = attack->front.rings[ring].err, .events = POLLIN},
+                    {.fd = attack->front.wire.sock, .events = POLLIN},
+                    {.fd = attack->listens ? attack->front.rings[ring].call : -1, .events = POLLIN}};
+                uint64_t calls;
                 bool late = now_ms() >= deadline;
                 uint32_t id, len;
 
                 (void)poll(fds, array_size(fds), LOOK_MS);
+                if (fds[2].revents)
+                        (void)!read(fds[2].fd, &calls, sizeof(calls));
                 if (fds[0].revents && attack_err_fired(attack, ring))
                         return OUTCOME_BROKEN;
                 if (fds[1].revents && socket_closed(attack))

@@ -17,10 +17,12 @@
 #define FIXED      UINT64_C(0x700000) /* read-only */
 #define FIXED_SIZE UINT64_C(0x10000)
 #define LARGE      UINT64_C(0x100000000)
-#define LARGE_SIZE UINT64_C(0x4000000)
-#define HIGH       UINT64_C(0xfffffffffff00000)
-#define HIGH_SIZE  UINT64_C(0xff000) /* ends a page before 2^64 */
-#define HIGH_END   (HIGH + HIGH_SIZE)
+#define LARGE_SIZE                                                                                           \
+        UINT64_C(                                                                                            \
+            0x100010000) /* over 4 GiB, so that a sum that wraps is in memory; never touched as a whole */
+#define HIGH      UINT64_C(0xfffffffffff00000)
+#define HIGH_SIZE UINT64_C(0xff000) /* ends a page before 2^64 */
+#define HIGH_END  (HIGH + HIGH_SIZE)
 
 /* What lies where in MAIN. The first SCRATCH bytes are cleared for every case. */
 #define RING(i)       (MAIN + 0x10000 * (i)) /* descriptors, available at 0x8000, used at 0xa000 */

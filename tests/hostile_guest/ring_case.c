@@ -141,8 +141,6 @@ static bool only_this_ring(struct oracle *oracle, struct attack *attack, unsigne
 {
         struct ring_plan plan = ring_plan_at(1, 4);
 
-        if (!oracle_quiet(oracle, why, size))
-                return false;
         if (!attack_lives(attack)) {
                 snprintf(why, size, "the session is gone, too");
                 return false;
@@ -161,6 +159,8 @@ static bool broken_right(struct oracle *oracle, struct attack *attack, const str
 {
         static uint8_t now[SCRATCH];
 
+        if (!oracle_quiet(oracle, why, size)) /* and so much time for what must not happen */
+                return false;
         take_image(attack, now);
         if (!c->run && !(c->flags & CASE_DIRTY) && memcmp(before, now, SCRATCH) != 0) {
                 snprintf(why, size, "memory has changed that nobody may write");

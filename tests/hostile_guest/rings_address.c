@@ -87,7 +87,7 @@ static const struct ring_case cases[] = {
     BUFFER("length_0_at_2_64_minus_1", UINT64_MAX, 0),
     BUFFER("length_ffffffff", DATA, 0xffffffff),
     BUFFER("length_80000000", LARGE, 0x80000000),
-    BUFFER("length_of_its_region_and_1", LARGE, 0x4000001),
+    BUFFER("length_of_its_region_and_1", NEXT, NEXT_SIZE + 1),
     {"address", "readable_at_the_hole", TARGET_BOTH, BROKEN, DESC({HOLE, 16, N, 1}, {DATA, 64, W, 0})},
     {"address", "readable_into_the_hole", TARGET_BOTH, BROKEN, DESC({HOLE - 8, 16, N, 1}, {DATA, 64, W, 0})},
     {"address", "readable_at_2_64_minus_1", TARGET_BOTH, BROKEN, DESC({UINT64_MAX, 1, N, 1}, {DATA, 64, W, 0})},

@@ -25,19 +25,26 @@ static void write_long_chain(struct attack *attack, const struct ring_case *c)
         }
 }
 
-/* `arg` descriptors of the ring, the last of them of a table with as many again as fill the ring, and one. */
+/* `arg` descriptors of the ring, the last of them of a table with as many again as fill the ring, and one: else a
+ * request that could be served. */
 static void write_direct_and_table(struct attack *attack, const struct ring_case *c)
 {
-        unsigned direct = (unsigned)c->arg - 1, in_table = RING_SIZE + 1 - direct;
+        unsigned direct = (unsigned)c->arg - 1, n = RING_SIZE + 1;
 
-        for (unsigned i = 0; i < direct; i++)
-                attack_desc(attack, 0, i, &(struct desc_row){DATA + 4 * i, 4, N | W, (uint16_t)(i + 1)});
-        attack_desc(attack, 0, direct, &(struct desc_row){TABLE, 16 * in_table, I, 0});
-        for (unsigned i = 0; i < in_table; i++)
-                attack_table(attack, TABLE, i,
-                             &(struct desc_row){DATA + 4096 + 4 * i, 4,
-                                                (uint16_t)(W | (i < in_table - 1 ? N : 0)),
-                                                (uint16_t)(i + 1)});
+        for (unsigned i = 0; i < n; i++) {
+                unsigned place = i < direct ? i : i - direct;
+                struct desc_row row = {DATA, SECTOR_BYTES, N | W, (uint16_t)(place + 1)};
+
+                if (i == 0 && attack->target == TARGET_BLK)
+                        row = (struct desc_row){HEADER, 16, N, (uint16_t)(place + 1)};
+                if (i == n - 1)
+                        row = (struct desc_row){STATUS, 1, W, 0};
+                if (i < direct)
+                        attack_desc(attack, 0, place, &row);
+                else
+                        attack_table(attack, TABLE, place, &row);
+        }
+        attack_desc(attack, 0, direct, &(struct desc_row){TABLE, 16 * (n - direct), I, 0});
 }
 
 static void write_last(struct attack *attack, const struct ring_case *c)

@@ -18,28 +18,64 @@ static const struct {
                {0x100, "256"},      {0x7fff, "7fff"},
                {0x8000, "8000"},    {0xffff, "ffff"}};
 
+/* Behind the table lies what a device that does not judge its indices would serve: the rest of a request at index
+ * `arg` of the table at table_at. */
+static void plant_rest(struct attack *attack, const struct ring_case *c)
+{
+        uint64_t table = c->table_at ? c->table_at : RING(0);
+
+        attack_table(attack, table, (unsigned)c->arg, &(struct desc_row){DATA, SECTOR_BYTES + 1, W, 0});
+}
+
+/* The same for a head: a whole request begins there. */
+static void plant_head(struct attack *attack, const struct ring_case *c)
+{
+        bool is_blk = attack->target == TARGET_BLK;
+
+        attack_desc(attack, 0, 0, &(struct desc_row){DATA, SECTOR_BYTES + 1, W, 0});
+        attack_desc(attack, 0, (unsigned)c->arg,
+                    is_blk ? &(struct desc_row){HEADER, 16, N, 0} : &(struct desc_row){DATA, 64, W, 0});
+}
+
 static void list_outside(struct ring_list *list)
 {
         for (size_t i = 0; i < array_size(outside); i++) {
-                const struct ring_case next = {.group = "next",
-                                               .target = TARGET_BOTH,
-                                               .expect = BROKEN,
-                                               DESC({HEADER, 16, N, outside[i].value})};
+                uint16_t value = outside[i].value;
+                struct ring_case next = {.group = "next",
+                                         .target = TARGET_BOTH,
+                                         .expect = BROKEN,
+                                         .write = plant_rest,
+                                         .arg = value,
+                                         DESC({HEADER, 16, N, value})};
                 const struct ring_case head = {.group = "head",
                                                .target = TARGET_BOTH,
                                                .expect = BROKEN,
-                                               DESC({DATA, 64, W, 0}),
-                                               HEADS(outside[i].value)};
-                const struct ring_case table = {.group = "next",
-                                                .target = TARGET_BOTH,
-                                                .expect = BROKEN,
-                                                DESC({TABLE, 32, I, 0}),
-                                                TABLE_ROWS({HEADER, 16, N, outside[i].value})};
+                                               .write = plant_head,
+                                               .arg = value,
+                                               HEADS(value)};
+                struct ring_case table = {.group = "next",
+                                          .target = TARGET_BOTH,
+                                          .expect = BROKEN,
+                                          .write = plant_rest,
+                                          .arg = value,
+                                          DESC({TABLE, 32, I, 0}),
+                                          TABLE_ROWS({HEADER, 16, N, value}),
+                                          .table_at = TABLE};
 
                 ring_list_add_named(list, &next, "next_is_%s", outside[i].name);
                 ring_list_add_named(list, &head, "head_is_%s", outside[i].name);
                 ring_list_add_named(list, &table, "next_of_a_table_is_%s", outside[i].name);
         }
+        ring_list_add_named(list,
+                            &(struct ring_case){.group = "next",
+                                                .target = TARGET_BOTH,
+                                                .expect = BROKEN,
+                                                .write = plant_rest,
+                                                .arg = 2,
+                                                DESC({TABLE, 32, I, 0}),
+                                                TABLE_ROWS({HEADER, 16, N, 2}),
+                                                .table_at = TABLE},
+                            "next_of_a_table_is_its_length");
 }
 
 /* ---- words of the rings ---- */
@@ -123,7 +159,6 @@ static void write_full(struct attack *attack, const struct ring_case *c)
 {
         unsigned step = attack->target == TARGET_BLK ? 3 : 1;
 
-        (void)c;
         if (attack->target == TARGET_BLK) { /* each an indirect descriptor to the one table */
                 attack_table(attack, TABLE, 0, &(struct desc_row){HEADER, 16, N, 1});
                 attack_table(attack, TABLE, 1, &(struct desc_row){DATA, SECTOR_BYTES, N | W, 2});
@@ -135,6 +170,7 @@ static void write_full(struct attack *attack, const struct ring_case *c)
                                       : &(struct desc_row){DATA, 64, W, 0});
                 attack_offer(attack, 0, i);
         }
+        attack->offered[0] = (uint16_t)c->base; /* the first head is offered again, in its place */
 }
 
 /* Two heads whose chains end in the same descriptors. */
@@ -162,20 +198,20 @@ static const struct ring_case cases[] = {
      DESC({DATA, 64, N | W, 1}, {DATA + 64, 64, W, 0}), HEADS(0, 1)},
 
     {"avail", "nothing_is_new", TARGET_BOTH, OUTCOME_IGNORED, .write = write_one, .show = SHOW(0)},
-    {"avail", "size_plus_1", TARGET_BOTH, BROKEN, .write = write_one, .show = SHOW(RING_SIZE + 1)},
-    {"avail", "minus_1", TARGET_BOTH, BROKEN, .write = write_one, .show = SHOW(0xffff)},
-    {"avail", "plus_8000", TARGET_BOTH, BROKEN, .write = write_one, .show = SHOW(0x8000)},
-    {"avail", "plus_7fff", TARGET_BOTH, BROKEN, .write = write_one, .show = SHOW(0x7fff)},
-    {"avail", "plus_5000", TARGET_BOTH, BROKEN, .write = write_one, .show = SHOW(5000)},
-    {"avail", "plus_100", TARGET_BOTH, BROKEN, .write = write_one, .show = SHOW(0x100)},
+    {"avail", "size_plus_1", TARGET_BOTH, BROKEN, .write = write_full, .show = SHOW(RING_SIZE + 1)},
+    {"avail", "minus_1", TARGET_BOTH, BROKEN, .write = write_full, .show = SHOW(0xffff)},
+    {"avail", "plus_8000", TARGET_BOTH, BROKEN, .write = write_full, .show = SHOW(0x8000)},
+    {"avail", "plus_7fff", TARGET_BOTH, BROKEN, .write = write_full, .show = SHOW(0x7fff)},
+    {"avail", "plus_5000", TARGET_BOTH, BROKEN, .write = write_full, .show = SHOW(5000)},
+    {"avail", "plus_100", TARGET_BOTH, BROKEN, .write = write_full, .show = SHOW(0x100)},
     {"avail", "size_1_and_2_more", TARGET_RNG, BROKEN, .size = 1, .write = write_one, .show = SHOW(2)},
     {"avail", "back_by_one", TARGET_BOTH, BROKEN, CASE_DIRTY, .write = write_after_some, .arg = 3, .show = SHOW(2)},
     {"avail", "back_to_0", TARGET_BOTH, BROKEN, CASE_DIRTY, .write = write_after_some, .arg = 2, .show = SHOW(0)},
     {"avail", "size_plus_1_after_some", TARGET_BOTH, BROKEN, CASE_DIRTY, .write = write_after_some, .arg = 3,
      .show = SHOW(3 + RING_SIZE + 1)},
-    {"avail", "size_plus_1_over_the_wrap", TARGET_BOTH, BROKEN, .base = 65530, .write = write_one,
+    {"avail", "size_plus_1_over_the_wrap", TARGET_BOTH, BROKEN, .base = 65530, .write = write_full,
      .show = SHOW(RING_SIZE + 1)},
-    {"avail", "behind_the_base", TARGET_BOTH, BROKEN, .base = 100, .write = write_one, .show = SHOW(0xffff)},
+    {"avail", "behind_the_base", TARGET_BOTH, BROKEN, .base = 100, .write = write_full, .show = SHOW(0xffff)},
     {"avail", "the_whole_ring_at_once", TARGET_BOTH, SERVED, .write = write_full, .n_used = RING_SIZE,
      .show = SHOW(RING_SIZE)},
     {"avail", "the_whole_ring_over_the_wrap", TARGET_BOTH, SERVED, .base = 65530, .write = write_full,

@@ -15,7 +15,9 @@
 #define SERVED OUTCOME_SERVED
 #define BROKEN OUTCOME_BROKEN
 
-#define MOVING_MS 50
+#define MOVING_MS    50
+#define GOOD_PER_BAD 64u
+#define NO_STATUS    0xffu
 
 /* What is flipped: `width` bytes at a guest address, between two values. */
 struct mutation {
@@ -40,6 +42,7 @@ struct mutator {
 #define ROW_FLAGS(table, i) (ROW_AT(table, i) + 12)
 #define ROW_NEXT(table, i)  (ROW_AT(table, i) + 14)
 
+#define USED_EVENT       (RING_AVAIL(0) + 4 + 2 * RING_SIZE)
 #define AVAIL_INDEX(i)   (RING_AVAIL(i) + 2)
 #define AVAIL_ELEMENT(n) (RING_AVAIL(0) + 4 + 2 * (n))
 
@@ -75,7 +78,7 @@ static const struct mutation mutations[] = {
     {"type_and_nonsense", false, HEADER, 4, BLK_IN, 0xffffffff},
     {"sector_and_another", false, HEADER + 8, 8, 0, 16},
     {"sector_and_2_55", false, HEADER + 8, 8, 0, UINT64_C(1) << 55},
-    {"used_event", false, RING_AVAIL(0) + 4 + 2 * RING_SIZE, 2, 0, 0xffff},
+    {"used_event", false, USED_EVENT, 2, 0, 0xffff},
     {"used_element", false, RING_USED(0) + 4, 4, 0, 0xffffffff},
     {"used_flags", false, RING_USED(0), 2, 0, 0xffff},
 };
@@ -102,7 +105,9 @@ static void *mutate(void *argument)
         const struct mutation *mutation = mutator->mutation;
 
         while (!atomic_load_explicit(&mutator->stop, memory_order_relaxed)) {
-                flip(mutator->at, mutation->width, mutation->one);
+                /* Mostly good: a bad value that comes first ends the ring, one that comes second is the attack. */
+                for (unsigned i = 0; i < GOOD_PER_BAD; i++)
+                        flip(mutator->at, mutation->width, mutation->one);
                 flip(mutator->at, mutation->width, mutation->other);
         }
         return NULL;
@@ -110,49 +115,63 @@ static void *mutate(void *argument)
 
 /* ---- requests ---- */
 
+/* All heads but those of the rest of the request, which they share: each walks over what is flipped. */
+static const uint16_t heads[] = {0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 static void write_request(struct attack *attack, const struct mutation *mutation)
 {
         static const struct desc_row rows[] = {BLK_READ};
+        static const struct desc_row of_rng = {DATA + SECTOR_BYTES, 16, N | W, 1},
+                                     to_table = {TABLE, 48, I, 0};
+        const struct desc_row *first = attack->target == TARGET_BLK ? &rows[0] : &of_rng;
         uint64_t table = mutation->in_table ? TABLE : RING(0);
 
         attack_blk_header(attack, HEADER, BLK_IN, 0);
         for (unsigned i = 0; i < array_size(rows); i++)
-                attack_table(attack, table, i, &rows[i]);
-        if (attack->target == TARGET_RNG) /* all three are its buffer */
-                attack_table(attack, table, 0, &(struct desc_row){DATA + SECTOR_BYTES, 16, N | W, 1});
-        if (mutation->in_table)
-                attack_desc(attack, 0, 0, &(struct desc_row){TABLE, 48, I, 0});
+                attack_table(attack, table, i, i == 0 ? first : &rows[i]);
+        for (unsigned i = 0; i < array_size(heads); i++)
+                attack_desc(attack, 0, heads[i], mutation->in_table ? &to_table : first);
+        /* Where an index that is not judged leads: a status byte elsewhere. */
+        attack_table(attack, table, 0xffff, &(struct desc_row){PARTNER, 1, W, 0});
 }
 
-/* What a disk has read is one of the two sectors, whole. */
-static bool data_is_one_of_both(const struct attack *attack, const struct mutation *mutation)
+/* Nothing has landed where no judged index leads. A disk has answered where it was asked to, and what it has read is
+ * one of the two sectors, whole. */
+static bool answer_is_one_of_both(const struct attack *attack, const struct mutation *mutation)
 {
         const uint8_t *status = guest_map_at(attack->map, STATUS, 1);
         const uint8_t *data = guest_map_at(attack->map, DATA, SECTOR_BYTES);
 
-        if (attack->target != TARGET_BLK || mutation->at != HEADER + 8 || *status != BLK_S_OK)
+        if (*(const uint8_t *)guest_map_at(attack->map, PARTNER, 1) != NO_STATUS)
+                return false;
+        if (attack->target != TARGET_BLK)
                 return true;
+        if (mutation->at != HEADER + 8 || *status != BLK_S_OK)
+                return *status != NO_STATUS;
         return disk_pattern_is(data, ORACLE_DISK, mutation->one, 1, 1) ||
                disk_pattern_is(data, ORACLE_DISK, mutation->other, 1, 1);
 }
 
-/* One request; a request that the flipped index has hidden is no fault. */
-static enum outcome one_request(struct oracle *oracle, struct attack *attack, const struct mutation *mutation)
+/* One batch of requests; one that the flipped index has hidden is no fault. */
+static enum outcome one_batch(struct oracle *oracle, struct attack *attack, const struct mutation *mutation)
 {
         bool hidden = mutation->at == AVAIL_INDEX(0);
         uint32_t id, len;
         unsigned used = attack_used(attack, 0, &id, &len);
         enum outcome outcome;
 
-        attack_offer(attack, 0, 0);
+        *(uint8_t *)guest_map_at(attack->map, STATUS, 1) = NO_STATUS;
+        *(uint8_t *)guest_map_at(attack->map, PARTNER, 1) = NO_STATUS;
+        for (unsigned i = 0; i < array_size(heads); i++)
+                attack_offer(attack, 0, heads[i]);
         if (!hidden)
                 attack_show(attack, 0, attack->offered[0]);
         if (attack_kick(attack, 0) < 0)
                 return OUTCOME_NOTHING;
-        outcome = attack_judge(attack, 0, used + 1, hidden ? 2 : oracle->judge_ms);
+        outcome = attack_judge(attack, 0, used + array_size(heads), hidden ? 2 : oracle->judge_ms);
         if (outcome == OUTCOME_NOTHING && hidden)
                 return SERVED;
-        return outcome == SERVED && !data_is_one_of_both(attack, mutation) ? OUTCOME_NOTHING : outcome;
+        return outcome == SERVED && !answer_is_one_of_both(attack, mutation) ? OUTCOME_NOTHING : outcome;
 }
 
 /* A broken ring starts again, so that one flip does not end the case. */
@@ -165,7 +184,6 @@ static bool start_again(struct attack *attack, const struct mutation *mutation)
                 return false;
         memset(guest_map_at(attack->map, RING(0), 0x10000), 0, 0x10000);
         plan.base = mutation->base;
-        *(uint16_t *)guest_map_at(attack->map, AVAIL_INDEX(0), 2) = mutation->base;
         write_request(attack, mutation);
         return attack_start(attack, 0, &plan) == 0;
 }
@@ -187,7 +205,7 @@ static enum outcome run_requests(struct oracle *oracle, struct attack *attack,
         while (now_ms() < end && (outcome == SERVED || outcome == BROKEN)) {
                 if (outcome == BROKEN && !start_again(attack, mutation))
                         return OUTCOME_DROPPED;
-                outcome = one_request(oracle, attack, mutation);
+                outcome = one_batch(oracle, attack, mutation);
         }
         return outcome;
 }
@@ -201,7 +219,7 @@ static enum outcome run_moving(struct oracle *oracle, struct attack *attack, con
         enum outcome outcome;
 
         plan.base = mutation->base;
-        *(uint16_t *)guest_map_at(attack->map, AVAIL_INDEX(0), 2) = mutation->base;
+        attack->listens = true;
         if (attack_start(attack, 0, &plan) < 0)
                 return OUTCOME_NOTHING;
         write_request(attack, mutation);
@@ -218,9 +236,9 @@ void rings_moving_list(struct ring_list *list)
         for (unsigned i = 0; i < array_size(mutations); i++) {
                 bool of_blk = mutations[i].at == HEADER || mutations[i].at == HEADER + 8;
                 const struct ring_case c = {.group = "moving",
-                                            .target = of_blk || i % 2 == 0 ? TARGET_BLK : TARGET_RNG,
+                                            .target = of_blk ? TARGET_BLK : TARGET_BOTH,
                                             .expect = SERVED | BROKEN,
-                                            .flags = CASE_EVENT_IDX,
+                                            .flags = mutations[i].at == USED_EVENT ? CASE_EVENT_IDX : 0,
                                             .run = run_moving,
                                             .arg = i};
 

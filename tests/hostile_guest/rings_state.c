@@ -228,7 +228,7 @@ static enum outcome run_kicks(struct oracle *oracle, struct attack *attack, cons
 
 /* ---- memory that goes away ---- */
 
-#define OWN      UINT64_C(0x200000000) /* a region of this session's own */
+#define OWN      UINT64_C(0x400000000) /* a region of this session's own */
 #define OWN_SIZE UINT64_C(0x10000)
 
 static int say_table(struct attack *attack, unsigned n)
@@ -441,8 +441,11 @@ static enum outcome run_trick(struct oracle *oracle, struct attack *attack, cons
                 r = play_trick(attack, trick);
         if (r < 0)
                 return OUTCOME_NOTHING;
-        if (trick != TRICK_ERR_BLOCKS)
-                return request(oracle, attack);
+        if (trick != TRICK_ERR_BLOCKS) {
+                enum outcome outcome = request(oracle, attack);
+
+                return outcome != SERVED || attack_lives(attack) ? outcome : OUTCOME_NOTHING;
+        }
         break_ring(attack);
         /* Nobody can be told; the broker must not wait until somebody can. */
         return attack_lives(attack) ? IGNORED : OUTCOME_NOTHING;
