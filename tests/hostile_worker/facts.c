@@ -10,7 +10,8 @@
 
 #include "proto/base/checked.h"
 
-#define NEAR_BYTES UINT64_C(1) << 24 /* ranges that are closer become one: libraries lie side by side */
+#define STILL_BYTES 64u /* from the end of the stack: the name of the program and the environment are there */
+#define NEAR_BYTES  UINT64_C(1) << 24 /* ranges that are closer become one: libraries lie side by side */
 
 static FILE *open_proc(pid_t pid, const char *name)
 {
@@ -86,6 +87,21 @@ bool facts_equal(const struct facts *before, const struct facts *now, char *why,
         else
                 return true;
         return false;
+}
+
+uint64_t facts_still_bytes(pid_t broker)
+{
+        FILE *maps = open_proc(broker, "maps");
+        unsigned long long start, end;
+        uint64_t found = 0;
+        char line[512];
+
+        while (maps && fgets(line, sizeof(line), maps))
+                if (strstr(line, "[stack]") && sscanf(line, "%llx-%llx", &start, &end) == 2)
+                        found = end - STILL_BYTES;
+        if (maps)
+                fclose(maps);
+        return found;
 }
 
 uint32_t facts_ranges(pid_t broker, struct command_range ret_ranges[static COMMAND_RANGES])

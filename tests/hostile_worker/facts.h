@@ -22,5 +22,8 @@ int facts_measure(pid_t broker, struct facts *ret_facts);
 /* Is `now` as `before`? Else a clause in `why`. */
 bool facts_equal(const struct facts *before, const struct facts *now, char *why, size_t why_size);
 
+/* Of bytes in the broker that never change: the strings above its stack, minus some. 0: not to be seen. */
+uint64_t facts_still_bytes(pid_t broker);
+
 /* The broker's mappings, near ones as one, XOR COMMAND_RANGE_XOR. Returns how many. */
 uint32_t facts_ranges(pid_t broker, struct command_range ret_ranges[static COMMAND_RANGES]);

@@ -300,8 +300,10 @@ static int64_t image_ioctl(struct hostile *hostile)
 
 static int64_t image_copy_range(struct hostile *hostile)
 {
+        int64_t from = 0, to = HOSTILE_PAGE;
+
         (void)hostile;
-        return CALL(SYS_copy_file_range, hostile_resource, NULL, hostile_resource, NULL, 512ul, 0u);
+        return CALL(SYS_copy_file_range, hostile_resource, &from, hostile_resource, &to, 512ul, 0u);
 }
 
 static int64_t image_splice(struct hostile *hostile)

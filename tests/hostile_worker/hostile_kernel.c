@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -66,6 +67,16 @@ static int64_t clone_newuser(struct hostile *hostile)
         if (pid == 0)
                 syscall(SYS_exit_group, 0);
         return hostile_answer(pid);
+}
+
+static int64_t setns_broker(struct hostile *hostile)
+{
+        char path[64];
+        int64_t fd;
+
+        snprintf(path, sizeof(path), "/proc/%llu/ns/net", (unsigned long long)hostile->command.broker_pid);
+        fd = CALL(SYS_openat, AT_FDCWD, path, O_RDONLY);
+        return fd < 0 ? fd : CALL(SYS_setns, fd, 0);
 }
 
 /* ---- other processes' memory and descriptors ---- */
@@ -271,6 +282,7 @@ static const struct hostile_attack rows[] = {
     {"call-int80", call_int80, 0},
     {"open-tree", open_tree_clone, 0},
     {"clone-newuser", clone_newuser, 0},
+    {"setns-broker", setns_broker, 0},
     {"vm-read-broker", vm_read_broker, 0},
     {"vm-write-broker", vm_write_broker, 0},
     {"vm-read-sibling", vm_read_sibling, 0},

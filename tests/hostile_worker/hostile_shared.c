@@ -71,7 +71,7 @@ static int64_t image_unlock(struct hostile *hostile)
 static int64_t image_lease(struct hostile *hostile)
 {
         (void)hostile;
-        return CALL(SYS_fcntl, hostile_resource, F_SETLEASE, F_RDLCK);
+        return CALL(SYS_fcntl, hostile_resource, F_SETLEASE, F_WRLCK);
 }
 
 static int64_t image_append(struct hostile *hostile)
@@ -115,7 +115,7 @@ static int64_t mremap_own(struct hostile *hostile)
         static char page[HOSTILE_PAGE] __attribute__((aligned(HOSTILE_PAGE)));
 
         (void)hostile;
-        return CALL(SYS_mremap, page, 0ul, HOSTILE_PAGE, MREMAP_MAYMOVE, 0ul) < 0 ? -errno : 0;
+        return CALL(SYS_mremap, page, HOSTILE_PAGE, 2 * HOSTILE_PAGE, MREMAP_MAYMOVE, 0ul) < 0 ? -errno : 0;
 }
 
 static int64_t futex_wake(struct hostile *hostile)

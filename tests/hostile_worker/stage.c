@@ -46,7 +46,7 @@ static void fill_command(struct stage *stage)
         for (unsigned i = 0; i < COMMAND_SECRET; i++)
                 command->secret[i] = (uint8_t)stage->vm.secret[i] ^ COMMAND_SECRET_XOR;
         command->n_ranges = facts_ranges(stage->vm.broker, command->ranges);
-        command->broker_address = command->ranges[0].start; /* its program's first bytes: an ELF header */
+        command->broker_address = facts_still_bytes(stage->vm.broker) ^ COMMAND_RANGE_XOR;
 }
 
 static int open_target(struct stage *stage)
