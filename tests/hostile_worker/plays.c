@@ -213,7 +213,13 @@ static bool sweep_one(struct stage *stage, const char *key, unsigned nr, struct 
         vm_log_mark(&stage->vm);
         if (stage_ask(stage, key, nr, &report, WHY) < 0)
                 return false;
-        if (report.state == REPORT_SUCCESSOR || is_unfiltered(nr))
+        if (is_unfiltered(nr))
+                return true;
+        if (vm_log_has(&stage->vm, "signal=") && !vm_log_has(&stage->vm, "signal=31")) {
+                set_harm(outcome, "call %u killed it otherwise", nr);
+                return false;
+        }
+        if (report.state == REPORT_SUCCESSOR)
                 return true;
         set_harm(outcome, "call %u was not killed: %lld", nr, (long long)report.result);
         return false;
