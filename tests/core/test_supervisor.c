@@ -216,22 +216,6 @@ static void one_answer_between_keeps_a_device_out_of_quarantine(void **state)
         world_done(&world);
 }
 
-static void a_thousand_deaths_of_a_useful_worker_are_no_reason_to_give_up(void **state)
-{
-        (void)state;
-        serving_guest(1);
-        for (unsigned i = 1; i <= 1000; i++) {
-                one_request(i % 2);
-                world.n_seen = 0;
-                world_kill_worker(&world);
-                next_one(i);
-        }
-        one_request(0);
-        assert_int_equal(world.n_quarantined, 0);
-        assert_int_equal(device_supervisor(world.device)->restarts, 1000);
-        world_done(&world);
-}
-
 static void workers_that_had_nothing_to_do_for_long_were_not_barren(void **state)
 {
         (void)state;
@@ -570,7 +554,6 @@ int main(void)
             cmocka_unit_test(a_successor_s_new_capacity_is_seen_and_told),
             cmocka_unit_test(six_barren_incarnations_end_in_quarantine),
             cmocka_unit_test(one_answer_between_keeps_a_device_out_of_quarantine),
-            cmocka_unit_test(a_thousand_deaths_of_a_useful_worker_are_no_reason_to_give_up),
             cmocka_unit_test(workers_that_had_nothing_to_do_for_long_were_not_barren),
             cmocka_unit_test(restarts_back_off),
             cmocka_unit_test(a_reset_leaves_quarantine),
