@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "proto/base/checked.h"
+#include "proto/base/limits.h"
 #include "tests/harness/blk_front.h"
 
 #define BLOCK       4096u
@@ -340,6 +342,47 @@ static void requests_outside_the_disk_fail_alone(void **state)
         close_scene();
 }
 
+static uint64_t now_ms(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* A front end shares its eventfds with the broker, and may make them block again and fill them. */
+static void eventfd_that_holds_its_writer_delays_no_stop(void **state)
+{
+        uint64_t full = UINT64_MAX - 1, before, took;
+        uint16_t base;
+        int call;
+
+        (void)state;
+        open_scene(FRONT_END_QEMU_11_1, 16);
+        clear_disk();
+        call = scene.front.rings[0].call;
+        (void)!read(call, &before, sizeof(before));
+        assert_int_equal(write(call, &full, sizeof(full)), sizeof(full));
+        assert_int_equal(fcntl(call, F_SETFL, fcntl(call, F_GETFL) & ~O_NONBLOCK), 0);
+        for (unsigned i = 0; i < 8; i++)
+                assert_true(blk_front_post(&scene.blk, BLK_IN, i * 8, BLOCK, NULL) >= 0);
+        (void)split_ring_want_call(&scene.blk.ring);
+        assert_int_equal(blk_front_submit(&scene.blk), 0);
+        before = now_ms();
+        assert_int_equal(blk_front_stop(&scene.blk, &base), 0);
+        took = now_ms() - before;
+        assert_true(took >= LIMIT_LANE_CALL_MS / 2); /* it was held */
+        assert_true(took < 1000);
+        assert_int_equal(fcntl(call, F_SETFL, fcntl(call, F_GETFL) | O_NONBLOCK), 0);
+        assert_int_equal(read(call, &full, sizeof(full)), sizeof(full));
+        close_scene();
+        open_scene(FRONT_END_QEMU_11_1, 16);
+        clear_disk();
+        run_load(200);
+        wait_all();
+        close_scene();
+}
+
 static pid_t worker_pid(void)
 {
         FILE *out = popen(getenv("BULKHEAD_KILL_PID"), "re");
@@ -385,6 +428,7 @@ int main(void)
             E2E_TEST(device_reset_forgets_requests_and_nothing_else),
             E2E_TEST(identity_discard_and_write_zeroes),
             E2E_TEST(requests_outside_the_disk_fail_alone),
+            E2E_TEST(eventfd_that_holds_its_writer_delays_no_stop),
             E2E_TEST(worker_is_killed_under_load_and_no_byte_is_wrong),
         };
 
