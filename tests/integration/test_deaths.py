@@ -84,6 +84,29 @@ def spawner_killed_and_the_vm_goes_on_until_a_worker_dies(t):
 
 
 @claim(seconds=120)
+def spawner_that_is_stopped_is_said_and_its_late_answer_is_taken(t):
+    needs_bulkhead()
+    serving = t.backend([Disk("disk0", t.disk_file(mib=64))])
+    serving.errors_expected = "the spawner does not answer|before the deadline of a stop"
+    guest = t.boot(serving)
+    guest.run("guest_load fill /dev/vda 0 8M 3 direct")
+    vm = vm_of(serving)
+    os.kill(vm["spawner_pid"], signal.SIGSTOP)
+    try:
+        os.kill(vm["devices"][0]["pid"], signal.SIGKILL)
+        serving.child.wait_for_line("the spawner does not answer: no worker can be started until it does dev=disk0", 30)
+        guest.qmp.command("stop", seconds=10)
+        guest.qmp.command("cont")
+        t.stage("the spawner is stopped: it was said, and a pause of the guest did not wait for it")
+    finally:
+        os.kill(vm["spawner_pid"], signal.SIGCONT)
+    wait_until(lambda: serving.ps()["disk0"]["pid"] not in (0, vm["devices"][0]["pid"]), 20, "the late worker")
+    guest.run("guest_load check /dev/vda 0 8M 3 direct")
+    no_io_errors(guest)
+    t.stage("it goes on: the late worker serves")
+
+
+@claim(seconds=120)
 def broker_killed_leaves_no_worker_no_socket_and_no_lock(t):
     needs_bulkhead()
     serving = t.backend([Disk("disk0", t.disk_file(mib=64)), Entropy()])
