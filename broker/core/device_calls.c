@@ -147,6 +147,13 @@ static void call_pardon(struct lane *lane, void *argument)
         lane_pardon(lane);
 }
 
+static void call_held(struct lane *lane, void *argument)
+{
+        uint32_t *n = argument;
+
+        *n += lane->used_requests;
+}
+
 static void call_detach(struct lane *lane, void *argument)
 {
         (void)argument;
@@ -275,6 +282,11 @@ void device_call_pardon(struct device *device)
 
 void device_call_detach(struct device *device)
 {
+        uint32_t held = 0;
+
+        call_all(device, call_held, &held);
+        if (held > 1) /* whoever isolates: its request was not the only one of the device */
+                device_call_pardon(device);
         call_all(device, call_detach, NULL);
 }
 

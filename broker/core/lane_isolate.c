@@ -31,9 +31,16 @@ void lane_pardon(struct lane *lane)
                 lane->isolation = LANE_WAITS;
 }
 
-bool lane_may_send(const struct lane *lane, const struct request *request)
+/* What must fail for a stop is not held up: the guest is frozen until it is answered, and it kills nobody.
+ * Should it do so all the same, nobody was alone, and nobody is blamed (device_call_detach). */
+static bool is_for_a_stop(struct lane *lane, const struct request *request)
 {
-        if (lane->isolation == LANE_OPEN)
+        return request->must_fail && lane_queue_find(lane, request->queue)->draining;
+}
+
+bool lane_may_send(struct lane *lane, const struct request *request)
+{
+        if (lane->isolation == LANE_OPEN || is_for_a_stop(lane, request))
                 return true;
         return lane->isolation == LANE_ISOLATES && lane->used_requests == 0 && request->is_work;
 }

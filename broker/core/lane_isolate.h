@@ -33,7 +33,7 @@ void lane_pardon(struct lane *lane);
 /* ---- for lane.c and lane_tx.c ---- */
 
 /* Is this request's turn? */
-bool lane_may_send(const struct lane *lane, const struct request *request);
+bool lane_may_send(struct lane *lane, const struct request *request);
 
 /* Nothing is with the worker: are we through? */
 void lane_isolate_step(struct lane *lane);

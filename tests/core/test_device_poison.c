@@ -173,29 +173,55 @@ static void a_reset_forgets_that_a_device_was_hopeless(void **state)
         world_done(&world);
 }
 
-/* The kill of a stop's deadline is of all requests together: the one that happened to be alone is innocent. */
-static void a_stop_s_deadline_while_isolating_blames_nobody(void **state)
+/* Two requests, one a queue; the worker is isolating the first, and takes its time. */
+static void isolating_the_first_of_two(void)
 {
-        (void)state;
         serving_guest(2);
         world.poison = 0;
         world.idle = true;
-        post(0, 10, 0); /* of the queue that is not stopped: alone when the deadline comes */
+        post(0, 10, 0);
         post(1, 11, 1);
         world_until(&world, world.n_seen == 2);
         world_kill_worker(&world);
         world_until(&world, world.n_seen == 4);
         world_kill_worker(&world);
         world_until(&world, world.n_seen == 5 && world.seen[4].queue == 0);
+}
+
+/* The kill of a stop's deadline is of all requests together: the one that happened to be alone is innocent.
+ * And what the stop waits for must not wait for it. */
+static void a_stop_s_deadline_while_isolating_blames_nobody_and_holds_nobody_up(void **state)
+{
+        const struct seen_request *first = &world.seen[5], *second = &world.seen[6];
+
+        (void)state;
+        isolating_the_first_of_two();
         device_queue_stop(world.device, 1, world_stopped, &world);
-        world_until(&world, world.n_seen == 6);
-        assert_int_equal(world.seen[5].queue, 0);
-        assert_int_equal(world.seen[5].must_fail, 0);
-        world.idle = false;
-        fake_worker_complete(&world.puppet.lanes[0], world.seen[5].id, 0, "\1", 1);
+        world_until(&world, world.n_seen == 7);
+        assert_int_equal(first->queue, 0);
+        assert_int_equal(first->must_fail, 0);
+        assert_int_equal(second->queue, 1);
+        assert_int_equal(second->must_fail, 1); /* the stop's own */
+        fake_worker_complete(&world.puppet.lanes[1], second->id, 0, "\xee", 1);
         world_until(&world, world.n_stopped == 1);
-        assert_int_equal(world.seen[6].must_fail, 1); /* the stop's own */
+        assert_true(world_answered(&world, 1));
+        fake_worker_complete(&world.puppet.lanes[0], first->id, 0, "\1", 1);
+        await(1);
+        assert_int_equal(status_of(0), 1);
+        world_done(&world);
+}
+
+static void a_death_with_more_than_one_blames_nobody(void **state)
+{
+        (void)state;
+        isolating_the_first_of_two();
+        device_queue_stop(world.device, 1, world_stopped, &world);
+        world_until(&world, world.n_seen == 7);
+        world.idle = false;
+        world_kill_worker(&world); /* of which of the two? */
         await(2);
+        for (unsigned i = 7; i < world.n_seen; i++)
+                assert_int_equal(world.seen[i].must_fail, world.seen[i].queue == 1);
         assert_int_equal(status_of(0), 1);
         world_done(&world);
 }
@@ -232,7 +258,8 @@ int main(void)
             cmocka_unit_test(only_one_request_of_the_device_is_with_an_isolating_worker),
             cmocka_unit_test(a_request_that_cannot_even_be_failed_ends_in_quarantine_with_words),
             cmocka_unit_test(a_reset_forgets_that_a_device_was_hopeless),
-            cmocka_unit_test(a_stop_s_deadline_while_isolating_blames_nobody),
+            cmocka_unit_test(a_stop_s_deadline_while_isolating_blames_nobody_and_holds_nobody_up),
+            cmocka_unit_test(a_death_with_more_than_one_blames_nobody),
             cmocka_unit_test(a_reset_while_isolating_blames_nobody),
         };
 
