@@ -120,9 +120,12 @@ static void a_stop_that_waits_ends_with_the_quarantine(void **state)
         serving_guest();
         world_post(&world, 0, 5);
         world_until(&world, world.n_seen == 1);
+        world_kill_spawner(&world);
+        world_until(&world, world.gone);
         device_queue_stop(world.device, 0, world_stopped, &world);
-        quarantine();
+        world_kill_worker(&world); /* and that is the end of it, at once */
         world_until(&world, world.n_stopped == 1);
+        assert_int_equal(world.n_quarantined, 1);
         assert_true(world_answered(&world, 0));
         world_done(&world);
 }
