@@ -221,7 +221,6 @@ void device_reset(struct device *device)
 {
         device->config_written = NULL;
         device_stop_cancel(device);
-        device_call_fail_end(device);
         device_call_pardon(device);
         supervisor_reset(&device->supervisor);
         /* The supervisor leaves a worker alone that was told nothing, and then nothing is outstanding. */

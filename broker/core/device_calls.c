@@ -103,12 +103,6 @@ static void call_fail_begin(struct lane *lane, void *argument)
         lane_fail_begin(lane, (*type)->error_tail, (*type)->error_tail_len);
 }
 
-static void call_fail_end(struct lane *lane, void *argument)
-{
-        (void)argument;
-        lane_fail_end(lane);
-}
-
 static void call_fail_draining(struct lane *lane, void *argument)
 {
         (void)argument;
@@ -300,11 +294,6 @@ void device_call_fail_begin(struct device *device)
         const struct device_type *type = device->type;
 
         call_all(device, call_fail_begin, &type);
-}
-
-void device_call_fail_end(struct device *device)
-{
-        call_all(device, call_fail_end, NULL);
 }
 
 void device_call_fail_draining(struct device *device)

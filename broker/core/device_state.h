@@ -97,7 +97,6 @@ void device_call_pardon(struct device *device);
 void device_call_detach(struct device *device);
 void device_call_break(struct device *device);
 void device_call_fail_begin(struct device *device); /* its type must have an error */
-void device_call_fail_end(struct device *device);
 void device_call_fail_draining(struct device *device);
 void device_call_set_memory(struct device *device, struct guest_memory *memory);
 void device_call_hold(struct device *device);

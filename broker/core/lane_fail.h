@@ -9,7 +9,9 @@
 struct lane;
 
 /* From now on, what is outstanding and what comes is answered with zeros and, at the end of its writable
- * bytes, `tail` (1 or more bytes, which must outlive this). No worker may be attached; lane_attach ends it. */
+ * bytes, `tail` (1 or more bytes, which must outlive this). No worker may be attached; lane_attach ends it.
+ * A queue that starts later is held until lane_queue_release, as ever: after a device reset its requests wait
+ * for the new worker. */
 void lane_fail_begin(struct lane *lane, const uint8_t *tail, uint32_t len);
 void lane_fail_end(struct lane *lane);
 
