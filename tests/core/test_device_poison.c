@@ -152,6 +152,14 @@ static void a_request_that_cannot_even_be_failed_ends_in_quarantine_with_words(v
         world_done(&world);
 }
 
+static void is_restarted(void)
+{
+        unsigned spawns = world.n_spawns;
+
+        world_kill_worker(&world);
+        world_until(&world, world.n_spawns > spawns && world_state(&world) == WORKER_SERVING);
+}
+
 static void a_reset_forgets_that_a_device_was_hopeless(void **state)
 {
         (void)state;
@@ -167,8 +175,7 @@ static void a_reset_forgets_that_a_device_was_hopeless(void **state)
         world_start_queue(&world, 0, 0);
         post(0, POISON, 100);
         await(1);
-        world_kill_worker(&world);
-        world_until(&world, world_state(&world) == WORKER_SERVING);
+        is_restarted();
         assert_int_equal(world.n_quarantined, 1);
         world_done(&world);
 }
@@ -251,6 +258,32 @@ static void a_reset_while_isolating_blames_nobody(void **state)
         world_done(&world);
 }
 
+/* One more death and the device had been hopeless; the reset's kill is not that death. */
+static void a_reset_is_not_the_last_proof_against_a_request(void **state)
+{
+        (void)state;
+        serving_guest(1);
+        world.poison = 0;
+        world.idle = true;
+        post(0, 10, 0);
+        for (unsigned i = 1; i < 3 + LIMIT_POISON_FAILURES; i++) {
+                world_until(&world, world.n_seen == i);
+                world_kill_worker(&world);
+        }
+        world_until(&world, world.n_seen == 3 + LIMIT_POISON_FAILURES);
+        assert_int_equal(world.seen[world.n_seen - 1].must_fail, 1);
+        device_reset(world.device);
+        model_queue_reset(&world.guest, 0);
+        world.idle = false;
+        world_serve(&world);
+        world_start_queue(&world, 0, 0);
+        post(0, 10, 0);
+        await(1);
+        is_restarted();
+        assert_int_equal(world.n_quarantined, 0);
+        world_done(&world);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -261,6 +294,7 @@ int main(void)
             cmocka_unit_test(a_stop_s_deadline_while_isolating_blames_nobody_and_holds_nobody_up),
             cmocka_unit_test(a_death_with_more_than_one_blames_nobody),
             cmocka_unit_test(a_reset_while_isolating_blames_nobody),
+            cmocka_unit_test(a_reset_is_not_the_last_proof_against_a_request),
         };
 
         return cmocka_run_group_tests_name("device_poison", tests, NULL, NULL);

@@ -204,6 +204,37 @@ static void a_drain_ends_at_once(void **state)
         bench_done(&bench);
 }
 
+/* The worker that was to be told of it is dead, and no other comes. */
+static void a_queue_that_was_held_fails_too(void **state)
+{
+        uint16_t head;
+
+        (void)state;
+        begin(2);
+        lane_queue_stop(&bench.lane, lane_queue_find(&bench.lane, 1));
+        bench_start_queue(&bench, 1, 0);
+        head = post(1);
+        bench_not_used(&bench, 1);
+        fail_from_now_on();
+        assert_failed(1, head);
+        bench_done(&bench);
+}
+
+/* After a reset: its requests are the next worker's. */
+static void a_queue_that_starts_later_is_held(void **state)
+{
+        (void)state;
+        begin(2);
+        fail_from_now_on();
+        lane_queue_stop(&bench.lane, lane_queue_find(&bench.lane, 1));
+        bench_start_queue(&bench, 1, 0);
+        post(1);
+        bench_not_used(&bench, 1);
+        bench_attach(&bench);
+        assert_int_equal(bench_requests(&bench), 1);
+        bench_done(&bench);
+}
+
 static void it_ends_and_a_worker_serves_again(void **state)
 {
         uint16_t head;
@@ -211,10 +242,8 @@ static void it_ends_and_a_worker_serves_again(void **state)
         (void)state;
         begin(1);
         fail_from_now_on();
-        lane_fail_end(&bench.lane);
-        head = post(0);
-        bench_not_used(&bench, 0);
         bench_attach(&bench);
+        head = post(0);
         assert_int_equal(bench_requests(&bench), 1);
         fake_worker_complete(&bench.worker, bench.requests[0].id, 0, "ok", 2);
         bench_used(&bench, 0, head, 2);
@@ -232,6 +261,8 @@ int main(void)
             cmocka_unit_test(memory_that_is_gone_breaks_the_ring),
             cmocka_unit_test(a_turn_is_bounded_and_says_what_it_leaves),
             cmocka_unit_test(a_drain_ends_at_once),
+            cmocka_unit_test(a_queue_that_was_held_fails_too),
+            cmocka_unit_test(a_queue_that_starts_later_is_held),
             cmocka_unit_test(it_ends_and_a_worker_serves_again),
         };
 
