@@ -137,10 +137,11 @@ static void put_down(struct supervisor *supervisor)
         if (served && was_useful(supervisor))
                 restart_policy_clear(&supervisor->policy);
         set_state(supervisor, WORKER_DYING);
-        supervisor->link = worker_link_free(supervisor->link);
-        close_lanes(supervisor);
+        /* Lanes first: what waits for an answer of the link lets them go on when the link ends. */
         if (served)
                 supervisor->ops->lost(supervisor->context);
+        supervisor->link = worker_link_free(supervisor->link);
+        close_lanes(supervisor);
         send_kill(supervisor);
         set_timer(supervisor, LIMIT_KILL_MS);
 }

@@ -189,6 +189,24 @@ static void a_refused_value_that_only_the_successor_sees_is_taken_back(void **st
         world_done(&world);
 }
 
+static void a_worker_that_is_put_down_gets_no_request_that_waited_for_a_config_write(void **state)
+{
+        (void)state;
+        serving();
+        world_start_queue(&world, 0, 0);
+        one_request(0);
+        world.deaf = true;
+        assert_int_equal(write_field(0), 0);
+        world_until(&world, world_told(&world, CONTROL_CONFIG_WRITE) == 1);
+        world_post(&world, 0, 200);
+        world.mute = true; /* no successor yet: the old one's sockets stay open to be looked at */
+        device_reset(world.device);
+        world_until(&world, world.n_reaps == 1);
+        world_wait(&world, 10);
+        assert_int_equal(world.n_seen, 1);
+        world_done(&world);
+}
+
 static void a_config_write_whose_worker_dies_is_told_to_the_successor(void **state)
 {
         (void)state;
@@ -538,6 +556,7 @@ int main(void)
             cmocka_unit_test(requests_do_not_overtake_a_config_write),
             cmocka_unit_test(a_value_that_the_worker_refuses_is_taken_back),
             cmocka_unit_test(a_refused_value_that_only_the_successor_sees_is_taken_back),
+            cmocka_unit_test(a_worker_that_is_put_down_gets_no_request_that_waited_for_a_config_write),
             cmocka_unit_test(a_config_write_whose_worker_dies_is_told_to_the_successor),
             cmocka_unit_test(a_config_write_in_any_other_state_reaches_the_worker_that_serves_next),
             cmocka_unit_test(a_config_write_whose_device_is_quarantined_fails),
