@@ -150,7 +150,7 @@ bool front_wants(struct sim_device *dev)
         return dev->quiet ? disturb_must_restart(dev) : disturb_choose(dev);
 }
 
-void front_step(struct sim_device *dev)
+static void do_one(struct sim_device *dev)
 {
         if (must_reset(dev))
                 disturb_reset(dev, dev->attached && chance_one_in(4));
@@ -160,6 +160,13 @@ void front_step(struct sim_device *dev)
                 disturb_restart(dev);
         else
                 disturb_do(dev);
+}
+
+void front_step(struct sim_device *dev)
+{
+        do_one(dev);
+        while (chance_one_in(dev->odds->breath) && front_wants(dev))
+                do_one(dev);
 }
 
 bool front_settled(const struct sim_device *dev)

@@ -142,6 +142,15 @@ static bool may_fail(const struct sim_device *dev, const struct posting *posting
                sight->attempt > 1; /* a suspect of having killed its workers */
 }
 
+/* A worker that came after the deadline of a stop may do nothing any more but fail. */
+static bool must_fail(const struct sim_device *dev, const struct sim_queue *queue)
+{
+        uint64_t deadline = dev->drain_ms + LIMIT_DRAIN_MS;
+
+        return queue->phase == QUEUE_STOPPING && queue->stop_ms + 100 < deadline &&
+               dev->worker.born_ms > deadline + 100;
+}
+
 struct posting *model_sight(struct sim_device *dev, const struct sight *sight)
 {
         struct posting *posting = find(dev, sight->lane, sight->id);
@@ -162,6 +171,9 @@ struct posting *model_sight(struct sim_device *dev, const struct sight *sight)
         sim_check(!sight->must_fail || may_fail(dev, posting, sight),
                   "%s: a request must fail for no reason: serial %llu attempt %u", dev->name,
                   (unsigned long long)posting->serial, sight->attempt);
+        sim_check(sight->must_fail || !must_fail(dev, queue),
+                  "%s: a request is served after the deadline of a stop: serial %llu", dev->name,
+                  (unsigned long long)posting->serial);
         dev->lanes[sight->lane].last_taken = posting->taken;
         posting->attempt = sight->attempt;
         posting->must_fail = sight->must_fail;
@@ -262,8 +274,6 @@ void model_used(struct sim_device *dev, unsigned index, uint32_t head, uint32_t 
         sim_check(posting->seen && posting->answered,
                   "%s: completed, but no worker has answered it: serial %llu attempt %u", dev->name,
                   (unsigned long long)posting->serial, posting->attempt);
-        sim_check(!queue->gave_up || queue->phase != QUEUE_SUSPENDED, "%s: completed after it was forgotten",
-                  dev->name);
         trace_event("used", dev->index, posting->serial, len);
         if (!posting->shaky) {
                 sim_check(len == posting->written, "%s: used length %u, the worker wrote %u: serial %llu",

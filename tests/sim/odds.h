@@ -22,6 +22,8 @@ struct odds {
         uint32_t batch;      /* completes so many at once, at most */
         uint32_t slow;       /* one turn in n is followed by a rest */
         uint32_t put_state;
+        uint32_t eager;         /* answers before all bytes have come that it was sent or has asked for */
+        uint32_t small_buffers; /* one worker in n has a socket that takes little */
         /* what befalls a worker, in steps of the schedule */
         uint32_t kill, kill_mid_frame, hang, offend, protocol_error, stuck_exit;
         /* at birth */
@@ -32,7 +34,8 @@ struct odds {
         uint32_t stop, stop_all, reset, reconnect, set_call, config_write, config_push;
         uint32_t remove_region, remove_used_region, move_region, remap_region;
         /* the machine */
-        uint32_t preempt, short_io, again, interrupt;
+        uint32_t preempt, race, short_io, again, interrupt;
+        uint32_t breath;      /* a front end does several things at once */
         uint32_t time_passes; /* in steps */
 };
 

@@ -258,7 +258,7 @@ static void start(const struct run *run)
         healed = odds;
         odds_heal(&healed);
         wrap_calls_start(&(struct wrap_odds){odds.short_io, odds.again, odds.interrupt});
-        vthread_start(odds.preempt);
+        vthread_start(odds.preempt, odds.race);
         ending = ended = false;
         deed_of = NULL;
         steps = 0;

@@ -135,7 +135,13 @@ struct sim_lane {
         struct answer answers[LANE_ANSWERS];
         unsigned answer_first, n_answers;
         uint64_t last_taken; /* order of replay */
-        bool offended;       /* nothing that it says is taken any more */
+        unsigned n_early;    /* requests of the frame that is coming, taken before its payload */
+        struct {
+                const struct posting *posting;
+                uint64_t serial, key;
+                uint32_t inlined;
+        } early[LIMIT_WIRE_COLUMN];
+        bool offended; /* nothing that it says is taken any more */
         uint32_t read_seq;
         struct {
                 uint32_t seq, offset, len;
@@ -155,7 +161,7 @@ struct sim_worker {
         uint32_t pid;
         int control, exit_pipe;
         uint64_t pidfd_inode;
-        uint64_t exit_ms;
+        uint64_t born_ms, exit_ms;
         bool greeted, configured;
         bool silent, liar, deaf, hung, drip; /* what is wrong with this one */
         uint64_t wake_ms;                    /* slow: does nothing before */

@@ -34,14 +34,15 @@ struct vthread {
 static struct vthread threads[THREADS];
 static struct vthread *current;
 static uint64_t stirs;
-static uint32_t preempt_in;
+static uint32_t preempt_in, race_in;
 
-void vthread_start(uint32_t preempt)
+void vthread_start(uint32_t preempt, uint32_t race)
 {
         for (unsigned i = 0; i < THREADS; i++)
                 sim_check(threads[i].state == VTHREAD_NONE, "a thread outlived its run");
         stirs = 0;
         preempt_in = preempt;
+        race_in = race;
 }
 
 struct vthread *vthread_new(void (*run)(void *argument), void *argument)
@@ -115,6 +116,12 @@ unsigned vthread_count(void)
 void vthread_pause(void)
 {
         if (current && chance_one_in(preempt_in))
+                fiber_yield();
+}
+
+void vthread_race(void)
+{
+        if (current && chance_one_in(race_in))
                 fiber_yield();
 }
 

@@ -8,8 +8,9 @@
 
 struct vthread;
 
-/* A new run. One switch in `preempt` at a place where a real thread could be interrupted; 0: never. */
-void vthread_start(uint32_t preempt);
+/* A new run. A switch once in `preempt` times at a system call or a lock, once in `race` times at an access to
+ * guest memory; 0: never. */
+void vthread_start(uint32_t preempt, uint32_t race);
 
 struct vthread *vthread_new(void (*run)(void *argument), void *argument);
 
@@ -29,6 +30,7 @@ void vthread_forget(struct vthread *thread);
 
 /* Perhaps another one's turn. Nothing outside a thread. */
 void vthread_pause(void);
+void vthread_race(void);
 /* Until stirred or until then. */
 void vthread_sleep(uint64_t until_ms);
 /* Until somebody wakes those that wait for `what`. */

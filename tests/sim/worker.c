@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,16 @@ static void choose_character(struct sim_device *dev, struct sim_worker *worker)
         worker->bytes_left = chance_one_in(odds->die_young) ? (int64_t)chance_below(400) : -1;
 }
 
+/* A socket that takes little: the broker's frames go in pieces. */
+static void squeeze(struct sim_device *dev, const int *pair)
+{
+        int bytes = 1; /* as little as the kernel permits */
+
+        if (chance_one_in(dev->odds->small_buffers))
+                sim_check(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) == 0,
+                          "no setsockopt");
+}
+
 void worker_spawn(struct sim_device *dev, int *ret_fds)
 {
         struct sim_worker *worker = &dev->worker;
@@ -35,6 +46,7 @@ void worker_spawn(struct sim_device *dev, int *ret_fds)
                   "%s: a worker is started while its predecessor may still write", dev->name);
         *worker = (struct sim_worker){
             .state = PROCESS_ALIVE, .incarnation = ++dev->incarnations, .pid = 1000 + dev->incarnations};
+        worker->born_ms = sim_now_ms();
         choose_character(dev, worker);
         sim_check(fd_stream_pair(pair) == 0, "no socket pair");
         ret_fds[0] = pair[0];
@@ -44,6 +56,7 @@ void worker_spawn(struct sim_device *dev, int *ret_fds)
                 sim_check(fd_stream_pair(pair) == 0, "no socket pair");
                 ret_fds[1 + i] = pair[0];
                 fd_set_nonblock(pair[1]);
+                squeeze(dev, pair);
                 lane_reset(&dev->lanes[i], pair[1]);
         }
         sim_check(pipe2(pair, O_CLOEXEC | O_NONBLOCK) == 0, "no pipe");

@@ -133,7 +133,7 @@ static bool answer_batch(struct sim_device *dev, struct sim_lane *lane, unsigned
                 struct posting *posting = held->posting;
                 uint32_t len;
 
-                if (held->reading)
+                if (held->reading && !chance_one_in(dev->odds->eager))
                         break;
                 if (is_stale(held)) {
                         lane_drop_held(lane, i % lane->n_held);
@@ -242,9 +242,9 @@ bool lane_answer(struct sim_device *dev, unsigned index)
                 lane_drop_held(lane, i);
                 return true;
         }
-        if (held->reading)
+        if (held->reading && !chance_one_in(dev->odds->eager))
                 return false;
-        if (held->posting->readable > 0 && !held->read && !held->posting->must_fail &&
+        if (held->posting->readable > 0 && !held->read && !held->reading && !held->posting->must_fail &&
             (held->inlined < held->posting->readable ? chance_one_in(2) : chance_one_in(dev->odds->mem_read)))
                 return ask_to_read(lane, held);
         if (held->posting->writable > 0 && held->posting->written < held->posting->writable &&

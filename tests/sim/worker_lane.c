@@ -26,6 +26,7 @@ void lane_reset(struct sim_lane *lane, int fd)
         lane->held_bytes = 0;
         lane->answer_first = lane->n_answers = 0;
         lane->last_taken = 0;
+        lane->n_early = 0;
         lane->offended = false;
         lane->read_first = lane->n_reads = 0;
 }
@@ -56,15 +57,28 @@ static void check_told(const struct sim_device *dev, const struct posting *posti
                           (unsigned long long)posting->serial);
 }
 
-static void check_inlined(struct sim_device *dev, const struct posting *posting, uint32_t inlined,
-                          const uint8_t *payload)
+static void check_payload(const struct sim_device *dev, const struct posting *posting, uint64_t serial,
+                          uint64_t key, const uint8_t *payload, uint32_t len)
+{
+        sim_check((posting->serial == serial && posting->shaky) || bytes_are(key, 0, payload, len),
+                  "%s: a request came with wrong bytes: serial %llu", dev->name, (unsigned long long)serial);
+}
+
+/* `payload` is NULL when it has not come yet: then it is looked at when it has. */
+static void check_inlined(struct sim_device *dev, struct sim_lane *lane, const struct posting *posting,
+                          uint32_t inlined, const uint8_t *payload)
 {
         uint32_t most = posting->must_fail ? 0 : MIN(posting->readable, dev->hello.max_inline);
 
         sim_check(inlined <= most, "%s: %u bytes are inlined of %u", dev->name, inlined, most);
-        sim_check(posting->shaky || bytes_are(key_of_guest(posting), 0, payload, inlined),
-                  "%s: a request came with wrong bytes: serial %llu", dev->name,
-                  (unsigned long long)posting->serial);
+        if (payload) {
+                check_payload(dev, posting, posting->serial, key_of_guest(posting), payload, inlined);
+                return;
+        }
+        lane->early[lane->n_early].posting = posting;
+        lane->early[lane->n_early].serial = posting->serial;
+        lane->early[lane->n_early].key = key_of_guest(posting);
+        lane->early[lane->n_early++].inlined = inlined;
 }
 
 static void take_request(struct sim_device *dev, unsigned index, const struct sight *sight,
@@ -75,7 +89,7 @@ static void take_request(struct sim_device *dev, unsigned index, const struct si
 
         trace_event(sight->attempt ? "sees again" : "sees", dev->index, posting->serial, sight->attempt);
         check_told(dev, posting);
-        check_inlined(dev, posting, sight->inlined, payload);
+        check_inlined(dev, lane, posting, sight->inlined, payload);
         sim_check(lane->n_held < dev->hello.credit_requests &&
                       lane->held_bytes + sight->inlined <= dev->hello.credit_bytes,
                   "%s: more requests than the worker has credit for", dev->name);
@@ -103,8 +117,39 @@ static void take_requests(struct sim_device *dev, unsigned lane, const struct la
                                              .attempt = requests->attempt[i],
                                              .must_fail = requests->must_fail[i]},
                              payload);
-                payload += requests->inlined[i];
+                payload = payload ? payload + requests->inlined[i] : NULL;
         }
+}
+
+/* The payload of requests that were taken before it came. */
+static void check_early(struct sim_device *dev, struct sim_lane *lane, const uint8_t *payload)
+{
+        for (unsigned i = 0; i < lane->n_early; i++) {
+                check_payload(dev, lane->early[i].posting, lane->early[i].serial, lane->early[i].key, payload,
+                              lane->early[i].inlined);
+                payload += lane->early[i].inlined;
+        }
+        lane->n_early = 0;
+}
+
+/* Takes requests whose header has come and whose payload has not. True: it did. */
+static bool read_early(struct sim_device *dev, unsigned index, const struct frame_head *head)
+{
+        static uint8_t memory[LIMIT_ARENA];
+        struct sim_lane *lane = &dev->lanes[index];
+        struct arena arena = {.base = memory, .size = sizeof(memory)};
+        const uint8_t *at = lane->rx + lane->rx_pos + FRAME_HEAD_BYTES;
+        struct lane_to_worker message;
+
+        if (lane->n_early > 0 || lane->rx_len - lane->rx_pos < FRAME_HEAD_BYTES + head->header_len ||
+            !chance_one_in(dev->odds->eager))
+                return false;
+        sim_check(lane_check_to_worker(&arena, at, head->header_len, head->payload_len, &message) == 0,
+                  "%s: a lane message that no worker takes", dev->name);
+        if (message.kind != LANE_REQUESTS)
+                return false;
+        take_requests(dev, index, &message.requests, NULL);
+        return true;
 }
 
 static bool read_frame(struct sim_device *dev, unsigned index)
@@ -123,13 +168,15 @@ static bool read_frame(struct sim_device *dev, unsigned index)
                   dev->name);
         whole = FRAME_HEAD_BYTES + (size_t)head.header_len + head.payload_len;
         if (lane->rx_len - lane->rx_pos < whole)
-                return false;
+                return read_early(dev, index, &head);
         sim_check(lane_check_to_worker(&arena, at + FRAME_HEAD_BYTES, head.header_len, head.payload_len,
                                        &message) == 0,
                   "%s: a lane message that no worker takes", dev->name);
         lane->rx_pos += whole;
         at += FRAME_HEAD_BYTES + head.header_len;
-        if (message.kind == LANE_REQUESTS)
+        if (lane->n_early > 0)
+                check_early(dev, lane, at);
+        else if (message.kind == LANE_REQUESTS)
                 take_requests(dev, index, &message.requests, at);
         else
                 lane_answer_read(dev, lane, &message.mem_read_reply, at);
