@@ -207,17 +207,29 @@ void device_worker_send_features(struct device *device)
         supervisor_send(&device->supervisor, &message, NULL, NULL);
 }
 
-/* Every value but that of the last write has been taken by some worker before. */
+/* A worker that is being primed has refused a value. Every value but that of the last write has been taken by
+ * some worker before: so it is that one, the field goes back to what it was, and the worker is told that. */
+static void take_back_config(struct device *device, int error)
+{
+        uint32_t field = device->config_field;
+        uint64_t first = device->hello.fields[field].value, before = first;
+
+        if (device->config_waits && device->space.fields[field].value != device->config_before)
+                before = device->config_before;
+        device_refuse_config(device, before);
+        device->config_error = error;
+        if (before != first)
+                device_worker_send_config(device, field, NULL, NULL);
+}
+
 static void on_config_primed(void *context, int error)
 {
         struct device *device = context;
 
         if (error == -ECANCELED)
                 return;
-        if (error < 0) {
-                device_refuse_config(device, device->hello.fields[device->config_field].value);
-                device->config_error = error;
-        }
+        if (error < 0)
+                take_back_config(device, error);
         supervisor_try_serving(&device->supervisor);
 }
 

@@ -277,6 +277,29 @@ static void a_config_write_in_any_other_state_reaches_the_worker_that_serves_nex
         }
 }
 
+static void a_config_write_that_a_successor_refuses_leaves_the_value_before(void **state)
+{
+        (void)state;
+        serving();
+        assert_int_equal(write_field(0), 0);
+        world_until(&world, world.n_written == 1);
+        world.deaf = true;
+        assert_int_equal(write_field(7), 0);
+        world_until(&world, world_told(&world, CONTROL_CONFIG_WRITE) == 2);
+        world.deaf = false;
+        world.refuse_kind = CONTROL_CONFIG_WRITE;
+        world.refuse_error = -EINVAL;
+        world.refuse_value = 7;
+        world_kill_worker(&world);
+        world_until(&world, world.n_written == 2);
+        assert_int_equal(world.written, -EINVAL);
+        assert_int_equal(writable_field(), 0);
+        assert_int_equal(world_state(&world), WORKER_SERVING);
+        assert_int_equal(world_told(&world, CONTROL_CONFIG_WRITE),
+                         2); /* the one that it refused, the other */
+        world_done(&world);
+}
+
 static void a_config_write_whose_device_is_quarantined_fails(void **state)
 {
         (void)state;
@@ -353,7 +376,6 @@ static void a_worker_s_config_that_crosses_a_write_does_not_undo_it(void **state
         assert_int_equal(writable_field(), 0);
         world_until(&world, world_told(&world, CONTROL_CONFIG_WRITE) == 1);
         world_kill_worker(&world);
-        world_until(&world, world.n_written == 1);
         world_until(&world, world_state(&world) == WORKER_PRIMING); /* deaf still, and told the write */
         push_config(3000, 1);
         world_until(&world, world.n_config_changed == 3); /* the Hello's capacity came before */
@@ -559,6 +581,7 @@ int main(void)
             cmocka_unit_test(a_worker_that_is_put_down_gets_no_request_that_waited_for_a_config_write),
             cmocka_unit_test(a_config_write_whose_worker_dies_is_told_to_the_successor),
             cmocka_unit_test(a_config_write_in_any_other_state_reaches_the_worker_that_serves_next),
+            cmocka_unit_test(a_config_write_that_a_successor_refuses_leaves_the_value_before),
             cmocka_unit_test(a_config_write_whose_device_is_quarantined_fails),
             cmocka_unit_test(a_reset_takes_a_config_write_back),
             cmocka_unit_test(a_worker_s_new_config_is_cached_told_and_survives_a_reset),
