@@ -234,7 +234,8 @@ static void on_config_written(void *context, int error)
 
         trace_event("config written", dev->index, dev->config_field, (uint64_t)-error);
         sim_check(dev->config_busy, "%s: a config write is answered that nobody waits for", dev->name);
-        sim_check(error == 0 || dev->values[dev->config_field] >= CONFIG_REFUSED,
+        sim_check(error == 0 || (error == -EIO && dev->quarantined) ||
+                      dev->values[dev->config_field] >= CONFIG_REFUSED,
                   "%s: a config write failed: %d", dev->name, error);
         dev->config_busy = false;
         if (error < 0)

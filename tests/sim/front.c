@@ -96,6 +96,8 @@ static void on_broken(void *context, unsigned queue, enum queue_fault fault)
         struct sim_device *dev = context;
 
         trace_note("%s: queue %u is broken: %s", dev->name, queue, queue_fault_name(fault));
+        if (model_fails_all(dev) && fault == QUEUE_FAULT_DEVICE)
+                return; /* the ring is well: its requests are failed, one by one */
         if (!dev->broken)
                 dev->broken_ms = sim_now_ms();
         dev->broken = true;
@@ -183,7 +185,7 @@ static void make_hello(struct sim_device *dev)
         struct control_hello *hello = &dev->hello;
 
         *hello = (struct control_hello){
-            .device_type = 2,
+            .device_type = device_types[dev->config.type].virtio_id,
             .features = FEATURE_BIT(6) | FEATURE_BIT(9),
             .n_queues = dev->n_queues,
             .max_segments = chance_one_in(4) ? chance_between(1, 6) : 64,
@@ -192,7 +194,7 @@ static void make_hello(struct sim_device *dev)
         hello->max_inline = chance_one_in(3) ? chance_below(300) : chance_below(60000);
         hello->credit_bytes = hello->max_inline + chance_below(chance_one_in(2) ? 1000 : 500000);
         for (unsigned i = 0; i < dev->n_queues; i++) {
-                hello->queue_kind[i] = QUEUE_WORK;
+                hello->queue_kind[i] = chance_one_in(6) ? QUEUE_SUPPLY : QUEUE_WORK;
                 hello->queue_replay[i] = chance_one_in(4) ? REPLAY_AT_MOST_ONCE : REPLAY_IDEMPOTENT;
         }
         hello->fields[0] = (struct control_field){.offset = 0, .width = 8, .value = 1000};
@@ -204,13 +206,13 @@ static void make_hello(struct sim_device *dev)
 
 static void make_device(struct sim_device *dev)
 {
-        dev->n_queues = chance_between(1, SIM_QUEUES);
+        enum device_type_id type = chance_one_in(3) ? DEVICE_TYPE_RNG : DEVICE_TYPE_BLK;
+
+        dev->n_queues = chance_between(1, MIN(SIM_QUEUES, device_types[type].max_queues));
         dev->n_lanes = chance_between(1, MIN(dev->n_queues, SIM_LANES));
+        dev->config = (struct device_config){
+            .type = type, .n_queues = dev->n_queues, .n_lanes = dev->n_lanes, .blk.block_size = 512};
         make_hello(dev);
-        dev->config = (struct device_config){.type = DEVICE_TYPE_BLK,
-                                             .n_queues = dev->n_queues,
-                                             .n_lanes = dev->n_lanes,
-                                             .blk.block_size = 512};
         strcpy(dev->config.name, dev->name);
         dev->patience_ms = chance_below(3000);
 }

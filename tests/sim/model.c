@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/core/supervisor.h"
 #include "proto/base/checked.h"
 #include "tests/sim/bytes.h"
 #include "tests/sim/clock.h"
@@ -40,6 +41,12 @@ struct posting *posting_new(struct sim_device *dev)
         *posting = (struct posting){.serial = ++dev->next_serial, .bytes = bytes};
         dev->outstanding++;
         return posting;
+}
+
+/* The lanes know of it before the device has told. */
+static bool is_quarantined(const struct sim_device *dev)
+{
+        return dev->quarantined || device_supervisor(dev->device)->state == WORKER_QUARANTINED;
 }
 
 /* ---- records by id ---- */
@@ -114,9 +121,18 @@ static struct posting *first_sight(struct sim_device *dev, const struct sight *s
         return posting;
 }
 
+static bool holds_any(const struct sim_device *dev)
+{
+        for (unsigned i = 0; i < dev->n_lanes; i++)
+                if (dev->lanes[i].n_held > 0)
+                        return true;
+        return false;
+}
+
 static void judge_replay(struct sim_device *dev, struct posting *posting, const struct sight *sight)
 {
         struct sim_lane *lane = &dev->lanes[sight->lane];
+        bool work = dev->hello.queue_kind[sight->queue] == QUEUE_WORK;
 
         sim_check(posting->incarnation != dev->worker.incarnation,
                   "%s: a worker was sent the same request twice: serial %llu", dev->name,
@@ -124,8 +140,13 @@ static void judge_replay(struct sim_device *dev, struct posting *posting, const 
         sim_check(posting->queue == sight->queue, "%s: a replayed request has changed its queue", dev->name);
         sim_check(sight->attempt > posting->attempt && sight->attempt >= posting->sights,
                   "%s: attempt %u after %u sights", dev->name, sight->attempt, posting->sights);
-        sim_check(posting->taken > lane->last_taken, "%s: requests are replayed out of order: serial %llu",
-                  dev->name, (unsigned long long)posting->serial);
+        sim_check(posting->taken > dev->worker.last_taken[posting->queue] &&
+                      (!work || posting->taken > lane->last_taken),
+                  "%s: requests are replayed out of order: serial %llu", dev->name,
+                  (unsigned long long)posting->serial);
+        sim_check(sight->attempt < LIMIT_POISON_ATTEMPTS || !work || !holds_any(dev),
+                  "%s: a suspect is not alone with its worker: serial %llu", dev->name,
+                  (unsigned long long)posting->serial);
         sim_check(sight->must_fail || dev->hello.queue_replay[sight->queue] != REPLAY_AT_MOST_ONCE,
                   "%s: an at-most-once request was replayed: serial %llu", dev->name,
                   (unsigned long long)posting->serial);
@@ -174,7 +195,9 @@ struct posting *model_sight(struct sim_device *dev, const struct sight *sight)
         sim_check(sight->must_fail || !must_fail(dev, queue),
                   "%s: a request is served after the deadline of a stop: serial %llu", dev->name,
                   (unsigned long long)posting->serial);
-        dev->lanes[sight->lane].last_taken = posting->taken;
+        dev->worker.last_taken[sight->queue] = posting->taken;
+        if (dev->hello.queue_kind[sight->queue] == QUEUE_WORK)
+                dev->lanes[sight->lane].last_taken = posting->taken;
         posting->attempt = sight->attempt;
         posting->must_fail = sight->must_fail;
         posting->incarnation = dev->worker.incarnation;
@@ -262,6 +285,22 @@ static void check_buffers(struct sim_device *dev, const struct posting *posting)
         }
 }
 
+bool model_fails_all(const struct sim_device *dev)
+{
+        return is_quarantined(dev) && device_types[dev->config.type].error_tail_len > 0;
+}
+
+/* What the broker says in the worker's place: zeros, and the type's error at the end. */
+static void expect_failure(struct posting *posting, const struct device_type *type)
+{
+        sim_check(posting->writable >= type->error_tail_len,
+                  "an error where there is no room for it: serial %llu", (unsigned long long)posting->serial);
+        posting->written = posting->writable;
+        memset(posting->bytes, 0, posting->writable);
+        memcpy(posting->bytes + posting->writable - type->error_tail_len, type->error_tail,
+               type->error_tail_len);
+}
+
 void model_used(struct sim_device *dev, unsigned index, uint32_t head, uint32_t len)
 {
         struct sim_queue *queue = &dev->queues[index];
@@ -271,9 +310,12 @@ void model_used(struct sim_device *dev, unsigned index, uint32_t head, uint32_t 
         posting = queue->by_head[head];
         sim_check(posting && posting->serial != 0, "%s: head %u came back twice, queue %u", dev->name, head,
                   index);
-        sim_check(posting->seen && posting->answered,
-                  "%s: completed, but no worker has answered it: serial %llu attempt %u", dev->name,
-                  (unsigned long long)posting->serial, posting->attempt);
+        if (model_fails_all(dev) && !posting->answered && !posting->shaky)
+                expect_failure(posting, &device_types[dev->config.type]);
+        else
+                sim_check((posting->seen && posting->answered) || model_fails_all(dev),
+                          "%s: completed, but no worker has answered it: serial %llu attempt %u", dev->name,
+                          (unsigned long long)posting->serial, posting->attempt);
         trace_event("used", dev->index, posting->serial, len);
         if (!posting->shaky) {
                 sim_check(len == posting->written, "%s: used length %u, the worker wrote %u: serial %llu",
@@ -303,7 +345,7 @@ void model_check_frozen(struct sim_device *dev, unsigned index)
 /* Was there a reason to forget requests instead of waiting for them? */
 static bool may_give_up(const struct sim_device *dev, const struct sim_queue *queue)
 {
-        return dev->quarantined || queue->broken || queue->must_break || queue->may_break ||
+        return is_quarantined(dev) || queue->broken || queue->must_break || queue->may_break ||
                sim_now_ms() - dev->drain_ms >= 2 * LIMIT_DRAIN_MS;
 }
 
@@ -342,7 +384,7 @@ void model_broken(struct sim_device *dev, unsigned index)
         struct sim_queue *queue = &dev->queues[index];
 
         trace_event("broken", dev->index, index, 0);
-        sim_check(queue->may_break || queue->must_break || dev->quarantined,
+        sim_check(queue->may_break || queue->must_break || is_quarantined(dev),
                   "%s: queue %u was broken by nobody", dev->name, index);
         queue->broken = true;
         model_freeze(dev, index);

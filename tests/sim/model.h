@@ -35,6 +35,9 @@ void model_broken(struct sim_device *dev, unsigned queue);
 /* Nothing that was posted on this queue will be answered any more. */
 void model_explain(struct sim_device *dev, unsigned queue);
 
+/* Does the broker itself fail every request, having lost the last worker? */
+bool model_fails_all(const struct sim_device *dev);
+
 /* The used index of a queue that is stopped or broken stays where it is. */
 void model_freeze(struct sim_device *dev, unsigned queue);
 void model_check_frozen(struct sim_device *dev, unsigned queue);

@@ -27,7 +27,7 @@ static const struct odds_row {
     ROW(poison, 1, 100, 5000, true),
     ROW(poll, 2, 4, 100, false),
     ROW(gulp, 2, 2, 60, false),
-    ROW(spew, 2, 2, 60, false),
+    ROW(spew, 2, 2, 60, true), /* who sends in drips may be killed for it */
     ROW(scatter, 3, 2, 40, false),
     ROW(mem_read, 2, 3, 40, false),
     ROW(batch, 4, 1, 48, false),

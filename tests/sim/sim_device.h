@@ -170,6 +170,7 @@ struct sim_worker {
         uint8_t rx[32768], tx[16384];
         size_t rx_len, tx_pos, tx_len;
         uint64_t features;
+        uint64_t last_taken[SIM_QUEUES]; /* order of replay */
         bool features_told, queue_told[SIM_QUEUES];
         uint16_t queue_size[SIM_QUEUES];
         uint64_t values[SIM_FIELDS];

@@ -123,6 +123,11 @@ void uv_close(uv_handle_t *handle, uv_close_cb close_cb)
         twin->close_cb = close_cb;
 }
 
+int uv_is_active(const uv_handle_t *handle)
+{
+        return twin_of(handle)->active;
+}
+
 int uv_timer_init(uv_loop_t *loop, uv_timer_t *timer)
 {
         twin_new(loop, timer, UV_TIMER);

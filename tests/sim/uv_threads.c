@@ -87,12 +87,22 @@ void uv_cond_wait(uv_cond_t *cond, uv_mutex_t *mutex)
         lock->held = true;
 }
 
-/* Here a lane always answers, so nothing times out. */
+/* A lane answers in no time, so time does not run out; now and then it seems to. */
 int uv_cond_timedwait(uv_cond_t *cond, uv_mutex_t *mutex, uint64_t timeout)
 {
         (void)timeout;
         uv_cond_wait(cond, mutex);
-        return 0;
+        return chance_one_in(64) ? UV_ETIMEDOUT : 0;
+}
+
+void uv_once(uv_once_t *guard, void (*callback)(void))
+{
+        static bool done; /* the broker has one */
+
+        (void)guard;
+        if (!done)
+                callback();
+        done = true;
 }
 
 int uv_thread_create(uv_thread_t *thread, uv_thread_cb entry, void *argument)

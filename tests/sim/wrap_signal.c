@@ -1,7 +1,9 @@
-/* pidfd_send_signal: the broker's kills reach fake workers.
+/* pidfd_send_signal: the broker's kills reach fake workers; pthread_kill, which interrupts a system call of a
+ * lane that takes too long, has none to interrupt.
  * Owns nothing; called by the broker's core through the linker's --wrap. TRUST: none.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -13,6 +15,7 @@
 #include "tests/sim/worker.h"
 
 long __wrap_syscall(long number, ...);
+int __wrap_pthread_kill(pthread_t thread, int signo);
 
 /* The stand-in for a pidfd is a pipe: its inode names the worker. */
 static long send_signal(int pidfd, int signo)
@@ -44,4 +47,11 @@ long __wrap_syscall(long number, ...)
         signo = va_arg(args, int);
         va_end(args);
         return send_signal(pidfd, signo);
+}
+
+int __wrap_pthread_kill(pthread_t thread, int signo)
+{
+        (void)thread;
+        sim_check(signo == SIGURG, "a signal to a thread: %d", signo);
+        return 0;
 }
