@@ -20,10 +20,12 @@
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
 
-#define TURN_BYTES  4096u /* read at once: other handles have their turn in between */
-#define LINE_BYTES  512u /* of one line that are shown while it runs; the tail shows lines in pieces of this */
-#define SHOWN_BYTES 700u /* a line, escaped: it fits a log line with all names */
-#define DRAIN_READS 64u  /* of a dead worker's pipe, which holds 64 KiB: more than enough, and an end */
+#define TURN_BYTES 4096u /* read at once: other handles have their turn in between */
+#define LINE_BYTES 512u  /* of one line that are shown while it runs */
+#define SHOWN_BYTES                                                                                          \
+        700u /* a line, escaped: it fits a log line with all names; the tail shows lines in pieces of this */
+#define LAST_WORDS  "worker's last words"
+#define DRAIN_READS 64u /* of a dead worker's pipe, which holds 64 KiB: more than enough, and an end */
 
 struct worker_output {
         uv_poll_t poll;
@@ -107,7 +109,9 @@ static void show(struct worker_output *output, enum log_level level, const char 
         size_t cost;
 
         renew_window(output);
-        cost = format_line(output, what, bytes, len, cut > 0, text);
+        cost = quota->written < LIMIT_WORKER_OUTPUT_RATE
+                   ? format_line(output, what, bytes, len, cut > 0, text)
+                   : LIMIT_LOG_LINE;
         if (cost > LIMIT_WORKER_OUTPUT_RATE - MIN(quota->written, LIMIT_WORKER_OUTPUT_RATE)) {
                 quota->suppressed += len + cut;
                 await_window(output);
@@ -216,32 +220,30 @@ static char ring_byte(const struct worker_output *output, size_t i, size_t n)
         return output->ring[(output->ring_at + LIMIT_WORKER_OUTPUT - n + i) % LIMIT_WORKER_OUTPUT];
 }
 
-/* The piece that begins at `at`, without its newline. Returns where the next one begins. */
-static size_t tail_piece(const struct worker_output *output, size_t at, size_t n,
-                         char piece[static LINE_BYTES], size_t *ret_len)
+/* Bytes that log_escape makes of it. */
+static size_t shown_len(char c)
 {
-        size_t len = 0;
+        return c >= 0x20 && c < 0x7f && c != '\\' ? 1 : 4;
+}
 
-        while (at + len < n && len < LINE_BYTES && ring_byte(output, at + len, n) != '\n') {
-                piece[len] = ring_byte(output, at + len, n);
-                len++;
+/* The piece that begins at `at`, of n bytes kept, and ends before `end`, without its newline. Returns where the
+ * next one begins. */
+static size_t tail_piece(const struct worker_output *output, size_t at, size_t end, size_t n,
+                         char piece[static SHOWN_BYTES], size_t *ret_len)
+{
+        size_t len = 0, shown = 0;
+
+        while (at + len < end) {
+                char c = ring_byte(output, at + len, n);
+
+                shown += shown_len(c);
+                if (c == '\n' || shown >= SHOWN_BYTES)
+                        break;
+                piece[len++] = c;
         }
         *ret_len = len;
         at += len;
-        return at < n && ring_byte(output, at, n) == '\n' ? at + 1 : at;
-}
-
-/* Bytes of log that the pieces from the beginning on would take. */
-static size_t tail_cost(const struct worker_output *output, size_t n)
-{
-        char piece[LINE_BYTES], text[LIMIT_LOG_LINE];
-        size_t cost = 0, len;
-
-        for (size_t at = 0; at < n;) {
-                at = tail_piece(output, at, n, piece, &len);
-                cost += format_line(output, "worker's last words", piece, len, false, text);
-        }
-        return cost;
+        return at < end && ring_byte(output, at, n) == '\n' ? at + 1 : at;
 }
 
 static size_t tail_budget(struct worker_output *output)
@@ -256,15 +258,25 @@ static size_t tail_budget(struct worker_output *output)
         return LIMIT_WORKER_TAIL_RATE - quota->tail_written;
 }
 
-/* Its end is what matters: what is too much is left out at the beginning. */
-static size_t tail_skip(const struct worker_output *output, size_t n, size_t budget, size_t *ret_cost)
+/* Its end is what matters: what is too much is left out at the beginning. Looks from the end on, and no
+ * further than the budget reaches, however short the lines. Returns where to begin. */
+static size_t tail_begin(const struct worker_output *output, size_t n, size_t budget, size_t *ret_cost)
 {
-        char piece[LINE_BYTES], text[LIMIT_LOG_LINE];
-        size_t cost = tail_cost(output, n), at = 0, len;
+        char piece[SHOWN_BYTES], text[LIMIT_LOG_LINE];
+        size_t at = n, cost = 0;
 
-        while (cost > budget) {
-                at = tail_piece(output, at, n, piece, &len);
-                cost -= format_line(output, "worker's last words", piece, len, false, text);
+        while (at > 0) {
+                size_t end = ring_byte(output, at - 1, n) == '\n' ? at - 1 : at, begin = end, shown = 0, len;
+
+                while (begin > 0 && ring_byte(output, begin - 1, n) != '\n' &&
+                       (shown += shown_len(ring_byte(output, begin - 1, n))) < SHOWN_BYTES)
+                        begin--;
+                tail_piece(output, begin, end, n, piece, &len);
+                len = format_line(output, LAST_WORDS, piece, len, false, text);
+                if (len > budget - cost)
+                        break;
+                cost += len;
+                at = begin;
         }
         *ret_cost = cost;
         return at;
@@ -274,19 +286,19 @@ void worker_output_show_tail(struct worker_output *output)
 {
         const size_t n =
             output && output->ring ? (size_t)MIN(output->n_kept, (uint64_t)LIMIT_WORKER_OUTPUT) : 0;
-        char piece[LINE_BYTES], text[LIMIT_LOG_LINE];
+        char piece[SHOWN_BYTES], text[LIMIT_LOG_LINE];
         size_t at, cost, len;
 
         if (n == 0)
                 return;
         own_up(output);
-        at = tail_skip(output, n, tail_budget(output), &cost);
+        at = tail_begin(output, n, tail_budget(output), &cost);
         output->quota->tail_written += (uint32_t)cost;
-        log_limited(LOG_LEVEL_WARNING, "worker's last words dev=%s worker=%u bytes=%zu held_back=%zu of=%llu",
+        log_limited(LOG_LEVEL_WARNING, LAST_WORDS " dev=%s worker=%u bytes=%zu held_back=%zu of=%llu",
                     output->device, output->pid, n - at, at, (unsigned long long)output->n_kept);
         while (at < n) {
-                at = tail_piece(output, at, n, piece, &len);
-                format_line(output, "worker's last words", piece, len, false, text);
+                at = tail_piece(output, at, n, n, piece, &len);
+                format_line(output, LAST_WORDS, piece, len, false, text);
                 log_write(LOG_LEVEL_WARNING, "%s", text);
         }
 }

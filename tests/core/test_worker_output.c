@@ -295,6 +295,29 @@ static void whole_tail_is_shown_when_it_has_long_lines(void **state)
         assert_int_equal(shown, 65536);
 }
 
+/* Four bytes are shown of each: twice the budget. What is shown is all of the end, and no byte is left out. */
+static void tail_of_other_bytes_is_whole_too(void **state)
+{
+        static char bytes[4096];
+        size_t shown = 0, said = 0;
+
+        (void)state;
+        memset(bytes, 0xfe, sizeof(bytes));
+        for (unsigned i = 0; i < 16; i++) {
+                say(bytes, sizeof(bytes));
+                run();
+        }
+        worker_output_end(test.output);
+        read_log();
+        worker_output_show_tail(test.output);
+        assert_true(read_log() <= LIMIT_WORKER_TAIL_RATE + 8192);
+        for (const char *c = test.log; (c = strstr(c, "\\xfe")); c++)
+                shown++;
+        assert_int_equal(sscanf(strstr(test.log, " bytes="), " bytes=%zu", &said), 1);
+        assert_int_equal(shown, said);
+        assert_true(said > LIMIT_WORKER_TAIL_RATE / 8);
+}
+
 static void tails_of_a_crash_loop_are_held_back(void **state)
 {
         size_t sum = 0;
@@ -347,6 +370,7 @@ int main(void)
             TEST(incarnations_share_one_quota),
             TEST(tail_is_the_last_that_was_written),
             TEST(whole_tail_is_shown_when_it_has_long_lines),
+            TEST(tail_of_other_bytes_is_whole_too),
             TEST(tails_of_a_crash_loop_are_held_back),
             TEST(worker_without_words_has_no_tail),
         };
