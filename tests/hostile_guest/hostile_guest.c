@@ -199,6 +199,7 @@ static int run(const char *what, const char *text)
         print_tally("rings", &of_rings);
         print_tally("messages", &of_messages);
         if (process_view_take(oracle.broker, &now) == 0) {
+                now.maps = oracle.sanitized ? oracle.before.maps : now.maps;
                 process_view_explain(&oracle.before, &now, why, sizeof(why));
                 printf("# broker %d: %s; the neighbour had %llu requests served\n", (int)oracle.broker, why,
                        (unsigned long long)oracle.neighbour.n_requests);
