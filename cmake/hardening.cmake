@@ -21,6 +21,12 @@ if(BULKHEAD_FUZZ)
   # Coverage for libFuzzer in every room; only the fuzz targets link its main.
   target_compile_options(bulkhead_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-fsanitize=fuzzer-no-link>)
 endif()
+if(BULKHEAD_COVERAGE)
+  # Counters are atomic, because lanes are threads.
+  target_compile_options(bulkhead_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:C>:--coverage -fprofile-abs-path -fprofile-update=atomic>)
+  target_link_options(bulkhead_flags INTERFACE --coverage)
+endif()
 if(BULKHEAD_SANITIZE)
   target_compile_options(bulkhead_flags INTERFACE
     -fsanitize=${BULKHEAD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

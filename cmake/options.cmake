@@ -5,3 +5,4 @@ set(BULKHEAD_SANITIZE "" CACHE STRING "sanitizers for everything: address,undefi
 set(BULKHEAD_PROTOBUF_C_SOURCE "" CACHE PATH
     "unpacked source of protobuf-c, built here with the sanitizers and coverage of a fuzz build instead of the archive")
 set(BULKHEAD_MUTANT "" CACHE STRING "a mistake of tests/mutants that is put back into a copy of the sources; none: the copy alone")
+option(BULKHEAD_COVERAGE "count lines and branches with gcov (tests/run --coverage)" OFF)

@@ -341,7 +341,7 @@ class Ps(Case):
         self.assertEqual(lines[1][:4], ["a", "only", "rng", "running"])
         self.assertEqual(lines[2], ["b", "disk0", "blk", "running", "kills", "12345", "70000", "1", "2", "3", "4", "5.0M",
                                     "1.2K"])
-        self.assertEqual(lines[3][:6], ["b", "rng0", "rng", "restarting", "LOGS-ONLY", "-"])
+        self.assertEqual(lines[3][:6], ["b", "rng0", "rng", "quarantined", "LOGS-ONLY", "-"])
 
     def test_json_has_stable_keys(self):
         child = self.broker("b", devices=self.DEVICES)
