@@ -87,7 +87,7 @@ def one_bad_request(t, word, words_for_people):
         restarts = serving.ps()["disk0"]["restarts"]
         require(write_word(guest, word, at) != 0, "the request was not failed")
         restarts = serving.ps()["disk0"]["restarts"] - restarts
-        require(serving.ps()["disk0"]["state"] == "serving", f"disk0 is {serving.ps()['disk0']['state']}")
+        require(serving.ps()["disk0"]["state"] == "running", f"disk0 is {serving.ps()['disk0']['state']}")
         wait_for_traffic(guest, 50)
         t.stage(f"{words_for_people} was failed alone, {restarts} workers died of it")
     counts = end_churn(guest)

@@ -1,4 +1,4 @@
-/* Puts poison into a real disk worker: linked with --wrap=pwrite64, so that a written block whose first bytes are
+/* Puts poison into a real disk worker: linked with --wrap=pwrite, so that a written block whose first bytes are
  * a word below makes the worker die, or hang, in the middle of that request. All else is the worker as it is.
  * Owns nothing; called by blk_file.c in a worker that only tests start. TRUST: the guest's data, compared only.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -11,14 +11,14 @@
 static const char deadly[WORD_LEN] = "POISON!";
 static const char endless[WORD_LEN] = "ENDLESS";
 
-ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t offset);
-ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __real_pwrite(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t offset);
 
-ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t offset)
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t offset)
 {
         if (len >= WORD_LEN && memcmp(buf, deadly, WORD_LEN) == 0)
                 __builtin_trap();
         while (len >= WORD_LEN && memcmp(buf, endless, WORD_LEN) == 0)
                 __asm__ volatile("" ::: "memory");
-        return __real_pwrite64(fd, buf, len, offset);
+        return __real_pwrite(fd, buf, len, offset);
 }
