@@ -7,6 +7,9 @@
 
 uint64_t sim_now_ms(void);
 
+/* How late the machine may be with what was due. */
+uint64_t sim_slack_ms(void);
+
 /* Virtual time only. */
 void sim_clock_start(void);
 void sim_clock_pass(uint64_t ms);

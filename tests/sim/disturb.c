@@ -66,6 +66,7 @@ static void stop(struct sim_device *dev, unsigned index)
         trace_event("stops", dev->index, index, 0);
         queue->phase = QUEUE_STOPPING;
         queue->stop_ms = sim_now_ms();
+        queue->spawner_mute = device_supervisor(dev->device)->spawner_mute;
         stops[dev->index][index] = (struct stop_context){dev, index, dev->resets};
         device_queue_stop(dev->device, index, on_stopped, &stops[dev->index][index]);
 }
@@ -298,10 +299,10 @@ void disturb_reset(struct sim_device *dev, bool reconnect)
         trace_event(reconnect ? "reconnects" : "resets", dev->index, dev->outstanding, 0);
         dev->resets++;
         dev->paused = true;
+        device_reset(dev->device);
         /* A worker that is up and was told nothing stays, with what it has saved. */
         if (told)
                 dev->restored_least = dev->put_states + 1;
-        device_reset(dev->device);
         if (reconnect) {
                 sim_check(device_set_memory(dev->device, NULL) == 0, "no memory is refused");
                 device_attach(dev->device, NULL);

@@ -76,10 +76,11 @@ static void on_failed(void *context, struct device *device, bool quarantined, co
 {
         struct sim_device *dev = context;
 
-        (void)device;
         trace_event(quarantined ? "quarantined" : "spawn failed", dev->index, 0, 0);
         trace_note("because: %s", why);
         dev->quarantined |= quarantined;
+        for (unsigned i = 0; i < dev->n_queues; i++)
+                dev->queues[i].spawner_mute |= device_supervisor(device)->spawner_mute;
         if (quarantined)
                 dev->broken_ms = sim_now_ms();
 }
@@ -214,7 +215,7 @@ static void make_device(struct sim_device *dev)
             .type = type, .n_queues = dev->n_queues, .n_lanes = dev->n_lanes, .blk.block_size = 512};
         make_hello(dev);
         strcpy(dev->config.name, dev->name);
-        dev->patience_ms = chance_below(3000);
+        dev->patience_ms = chance_below(LIMIT_HELLO_MS / 2);
 }
 
 void front_start(uv_loop_t *loop)

@@ -8,22 +8,17 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/schedule.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <uv.h>
 
-#include "broker/core/fault_safe.h"
 #include "proto/base/checked.h"
-#include "proto/admin.h"
 #include "tests/core/model_guest.h"
-#include "tests/sim/bytes.h"
 #include "tests/sim/chance.h"
 #include "tests/sim/clock.h"
 #include "tests/sim/driver.h"
 #include "tests/sim/front.h"
 #include "tests/sim/spawner.h"
+#include "tests/sim/stage.h"
 #include "tests/sim/trace.h"
 #include "tests/sim/uv_loop.h"
 #include "tests/sim/vthread.h"
@@ -35,10 +30,6 @@
 #define REST_MS      UINT64_C(400000)   /* to come to rest: some control deadlines and back-offs */
 #define REST_STEPS   UINT64_C(20000000) /* ... without spinning */
 
-struct sim_device sim_devices[SIM_DEVICES];
-unsigned n_sim_devices;
-
-static struct odds odds, healed;
 static struct sim_device *deed_of; /* the front end whose turn on the main thread is due */
 static bool ending, ended;
 static uint64_t steps;
@@ -150,7 +141,7 @@ static void step(bool resting)
         unsigned first = chance_weighted(weights, ACTORS);
 
         trace_set_step(++steps);
-        if (chance_one_in(odds.time_passes)) {
+        if (chance_one_in(stage_odds()->time_passes)) {
                 sim_clock_pass(chance_between(1, 3));
                 vthread_stir();
         }
@@ -162,88 +153,23 @@ static void step(bool resting)
 
 /* ---- rest ---- */
 
-static bool all_settled(void)
-{
-        for (unsigned i = 0; i < n_sim_devices; i++)
-                if (!front_settled(&sim_devices[i]))
-                        return false;
-        return !deed_of;
-}
-
-static void tell_unsettled(void)
-{
-        for (unsigned i = 0; i < n_sim_devices; i++) {
-                const struct sim_device *dev = &sim_devices[i];
-
-                fprintf(stderr,
-                        "\n%s: %u outstanding, ready %d committed %d broken %d quarantined %d worker %d.%d",
-                        dev->name, dev->outstanding, dev->ready, dev->committed, dev->broken,
-                        dev->quarantined, dev->worker.incarnation, dev->worker.state);
-                for (unsigned q = 0; q < dev->n_queues; q++)
-                        fprintf(stderr, "\n  queue %u: phase %d avail %u used %u seen %u bad %d", q,
-                                dev->queues[q].phase, dev->queues[q].avail_index, dev->queues[q].used_seen,
-                                dev->queues[q].taken, dev->queues[q].must_break);
-        }
-}
-
-static void check_at_rest(void)
-{
-        for (unsigned i = 0; i < n_sim_devices; i++) {
-                struct sim_device *dev = &sim_devices[i];
-                struct admin_device status = {0};
-
-                device_status(dev->device, &status);
-                sim_check(status.outstanding == 0, "%s: all is answered, and %u requests are in the table",
-                          dev->name, status.outstanding);
-                driver_check(dev);
-                ram_check(&dev->ram, dev->name);
-        }
-}
-
 static void rest(void)
 {
         uint64_t since_ms = sim_now_ms(), since = steps;
 
-        for (unsigned i = 0; i < n_sim_devices; i++) {
-                sim_devices[i].odds = &healed;
-                sim_devices[i].quiet = true;
-                worker_heal(&sim_devices[i]);
-        }
-        trace_event("rests", 0, 0, 0);
-        while (!all_settled()) {
+        stage_heal();
+        while (deed_of || !stage_is_settled()) {
                 step(true);
                 if (sim_now_ms() - since_ms <= REST_MS && steps - since <= REST_STEPS)
                         continue;
-                tell_unsettled();
+                stage_tell();
                 sim_fail("it does not come to rest");
         }
-        check_at_rest();
-        for (unsigned i = 0; i < n_sim_devices; i++) {
-                sim_devices[i].odds = &odds;
-                sim_devices[i].quiet = false;
-        }
+        stage_check();
+        stage_hurt();
 }
 
 /* ---- life of a run ---- */
-
-static void clear_device(struct sim_device *dev, unsigned index)
-{
-        static struct sim_device fresh;
-
-        for (unsigned i = 0; i < SIM_POSTINGS; i++)
-                dev->postings[i] = (struct posting){.bytes = dev->postings[i].bytes};
-        for (unsigned i = 0; i < SIM_LANES; i++)
-                dev->lanes[i] = (struct sim_lane){.fd = -1, .rx = dev->lanes[i].rx, .tx = dev->lanes[i].tx};
-        memcpy(fresh.postings, dev->postings, sizeof(fresh.postings));
-        memcpy(fresh.lanes, dev->lanes, sizeof(fresh.lanes));
-        *dev = fresh;
-        dev->index = index;
-        dev->odds = &odds;
-        snprintf(dev->name, sizeof(dev->name), "dev%u", index);
-        for (unsigned i = 0; i < SIM_POSTINGS; i++)
-                dev->free_postings[dev->n_free++] = (uint16_t)(SIM_POSTINGS - 1 - i);
-        ram_init(&dev->ram);
-}
 
 static void start(const struct run *run)
 {
@@ -254,17 +180,13 @@ static void start(const struct run *run)
         sim_clock_start();
         trace_start(replay, run->print);
         chance_seed(run->seed);
-        odds_choose(&odds);
-        healed = odds;
-        odds_heal(&healed);
-        wrap_calls_start(&(struct wrap_odds){odds.short_io, odds.again, odds.interrupt});
-        vthread_start(odds.preempt, odds.race);
+        stage_set();
+        wrap_calls_start(
+            &(struct wrap_odds){stage_odds()->short_io, stage_odds()->again, stage_odds()->interrupt});
+        vthread_start(stage_odds()->preempt, stage_odds()->race);
         ending = ended = false;
         deed_of = NULL;
         steps = 0;
-        n_sim_devices = chance_between(1, SIM_DEVICES);
-        for (unsigned i = 0; i < n_sim_devices; i++)
-                clear_device(&sim_devices[i], i);
 }
 
 /* Without its spawner the broker goes on as long as its workers do. */
@@ -288,37 +210,8 @@ static void finish(struct run_result *ret_result)
                 sim_check(i < REST_STEPS, "the broker does not end");
                 step(false);
         }
-        for (unsigned i = 0; i < n_sim_devices; i++) {
-                struct sim_device *dev = &sim_devices[i];
-
-                ret_result->posted += dev->n_posted;
-                ret_result->completed += dev->n_completed;
-                ret_result->explained += dev->n_explained + dev->outstanding;
-                ret_result->incarnations += dev->incarnations;
-                worker_done(dev);
-                driver_done(dev);
-                ram_done(&dev->ram);
-        }
-        spawner_done();
+        stage_clear(&ret_result->stage);
         ret_result->hash = trace_hash();
-}
-
-void schedule_init(void)
-{
-        uint8_t *bytes = mmap(NULL, (size_t)SIM_DEVICES * SIM_POSTINGS * ANSWER_BYTES, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        sim_check(bytes != MAP_FAILED, "no memory for answers");
-        sim_check(fault_safe_install() == 0, "no fault handler");
-        signal(SIGPIPE, SIG_IGN);
-        bytes_start();
-        for (unsigned d = 0; d < SIM_DEVICES; d++) {
-                sim_devices[d].n_lanes = SIM_LANES;
-                worker_init(&sim_devices[d]);
-                for (unsigned i = 0; i < SIM_POSTINGS; i++)
-                        sim_devices[d].postings[i].bytes =
-                            bytes + ((size_t)d * SIM_POSTINGS + i) * ANSWER_BYTES;
-        }
 }
 
 void schedule_run(const struct run *run, struct run_result *ret_result)

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/sim/stage.h"
+
 struct run {
         uint64_t seed;
         uint64_t steps; /* of the schedule, without what it takes to come to rest */
@@ -13,13 +15,9 @@ struct run {
 
 struct run_result {
         uint64_t hash;
-        uint64_t posted, completed, explained; /* requests */
-        uint64_t incarnations;                 /* of workers */
+        struct stage_result stage;
         uint64_t virtual_ms;
 };
-
-/* Once, before the first run. */
-void schedule_init(void);
 
 /* Ends the process when the model is contradicted. */
 void schedule_run(const struct run *run, struct run_result *ret_result);

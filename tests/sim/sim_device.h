@@ -93,6 +93,7 @@ struct sim_queue {
         uint16_t frozen_used;
         bool may_break, must_break, broken;
         uint8_t copy[SIM_RING_COPY]; /* what the driver has written: descriptors and available ring */
+        bool spawner_mute;           /* while it was being stopped: nobody comes to finish its requests */
         bool gave_up;                /* requests were forgotten: only a reset helps the driver */
         uint16_t stop_base;          /* what the stop said */
         uint64_t stop_ms;

@@ -54,10 +54,10 @@ static void run_seed(const struct options *options, uint64_t seed, struct total 
                           again.hash);
         }
         total->seeds++;
-        total->posted += result.posted;
-        total->completed += result.completed;
-        total->explained += result.explained;
-        total->incarnations += result.incarnations;
+        total->posted += result.stage.posted;
+        total->completed += result.stage.completed;
+        total->explained += result.stage.explained;
+        total->incarnations += result.stage.incarnations;
         total->virtual_ms += result.virtual_ms;
         if (options->first == options->last)
                 printf("seed %" PRIu64 ": trace %016" PRIx64 "\n", seed, result.hash);
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
                         "[--trace] [--twice]\n");
                 return 2;
         }
-        schedule_init();
+        stage_init();
         total.start = seconds();
         for (uint64_t seed = options.first; !is_over(&options, &total, seed); seed++)
                 run_seed(&options, seed, &total);

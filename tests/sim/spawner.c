@@ -105,7 +105,8 @@ static void obey(const struct spawn_to_spawner *message)
         spawner.wanted[dev->index] = true;
         spawner.due_ms[dev->index] = sim_now_ms();
         if (chance_one_in(dev->odds->spawn_late))
-                spawner.due_ms[dev->index] += chance_below(5000);
+                spawner.due_ms[dev->index] +=
+                    chance_below(chance_one_in(4) ? 2 * LIMIT_SPAWN_MS : LIMIT_SPAWN_MS / 2);
 }
 
 static bool read_frame(void)

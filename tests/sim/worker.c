@@ -85,7 +85,7 @@ void worker_kill(struct sim_device *dev)
         worker->state = PROCESS_KILLED;
         worker->exit_ms = sim_now_ms() + (chance_one_in(2) ? 0 : chance_below(4));
         if (chance_one_in(dev->odds->stuck_exit))
-                worker->exit_ms += chance_below(12000); /* stuck in the kernel */
+                worker->exit_ms += chance_below(2 * LIMIT_HELLO_MS); /* stuck in the kernel */
 }
 
 /* The kernel closes its descriptors, then its pidfd tells. */
