@@ -12,7 +12,7 @@
 
 #define VM_IMAGE_BYTES (UINT64_C(4) << 20)
 #define VM_SECRET      16u
-#define VM_LOG         65536u
+#define VM_LOG         (1u << 20) /* of one attempt: the last words of a worker are up to 64 KiB of it */
 
 /* Which layers the jail has. */
 enum layer_set {
