@@ -34,9 +34,10 @@ static const uint64_t mode_features[CUT_MODE_COUNT_] = {
 
 /* What a request was when it was posted. */
 struct asked {
-        uint32_t write;   /* 0: a flush */
-        uint64_t since;   /* events before it */
-        uint64_t through; /* the spell of writethrough it was posted in; 0: none */
+        uint32_t write;      /* 0: a flush */
+        uint64_t since;      /* events before it */
+        uint64_t generation; /* the worker that was there */
+        uint64_t through;    /* the spell of writethrough it was posted in; 0: none */
 };
 
 struct session {
@@ -145,8 +146,10 @@ static int post(struct session *session, unsigned slot, uint32_t type, uint32_t 
 {
         int r;
 
-        session->asked[slot] =
-            (struct asked){.write = write, .since = next_event(session), .through = session->through};
+        session->asked[slot] = (struct asked){.write = write,
+                                              .since = next_event(session),
+                                              .generation = session->control->generation,
+                                              .through = session->through};
         r = blk_front_post(&session->blk, type, sector, n * CUT_SECTOR, NULL);
         if (r >= 0 && write > 0)
                 see(session, &(struct guest_event){.kind = GUEST_POST, .write = write});
@@ -194,7 +197,8 @@ static int judge(struct session *session, const struct blk_done *done)
                                                               asked->through == session->through});
         else
                 see(session, &(struct guest_event){.kind = GUEST_STABLE, .since = asked->since});
-        session->served_generation = session->control->generation;
+        if (asked->generation == session->control->generation) /* no predecessor has answered it */
+                session->served_generation = asked->generation;
         arm_sometimes(session);
         return 0;
 }
