@@ -108,11 +108,17 @@ static void replace_call(struct sim_device *dev)
         unsigned index = chance_below(dev->n_queues);
         struct sim_queue *queue = &dev->queues[index];
         int fresh = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        bool running = device_queue_running(dev->device, index);
+        uint64_t count;
 
         sim_check(fresh >= 0, "no eventfd");
+        trace_event("replaces a call", dev->index, index, running);
         sim_check(device_queue_set_call(dev->device, index, fresh) == 0, "%s: an interrupt is refused",
                   dev->name);
-        close(queue->call); /* with what was signaled there */
+        /* A running queue signals the new one: what came on the old one may be lost. Else it is ours to take. */
+        if (!running && read(queue->call, &count, sizeof(count)) == sizeof(count))
+                queue->reaping = true;
+        close(queue->call);
         queue->call = fresh;
 }
 

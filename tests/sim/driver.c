@@ -91,8 +91,12 @@ static bool post_batch(struct sim_device *dev, unsigned index)
 {
         struct sim_queue *queue = &dev->queues[index];
         uint16_t from = queue->avail_index;
-        uint32_t n = dev->odds->burst ? chance_between(1, dev->odds->burst) : 1;
+        uint32_t n;
 
+        /* A lost kick or interrupt is final for a driver that waits. */
+        if (dev->odds->patient && queue->n_free < queue->size)
+                return false;
+        n = dev->odds->burst ? chance_between(1, dev->odds->burst) : 1;
         while (n > 0 && !queue->must_break && post(dev, index))
                 n--;
         if (queue->avail_index == from)
@@ -199,7 +203,9 @@ static bool step_queue(struct sim_device *dev, unsigned index)
                 return reap(dev, index);
         if (interrupt(dev, index))
                 return true;
-        return !dev->quiet && !queue->must_break && !queue->broken && post_batch(dev, index);
+        if (dev->quiet || queue->must_break || queue->broken || !post_batch(dev, index))
+                return false;
+        return chance_one_in(2) ? kick(dev, index) : true; /* in one go, or interrupted in between */
 }
 
 bool driver_step(struct sim_device *dev)

@@ -19,6 +19,7 @@ static const struct odds_row {
         {                                                                                                    \
                 offsetof(struct odds, field), runs, low, high, hurts                                         \
         }
+    ROW(patient, 1, 1, 1, false),
     ROW(burst, 4, 1, 24, false),
     ROW(medium, 3, 4, 60, false),
     ROW(large, 2, 30, 800, false),

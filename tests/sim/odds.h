@@ -9,6 +9,7 @@
 /* "one in n" each; 0: never */
 struct odds {
         /* the guest */
+        uint32_t patient;       /* 1: posts only when all it has posted before has come back */
         uint32_t burst;         /* chains posted at once, at most */
         uint32_t medium, large; /* one buffer in n */
         uint32_t indirect;      /* one chain in n */
