@@ -81,6 +81,23 @@ static void worker_has_two_filters_and_no_new_privileges(void **state)
         probe_stop(&probe);
 }
 
+static void filter_only_logs_for_the_worker_that_it_is_asked_for_and_for_no_later_one(void **state)
+{
+        (void)state;
+        for (int i = 0; i < 4; i++) {
+                struct probe probe;
+                struct jail_spec spec;
+                int theirs[2];
+
+                fixture_spec(&spec, policy_find("rng"), &probe, theirs);
+                spec.seccomp_log = i % 2;
+                probe_start_spec(&probe, &spec, theirs);
+                assert_int_equal(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
+                assert_int_equal(probe_ask(&probe, PROBE_TIMERFD, 0, 0, 0, 0) != PROBE_DEAD, i % 2);
+                probe_stop(&probe);
+        }
+}
+
 static void worker_shares_no_namespace_with_us(void **state)
 {
         static const char *const names[] = {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"};
@@ -367,6 +384,7 @@ int main(void)
             cmocka_unit_test(worker_has_one_uid_and_no_group),
             cmocka_unit_test(worker_has_no_capability_in_any_set),
             cmocka_unit_test(worker_has_two_filters_and_no_new_privileges),
+            cmocka_unit_test(filter_only_logs_for_the_worker_that_it_is_asked_for_and_for_no_later_one),
             cmocka_unit_test(worker_shares_no_namespace_with_us),
             cmocka_unit_test(worker_sees_one_mount_that_is_empty_and_read_only),
             cmocka_unit_test(worker_has_exactly_the_granted_descriptors),
