@@ -13,12 +13,14 @@
 #include "broker/core/supervisor.h"
 #include "tests/core/world.h"
 
-#define SECOND UINT64_C(1000000000)
+#define SECOND   UINT64_C(1000000000)
+#define LIFE_SEC 20 /* of one test: a main thread that waits for its lane looks at no deadline */
 
 static struct world world;
 
 static void serving_guest(void)
 {
+        alarm(LIFE_SEC);
         world_init(&world, 2);
         world_serve(&world);
         world_start_queue(&world, 0, 0);
