@@ -31,18 +31,29 @@
 
 #define DESCRIPTORS 64u /* numbers that are tried: all that a worker can have, and more */
 
-static const struct policy_layout layout = {
-    .n_lanes = 2, .n_resources = 1, .resources_rw = 1, .binary_fd = 8, .report_fd = 9, .self = 4242};
+static const struct policy_layout layout = {.n_lanes = 2,
+                                            .n_resources = 1,
+                                            .resources_rw = 1,
+                                            .binary_fd = 8,
+                                            .report_fd = 9,
+                                            .go_fd = -1,
+                                            .self = 4242};
 
-static bool allows(const char *type, enum policy_gate gate, const struct seccomp_data *data)
+static bool layout_allows(const struct policy_layout *of, const char *type, enum policy_gate gate,
+                          const struct seccomp_data *data)
 {
         struct policy_program program = {0};
         uint32_t verdict = 0;
 
-        assert_int_equal(policy_compile(policy_find(type), gate, &layout, &program), 0);
+        assert_int_equal(policy_compile(policy_find(type), gate, of, &program), 0);
         assert_int_equal(bpf_sim_run(program.filter, program.n, data, &verdict), 0);
         policy_program_done(&program);
         return verdict == SECCOMP_RET_ALLOW;
+}
+
+static bool allows(const char *type, enum policy_gate gate, const struct seccomp_data *data)
+{
+        return layout_allows(&layout, type, gate, data);
 }
 
 /* In no gate of any policy, the broker's included. */
@@ -111,9 +122,30 @@ static void a_worker_speaks_on_its_own_descriptors_only(void **state)
 
         (void)state;
         for (size_t i = 0; i < array_size(calls); i++)
-                for (uint64_t fd = 0; fd < DESCRIPTORS; fd++)
+                for (uint64_t fd = 0; fd < DESCRIPTORS; fd++) {
+                        bool writes = calls[i] == SYS_write || calls[i] == SYS_writev;
+
                         assert_int_equal(allows("blk", POLICY_GATE_RUN, &CALL(calls[i], fd)),
-                                         fd >= first && fd <= last);
+                                         (fd >= first && fd <= last) || (fd == WORKER_FD_OUTPUT && writes));
+                }
+}
+
+/* Before its execution, which closes that pipe and makes it dumpable in any case; never behind lock-down. */
+static void only_a_worker_that_will_be_traced_waits_and_is_dumpable(void **state)
+{
+        struct policy_layout traced = layout;
+
+        (void)state;
+        traced.go_fd = 10;
+        for (int gate = POLICY_GATE_START; gate <= POLICY_GATE_RUN; gate++) {
+                const struct seccomp_data dumpable = CALL(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+                const struct seccomp_data wait = CALL(SYS_read, 10, 0x1000, 1);
+
+                assert_int_equal(layout_allows(&traced, "rng", gate, &dumpable), gate == POLICY_GATE_START);
+                assert_int_equal(layout_allows(&traced, "rng", gate, &wait), gate == POLICY_GATE_START);
+                assert_false(allows("rng", gate, &dumpable));
+                assert_false(allows("rng", gate, &wait));
+        }
 }
 
 static void a_worker_can_only_narrow_itself(void **state)
@@ -138,6 +170,7 @@ int main(void)
             cmocka_unit_test(a_worker_maps_nothing_after_lockdown_and_no_file_before),
             cmocka_unit_test(a_disk_worker_punches_and_zeroes_and_does_nothing_else_to_its_file),
             cmocka_unit_test(a_worker_speaks_on_its_own_descriptors_only),
+            cmocka_unit_test(only_a_worker_that_will_be_traced_waits_and_is_dumpable),
             cmocka_unit_test(a_worker_can_only_narrow_itself),
         };
 
