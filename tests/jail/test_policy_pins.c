@@ -133,11 +133,13 @@ static void a_worker_speaks_on_its_own_descriptors_only(void **state)
 /* Before its execution, which closes that pipe and makes it dumpable in any case; never behind lock-down. */
 static void only_a_worker_that_will_be_traced_waits_and_is_dumpable(void **state)
 {
+        static const enum policy_gate gates[] = {POLICY_GATE_START, POLICY_GATE_RUN};
         struct policy_layout traced = layout;
 
         (void)state;
         traced.go_fd = 10;
-        for (int gate = POLICY_GATE_START; gate <= POLICY_GATE_RUN; gate++) {
+        for (size_t i = 0; i < array_size(gates); i++) {
+                enum policy_gate gate = gates[i];
                 const struct seccomp_data dumpable = CALL(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
                 const struct seccomp_data wait = CALL(SYS_read, 10, 0x1000, 1);
 
