@@ -51,13 +51,15 @@ static void without_a_spawner_the_device_lives_until_its_worker_dies(void **stat
         world_done(&world);
 }
 
-static void a_spawner_that_dies_while_it_is_asked_ends_in_quarantine(void **state)
+static void a_spawner_that_dies_while_it_is_asked_ends_in_quarantine_at_once(void **state)
 {
         (void)state;
         world_init(&world, 1);
         world.mute = true;
         world_wait(&world, 10);
         world_kill_spawner(&world);
+        world_until(&world, world.gone);
+        assert_int_equal(world_state(&world), WORKER_QUARANTINED); /* and not at its deadline */
         world_until(&world, world.n_quarantined == 1);
         world_done(&world);
 }
@@ -123,7 +125,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(without_a_spawner_the_device_lives_until_its_worker_dies),
-            cmocka_unit_test(a_spawner_that_dies_while_it_is_asked_ends_in_quarantine),
+            cmocka_unit_test(a_spawner_that_dies_while_it_is_asked_ends_in_quarantine_at_once),
             cmocka_unit_test(a_spawner_that_does_not_answer_is_waited_for_and_said_again_and_again),
             cmocka_unit_test(a_wrong_configuration_is_said_once),
             cmocka_unit_test(a_locked_image_is_tried_again),
