@@ -282,7 +282,8 @@ static int watch_exit(struct supervisor *supervisor);
 static void still_dying(struct supervisor *supervisor)
 {
         log_limited(LOG_LEVEL_ERROR,
-                    "worker does not die: a process stuck in the kernel keeps the device down dev=%s pid=%u",
+                    "worker does not die: it, or the spawner that traces it, is stuck; the device is down "
+                    "dev=%s pid=%u",
                     supervisor->name, supervisor->pid);
         if (!supervisor->exit_watch)
                 (void)watch_exit(supervisor);

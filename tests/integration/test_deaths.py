@@ -86,9 +86,10 @@ def spawner_killed_and_the_vm_goes_on_until_a_worker_dies(t):
 @claim(seconds=120)
 def spawner_that_is_stopped_is_said_and_its_late_answer_is_taken(t):
     needs_bulkhead()
-    serving = t.backend([Disk("disk0", t.disk_file(mib=64))])
+    serving = t.backend([Disk("disk0", t.disk_file(mib=64))], start=False)
     serving.errors_expected = "the spawner does not answer|before the deadline of a stop"
-    guest = t.boot(serving)
+    serving.run_options = ["--no-trace"]  # a tracer that is stopped keeps its worker from ending: see below
+    guest = t.boot(serving.start())
     guest.run("guest_load fill /dev/vda 0 8M 3 direct")
     vm = vm_of(serving)
     os.kill(vm["spawner_pid"], signal.SIGSTOP)
@@ -103,6 +104,30 @@ def spawner_that_is_stopped_is_said_and_its_late_answer_is_taken(t):
     wait_until(lambda: serving.ps()["disk0"]["pid"] not in (0, vm["devices"][0]["pid"]), 20, "the late worker")
     guest.run("guest_load check /dev/vda 0 8M 3 direct")
     no_io_errors(guest)
+    t.stage("it goes on: the late worker serves")
+
+
+@claim(seconds=120)
+def worker_that_its_stopped_spawner_keeps_holds_no_pause(t):
+    """A traced worker cannot end before its tracer has seen it; requests wait, a pause of the guest does not."""
+    needs_bulkhead()
+    serving = t.backend([Disk("disk0", t.disk_file(mib=64))])
+    serving.errors_expected = "does not die|does not answer|before the deadline of a stop|disk0"
+    guest = t.boot(serving)
+    start_churn(guest)
+    wait_for_traffic(guest, 20)
+    vm = vm_of(serving)
+    os.kill(vm["spawner_pid"], signal.SIGSTOP)
+    try:
+        os.kill(vm["devices"][0]["pid"], signal.SIGKILL)
+        guest.qmp.command("stop", seconds=15)
+        t.stage("the guest was paused with its requests in a worker that cannot end")
+    finally:
+        os.kill(vm["spawner_pid"], signal.SIGCONT)
+    wait_until(lambda: serving.ps()["disk0"]["pid"] not in (0, vm["devices"][0]["pid"]), 20, "the late worker")
+    guest.qmp.command("cont")
+    guest.run("kill $(cat /run/pid); while kill -0 $(cat /run/pid) 2>/dev/null; do usleep 10000; done")
+    guest.run("guest_load fill /dev/vda 0 8M 2 direct && guest_load check /dev/vda 0 8M 2 direct")
     t.stage("it goes on: the late worker serves")
 
 

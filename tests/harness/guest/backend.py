@@ -66,6 +66,7 @@ class Bulkhead:
         self.errors_expected = None  # a regular expression: the errors that a claim provokes
         # Claims run side by side, and a VM's name is one in the whole host (control groups).
         self.devices, self.vm = devices, vm or os.path.basename(directory)
+        self.run_options = []  # of `bulkhead run`
         self.prefix, self.env = list(prefix), env or {}
         self.directory = directory
         self.run_dir = run_dir or f"{directory}/run"
@@ -87,7 +88,7 @@ class Bulkhead:
 
     def start(self, seconds=20):
         """Until every device's socket listens."""
-        self.child = Child("bulkhead run", self.argv("run", self.config), f"{self.directory}/{self.vm}-broker.log",
+        self.child = Child("bulkhead run", self.argv("run", *self.run_options, self.config), f"{self.directory}/{self.vm}-broker.log",
                            prefix=self.prefix, env=self.env)
         wait_until(lambda: all(listening(self.socket(d)) for d in self.devices), seconds,
                    "the sockets of bulkhead", alive=self.child.must_run)
