@@ -46,7 +46,7 @@ static const struct ctl_verb verbs[] = {
      "Starts throw-away VMs in directories of their own whose block worker has been taken over by its "
      "guest,\n"
      "lets it try about 300 ways out, and explains each and what stopped it. Running VMs are not touched.\n"
-     "Works as root and as an ordinary user; takes about half a minute. Exits with 1 if anything got "
+     "Works as root and as an ordinary user; takes about a minute. Exits with 1 if anything got "
      "through.",
      verb_attack_demo},
     {"help", CTL_OPERAND_OPTIONAL, "VERB", "explain a verb", 0, "Explains VERB, or lists all.", verb_help},
