@@ -47,6 +47,13 @@ static void cleanup_channels(const struct spawner_channels *channels)
         }
 }
 
+static int channel_widen(const int pair[static 2])
+{
+        int r = fd_set_send_buffer(pair[0], LIMIT_LANE_SOCKET);
+
+        return r < 0 ? r : fd_set_send_buffer(pair[1], LIMIT_LANE_SOCKET);
+}
+
 static int channels_make(struct spawner_channels *channels, unsigned n)
 {
         int output[2];
@@ -63,6 +70,8 @@ static int channels_make(struct spawner_channels *channels, unsigned n)
                         return r;
                 channels->ours[channels->n] = pair[0];
                 channels->theirs[channels->n++] = pair[1];
+                if (channels->n > 1 && (r = channel_widen(pair)) < 0) /* the first is control */
+                        return r;
         }
         return 0;
 }

@@ -34,6 +34,13 @@ int fd_stream_pair(int ret_fds[static 2])
         return 0;
 }
 
+int fd_set_send_buffer(int sock, uint32_t len)
+{
+        int value = (int)len;
+
+        return setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
 ssize_t fd_pass_send(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds)
 {
         union {

@@ -19,6 +19,10 @@ int fd_set_nonblock(int fd);
 /* SOCK_STREAM pair, both ends CLOEXEC and blocking. */
 int fd_stream_pair(int ret_fds[static 2]);
 
+/* What may be on its way from this socket: as much as asked for, or as the host lets a socket have
+ * (net.core.wmem_max). More than the default keeps both sides of a long transfer at work. 0 or negative errno. */
+int fd_set_send_buffer(int sock, uint32_t len);
+
 /* One sendmsg with at most LIMIT_PASS_FDS descriptors on its first byte. MSG_NOSIGNAL. The caller keeps
  * its descriptors. Returns bytes sent. */
 ssize_t fd_pass_send(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds);

@@ -23,6 +23,7 @@
 /* ---- lane (broker <-> worker) ---- */
 #define LIMIT_MEM_SEGMENTS  64u  /* segments of one MemRead or MemWrite */
 #define LIMIT_MEM_READS     16u  /* MemReads a worker may have unanswered: their answers wait in the broker */
+#define LIMIT_LANE_SOCKET   (1u << 20) /* bytes on their way in each direction: the largest payload, so that both sides work */
 #define LIMIT_CREDITS       256u /* requests a worker may hold: one column */
 
 /* ---- quotas of a worker (broker/core/quota.h) ---- */

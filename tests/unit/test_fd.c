@@ -213,6 +213,27 @@ static void read_all_puts_pieces_together(void **state)
 
 #define PAIR_TEST(f) cmocka_unit_test_setup_teardown(f, pair_setup, pair_teardown)
 
+static void a_wider_socket_holds_more(void **state)
+{
+        static const uint8_t bytes[4096];
+        size_t held[2] = {0, 0};
+
+        (void)state;
+        for (unsigned wide = 0; wide < 2; wide++) {
+                int pair[2];
+
+                assert_int_equal(fd_stream_pair(pair), 0);
+                assert_int_equal(fd_set_send_buffer(pair[0], wide ? 200000 : 20000), 0);
+                while (send(pair[0], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                        held[wide] += sizeof(bytes);
+                close(pair[0]);
+                close(pair[1]);
+        }
+        assert_true(held[1] >= 4 * held[0]);
+        assert_true(held[1] < 1000000);
+        assert_int_equal(fd_set_send_buffer(-1, 4096), -EBADF);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -227,6 +248,7 @@ int main(void)
             PAIR_TEST(taking_moves_ownership_out_of_the_set),
             PAIR_TEST(end_of_file_and_closed_peers_are_told_apart),
             PAIR_TEST(read_all_puts_pieces_together),
+            cmocka_unit_test(a_wider_socket_holds_more),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
