@@ -89,6 +89,7 @@ static int rx_judge_head(struct lane *lane, const char **ret_why)
         }
         rx->pos += FRAME_HEAD_BYTES;
         rx->turn++;
+        rx->long_frames = rx->head.payload_len > LANE_RX_FIRST;
         cost.bytes = FRAME_HEAD_BYTES + (uint64_t)rx->head.header_len + rx->head.payload_len;
         return rx_pay(lane, &cost, ret_why);
 }
@@ -258,18 +259,22 @@ static int rx_gather(struct lane *lane, struct iovec *iov, size_t max, size_t *r
 
 /* Receives in place as much of the payload as one call takes. Bytes, 0: end of file, or negative errno;
  * -EFAULT: this frame must go on by copying. */
-static ssize_t rx_receive_in_place(struct lane *lane)
+static ssize_t rx_receive_in_place(struct lane *lane, bool *ret_all)
 {
         struct lane_rx *rx = &lane->rx;
         struct iovec iov[RX_IOVEC];
         struct msghdr msg = {.msg_iov = iov};
+        size_t room = 0;
         ssize_t got;
 
         if (rx_gather(lane, iov, array_size(iov), &msg.msg_iovlen) < 0)
                 return -EFAULT;
+        for (size_t i = 0; i < msg.msg_iovlen; i++)
+                room += iov[i].iov_len;
         got = recvmsg(lane->fd, &msg, MSG_DONTWAIT);
         if (got < 0)
                 return -errno;
+        *ret_all = (size_t)got < room;
         for (uint32_t left = (uint32_t)got; left > 0;) {
                 uint32_t len = MIN(left, rx->len[rx->segment] - rx->done);
 
@@ -328,8 +333,8 @@ static int rx_consume(struct lane *lane, const char **ret_why)
         }
 }
 
-/* Reads into the buffer. Bytes, 0: end of file, or negative errno. */
-static ssize_t rx_fill(struct lane *lane)
+/* Reads into the buffer. Bytes, 0: end of file, or negative errno; *ret_all: that was all that was there. */
+static ssize_t rx_fill(struct lane *lane, bool *ret_all)
 {
         struct lane_rx *rx = &lane->rx;
         size_t room;
@@ -342,25 +347,26 @@ static ssize_t rx_fill(struct lane *lane)
         }
         room = LANE_RX_BUFFER - rx->have;
         if (rx->state == LANE_RX_HEAD)
-                room = MIN(room, (size_t)LANE_RX_FIRST);
+                room = MIN(room, (size_t)(rx->long_frames ? LANE_RX_FIRST_LONG : LANE_RX_FIRST));
         n = recv(lane->fd, rx->buf + rx->have, room, MSG_DONTWAIT);
         if (n < 0)
                 return -errno;
         rx->have += (size_t)n;
+        *ret_all = (size_t)n < room;
         return n;
 }
 
-static ssize_t rx_receive(struct lane *lane)
+static ssize_t rx_receive(struct lane *lane, bool *ret_all)
 {
         struct lane_rx *rx = &lane->rx;
         ssize_t n;
 
         if (rx->state != LANE_RX_PAYLOAD || rx->copy_only)
-                return rx_fill(lane);
-        n = rx_receive_in_place(lane);
+                return rx_fill(lane, ret_all);
+        n = rx_receive_in_place(lane, ret_all);
         if (n == -EFAULT) {
                 rx->copy_only = true;
-                return rx_fill(lane);
+                return rx_fill(lane, ret_all);
         }
         return n;
 }
@@ -371,7 +377,8 @@ int lane_rx_run(struct lane *lane, const char **ret_why)
 
         lane->rx.turn = 0;
         for (unsigned i = 0; i < RX_READS_A_TURN && lane->rx.turn < LIMIT_LANE_TURN; i++) {
-                ssize_t n = rx_receive(lane);
+                bool all = false;
+                ssize_t n = rx_receive(lane, &all);
                 int r;
 
                 if (n == -EAGAIN)
@@ -386,6 +393,9 @@ int lane_rx_run(struct lane *lane, const char **ret_why)
                 r = rx_consume(lane, ret_why);
                 if (r < 0)
                         return r;
+                /* More than was there was asked for: what has come since wakes us again. */
+                if (all)
+                        return rx_pay_turn(lane, bytes, ret_why);
         }
         return 0;
 }

@@ -15,9 +15,11 @@ struct lane;
 struct request;
 
 /* The first read of a frame takes this much: small frames come whole in one call and are copied, of large
- * ones only the beginning is copied and the rest is received in place. */
-#define LANE_RX_FIRST  16384u
-#define LANE_RX_BUFFER (FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER + LANE_RX_FIRST)
+ * ones only the beginning is copied and the rest is received in place. After a large frame another one is expected:
+ * then the first read is one of heads and headers. */
+#define LANE_RX_FIRST      16384u
+#define LANE_RX_FIRST_LONG 512u
+#define LANE_RX_BUFFER     (FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER + LANE_RX_FIRST)
 
 enum lane_rx_state {
         LANE_RX_HEAD = 0, /* eight bytes of lengths; leaves to HEADER */
@@ -36,10 +38,11 @@ struct lane_rx {
         size_t n;
         const uint32_t *offset, *len;
         struct request *target[LIMIT_WIRE_COLUMN];
-        size_t segment; /* the one that is being filled */
-        uint32_t done;  /* of it */
-        bool copy_only; /* a fault was met in this frame: no receiving in place */
-        unsigned turn;  /* frames begun in this turn */
+        size_t segment;   /* the one that is being filled */
+        uint32_t done;    /* of it */
+        bool long_frames; /* the last frame's payload was no small one */
+        bool copy_only;   /* a fault was met in this frame: no receiving in place */
+        unsigned turn;    /* frames begun in this turn */
 };
 
 int lane_rx_init(struct lane_rx *rx);
