@@ -109,8 +109,10 @@ static const char *policy_tests_fault(const struct policy_row *row)
                 }
                 if (ended)
                         return "has a test behind the last one";
-                if (test->op != POLICY_EQ && test->op != POLICY_MASKED_EQ)
-                        return "has a test that is neither EQ nor MASKED_EQ";
+                if (test->op != POLICY_EQ && test->op != POLICY_MASKED_EQ && test->op != POLICY_RESOURCE_EQ)
+                        return "has a test that is no equality";
+                if (test->op == POLICY_RESOURCE_EQ && test->value >= LIMIT_RESOURCES)
+                        return "tests for a resource that no device can have";
                 if (test->arg >= 6 || (used & (1u << test->arg)))
                         return "tests an argument twice, or one that does not exist";
                 if (test->op == POLICY_MASKED_EQ && (test->mask == 0 || (test->value & ~test->mask)))
@@ -208,6 +210,10 @@ size_t policy_subject_values(enum policy_subject subject, const struct policy_la
                 for (unsigned i = 0; i <= layout->n_lanes; i++)
                         ret_values[n++] = WORKER_FD_CONTROL + i;
                 return n;
+        case POLICY_LANE:
+                for (unsigned i = 0; i < layout->n_lanes; i++)
+                        ret_values[n++] = WORKER_FD_LANE + i;
+                return n;
         case POLICY_RESOURCE:
                 return policy_resource_values(layout, UINT32_MAX, ret_values);
         case POLICY_RESOURCE_RW:
@@ -229,4 +235,15 @@ size_t policy_subject_values(enum policy_subject subject, const struct policy_la
                 break;
         }
         return 0;
+}
+
+bool policy_test_value(const struct policy_test *test, const struct policy_layout *layout,
+                       uint64_t *ret_value)
+{
+        if (test->op == POLICY_RESOURCE_EQ && test->value >= layout->n_resources)
+                return false;
+        *ret_value = test->op == POLICY_RESOURCE_EQ
+                         ? (uint64_t)worker_fd_resource(layout->n_lanes, (unsigned)test->value)
+                         : test->value;
+        return true;
 }

@@ -26,6 +26,7 @@ enum policy_op {
         POLICY_END = 0,   /* no test here, and none after it */
         POLICY_EQ,        /* argument == value, all 64 bits */
         POLICY_MASKED_EQ, /* (argument & mask) == value */
+        POLICY_RESOURCE_EQ, /* argument == the descriptor of resource number `value`; without one the row vanishes */
 };
 
 struct policy_test {
@@ -40,6 +41,7 @@ enum policy_subject {
         POLICY_ANY = 0,     /* argument 0 is not bound by this */
         POLICY_CONTROL,     /* the control descriptor */
         POLICY_CHANNEL,     /* control and every lane */
+        POLICY_LANE,        /* every lane */
         POLICY_OUTPUT,      /* standard error: the pipe to the broker */
         POLICY_RESOURCE,    /* every resource */
         POLICY_RESOURCE_RW, /* resources that the configuration lets it write: none on a read-only disk */
@@ -118,6 +120,10 @@ unsigned policy_count_calls(const struct policy *policy, enum policy_gate gate);
 #define POLICY_SUBJECT_VALUES (1u + LIMIT_LANES + LIMIT_RESOURCES)
 size_t policy_subject_values(enum policy_subject subject, const struct policy_layout *layout,
                              uint64_t *ret_values);
+
+/* What the argument of an EQ or a RESOURCE_EQ test must be. False: there is no such resource. */
+bool policy_test_value(const struct policy_test *test, const struct policy_layout *layout,
+                       uint64_t *ret_value);
 
 /* Compiles by libseccomp; default KILL_PROCESS, also for every foreign architecture (i386, x32). Allocates;
  * not for use between fork and exec. -EINVAL: policy_check refuses the table. The caller frees with

@@ -36,20 +36,25 @@ static int policy_memfd(void)
         return fd < 0 ? -errno : fd;
 }
 
-static struct scmp_arg_cmp policy_arg_cmp(const struct policy_test *test)
+static struct scmp_arg_cmp policy_arg_cmp(const struct policy_test *test, uint64_t value)
 {
         if (test->op == POLICY_MASKED_EQ)
-                return SCMP_CMP(test->arg, SCMP_CMP_MASKED_EQ, test->mask, test->value);
-        return SCMP_CMP(test->arg, SCMP_CMP_EQ, test->value);
+                return SCMP_CMP(test->arg, SCMP_CMP_MASKED_EQ, test->mask, value);
+        return SCMP_CMP(test->arg, SCMP_CMP_EQ, value);
 }
 
-static int policy_add_rule(scmp_filter_ctx ctx, const struct policy_row *row, struct scmp_arg_cmp *cmps,
-                           unsigned n)
+static int policy_add_rule(scmp_filter_ctx ctx, const struct policy_row *row,
+                           const struct policy_layout *layout, struct scmp_arg_cmp *cmps, unsigned n)
 {
         uint32_t action = row->deny_errno ? SCMP_ACT_ERRNO((uint16_t)row->deny_errno) : SCMP_ACT_ALLOW;
 
-        for (unsigned i = 0; i < POLICY_TESTS && row->tests[i].op != POLICY_END; i++)
-                cmps[n++] = policy_arg_cmp(&row->tests[i]);
+        for (unsigned i = 0; i < POLICY_TESTS && row->tests[i].op != POLICY_END; i++) {
+                uint64_t value;
+
+                if (!policy_test_value(&row->tests[i], layout, &value))
+                        return 0;
+                cmps[n++] = policy_arg_cmp(&row->tests[i], value);
+        }
         return seccomp_rule_add_exact_array(ctx, action, row->nr, n, cmps);
 }
 
@@ -63,11 +68,11 @@ static int policy_add_row(scmp_filter_ctx ctx, const struct policy_row *row,
         int r;
 
         if (row->subject == POLICY_ANY)
-                return policy_add_rule(ctx, row, cmps, 0);
+                return policy_add_rule(ctx, row, layout, cmps, 0);
         n = policy_subject_values(row->subject, layout, values);
         for (size_t i = 0; i < n; i++) {
                 cmps[0] = SCMP_CMP(0, SCMP_CMP_EQ, values[i]);
-                r = policy_add_rule(ctx, row, cmps, 1);
+                r = policy_add_rule(ctx, row, layout, cmps, 1);
                 if (r < 0)
                         return r;
         }

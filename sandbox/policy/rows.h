@@ -21,6 +21,10 @@
         {                                                                                                    \
                 .arg = (n), .op = POLICY_MASKED_EQ, .mask = (uint64_t)(m), .value = (uint64_t)(v)            \
         }
+#define ARG_IS_RESOURCE(n, i)                                                                                \
+        {                                                                                                    \
+                .arg = (n), .op = POLICY_RESOURCE_EQ, .value = (i)                                           \
+        }
 /* No bit outside `bits` is set. */
 #define ARG_ONLY(n, bits) ARG_MASKED(n, ~(uint64_t)(bits), 0)
 
