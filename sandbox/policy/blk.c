@@ -16,6 +16,8 @@ static const struct policy_row start[] = {
 
 static const struct policy_row run[] = {
     {__NR_pread64, POLICY_RESOURCE, .reason = "blk_file: read"},
+    {__NR_sendfile, POLICY_LANE, .tests = {ARG_IS_RESOURCE(1, 0)},
+     .reason = "link_send_file: a long read goes from the image to the lane without a copy of ours"},
     {__NR_pwrite64, POLICY_RESOURCE_RW, .reason = "blk_file: write"},
     {__NR_fdatasync, POLICY_RESOURCE, .reason = "blk_file: flush; changes nothing on a read-only disk"},
     {__NR_fallocate, POLICY_RESOURCE_RW, .tests = {ARG_IS(1, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)},

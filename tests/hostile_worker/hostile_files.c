@@ -309,7 +309,13 @@ static int64_t image_copy_range(struct hostile *hostile)
 static int64_t image_splice(struct hostile *hostile)
 {
         (void)hostile;
-        return CALL(SYS_sendfile, 4 /* the lane */, hostile_resource, NULL, 0ul);
+        return CALL(SYS_sendfile, 3 /* control */, hostile_resource, NULL, 0ul);
+}
+
+static int64_t lane_splice(struct hostile *hostile)
+{
+        (void)hostile;
+        return CALL(SYS_sendfile, 4 /* the lane */, 3 /* control */, NULL, 1ul);
 }
 
 static int64_t ro_write(struct hostile *hostile)
@@ -363,6 +369,7 @@ static const struct hostile_attack rows[] = {
     {"image-ioctl", image_ioctl, 0},
     {"image-copy-range", image_copy_range, 0},
     {"image-sendfile", image_splice, 0},
+    {"lane-sendfile", lane_splice, 0},
     {"ro-write", ro_write, 0},
     {"ro-punch", ro_punch, 0},
 };

@@ -1,11 +1,14 @@
 /* workers/runtime/link: real bytes to a reader in a process of its own, which sends every frame back.
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -199,6 +202,81 @@ static void a_payload_that_is_not_taken_exactly_traps(void **state)
         assert_true(fake_trapped(fake_await(&broker)));
 }
 
+#define FILE_BYTES 20000u
+
+/* A frame of one byte of message and FILE_BYTES of a file, and one before it if wanted. What the call said. */
+static int send_file(int sock, int file, uint64_t offset, bool with_one_before)
+{
+        static uint8_t stage[LINK_STAGE];
+        uint8_t frame[FRAME_HEAD_BYTES + 1] = {0}, before[FRAME_HEAD_BYTES + 1] = {0};
+        struct link_frame other = {
+            .frame = with_one_before ? before : NULL, .header_len = 1, .payload = "ab", .payload_len = 2};
+        struct link link;
+
+        frame[FRAME_HEAD_BYTES] = 'f';
+        before[FRAME_HEAD_BYTES] = 'b';
+        link_init(&link, sock, stage, LIMIT_FRAME_PAYLOAD);
+        return link_send_file(&link, &other, frame, 1, file, offset, FILE_BYTES);
+}
+
+static void expect_bytes(int sock, const void *want, size_t len)
+{
+        uint8_t *got = malloc(len);
+        size_t done = 0;
+
+        assert_non_null(got);
+        while (done < len) {
+                ssize_t n = recv(sock, got + done, len - done, MSG_DONTWAIT);
+
+                assert_true(n > 0);
+                done += (size_t)n;
+        }
+        assert_memory_equal(got, want, len);
+        free(got);
+}
+
+static void expect_file_frame(int sock, const uint8_t *payload)
+{
+        uint8_t head[FRAME_HEAD_BYTES];
+
+        frame_head_make(&(struct frame_head){.header_len = 1, .payload_len = FILE_BYTES}, head);
+        expect_bytes(sock, head, sizeof(head));
+        expect_bytes(sock, "f", 1);
+        expect_bytes(sock, payload, FILE_BYTES);
+}
+
+static void a_file_is_a_payload_and_what_it_lacks_is_zeros(void **state)
+{
+        int pair[2], file = memfd_create("file", MFD_CLOEXEC);
+        uint8_t *bytes = noise(FILE_BYTES + 100), before[FRAME_HEAD_BYTES];
+
+        (void)state;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(write(file, bytes, FILE_BYTES + 100), FILE_BYTES + 100);
+        assert_int_equal(send_file(pair[0], file, 0, false), 0);
+        expect_file_frame(pair[1], bytes);
+
+        assert_int_equal(send_file(pair[0], file, 100, true), 0);
+        frame_head_make(&(struct frame_head){.header_len = 1, .payload_len = 2}, before);
+        expect_bytes(pair[1], before, sizeof(before));
+        expect_bytes(pair[1], "bab", 3);
+        expect_file_frame(pair[1], bytes + 100);
+
+        assert_int_equal(send_file(pair[0], file, 150, false), -EIO); /* it ends 50 bytes too early */
+        memmove(bytes, bytes + 150, FILE_BYTES - 50);
+        memset(bytes + FILE_BYTES - 50, 0, 50);
+        expect_file_frame(pair[1], bytes);
+
+        assert_int_equal(send_file(pair[0], pair[0], 0, false), -ESPIPE); /* a socket is no file */
+        memset(bytes, 0, FILE_BYTES);
+        expect_file_frame(pair[1], bytes);
+        assert_int_equal(recv(pair[1], bytes, 1, MSG_DONTWAIT), -1);
+        free(bytes);
+        close(file);
+        close(pair[0]);
+        close(pair[1]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -208,6 +286,7 @@ int main(void)
             cmocka_unit_test(a_frame_cut_short_by_the_end_is_an_end),
             cmocka_unit_test(a_head_out_of_bounds_traps),
             cmocka_unit_test(a_payload_that_is_not_taken_exactly_traps),
+            cmocka_unit_test(a_file_is_a_payload_and_what_it_lacks_is_zeros),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 #include "proto/base/checked.h"
@@ -130,13 +131,76 @@ static void link_write(struct link *link, struct iovec *iov, int n_iov)
         }
 }
 
+/* Fills in a frame's head and appends its parts. */
+static int link_gather(const struct link_frame *frame, struct iovec *iov, int n)
+{
+        struct frame_head head = {.header_len = frame->header_len, .payload_len = frame->payload_len};
+
+        frame_head_make(&head, frame->frame);
+        iov[n++] =
+            (struct iovec){.iov_base = frame->frame, .iov_len = FRAME_HEAD_BYTES + (size_t)frame->header_len};
+        if (frame->payload && frame->payload_len > 0)
+                iov[n++] = (struct iovec){.iov_base = (void *)(uintptr_t)frame->payload,
+                                          .iov_len = frame->payload_len};
+        return n;
+}
+
 void link_send(struct link *link, uint8_t *frame, uint32_t header_len, const void *payload,
                uint32_t payload_len)
 {
-        struct frame_head head = {.header_len = header_len, .payload_len = payload_len};
-        struct iovec iov[] = {{.iov_base = frame, .iov_len = FRAME_HEAD_BYTES + (size_t)header_len},
-                              {.iov_base = (void *)payload, .iov_len = payload_len}};
+        struct iovec iov[2];
 
-        frame_head_make(&head, frame);
-        link_write(link, iov, payload_len > 0 ? 2 : 1);
+        link_write(link, iov,
+                   link_gather(&(struct link_frame){frame, header_len, payload, payload_len}, iov, 0));
+}
+
+/* What a frame has promised must come, whatever the file says. */
+static void link_pad(struct link *link, uint64_t len)
+{
+        static const uint8_t zeros[4096];
+
+        while (len > 0) {
+                struct iovec iov = {.iov_base = (void *)(uintptr_t)zeros,
+                                    .iov_len = (size_t)MIN(len, (uint64_t)sizeof(zeros))};
+
+                len -= iov.iov_len;
+                link_write(link, &iov, 1);
+        }
+}
+
+/* One step. Bytes, or negative errno of the file. */
+static ssize_t link_send_file_part(struct link *link, int fd, off_t *offset, size_t len)
+{
+        ssize_t n;
+
+        do
+                n = sendfile(link->fd, fd, offset, len);
+        while (n < 0 && errno == EINTR);
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+                worker_gone();
+        if (n == 0)
+                return -EIO;
+        return n < 0 ? -errno : n;
+}
+
+int link_send_file(struct link *link, const struct link_frame *before, uint8_t *frame, uint32_t header_len,
+                   int fd, uint64_t offset, uint32_t payload_len)
+{
+        struct iovec iov[3];
+        int n_iov = before->frame ? link_gather(before, iov, 0) : 0;
+        uint32_t left = payload_len;
+        off_t at = (off_t)offset;
+
+        n_iov = link_gather(&(struct link_frame){frame, header_len, NULL, payload_len}, iov, n_iov);
+        link_write(link, iov, n_iov);
+        while (left > 0) {
+                ssize_t n = link_send_file_part(link, fd, &at, left);
+
+                if (n < 0) {
+                        link_pad(link, left);
+                        return (int)n;
+                }
+                left -= (uint32_t)n;
+        }
+        return 0;
 }

@@ -51,3 +51,17 @@ void link_payload(struct link *link, void *buf, uint32_t len);
  * message. */
 void link_send(struct link *link, uint8_t *frame, uint32_t header_len, const void *payload,
                uint32_t payload_len);
+
+/* A frame that is to go out right before another one, in the same call: the peer is woken once. */
+struct link_frame {
+        uint8_t *frame; /* as link_send's; NULL: none */
+        uint32_t header_len;
+        const void *payload;
+        uint32_t payload_len;
+};
+
+/* As link_send, but the payload is bytes [offset, offset + payload_len) of a file, at least one: the kernel hands
+ * its cached pages to the socket, and the one copy is the broker's. 0, or negative errno of the file (-EIO: it
+ * ends before): the rest of the payload was zeros then, so the stream is in step. */
+int link_send_file(struct link *link, const struct link_frame *before, uint8_t *frame, uint32_t header_len,
+                   int fd, uint64_t offset, uint32_t payload_len);

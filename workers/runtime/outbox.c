@@ -13,16 +13,23 @@ void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload)
         outbox->start = outbox->used = outbox->reserved = 0;
 }
 
-static void outbox_send(struct outbox *outbox, const struct lane_to_broker *message, uint32_t payload_len)
+static uint32_t outbox_make(const struct lane_to_broker *message, uint8_t *frame)
 {
-        ssize_t len = lane_make_to_broker(message, outbox->frame + FRAME_HEAD_BYTES, OUTBOX_HEADER);
+        ssize_t len = lane_make_to_broker(message, frame + FRAME_HEAD_BYTES, OUTBOX_HEADER);
 
         if (len <= 0)
                 worker_trap();
-        link_send(outbox->link, outbox->frame, (uint32_t)len, outbox->payload + outbox->start, payload_len);
+        return (uint32_t)len;
 }
 
-static void outbox_send_gathered(struct outbox *outbox)
+static void outbox_send(struct outbox *outbox, const struct lane_to_broker *message, uint32_t payload_len)
+{
+        uint32_t len = outbox_make(message, outbox->frame);
+
+        link_send(outbox->link, outbox->frame, len, outbox->payload + outbox->start, payload_len);
+}
+
+static struct lane_to_broker outbox_gathered(const struct outbox *outbox)
 {
         struct lane_to_broker message = {.kind = outbox->kind};
 
@@ -35,6 +42,13 @@ static void outbox_send_gathered(struct outbox *outbox)
         else
                 message.mem_write = (struct lane_mem_write){
                     .n = outbox->n, .id = outbox->id, .offset = outbox->offset, .len = outbox->len};
+        return message;
+}
+
+static void outbox_send_gathered(struct outbox *outbox)
+{
+        struct lane_to_broker message = outbox_gathered(outbox);
+
         outbox_send(outbox, &message, outbox->used - outbox->start);
         outbox->n = 0;
         outbox->start = outbox->used;
@@ -87,6 +101,29 @@ void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t 
         if (len == 0)
                 worker_trap();
         outbox_gather(outbox, LANE_MEM_WRITE, id, 0, offset, len);
+}
+
+int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len, int fd,
+                      uint64_t file_offset)
+{
+        struct lane_to_broker message = {.kind = LANE_MEM_WRITE,
+                                         .mem_write = {.n = 1, .id = &id, .offset = &offset, .len = &len}};
+        struct link_frame before = {.frame = NULL};
+        uint32_t header_len = outbox_make(&message, outbox->frame);
+
+        if (len == 0 || len > OUTBOX_FILE)
+                worker_trap();
+        if (outbox->n > 0) {
+                struct lane_to_broker gathered = outbox_gathered(outbox);
+
+                before = (struct link_frame){.frame = outbox->before,
+                                             .header_len = outbox_make(&gathered, outbox->before),
+                                             .payload = outbox->payload + outbox->start,
+                                             .payload_len = outbox->used - outbox->start};
+        }
+        outbox->n = 0;
+        outbox->start = outbox->used = outbox->reserved = 0;
+        return link_send_file(outbox->link, &before, outbox->frame, header_len, fd, file_offset, len);
 }
 
 void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len)

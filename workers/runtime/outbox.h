@@ -17,6 +17,7 @@
 #define OUTBOX_FULL    65536u                /* bytes of payload: then it goes out */
 #define OUTBOX_PIECE   131072u               /* bytes of one large piece; and a status behind it: */
 #define OUTBOX_PAYLOAD (OUTBOX_PIECE + 512u) /* most that can be reserved */
+#define OUTBOX_FILE    LIMIT_FRAME_PAYLOAD   /* most bytes of a file in one frame */
 #define OUTBOX_HEADER  1024u /* bytes of protobuf: OUTBOX_BATCH elements of 20 bytes, tags, lengths */
 
 struct outbox {
@@ -29,6 +30,7 @@ struct outbox {
         uint32_t start, used; /* payload[start, used) belongs to what is gathered */
         uint32_t reserved;    /* bytes from `used` on that have been given out */
         uint8_t frame[FRAME_HEAD_BYTES + OUTBOX_HEADER];
+        uint8_t before[FRAME_HEAD_BYTES + OUTBOX_HEADER]; /* a frame that goes out with the one in `frame` */
 };
 
 /* `link` and `payload` are the caller's and outlive the outbox. */
@@ -44,6 +46,11 @@ void outbox_complete(struct outbox *outbox, uint64_t id, uint32_t status, uint32
 
 /* The first `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
 void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len);
+
+/* Sends what is gathered, and then `len` (1 .. OUTBOX_FILE) bytes of a file for [offset, offset + len) of the
+ * writable part. Errors as link_send_file. */
+int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len, int fd,
+                      uint64_t file_offset);
 
 /* Sends what is gathered, and then asks for [offset, offset + len) of the readable part. */
 void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len);

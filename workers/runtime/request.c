@@ -155,6 +155,20 @@ void request_write(struct request *request, uint32_t offset, uint32_t len)
         outbox_write(&request->lane->outbox, request->id, offset, len);
 }
 
+int request_write_file(struct request *request, uint32_t offset, uint32_t len, int fd, uint64_t file_offset)
+{
+        int r = 0;
+
+        if (!range_inside(offset, len, request->writable))
+                worker_trap();
+        for (uint32_t done = 0, piece; r == 0 && done < len; done += piece) {
+                piece = MIN(len - done, OUTBOX_FILE);
+                r = outbox_write_file(&request->lane->outbox, request->id, offset + done, piece, fd,
+                                      file_offset + done);
+        }
+        return r;
+}
+
 static void request_finish(struct request *request, uint32_t status, uint32_t offset, uint32_t len)
 {
         struct worker_lane *lane = request->lane;

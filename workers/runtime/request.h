@@ -72,6 +72,12 @@ uint8_t *request_reserve(struct request *request, uint32_t len);
 /* The first `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
 void request_write(struct request *request, uint32_t offset, uint32_t len);
 
+/* Bytes [file_offset, file_offset + len) of a file go to [offset, offset + len) of the writable part, without
+ * passing through the worker's memory: for long runs of a file that the host caches. The run policy of the device
+ * needs a row for sendfile. 0, or negative errno of the file (-EIO: it ends before, -EINVAL: it cannot do this):
+ * then the bytes from somewhere in the range on are zeros, and may be written again. */
+int request_write_file(struct request *request, uint32_t offset, uint32_t len, int fd, uint64_t file_offset);
+
 /* As request_write, but `len` may be 0; and the request is done: it must not be used any more. The used
  * length is what has been written, up to the highest byte. */
 void request_complete(struct request *request, uint32_t offset, uint32_t len);
