@@ -245,7 +245,15 @@ int front_end_kick(struct front_end *front, unsigned index)
         return write(front->rings[index].kick, &one, sizeof(one)) == sizeof(one) ? 0 : -errno;
 }
 
-static int start_addresses(struct front_end *front, unsigned index, const struct split_ring *ring)
+/* A ring of either layout, as the messages name its parts. */
+struct ring_place {
+        const struct guest_ram *ram;
+        uint16_t size;
+        uint32_t base;
+        uint64_t desc, avail, used; /* offsets in the ram */
+};
+
+static int start_addresses(struct front_end *front, unsigned index, const struct ring_place *ring)
 {
         uint64_t user = ring->ram->user_address;
         struct vhost_user_vring_addr addr = {.index = index,
@@ -257,14 +265,13 @@ static int start_addresses(struct front_end *front, unsigned index, const struct
         return front_end_set(front, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0, false);
 }
 
-int front_end_start_ring(struct front_end *front, unsigned index, const struct split_ring *ring,
-                         uint16_t base)
+static int start_ring(struct front_end *front, unsigned index, const struct ring_place *ring)
 {
         bool acks = front->dialect == FRONT_END_QEMU_11_1;
         int r = set_state(front, VHOST_USER_SET_VRING_NUM, index, ring->size, false);
 
         if (r == 0)
-                r = set_state(front, VHOST_USER_SET_VRING_BASE, index, base, false);
+                r = set_state(front, VHOST_USER_SET_VRING_BASE, index, ring->base, false);
         if (r == 0)
                 r = start_addresses(front, index, ring);
         if (r == 0)
@@ -277,7 +284,31 @@ int front_end_start_ring(struct front_end *front, unsigned index, const struct s
         return r;
 }
 
-int front_end_stop_ring(struct front_end *front, unsigned index, uint16_t *ret_base)
+int front_end_start_ring(struct front_end *front, unsigned index, const struct split_ring *ring,
+                         uint16_t base)
+{
+        return start_ring(front, index,
+                          &(struct ring_place){.ram = ring->ram,
+                                               .size = ring->size,
+                                               .base = base,
+                                               .desc = ring->desc,
+                                               .avail = ring->avail,
+                                               .used = ring->used});
+}
+
+int front_end_start_packed_ring(struct front_end *front, unsigned index, const struct packed_ring *ring,
+                                uint32_t base)
+{
+        return start_ring(front, index,
+                          &(struct ring_place){.ram = ring->ram,
+                                               .size = ring->size,
+                                               .base = base,
+                                               .desc = ring->desc,
+                                               .avail = ring->driver,
+                                               .used = ring->device});
+}
+
+int front_end_stop_packed_ring(struct front_end *front, unsigned index, uint32_t *ret_base)
 {
         struct vhost_user_vring_state state = {.index = index};
         struct wire_message answer;
@@ -297,10 +328,23 @@ int front_end_stop_ring(struct front_end *front, unsigned index, uint16_t *ret_b
             answer.size != sizeof(state))
                 return -EPROTO;
         memcpy(&state, answer.payload, sizeof(state));
-        if (state.index != index || state.num > UINT16_MAX)
+        if (state.index != index)
                 return -EPROTO;
         front->rings[index].started = false;
-        *ret_base = (uint16_t)state.num;
+        *ret_base = state.num;
+        return 0;
+}
+
+int front_end_stop_ring(struct front_end *front, unsigned index, uint16_t *ret_base)
+{
+        uint32_t base;
+        int r = front_end_stop_packed_ring(front, index, &base);
+
+        if (r < 0)
+                return r;
+        if (base > UINT16_MAX)
+                return -EPROTO;
+        *ret_base = (uint16_t)base;
         return 0;
 }
 

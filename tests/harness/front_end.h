@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "tests/harness/guest_ram.h"
+#include "tests/harness/packed_ring.h"
 #include "tests/harness/split_ring.h"
 #include "tests/harness/wire.h"
 
@@ -51,6 +52,11 @@ int front_end_start(struct front_end *front, uint64_t driver_features, const str
 int front_end_start_ring(struct front_end *front, unsigned index, const struct split_ring *ring,
                          uint16_t base);
 int front_end_stop_ring(struct front_end *front, unsigned index, uint16_t *ret_base);
+/* The same for a packed ring, whose base says where the available and the used side are (PACKED_RING_BASE for
+ * a fresh one). VIRTIO_F_RING_PACKED is the caller's to ask for in front_end_start. */
+int front_end_start_packed_ring(struct front_end *front, unsigned index, const struct packed_ring *ring,
+                                uint32_t base);
+int front_end_stop_packed_ring(struct front_end *front, unsigned index, uint32_t *ret_base);
 int front_end_reset_device(struct front_end *front);
 
 int front_end_kick(struct front_end *front, unsigned index);
