@@ -161,7 +161,7 @@ static int duplicate(int fd, _Bool wanted, int *ret_fd)
 }
 
 int device_queue_start(struct device *device, unsigned queue, const struct queue_layout *layout,
-                       uint16_t base, int kick_fd, int call_fd)
+                       uint32_t base, int kick_fd, int call_fd)
 {
         _cleanup_close_ int kick = -1;
         _cleanup_close_ int interrupt = -1;

@@ -59,7 +59,7 @@ int device_set_memory(struct device *device, struct guest_memory *memory);
 /* Starts a queue on a latched layout. kick_fd and call_fd are duplicated; call_fd may be -1, kick_fd may not.
  * Looks at the ring at once, kick or not. -EINVAL, -EFAULT as queue_start; -EBUSY: it runs. */
 int device_queue_start(struct device *device, unsigned queue, const struct queue_layout *layout,
-                       uint16_t base, int kick_fd, int call_fd);
+                       uint32_t base, int kick_fd, int call_fd);
 
 /* Changes the interrupt of a queue, running or not; -1: none. Effective when this returns. The fd is
  * duplicated. */
@@ -72,7 +72,7 @@ bool device_signal(struct device *device, int fd);
 /* Suspends: takes no new chain, waits for what is outstanding (LIMIT_DRAIN_MS, then the worker is killed and
  * its successor must fail the rest), then calls back with the next available index. Always calls back, once,
  * never from inside this call. */
-void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint16_t base),
+void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint32_t base),
                        void *context);
 bool device_queue_running(const struct device *device, unsigned queue);
 

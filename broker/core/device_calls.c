@@ -13,7 +13,7 @@ struct queue_call {
         unsigned queue;
         const struct queue_layout *layout;
         struct queue_features features;
-        uint16_t base;
+        uint32_t base;
         int kick_fd, call_fd;
         enum queue_fault fault;
         int result;
@@ -182,7 +182,7 @@ static void call_all(const struct device *device, void (*call)(struct lane *lane
 }
 
 int device_call_start(struct device *device, unsigned queue, const struct queue_layout *layout,
-                      const struct queue_features *features, uint16_t base, int kick_fd, int call_fd)
+                      const struct queue_features *features, uint32_t base, int kick_fd, int call_fd)
 {
         struct queue_call call = {
             .layout = layout, .features = *features, .base = base, .kick_fd = kick_fd, .call_fd = call_fd};
@@ -220,7 +220,7 @@ void device_call_drain(struct device *device, unsigned queue)
         call_lane(device, queue, call_drain, &call);
 }
 
-uint16_t device_call_stop(struct device *device, unsigned queue)
+uint32_t device_call_stop(struct device *device, unsigned queue)
 {
         struct queue_call call = {0};
 

@@ -23,7 +23,7 @@ struct device_queue {
         bool running;    /* started, and not yet stopped */
         unsigned untold; /* StartQueues that the worker has not answered yet; held until there is none */
         uint16_t size;
-        void (*stopped)(void *context, uint16_t base); /* not NULL: draining */
+        void (*stopped)(void *context, uint32_t base); /* not NULL: draining */
         void *stopped_context;
 };
 
@@ -83,12 +83,12 @@ void device_refuse_config(struct device *device, uint64_t value);
 /* ---- device_calls.c: calls into the lanes, each waits until its lane has done it ---- */
 
 int device_call_start(struct device *device, unsigned queue, const struct queue_layout *layout,
-                      const struct queue_features *features, uint16_t base, int kick_fd, int call_fd);
+                      const struct queue_features *features, uint32_t base, int kick_fd, int call_fd);
 void device_call_release(struct device *device, unsigned queue);
 void device_call_set_call(struct device *device, unsigned queue, int call_fd);
 int device_call_signal(struct device *device, int fd); /* of any queue */
 void device_call_drain(struct device *device, unsigned queue);
-uint16_t device_call_stop(struct device *device, unsigned queue);
+uint32_t device_call_stop(struct device *device, unsigned queue);
 enum queue_fault device_call_fault(struct device *device, unsigned queue);
 void device_call_attach(struct device *device, unsigned lane, int *fd); /* takes *fd */
 /* on every lane */

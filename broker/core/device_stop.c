@@ -17,9 +17,9 @@ void device_stop_finish(struct device *device, unsigned index)
 {
         struct device_queue *queue = &device->queues[index];
         uint64_t others = ~(UINT64_C(1) << index);
-        void (*stopped)(void *context, uint16_t base) = queue->stopped;
+        void (*stopped)(void *context, uint32_t base) = queue->stopped;
         void *context = queue->stopped_context;
-        uint16_t base = device_call_stop(device, index);
+        uint32_t base = device_call_stop(device, index);
 
         queue->running = false;
         queue->size = 0;
@@ -100,7 +100,7 @@ void device_stop_hurry(struct device *device)
         uv_timer_start(&device->drain_timer, on_drain_deadline, 0, 0);
 }
 
-void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint16_t base),
+void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint32_t base),
                        void *context)
 {
         struct device_queue *q = &device->queues[queue];

@@ -315,7 +315,7 @@ void lane_set_memory(struct lane *lane, struct guest_memory *memory)
 }
 
 int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct queue_layout *layout,
-                     const struct queue_features *features, uint16_t base, int kick_fd, int call_fd)
+                     const struct queue_features *features, uint32_t base, int kick_fd, int call_fd)
 {
         int r;
 
@@ -376,9 +376,9 @@ static void lane_forget(struct lane *lane, struct lane_queue *queue)
         }
 }
 
-uint16_t lane_queue_stop(struct lane *lane, struct lane_queue *queue)
+uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue)
 {
-        uint16_t base = queue->ring.started ? queue_stop(&queue->ring) : 0;
+        uint32_t base = queue->ring.started ? queue_stop(&queue->ring) : 0;
 
         assert(queue->outstanding == 0 || lane->fd < 0);
         lane_forget(lane, queue);

@@ -124,7 +124,7 @@ void lane_set_memory(struct lane *lane, struct guest_memory *memory);
 
 /* Starts a queue, held until lane_queue_release. Takes the descriptors on success. Errors as queue_start. */
 int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct queue_layout *layout,
-                     const struct queue_features *features, uint16_t base, int kick_fd, int call_fd);
+                     const struct queue_features *features, uint32_t base, int kick_fd, int call_fd);
 void lane_queue_release(struct lane *lane, struct lane_queue *queue);
 /* Takes the descriptor. lane_publish tells of a ring that this has broken. */
 void lane_queue_set_call(struct lane_queue *queue, int call_fd);
@@ -137,7 +137,7 @@ void lane_fail_draining(struct lane *lane);
 
 /* Ends a queue; what is outstanding is forgotten unanswered (then no worker may be attached). Returns the
  * next available index. */
-uint16_t lane_queue_stop(struct lane *lane, struct lane_queue *queue);
+uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue);
 
 void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fault fault);
 

@@ -26,6 +26,12 @@ struct queue_features {
         bool event_idx; /* VIRTIO_F_EVENT_IDX */
 };
 
+/* How long the three parts of a ring are. */
+struct queue_bytes {
+        uint64_t desc, avail, used;
+};
+struct queue_bytes queue_bytes(uint16_t size);
+
 enum queue_fault {
         QUEUE_FAULT_NONE = 0,
         QUEUE_FAULT_MEMORY,    /* a ring is not, or no longer, in guest memory */
@@ -69,12 +75,12 @@ void queue_done(struct queue *queue);
  * after a suspend. -EINVAL: geometry, or a kept head is outside the ring; -EFAULT: a ring is not in memory;
  * the queue is then not started. */
 int queue_start(struct queue *queue, struct guest_memory *memory, const struct queue_layout *layout,
-                const struct queue_features *features, uint16_t base);
+                const struct queue_features *features, uint32_t base);
 
 /* Stops and lets the snapshot go; returns the next available index for the front end. Publish (and signal)
  * first: what was pushed since is shown, but nobody is told. A stopped queue pops nothing and takes no head
  * back with an answer. */
-uint16_t queue_stop(struct queue *queue);
+uint32_t queue_stop(struct queue *queue);
 
 /* Forgets every outstanding head: their requests were dropped (a device reset), or no answer can come any
  * more. Without this a driver that starts afresh would be told that its first heads are duplicates. */

@@ -139,7 +139,7 @@ void ring_stopping(struct ring *ring)
         ring_set_state(ring, RING_STOPPING);
 }
 
-void ring_stopped(struct ring *ring, uint16_t base)
+void ring_stopped(struct ring *ring, uint32_t base)
 {
         ring_set_state(ring, RING_IDLE);
         ring->base = base;

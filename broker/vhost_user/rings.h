@@ -29,7 +29,7 @@ struct ring {
         bool enabled;
         bool has_addr;
         uint32_t num; /* 0: not set */
-        uint16_t base;
+        uint32_t base;
         uint64_t desc, avail, used; /* user addresses */
         int kick, call, err;        /* -1: none */
 };
@@ -78,7 +78,7 @@ int rings_set_call(struct rings *rings, struct ring *ring, int fd);
 
 /* The device is asked to drain it, and has drained it. */
 void ring_stopping(struct ring *ring);
-void ring_stopped(struct ring *ring, uint16_t base);
+void ring_stopped(struct ring *ring, uint32_t base);
 
 /* Writes the err descriptor: this ring serves nothing until it is started again. */
 void ring_tell_error(struct rings *rings, struct ring *ring);

@@ -124,7 +124,7 @@ static int answer_base(struct session *session, struct ring *ring)
 }
 
 static void ring_drain(struct session *session, struct ring *ring,
-                       void (*stopped)(void *context, uint16_t base))
+                       void (*stopped)(void *context, uint32_t base))
 {
         session_wait(session, ring);
         ring_stopping(ring);
@@ -132,7 +132,7 @@ static void ring_drain(struct session *session, struct ring *ring,
 }
 
 /* The ring that was drained; the session goes on. */
-static struct ring *ring_drained(struct session *session, uint16_t base)
+static struct ring *ring_drained(struct session *session, uint32_t base)
 {
         struct ring *ring = session->draining;
 
@@ -141,7 +141,7 @@ static struct ring *ring_drained(struct session *session, uint16_t base)
         return ring;
 }
 
-static void stopped_for_base(void *context, uint16_t base)
+static void stopped_for_base(void *context, uint32_t base)
 {
         struct session *session = context;
         struct ring *ring = ring_drained(session, base);
@@ -164,7 +164,7 @@ int serve_get_vring_base(void *context, const void *message)
         return SERVED;
 }
 
-static void stopped_for_enable(void *context, uint16_t base)
+static void stopped_for_enable(void *context, uint32_t base)
 {
         (void)ring_drained(context, base);
         session_resume(context, SERVED);

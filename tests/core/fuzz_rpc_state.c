@@ -40,7 +40,7 @@ static uint8_t frozen[PLACES];  /* what must be in memory, but for the writable 
 
 static struct front_queue {
         bool running, stopping;
-        uint16_t base;
+        uint32_t base;
         struct {
                 bool posted;
                 uint16_t head;
@@ -145,7 +145,7 @@ static void post(unsigned q)
 
 /* ---- the front end ---- */
 
-static void on_stopped(void *context, uint16_t base)
+static void on_stopped(void *context, uint32_t base)
 {
         struct front_queue *queue = context;
 

@@ -401,7 +401,7 @@ static void on_freed(void *context)
         ((struct world *)context)->freed = true;
 }
 
-void world_stopped(void *context, uint16_t base)
+void world_stopped(void *context, uint32_t base)
 {
         struct world *world = context;
 
@@ -501,7 +501,7 @@ void world_serve(struct world *world)
         assert_int_equal(device_commit_features(world->device, device_features(world->device)), 0);
 }
 
-void world_start_queue(struct world *world, unsigned queue, uint16_t base)
+void world_start_queue(struct world *world, unsigned queue, uint32_t base)
 {
         const struct model_queue *model = &world->guest.queues[queue];
 

@@ -64,7 +64,7 @@ struct world {
         /* what the device told */
         unsigned n_ready, n_failed, n_quarantined, n_front_ready, n_config_changed, n_broken, n_suspicious;
         unsigned n_stopped, n_written;
-        uint16_t base;
+        uint32_t base;
         int written;
         bool freed, gone;
         char why[256];
@@ -78,7 +78,7 @@ void world_done(struct world *world); /* all handles, processes and descriptors 
 
 /* Until the device is ready, its memory is set and its features are committed. */
 void world_serve(struct world *world);
-void world_start_queue(struct world *world, unsigned queue, uint16_t base);
+void world_start_queue(struct world *world, unsigned queue, uint32_t base);
 
 /* One round of everything. */
 void world_step(struct world *world);
@@ -108,7 +108,7 @@ void world_send_raw(struct world *world, const void *bytes, size_t len);
 /* The puppet's messages of this kind so far. */
 unsigned world_told(const struct world *world, enum control_kind_to_worker kind);
 
-void world_stopped(void *context, uint16_t base); /* for device_queue_stop */
+void world_stopped(void *context, uint32_t base); /* for device_queue_stop */
 void world_written(void *context, int error);     /* for device_config_write */
 
 /* A request of one readable buffer (told apart by its length) and one writable byte. */

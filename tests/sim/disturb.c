@@ -42,7 +42,7 @@ static struct stop_context {
         unsigned resets; /* of the device, when it was asked */
 } stops[SIM_DEVICES][SIM_QUEUES];
 
-static void on_stopped(void *context, uint16_t base)
+static void on_stopped(void *context, uint32_t base)
 {
         const struct stop_context *stop = context;
 
@@ -50,8 +50,8 @@ static void on_stopped(void *context, uint16_t base)
                   "%s: a stop is answered after the reset that cancelled it", stop->dev->name);
         sim_check(stop->dev->queues[stop->queue].phase == QUEUE_STOPPING, "%s: a stop is answered twice",
                   stop->dev->name);
-        model_stopped(stop->dev, stop->queue, base);
-        stop->dev->queues[stop->queue].stop_base = base;
+        model_stopped(stop->dev, stop->queue, (uint16_t)base); /* split rings */
+        stop->dev->queues[stop->queue].stop_base = (uint16_t)base;
 }
 
 static void stop(struct sim_device *dev, unsigned index)

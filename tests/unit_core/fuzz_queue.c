@@ -229,7 +229,7 @@ static void pop(struct run *run)
 
 static void restart(struct run *run)
 {
-        uint16_t base = queue_stop(&run->queue);
+        uint32_t base = queue_stop(&run->queue);
 
         (void)queue_start(&run->queue, whole, &run->layout, &run->features, base);
 }

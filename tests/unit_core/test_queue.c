@@ -276,7 +276,7 @@ static void stopped_queue_does_nothing(void **state)
 static void resume_goes_on_where_the_suspend_was(void **state)
 {
         struct guest *guest = *state;
-        uint16_t base;
+        uint32_t base;
 
         guest_start(guest, SIZE, 65535);
         guest_take(guest, 3);

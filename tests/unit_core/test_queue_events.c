@@ -67,7 +67,7 @@ static void flag_means_nothing_with_event_index(void **state)
 static void first_publish_after_each_start_signals(void **state)
 {
         struct guest *guest = *state;
-        uint16_t base;
+        uint32_t base;
 
         guest_start(guest, SIZE, 0);
         guest_put16(guest, used_event_at(guest), 0x8000);

@@ -249,7 +249,7 @@ static void device_sleeps(struct model *model)
 static void device_suspends_and_resumes(struct model *model)
 {
         struct guest *guest = model->guest;
-        uint16_t base;
+        uint32_t base;
 
         device_publishes(model);
         base = queue_stop(&guest->queue);

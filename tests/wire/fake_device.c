@@ -143,7 +143,7 @@ int device_set_memory(struct device *device, struct guest_memory *memory)
 }
 
 int device_queue_start(struct device *device, unsigned queue, const struct queue_layout *layout,
-                       uint16_t base, int kick_fd, int call_fd)
+                       uint32_t base, int kick_fd, int call_fd)
 {
         struct fake_queue *q = &device->queues[queue];
 
@@ -181,7 +181,7 @@ bool device_signal(struct device *device, int fd)
         return n >= 0 || errno != EINTR;
 }
 
-void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint16_t base),
+void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint32_t base),
                        void *context)
 {
         struct fake_queue *q = &device->queues[queue];

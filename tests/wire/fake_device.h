@@ -14,10 +14,10 @@
 struct fake_queue {
         bool running;
         struct queue_layout layout;
-        uint16_t base;
+        uint32_t base;
         int kick, call; /* duplicates, as a real device keeps them */
         unsigned starts, stops, calls_set;
-        void (*stopped)(void *context, uint16_t base); /* not NULL: a stop is pending */
+        void (*stopped)(void *context, uint32_t base); /* not NULL: a stop is pending */
         void *stopped_context;
 };
 
