@@ -6,6 +6,7 @@ bulkhead_library(bulkhead_memory
           ${CMAKE_CURRENT_LIST_DIR}/interval_map.c
           ${CMAKE_CURRENT_LIST_DIR}/guest_memory.c
           ${CMAKE_CURRENT_LIST_DIR}/queue.c
+          ${CMAKE_CURRENT_LIST_DIR}/queue_packed.c
           ${CMAKE_CURRENT_LIST_DIR}/queue_split.c
           ${CMAKE_CURRENT_LIST_DIR}/queue_walk.c
           ${CMAKE_CURRENT_LIST_DIR}/request_table.c)

@@ -1,6 +1,7 @@
 /* A virtqueue: start and stop, what is outstanding, faults. The rings themselves are read and written by
- * queue_split.c. Owns a reference on the memory snapshot while it is started; everything else belongs to the
- * lane that calls it. TRUST: ring memory is the guest's: it may change or vanish between any two loads.
+ * queue_split.c and queue_packed.c. Owns a reference on the memory snapshot while it is started; everything
+ * else belongs to the lane that calls it. TRUST: ring memory is the guest's: it may change or vanish between
+ * any two loads.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/queue.h"
 
@@ -8,13 +9,16 @@
 #include <string.h>
 
 #include "broker/core/fault_safe.h"
+#include "broker/core/queue_packed.h"
 #include "broker/core/queue_ring.h"
 #include "broker/core/queue_split.h"
 #include "proto/base/checked.h"
 
 /* Heads that were kept over a suspend must exist in the ring that goes on. */
-static bool heads_fit(const struct queue *queue, uint16_t size)
+static bool heads_fit(const struct queue *queue, uint16_t size, bool packed)
 {
+        if (queue->outstanding > 0 && packed != queue->features.packed)
+                return false;
         for (uint32_t head = size; queue->outstanding > 0 && head < LIMIT_RING_SIZE; head++) {
                 if (head_is_outstanding(queue, (uint16_t)head))
                         return false;
@@ -24,26 +28,28 @@ static bool heads_fit(const struct queue *queue, uint16_t size)
 
 /* ---- start and stop ---- */
 
-static bool layout_is_sane(const struct queue_layout *layout)
+static bool layout_is_sane(const struct queue_layout *layout, bool packed)
 {
         return layout->size > 0 && layout->size <= LIMIT_RING_SIZE && layout->desc.v % 16 == 0 &&
-               queue_split_is_sane(layout);
+               (packed ? queue_packed_is_sane(layout) : queue_split_is_sane(layout));
 }
 
-struct queue_bytes queue_bytes(uint16_t size)
+struct queue_bytes queue_bytes(uint16_t size, bool packed)
 {
-        return (struct queue_bytes){.desc = 16u * (uint64_t)size,
-                                    .avail = 6u + 2u * (uint64_t)size,
-                                    .used = 6u + 8u * (uint64_t)size};
+        uint64_t n = size;
+
+        if (packed)
+                return (struct queue_bytes){.desc = 16 * n, .avail = 4, .used = 4};
+        return (struct queue_bytes){.desc = 16 * n, .avail = 6 + 2 * n, .used = 6 + 8 * n};
 }
 
 /* Finds the rings in the snapshot; all or none. */
 static int rings_resolve(struct queue *queue, const struct guest_memory *memory,
-                         const struct queue_layout *layout)
+                         const struct queue_layout *layout, bool packed)
 {
-        struct queue_bytes bytes = queue_bytes(layout->size);
-        uint8_t *desc = guest_memory_ring(memory, layout->desc, bytes.desc, 16, false);
-        uint8_t *avail = guest_memory_ring(memory, layout->avail, bytes.avail, 2, false);
+        struct queue_bytes bytes = queue_bytes(layout->size, packed);
+        uint8_t *desc = guest_memory_ring(memory, layout->desc, bytes.desc, 16, packed);
+        uint8_t *avail = guest_memory_ring(memory, layout->avail, bytes.avail, packed ? 4 : 2, false);
         uint8_t *used = guest_memory_ring(memory, layout->used, bytes.used, 4, true);
 
         if (!desc || !avail || !used)
@@ -74,15 +80,16 @@ void queue_done(struct queue *queue)
 int queue_start(struct queue *queue, struct guest_memory *memory, const struct queue_layout *layout,
                 const struct queue_features *features, uint32_t base)
 {
+        bool packed = features->packed;
         int r;
 
-        if (!layout_is_sane(layout) || !heads_fit(queue, layout->size))
+        if (!layout_is_sane(layout, packed) || !heads_fit(queue, layout->size, packed))
                 return -EINVAL;
         if (!memory)
                 return -EFAULT;
-        r = rings_resolve(queue, memory, layout);
+        r = rings_resolve(queue, memory, layout, packed);
         if (r == 0)
-                r = queue_split_begin(queue, base);
+                r = packed ? queue_packed_begin(queue, layout->size, base) : queue_split_begin(queue, base);
         if (r < 0) {
                 queue->desc = queue->avail = queue->used = NULL;
                 return r;
@@ -97,7 +104,7 @@ int queue_start(struct queue *queue, struct guest_memory *memory, const struct q
 
 uint32_t queue_stop(struct queue *queue)
 {
-        uint32_t base = queue->started ? queue_split_end(queue) : queue->last_avail;
+        uint32_t base = queue->features.packed ? queue_packed_end(queue) : queue_split_end(queue);
 
         rings_forget(queue);
         queue->started = false;
@@ -120,7 +127,7 @@ int queue_rebind(struct queue *queue, struct guest_memory *memory)
         queue->memory = memory ? guest_memory_ref(memory) : NULL;
         queue->desc = queue->avail = queue->used =
             NULL; /* whatever comes: nothing of the old snapshot stays */
-        r = memory ? rings_resolve(queue, memory, &queue->layout) : -EFAULT;
+        r = memory ? rings_resolve(queue, memory, &queue->layout, queue->features.packed) : -EFAULT;
         (void)guest_memory_unref(old);
         if (r < 0)
                 return queue_break(queue, QUEUE_FAULT_MEMORY);
@@ -135,7 +142,7 @@ int queue_pop(struct queue *queue, struct chain *chain)
                 return -EPROTO;
         if (!queue->started)
                 return 0;
-        return queue_split_pop(queue, chain);
+        return queue->features.packed ? queue_packed_pop(queue, chain) : queue_split_pop(queue, chain);
 }
 
 int queue_push(struct queue *queue, uint16_t head, uint32_t len)
@@ -149,35 +156,44 @@ int queue_push(struct queue *queue, uint16_t head, uint32_t len)
                 return -EPROTO;
         if (!outstanding || !queue->started)
                 return -EINVAL;
-        return queue_split_push(queue, head, len);
+        return queue->features.packed ? queue_packed_push(queue, head, len)
+                                      : queue_split_push(queue, head, len);
 }
 
 int queue_publish(struct queue *queue)
 {
         if (queue->fault != QUEUE_FAULT_NONE)
                 return -EPROTO;
-        return queue->started ? queue_split_publish(queue) : 0;
+        if (!queue->started)
+                return 0;
+        return queue->features.packed ? queue_packed_publish(queue) : queue_split_publish(queue);
 }
 
 int queue_want_kicks(struct queue *queue)
 {
         if (queue->fault != QUEUE_FAULT_NONE)
                 return -EPROTO;
-        return queue->started ? queue_split_want_kicks(queue) : 0;
+        if (!queue->started)
+                return 0;
+        return queue->features.packed ? queue_packed_want_kicks(queue) : queue_split_want_kicks(queue);
 }
 
 int queue_no_kicks(struct queue *queue)
 {
         if (queue->fault != QUEUE_FAULT_NONE)
                 return -EPROTO;
-        return queue->started ? queue_split_no_kicks(queue) : 0;
+        if (!queue->started)
+                return 0;
+        return queue->features.packed ? queue_packed_no_kicks(queue) : queue_split_no_kicks(queue);
 }
 
 /* A few bytes at a time: this happens once in a queue's life. */
 bool queue_avail_is_zero(const struct queue *queue)
 {
-        const uint8_t *from = queue->avail;
-        uint64_t len = queue_bytes(queue->layout.size).avail;
+        bool packed = queue->features.packed;
+        const struct queue_bytes all = queue_bytes(queue->layout.size, packed);
+        const uint8_t *from = packed ? queue->desc : queue->avail;
+        uint64_t len = packed ? all.desc : all.avail;
 
         if (!queue->started || !from)
                 return false;
@@ -200,7 +216,7 @@ bool queue_avail_is_zero(const struct queue *queue)
 static const char *const fault_names[QUEUE_FAULT_COUNT_] = {
     [QUEUE_FAULT_NONE] = "none",
     [QUEUE_FAULT_MEMORY] = "ring not in guest memory",
-    [QUEUE_FAULT_AVAIL] = "available index beyond the ring",
+    [QUEUE_FAULT_AVAIL] = "driver ahead by more than the ring",
     [QUEUE_FAULT_HEAD] = "head outside the ring",
     [QUEUE_FAULT_DUPLICATE] = "head already outstanding",
     [QUEUE_FAULT_NEXT] = "next outside the table",

@@ -1,6 +1,7 @@
-/* One virtqueue, split layout (virtio 1.3, 2.7): taking chains off it, giving them back, and when to signal.
+/* One virtqueue, split or packed (virtio 1.3, 2.7 and 2.8): taking chains off it, giving them back, and when to
+ * signal.
  *
- * Geometry and features are latched when the queue starts; nothing that the guest does later changes them.
+ * Geometry, layout and features are latched when the queue starts; nothing that the guest does later changes them.
  * Every value in ring memory is loaded once, fault-safely, and only the local is judged. A guest that breaks
  * the rules breaks the queue: from then on every call returns the same error until the next start. A queue
  * belongs to one lane's thread. It holds no file descriptor.
@@ -14,31 +15,37 @@
 #include "broker/core/guest_memory.h"
 #include "proto/base/limits.h"
 
+/* Where the three parts of a ring are. A packed ring is one ring, which the device writes too, and two event
+ * areas: `avail` is the driver's, `used` the device's. */
 struct queue_layout {
-        uint16_t size; /* power of two, 1 .. LIMIT_RING_SIZE */
+        uint16_t size; /* 1 .. LIMIT_RING_SIZE; of a split ring a power of two */
         gpa_t desc;    /* 16-byte aligned, 16 x size bytes */
-        gpa_t avail;   /* 2-byte aligned, 6 + 2 x size */
-        gpa_t used;    /* 4-byte aligned, 6 + 8 x size */
+        gpa_t avail;   /* split: 2-byte aligned, 6 + 2 x size; packed: 4-byte aligned, 4 */
+        gpa_t used;    /* split: 4-byte aligned, 6 + 8 x size; packed: 4-byte aligned, 4 */
 };
+
+/* Where a packed ring that nobody has used yet begins (see queue_start). */
+#define QUEUE_PACKED_BASE UINT32_C(0x80008000)
 
 struct queue_features {
         bool indirect;  /* VIRTIO_F_INDIRECT_DESC */
         bool event_idx; /* VIRTIO_F_EVENT_IDX */
+        bool packed;    /* VIRTIO_F_RING_PACKED */
 };
 
 /* How long the three parts of a ring are. */
 struct queue_bytes {
         uint64_t desc, avail, used;
 };
-struct queue_bytes queue_bytes(uint16_t size);
+struct queue_bytes queue_bytes(uint16_t size, bool packed);
 
 enum queue_fault {
         QUEUE_FAULT_NONE = 0,
         QUEUE_FAULT_MEMORY,    /* a ring is not, or no longer, in guest memory */
-        QUEUE_FAULT_AVAIL,     /* the available index ran ahead by more than the ring */
-        QUEUE_FAULT_HEAD,      /* a head outside the ring */
+        QUEUE_FAULT_AVAIL,     /* the driver ran ahead by more than the ring */
+        QUEUE_FAULT_HEAD,      /* a head or buffer id outside the ring */
         QUEUE_FAULT_DUPLICATE, /* a head that is outstanding already */
-        QUEUE_FAULT_NEXT,      /* a next outside the table */
+        QUEUE_FAULT_NEXT,      /* a next outside the table, or not available */
         QUEUE_FAULT_LOOP,      /* more descriptors than the ring has */
         QUEUE_FAULT_ORDER,     /* a readable descriptor behind a writable one */
         QUEUE_FAULT_INDIRECT,  /* not negotiated, nested, with NEXT, empty, not in 16s, or too long */
@@ -58,26 +65,34 @@ struct queue {
         struct queue_features features;
         struct guest_memory *memory;  /* a reference while started */
         uint8_t *desc, *avail, *used; /* into memory; NULL when not started */
-        uint16_t last_avail;          /* next available index to take */
-        uint16_t used_next;           /* next used index to write */
-        uint16_t used_published;      /* what the guest has been shown */
-        uint16_t used_signaled;       /* used_published when a signal was last considered */
+        uint16_t last_avail;          /* next available index (packed: place) to take */
+        uint16_t used_next;           /* next used index (packed: place) to write */
+        uint16_t used_published;      /* split: what the guest has been shown */
+        uint16_t used_signaled;       /* split: used_published when a signal was last considered */
         bool signaled_valid;
         uint16_t outstanding;
-        uint64_t heads[LIMIT_RING_SIZE / 64]; /* bitmap of outstanding heads */
+        uint64_t heads[LIMIT_RING_SIZE / 64]; /* bitmap of outstanding heads (packed: buffer ids) */
+
+        /* Packed only. */
+        bool avail_wrap, used_wrap;      /* wrap counters of last_avail and used_next */
+        uint16_t n_pushed;               /* descriptors given back since the last publish ... */
+        uint16_t first_at;               /* ... the first of which goes there ... */
+        uint64_t first;                  /* ... and is this: len, id, flags; it is shown last */
+        uint16_t taken[LIMIT_RING_SIZE]; /* descriptors of each outstanding buffer, by id */
 };
 
 void queue_init(struct queue *queue);
 void queue_done(struct queue *queue);
 
-/* Latches and starts. `base` is the next available index (a suspended queue goes on where it was); the used
- * index is what the ring says. Requests may still be outstanding from before (heads are then kept): only
- * after a suspend. -EINVAL: geometry, or a kept head is outside the ring; -EFAULT: a ring is not in memory;
- * the queue is then not started. */
+/* Latches and starts. `base` says where a suspended queue goes on. Split: the next available index; the used
+ * index is what the ring says. Packed: bits 0 to 14 the place to take from and bit 15 its wrap counter, bits 16
+ * to 31 the same for the used side (QUEUE_PACKED_BASE for a fresh ring). Requests may still be outstanding from
+ * before (heads are then kept): only after a suspend, and only in the same layout. -EINVAL: geometry, base, or
+ * a kept head is outside the ring; -EFAULT: a ring is not in memory; the queue is then not started. */
 int queue_start(struct queue *queue, struct guest_memory *memory, const struct queue_layout *layout,
                 const struct queue_features *features, uint32_t base);
 
-/* Stops and lets the snapshot go; returns the next available index for the front end. Publish (and signal)
+/* Stops and lets the snapshot go; returns the base for the front end. Publish (and signal)
  * first: what was pushed since is shown, but nobody is told. A stopped queue pops nothing and takes no head
  * back with an answer. */
 uint32_t queue_stop(struct queue *queue);
@@ -98,10 +113,10 @@ int queue_pop(struct queue *queue, struct chain *chain);
  * no longer outstanding all the same); -EINVAL: this head is not outstanding. */
 int queue_push(struct queue *queue, uint16_t head, uint32_t len);
 
-/* Shows the pushed elements (one index store) and says whether the guest wants a signal: 1, 0, or -EPROTO. */
+/* Shows the pushed elements together (one store) and says whether the guest wants a signal: 1, 0, or -EPROTO. */
 int queue_publish(struct queue *queue);
 
-/* Kicks wanted or not (avail_event or VIRTQ_USED_F_NO_NOTIFY). queue_want_kicks looks again after asking: 1
+/* Kicks wanted or not (avail_event, VIRTQ_USED_F_NO_NOTIFY, or the device event area). queue_want_kicks looks again after asking: 1
  * when a chain came in between (pop again), 0 when it is safe to sleep, -EPROTO. */
 int queue_want_kicks(struct queue *queue);
 int queue_no_kicks(struct queue *queue);
@@ -109,6 +124,6 @@ int queue_no_kicks(struct queue *queue);
 /* Breaks the queue; the first fault stays. Always returns -EPROTO. */
 int queue_break(struct queue *queue, enum queue_fault fault);
 
-/* Is every byte of the available ring zero? At the first kick of a ring that the driver has filled this means
+/* Is every byte of the available ring (packed: of the ring) zero? At the first kick of a ring that the driver has filled this means
  * that the VMM has not shared its memory. False when it cannot be read. */
 bool queue_avail_is_zero(const struct queue *queue);

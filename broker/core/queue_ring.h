@@ -28,9 +28,33 @@ static inline int queue_load16(struct queue *queue, const uint8_t *at, uint16_t 
         return 0;
 }
 
+static inline int queue_load32(struct queue *queue, const uint8_t *at, uint32_t *ret_value)
+{
+        uint32_t value;
+
+        if (fault_safe_load32(at, &value) < 0)
+                return queue_break(queue, QUEUE_FAULT_MEMORY);
+        *ret_value = le32toh(value);
+        return 0;
+}
+
 static inline int queue_store16(struct queue *queue, uint8_t *at, uint16_t value)
 {
         if (fault_safe_store16(at, htole16(value)) < 0)
+                return queue_break(queue, QUEUE_FAULT_MEMORY);
+        return 0;
+}
+
+static inline int queue_store32(struct queue *queue, uint8_t *at, uint32_t value)
+{
+        if (fault_safe_store32(at, htole32(value)) < 0)
+                return queue_break(queue, QUEUE_FAULT_MEMORY);
+        return 0;
+}
+
+static inline int queue_store64(struct queue *queue, uint8_t *at, uint64_t value)
+{
+        if (fault_safe_store64(at, htole64(value)) < 0)
                 return queue_break(queue, QUEUE_FAULT_MEMORY);
         return 0;
 }

@@ -75,7 +75,7 @@ uint32_t queue_split_end(struct queue *queue)
 {
         /* What was pushed and never shown would be lost: the next start takes the used index from the ring.
          */
-        if (queue->fault == QUEUE_FAULT_NONE && queue->used_published != queue->used_next)
+        if (queue->started && queue->fault == QUEUE_FAULT_NONE && queue->used_published != queue->used_next)
                 (void)queue_store16(queue, queue->used + RING_INDEX, queue->used_next);
         return queue->last_avail;
 }

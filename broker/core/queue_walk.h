@@ -1,4 +1,4 @@
-/* The judge of descriptor chains: the one place where descriptors are read, direct and indirect.
+/* The judge of descriptor chains: the one place where descriptors are read, direct and indirect, split and packed.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -8,3 +8,9 @@
 /* Walks the chain that starts at `head` (inside the ring) of a started queue and fills all of *chain but its
  * owner's fields. Returns QUEUE_FAULT_NONE, or why this chain breaks the queue; *chain is then undefined. */
 enum queue_fault queue_walk(const struct queue *queue, uint16_t head, struct chain *chain);
+
+/* The same for a packed queue: the chain at the place that is next, whose first descriptor had these flags when
+ * it was found available. `room`: how many descriptors of the ring can be the driver's to give. *ret_taken: how
+ * many the chain has. The head is the buffer id of the last of them, not judged yet. */
+enum queue_fault queue_walk_packed(const struct queue *queue, uint16_t flags, uint32_t room,
+                                   struct chain *chain, uint16_t *ret_taken);

@@ -44,7 +44,8 @@ struct guest {
         struct queue queue;
         struct chain chain;
         struct segment segments[LIMIT_RING_SIZE + 1]; /* the last one is a canary */
-        uint16_t avail_index;
+        uint16_t avail_index;                         /* packed: the place, with its wrap counter */
+        bool avail_wrap;
         unsigned mappings_before;
 };
 
