@@ -167,7 +167,8 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
         _cleanup_close_ int interrupt = -1;
         const struct queue_features features = {
             .indirect = device->committed & FEATURE_BIT(VIRTIO_F_INDIRECT_DESC_BIT),
-            .event_idx = device->committed & FEATURE_BIT(VIRTIO_F_EVENT_IDX_BIT)};
+            .event_idx = device->committed & FEATURE_BIT(VIRTIO_F_EVENT_IDX_BIT),
+            .packed = device->committed & FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT)};
         int r;
 
         if (queue >= device->n_queues)

@@ -32,7 +32,7 @@ bool device_is_ready(
     const struct device *device); /* Hello has come once: the calls below give real answers */
 unsigned device_n_queues(const struct device *device);
 
-/* Device and ring bits (VERSION_1, INDIRECT_DESC, EVENT_IDX); no transport bits. */
+/* Device and ring bits (VERSION_1, INDIRECT_DESC, EVENT_IDX, RING_PACKED); no transport bits. */
 uint64_t device_features(const struct device *device);
 
 /* Latches what the driver accepted. Bits that were not offered are cleared, not refused; a driver without
@@ -70,8 +70,8 @@ int device_queue_set_call(struct device *device, unsigned queue, int call_fd);
 bool device_signal(struct device *device, int fd);
 
 /* Suspends: takes no new chain, waits for what is outstanding (LIMIT_DRAIN_MS, then the worker is killed and
- * its successor must fail the rest), then calls back with the next available index. Always calls back, once,
- * never from inside this call. */
+ * its successor must fail the rest), then calls back with the base to go on from. Always calls back, once, never
+ * from inside this call. */
 void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint32_t base),
                        void *context);
 bool device_queue_running(const struct device *device, unsigned queue);

@@ -11,6 +11,7 @@
 #define VIRTIO_F_EVENT_IDX_BIT       29
 #define VIRTIO_F_VERSION_1_BIT       32
 #define VIRTIO_F_ACCESS_PLATFORM_BIT 33
+#define VIRTIO_F_RING_PACKED_BIT     34
 
 /* What the guest may be offered: the device's own bits of a Hello, and the ring bits that the broker serves.
  */

@@ -11,10 +11,6 @@
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 
-#define DESC_LEN(num)  (16u * (uint64_t)(num))
-#define AVAIL_LEN(num) (6u + 2u * (uint64_t)(num))
-#define USED_LEN(num)  (6u + 8u * (uint64_t)(num))
-
 static const struct ring ring_empty = {.kick = -1, .call = -1, .err = -1};
 
 static const uint8_t ring_next[RING_STATE_COUNT_] = {
@@ -35,6 +31,7 @@ void rings_init(struct rings *rings, struct device *device, const struct memory_
         rings->table = table;
         rings->always_enabled = false;
         rings->may_start = false;
+        rings->packed = false;
         rings->n = MIN(device_n_queues(device), LIMIT_QUEUES);
         for (unsigned i = 0; i < LIMIT_QUEUES; i++)
                 rings->ring[i] = ring_empty;
@@ -67,6 +64,7 @@ void rings_reset(struct rings *rings)
                 *ring = (struct ring){.kick = -1, .call = ring->call, .err = ring->err};
         }
         rings->may_start = false;
+        rings->packed = false;
 }
 
 struct ring *rings_find(struct rings *rings, uint64_t index)
@@ -139,19 +137,33 @@ void ring_stopping(struct ring *ring)
         ring_set_state(ring, RING_STOPPING);
 }
 
+void ring_set_base(struct ring *ring, uint32_t base)
+{
+        ring->base = base;
+        ring->has_base = true;
+}
+
+uint32_t ring_base(const struct rings *rings, const struct ring *ring)
+{
+        if (ring->has_base)
+                return ring->base;
+        return rings->packed ? QUEUE_PACKED_BASE : 0;
+}
+
 void ring_stopped(struct ring *ring, uint32_t base)
 {
         ring_set_state(ring, RING_IDLE);
-        ring->base = base;
+        ring_set_base(ring, base);
 }
 
 static int ring_translate(const struct rings *rings, const struct ring *ring, struct queue_layout *ret_layout)
 {
         struct queue_layout layout = {.size = (uint16_t)ring->num}; /* at most 32768: SET_VRING_NUM */
+        struct queue_bytes bytes = queue_bytes(layout.size, rings->packed);
 
-        if (memory_table_translate(rings->table, ring->desc, DESC_LEN(ring->num), &layout.desc) < 0 ||
-            memory_table_translate(rings->table, ring->avail, AVAIL_LEN(ring->num), &layout.avail) < 0 ||
-            memory_table_translate(rings->table, ring->used, USED_LEN(ring->num), &layout.used) < 0)
+        if (memory_table_translate(rings->table, ring->desc, bytes.desc, &layout.desc) < 0 ||
+            memory_table_translate(rings->table, ring->avail, bytes.avail, &layout.avail) < 0 ||
+            memory_table_translate(rings->table, ring->used, bytes.used, &layout.used) < 0)
                 return -EFAULT;
         *ret_layout = layout;
         return 0;
@@ -169,8 +181,8 @@ static int ring_start(struct rings *rings, struct ring *ring, enum ring_start *r
                 *ret_start = RING_START_UNSHARED;
                 return 0;
         }
-        r = device_queue_start(rings->device, rings_index(rings, ring), &layout, ring->base, ring->kick,
-                               ring->call);
+        r = device_queue_start(rings->device, rings_index(rings, ring), &layout, ring_base(rings, ring),
+                               ring->kick, ring->call);
         if (r == -EINVAL || r == -EFAULT)
                 return 0;
         if (r < 0)

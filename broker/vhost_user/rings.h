@@ -28,8 +28,9 @@ struct ring {
         enum ring_state state;
         bool enabled;
         bool has_addr;
-        uint32_t num; /* 0: not set */
-        uint32_t base;
+        bool has_base;              /* else a ring begins afresh */
+        uint32_t num;               /* 0: not set */
+        uint32_t base;              /* as queue_start has it */
         uint64_t desc, avail, used; /* user addresses */
         int kick, call, err;        /* -1: none */
 };
@@ -39,6 +40,7 @@ struct rings {
         const struct memory_table *table;
         bool always_enabled; /* VHOST_USER_F_PROTOCOL_FEATURES was not agreed: rings need no ENABLE */
         bool may_start;      /* the device has taken the driver's features */
+        bool packed;         /* VIRTIO_F_RING_PACKED is among them */
         unsigned n;
         struct ring ring[LIMIT_QUEUES];
 };
@@ -79,6 +81,10 @@ int rings_set_call(struct rings *rings, struct ring *ring, int fd);
 /* The device is asked to drain it, and has drained it. */
 void ring_stopping(struct ring *ring);
 void ring_stopped(struct ring *ring, uint32_t base);
+
+/* Where the ring is to go on, or would; of a ring that was told nothing: the beginning. */
+void ring_set_base(struct ring *ring, uint32_t base);
+uint32_t ring_base(const struct rings *rings, const struct ring *ring);
 
 /* Writes the err descriptor: this ring serves nothing until it is started again. */
 void ring_tell_error(struct rings *rings, struct ring *ring);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "broker/core/features.h"
 #include "broker/vhost_user/features.h"
 #include "broker/vhost_user/session.h"
 #include "proto/base/checked.h"
@@ -46,6 +47,7 @@ int serve_set_features(void *context, const void *message)
                 return r;
         session->features = features;
         session->rings.may_start = r == 0;
+        session->rings.packed = r == 0 && (features & FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT));
         session->rings.always_enabled = !(features & VHOST_USER_F_PROTOCOL_FEATURES);
         session_set_state(session, SESSION_CONFIGURED);
         return session_start_rings(session, NULL);

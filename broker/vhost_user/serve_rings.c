@@ -104,11 +104,13 @@ int serve_set_vring_base(void *context, const void *message)
 {
         const struct vhost_user_vring_state *state =
             &((const struct vhost_user_message *)message)->payload.vring_state;
-        struct ring *ring = ring_at_rest(context, state->index);
+        struct session *session = context;
+        struct ring *ring = ring_at_rest(session, state->index);
 
-        if (!ring || state->num > UINT16_MAX)
+        /* Two places and their wrap counters of a packed ring, held against its size when it starts. */
+        if (!ring || (state->num > UINT16_MAX && !session->rings.packed))
                 return -EPROTO;
-        ring->base = (uint16_t)state->num;
+        ring_set_base(ring, state->num);
         return SERVED;
 }
 
@@ -117,7 +119,7 @@ int serve_set_vring_base(void *context, const void *message)
 static int answer_base(struct session *session, struct ring *ring)
 {
         struct vhost_user_vring_state state = {.index = rings_index(&session->rings, ring),
-                                               .num = ring->base};
+                                               .num = ring_base(&session->rings, ring)};
 
         (void)ring_set_kick(ring, -1); /* stopped: the next start brings its own */
         return session_answer(session, &state, sizeof(state));

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/core/features.h"
 #include "proto/base/checked.h"
 #include "proto/base/log.h"
 #include "proto/base/status.h"
@@ -203,8 +204,9 @@ static void set_memory(unsigned device)
 static void commit(unsigned device, uint64_t without)
 {
         if (device_is_ready(stage.device[device]))
-                (void)device_commit_features(stage.device[device],
-                                             device_features(stage.device[device]) & ~without);
+                (void)device_commit_features(
+                    stage.device[device], device_features(stage.device[device]) & ~without &
+                                              ~FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT)); /* rings are split */
 }
 
 static void write_config(unsigned device)

@@ -159,7 +159,7 @@ static void a_reset_ends_it_and_nothing_more_is_failed(void **state)
         assert_string_equal(status.why, "");
         for (unsigned i = 0; i < 2; i++)
                 model_queue_reset(&world.guest, i);
-        assert_int_equal(device_commit_features(world.device, device_features(world.device)), 0);
+        assert_int_equal(device_commit_features(world.device, world_features(&world)), 0);
         world_start_queue(&world, 0, 0);
         world_post(&world, 0, 5);
         world_until(&world, world_state(&world) == WORKER_GREETING);
@@ -221,7 +221,7 @@ static void a_reset_in_quarantine_without_a_spawner_comes_back_to_it(void **stat
         device_reset(world.device);
         world_until(&world, world.n_quarantined == 2);
         model_queue_reset(&world.guest, 0);
-        assert_int_equal(device_commit_features(world.device, device_features(world.device)), 0);
+        assert_int_equal(device_commit_features(world.device, world_features(&world)), 0);
         world_start_queue(&world, 0, 0);
         fails(0);
         world_done(&world);

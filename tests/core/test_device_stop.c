@@ -281,7 +281,7 @@ static void a_stop_after_reset_and_start_waits_for_its_own_requests(void **state
         stop(0); /* idle: reported, not taken yet */
         device_reset(world.device);
         model_queue_reset(&world.guest, 0);
-        assert_int_equal(device_commit_features(world.device, device_features(world.device)), 0);
+        assert_int_equal(device_commit_features(world.device, world_features(&world)), 0);
         world_start_queue(&world, 0, 0);
         world_until(&world, world.n_spawns == 2 && world_state(&world) == WORKER_SERVING);
         world.idle = true;

@@ -18,7 +18,7 @@ static bool is_own(unsigned bit)
 
 static bool is_ring(unsigned bit)
 {
-        return bit == 28 || bit == 29 || bit == 32;
+        return bit == 28 || bit == 29 || bit == 32 || bit == 34;
 }
 
 static void a_worker_can_offer_its_own_bits_only(void **state)

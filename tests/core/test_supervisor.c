@@ -369,7 +369,7 @@ static void resets_in_a_row_are_slowed_down(void **state)
         for (unsigned i = 1; i <= 5; i++) {
                 device_reset(world.device);
                 next_one(i);
-                assert_int_equal(device_commit_features(world.device, device_features(world.device)), 0);
+                assert_int_equal(device_commit_features(world.device, world_features(&world)), 0);
         }
         assert_true(uv_hrtime() - start >= 4 * LIMIT_RESET_MS * UINT64_C(1000000));
         world_done(&world);

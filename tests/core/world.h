@@ -78,6 +78,9 @@ void world_done(struct world *world); /* all handles, processes and descriptors 
 
 /* Until the device is ready, its memory is set and its features are committed. */
 void world_serve(struct world *world);
+
+/* What the model guest accepts: all that is offered but RING_PACKED, since its rings are split. */
+uint64_t world_features(const struct world *world);
 void world_start_queue(struct world *world, unsigned queue, uint32_t base);
 
 /* One round of everything. */

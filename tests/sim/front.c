@@ -115,6 +115,7 @@ static void set_up(struct sim_device *dev)
         if (!dev->attached)
                 disturb_attach(dev);
         features &= optional | needed;
+        features &= ~FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT); /* the driver's rings are split */
         if (device_commit_features(dev->device, features) < 0)
                 sim_fail("%s: features are refused while nothing runs", dev->name);
         dev->features = features;

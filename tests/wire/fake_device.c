@@ -41,6 +41,14 @@ void fake_device_done(struct device *device)
         device->memory = guest_memory_unref(device->memory);
 }
 
+/* A split index is one of 16 bits; a packed base is left as it is. */
+static uint32_t next_base(const struct device *device, const struct fake_queue *queue)
+{
+        uint32_t base = queue->base + FAKE_BASE_STEP;
+
+        return device->committed & FAKE_PACKED ? base : (uint16_t)base;
+}
+
 void fake_device_turn(struct device *device)
 {
         if (device->hold)
@@ -53,7 +61,7 @@ void fake_device_turn(struct device *device)
                 if (!queue->stopped)
                         continue;
                 fake_queue_forget(queue);
-                take_ptr(queue->stopped)(queue->stopped_context, (uint16_t)(queue->base + FAKE_BASE_STEP));
+                take_ptr(queue->stopped)(queue->stopped_context, next_base(device, queue));
         }
 }
 
@@ -151,7 +159,8 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
                 return device->start_error;
         if (q->running || q->stopped)
                 return -EBUSY;
-        if (!is_power_of_2(layout->size) || layout->size > LIMIT_RING_SIZE)
+        if (layout->size > LIMIT_RING_SIZE ||
+            !(is_power_of_2(layout->size) || device->committed & FAKE_PACKED))
                 return -EINVAL;
         q->layout = *layout;
         q->base = base;
