@@ -107,7 +107,7 @@ static int change_config(void)
 
 static int stop_and_reset(void)
 {
-        uint16_t base;
+        uint32_t base;
         int r = blk_front_stop(&blk, &base);
 
         if (r == 0)

@@ -248,7 +248,7 @@ static void put16(uint64_t at, uint16_t value)
 static void ring_indices_wrap_while_workers_die(void **state)
 {
         struct split_ring *ring = &load.blk.ring;
-        uint16_t base;
+        uint32_t base;
 
         (void)state;
         start(NULL, (uint64_t)BLOCKS * LOAD_BLOCK, BLOCKS);

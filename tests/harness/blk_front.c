@@ -10,6 +10,7 @@
 #include "proto/base/checked.h"
 
 #define RING_FEATURES (UINT64_C(1) << 32 | 1u << 29 | 1u << 28)
+#define RING_PACKED   (UINT64_C(1) << 34)
 #define BLK_FEATURES                                                                                         \
         (1u << BLK_F_FLUSH | 1u << BLK_F_DISCARD | 1u << BLK_F_WRITE_ZEROES | 1u << BLK_F_RO | 1u << 6)
 
@@ -23,6 +24,44 @@ struct blk_range {
         uint32_t n_sectors, flags;
 };
 
+/* ---- either ring ---- */
+
+static int ring_add(struct blk_front *blk, const struct split_segment *segments, unsigned n_out,
+                    unsigned n_in, void *cookie)
+{
+        return blk->packed ? packed_ring_add(&blk->packed_ring, segments, n_out, n_in, cookie)
+                           : split_ring_add(&blk->ring, segments, n_out, n_in, cookie);
+}
+
+static int ring_take(struct blk_front *blk, void **ret_cookie, uint32_t *ret_len)
+{
+        return blk->packed ? packed_ring_take(&blk->packed_ring, ret_cookie, ret_len)
+                           : split_ring_take(&blk->ring, ret_cookie, ret_len);
+}
+
+bool blk_front_want_call(struct blk_front *blk)
+{
+        return blk->packed ? packed_ring_want_call(&blk->packed_ring) : split_ring_want_call(&blk->ring);
+}
+
+void blk_front_renew_ring(struct blk_front *blk, uint16_t ring_size)
+{
+        bool indirect = blk->front->offered & UINT64_C(1) << 28, event_idx = blk->front->offered & UINT64_C(1)
+                                                                                                       << 29;
+
+        if (blk->packed)
+                packed_ring_init(&blk->packed_ring, blk->ram, ring_size, indirect, event_idx);
+        else
+                split_ring_init(&blk->ring, blk->ram, ring_size, indirect, event_idx);
+}
+
+uint32_t blk_front_base(const struct blk_front *blk)
+{
+        return blk->packed ? PACKED_RING_BASE : 0;
+}
+
+/* ---- the driver ---- */
+
 void blk_front_init(struct blk_front *blk, struct front_end *front, struct guest_ram *ram, unsigned queue,
                     uint16_t ring_size, unsigned depth, uint32_t slot_bytes, uint32_t piece)
 {
@@ -33,8 +72,8 @@ void blk_front_init(struct blk_front *blk, struct front_end *front, struct guest
         blk->depth = MIN(depth, BLK_FRONT_SLOTS);
         blk->slot_bytes = slot_bytes;
         blk->piece = piece;
-        split_ring_init(&blk->ring, ram, ring_size, front->offered & UINT64_C(1) << 28,
-                        front->offered & UINT64_C(1) << 29);
+        blk->packed = front->wants_packed && (front->offered & RING_PACKED);
+        blk_front_renew_ring(blk, ring_size);
         for (unsigned i = 0; i < blk->depth; i++) {
                 blk->slots[i].header = guest_ram_alloc(ram, sizeof(struct blk_header), 16);
                 blk->slots[i].status = guest_ram_alloc(ram, 1, 1);
@@ -42,21 +81,36 @@ void blk_front_init(struct blk_front *blk, struct front_end *front, struct guest
         }
 }
 
-int blk_front_start(struct blk_front *blk, uint16_t base)
+int blk_front_start(struct blk_front *blk, uint32_t base)
 {
-        int r = front_end_start(blk->front, RING_FEATURES | BLK_FEATURES, blk->ram);
+        uint64_t features = RING_FEATURES | BLK_FEATURES | (blk->packed ? RING_PACKED : 0);
+        int r = front_end_start(blk->front, features, blk->ram);
 
-        return r == 0 ? front_end_start_ring(blk->front, blk->queue, &blk->ring, base) : r;
+        if (r < 0)
+                return r;
+        return blk->packed ? front_end_start_packed_ring(blk->front, blk->queue, &blk->packed_ring, base)
+                           : front_end_start_ring(blk->front, blk->queue, &blk->ring, (uint16_t)base);
 }
 
-int blk_front_stop(struct blk_front *blk, uint16_t *ret_base)
+int blk_front_stop(struct blk_front *blk, uint32_t *ret_base)
 {
-        return front_end_stop_ring(blk->front, blk->queue, ret_base);
+        uint16_t index;
+        int r;
+
+        if (blk->packed)
+                return front_end_stop_packed_ring(blk->front, blk->queue, ret_base);
+        r = front_end_stop_ring(blk->front, blk->queue, &index);
+        if (r == 0)
+                *ret_base = index;
+        return r;
 }
 
 void blk_front_forget(struct blk_front *blk)
 {
-        split_ring_reset(&blk->ring);
+        if (blk->packed)
+                packed_ring_reset(&blk->packed_ring);
+        else
+                split_ring_reset(&blk->ring);
         for (unsigned i = 0; i < blk->depth; i++)
                 blk->slots[i].busy = false;
         blk->n_busy = 0;
@@ -119,8 +173,7 @@ int blk_front_post(struct blk_front *blk, uint32_t type, uint64_t sector, uint32
         segments[0] = (struct split_segment){slot->header, sizeof(struct blk_header)};
         n = 1 + add_data(blk, slot, n, segments + 1);
         segments[n] = (struct split_segment){slot->status, 1};
-        r = device_writes ? split_ring_add(&blk->ring, segments, 1, n, slot)
-                          : split_ring_add(&blk->ring, segments, n, 1, slot);
+        r = device_writes ? ring_add(blk, segments, 1, n, slot) : ring_add(blk, segments, n, 1, slot);
         if (r < 0)
                 return -EAGAIN;
         slot->type = type;
@@ -134,7 +187,9 @@ int blk_front_post(struct blk_front *blk, uint32_t type, uint64_t sector, uint32
 
 int blk_front_submit(struct blk_front *blk)
 {
-        return split_ring_publish(&blk->ring) ? front_end_kick(blk->front, blk->queue) : 0;
+        bool kick = blk->packed ? packed_ring_publish(&blk->packed_ring) : split_ring_publish(&blk->ring);
+
+        return kick ? front_end_kick(blk->front, blk->queue) : 0;
 }
 
 static int take(struct blk_front *blk, struct blk_done *ret_done)
@@ -142,7 +197,7 @@ static int take(struct blk_front *blk, struct blk_done *ret_done)
         struct blk_slot *slot;
         void *cookie;
         uint32_t len;
-        int r = split_ring_take(&blk->ring, &cookie, &len);
+        int r = ring_take(blk, &cookie, &len);
 
         if (r <= 0)
                 return r;
@@ -162,7 +217,7 @@ int blk_front_wait(struct blk_front *blk, int timeout_ms, struct blk_done *ret_d
 
                 if (r != 0)
                         return r < 0 ? r : 0;
-                if (split_ring_want_call(&blk->ring))
+                if (blk_front_want_call(blk))
                         continue;
                 r = wire_wait_event(&blk->front->wire, blk->front->rings[blk->queue].call, timeout_ms,
                                     &count);

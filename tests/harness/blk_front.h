@@ -36,7 +36,9 @@ struct blk_slot {
 struct blk_front {
         struct front_end *front;
         struct guest_ram *ram;
+        bool packed; /* which of the two is the ring */
         struct split_ring ring;
+        struct packed_ring packed_ring;
         unsigned queue, depth, n_busy;
         uint32_t slot_bytes; /* data bytes of one request */
         uint32_t piece;      /* bytes of one descriptor: the data is split in pieces of it */
@@ -49,13 +51,19 @@ struct blk_done {
         uint32_t used_len;
 };
 
-/* Lays out ring and buffers in the ram. depth 1 .. BLK_FRONT_SLOTS; slot_bytes / piece at most 62. */
+/* Lays out ring and buffers in the ram; a packed ring if the front end wants one and it is offered. depth 1 .. BLK_FRONT_SLOTS; slot_bytes / piece at most 62. */
 void blk_front_init(struct blk_front *blk, struct front_end *front, struct guest_ram *ram, unsigned queue,
                     uint16_t ring_size, unsigned depth, uint32_t slot_bytes, uint32_t piece);
 
-/* Features, memory and the ring. `base`: 0 for a fresh device, or what blk_front_stop gave. */
-int blk_front_start(struct blk_front *blk, uint16_t base);
-int blk_front_stop(struct blk_front *blk, uint16_t *ret_base);
+/* Where a fresh ring begins: 0 for a split one. */
+uint32_t blk_front_base(const struct blk_front *blk);
+
+/* Features, memory and the ring. `base`: blk_front_base for a fresh device, or what blk_front_stop gave. */
+int blk_front_start(struct blk_front *blk, uint32_t base);
+int blk_front_stop(struct blk_front *blk, uint32_t *ret_base);
+
+/* Another ring for the same buffers, after a stop: what a driver does that resets one queue. */
+void blk_front_renew_ring(struct blk_front *blk, uint16_t ring_size);
 
 /* A fresh driver after a device reset or on a new connection: what was outstanding is forgotten. */
 void blk_front_forget(struct blk_front *blk);
@@ -69,6 +77,9 @@ uint8_t *blk_front_data(struct blk_front *blk, unsigned slot);
 
 /* Shows what was posted and kicks where the device wants it. */
 int blk_front_submit(struct blk_front *blk);
+
+/* Asks for an interrupt. True: something has come meanwhile. */
+bool blk_front_want_call(struct blk_front *blk);
 
 /* Waits for one completion: 0, -ETIMEDOUT, or -EPROTO for a used ring that makes no sense. */
 int blk_front_wait(struct blk_front *blk, int timeout_ms, struct blk_done *ret_done);

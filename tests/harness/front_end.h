@@ -36,6 +36,7 @@ struct front_end {
         unsigned n_used;    /* that are given descriptors at the start; at most FRONT_END_RINGS */
         int backend;        /* our end of the back-end channel, -1: none */
         bool has_config;    /* the driver asks for a config space (not for rng) */
+        bool wants_packed;  /* the test's: blk_front takes RING_PACKED where it is offered */
         bool opened;        /* front_end_negotiate has begun: descriptors are -1 or ours */
         bool memory_shared; /* slots stay over a stop */
         struct front_end_ring rings[FRONT_END_RINGS];

@@ -1,6 +1,7 @@
 /* End to end: our own front end against a running broker with a jailed block worker behind it.
  *
  * BULKHEAD_BLK_SOCKET: the device's socket; without it everything is skipped. The image is overwritten.
+ * BULKHEAD_PACKED: the driver takes packed rings.
  * BULKHEAD_KILL_PID: a shell command that prints the pid of that device's worker; without it the kill test
  * is skipped. TRUST: data and statuses are the broker's, and are what is tested.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -57,6 +58,7 @@ static void connect_front(enum front_end_dialect dialect)
         scene.front.wire = (struct wire){.sock = -1, .deadline_ms = DEADLINE_MS};
         assert_int_equal(wire_connect(&scene.front.wire, socket_path()), 0);
         assert_int_equal(front_end_negotiate(&scene.front, dialect, true), 0);
+        scene.front.wants_packed = getenv("BULKHEAD_PACKED") != NULL;
 }
 
 static void open_scene(enum front_end_dialect dialect, unsigned depth)
@@ -67,7 +69,8 @@ static void open_scene(enum front_end_dialect dialect, unsigned depth)
         assert_int_equal(front_end_get_config(&scene.front, 0, sizeof(capacity), &capacity), 0);
         assert_int_equal(guest_ram_init(&scene.ram, RAM_BYTES, UINT64_C(0x80000000)), 0);
         blk_front_init(&scene.blk, &scene.front, &scene.ram, 0, 256, depth, SLOT_BLOCKS * BLOCK, BLOCK);
-        assert_int_equal(blk_front_start(&scene.blk, 0), 0);
+        assert_int_equal(scene.blk.packed, scene.front.wants_packed);
+        assert_int_equal(blk_front_start(&scene.blk, blk_front_base(&scene.blk)), 0);
         scene.model.n_blocks = (unsigned)MIN(capacity * 512 / BLOCK, BLOCKS_MAX);
         scene.model.seed = 42;
 }
@@ -219,11 +222,14 @@ static void clear_disk(void)
         memset(scene.model.busy, 0, sizeof(scene.model.busy));
 }
 
-/* As the device has published it. */
-static uint16_t used_index(void)
+/* Where a ring from which nothing is missing goes on: as the device has published it, or, packed, where both
+ * sides are at the same place. */
+static uint32_t settled_base(uint32_t base)
 {
         uint16_t index;
 
+        if (scene.blk.packed)
+                return (base & 0xffff) | base << 16;
         memcpy(&index, scene.ram.base + scene.blk.ring.used + 2, sizeof(index));
         return index;
 }
@@ -257,12 +263,12 @@ static void stop_and_resume_under_load(void **state)
                 open_scene((enum front_end_dialect)dialect, 32);
                 clear_disk();
                 for (int i = 0; i < 20; i++) {
-                        uint16_t base;
+                        uint32_t base;
 
                         run_load(200);
                         assert_int_equal(blk_front_stop(&scene.blk, &base), 0);
-                        assert_int_equal(base,
-                                         used_index()); /* what was taken has come back, the rest waits */
+                        /* what was taken has come back, the rest waits */
+                        assert_int_equal(base, settled_base(base));
                         assert_int_equal(blk_front_start(&scene.blk, base), 0);
                 }
                 wait_all();
@@ -284,7 +290,7 @@ static void reconnect_after_leaving_requests_behind(void **state)
                 front_end_close(&scene.front);
                 connect_front((enum front_end_dialect)(i % FRONT_END_DIALECT_COUNT_));
                 blk_front_forget(&scene.blk);
-                assert_int_equal(blk_front_start(&scene.blk, 0), 0);
+                assert_int_equal(blk_front_start(&scene.blk, blk_front_base(&scene.blk)), 0);
         }
         close_scene();
 }
@@ -295,18 +301,65 @@ static void device_reset_forgets_requests_and_nothing_else(void **state)
         open_scene(FRONT_END_QEMU_11_1, 32);
         clear_disk();
         for (int i = 0; i < 5; i++) {
-                uint16_t base;
+                uint32_t base;
 
                 run_load(200);
                 wait_all();
                 assert_int_equal(blk_front_stop(&scene.blk, &base), 0);
                 assert_int_equal(front_end_reset_device(&scene.front), 0);
                 blk_front_forget(&scene.blk);
-                assert_int_equal(blk_front_start(&scene.blk, 0), 0); /* memory is not sent again */
+                assert_int_equal(blk_front_start(&scene.blk, blk_front_base(&scene.blk)),
+                                 0); /* memory is not sent again */
         }
         run_load(200);
         wait_all();
         close_scene();
+}
+
+/* Reads on another queue, posted before and reaped after. */
+static void other_queue_reads(struct blk_front *other, bool post)
+{
+        for (unsigned i = 0; post && i < other->depth; i++)
+                assert_true(blk_front_post(other, BLK_IN, i * 8, BLOCK, NULL) >= 0);
+        if (post)
+                assert_int_equal(blk_front_submit(other), 0);
+        while (!post && other->n_busy > 0) {
+                struct blk_done done;
+
+                assert_int_equal(blk_front_wait(other, DEADLINE_MS, &done), 0);
+                assert_int_equal(done.status, BLK_S_OK);
+        }
+}
+
+/* What a driver does that resets one queue: stop, another ring of another size, start. */
+static void one_queue_is_set_up_anew_while_the_other_works(void **state)
+{
+        static const uint16_t sizes[] = {16, 256, 64, 32, 128};
+        struct blk_front *other = calloc(1, sizeof(*other));
+
+        (void)state;
+        assert_non_null(other);
+        open_scene(FRONT_END_QEMU_7_2, 16);
+        clear_disk();
+        blk_front_init(other, &scene.front, &scene.ram, 1, 64, 8, BLOCK, BLOCK);
+        assert_int_equal(blk_front_start(other, blk_front_base(other)), 0);
+        for (size_t i = 0; i < 4 * array_size(sizes); i++) {
+                uint32_t base;
+
+                run_load(100);
+                wait_all();
+                other_queue_reads(other, true);
+                assert_int_equal(blk_front_stop(&scene.blk, &base), 0);
+                other_queue_reads(other, false);
+                other_queue_reads(other, true);
+                blk_front_renew_ring(&scene.blk, sizes[i % array_size(sizes)]);
+                assert_int_equal(blk_front_start(&scene.blk, blk_front_base(&scene.blk)), 0);
+                run_load(20);
+                wait_all();
+                other_queue_reads(other, false);
+        }
+        close_scene();
+        free(other);
 }
 
 static void identity_discard_and_write_zeroes(void **state)
@@ -354,7 +407,7 @@ static uint64_t now_ms(void)
 static void eventfd_that_holds_its_writer_delays_no_stop(void **state)
 {
         uint64_t full = UINT64_MAX - 1, before, took;
-        uint16_t base;
+        uint32_t base;
         int call;
 
         (void)state;
@@ -366,7 +419,7 @@ static void eventfd_that_holds_its_writer_delays_no_stop(void **state)
         assert_int_equal(fcntl(call, F_SETFL, fcntl(call, F_GETFL) & ~O_NONBLOCK), 0);
         for (unsigned i = 0; i < 8; i++)
                 assert_true(blk_front_post(&scene.blk, BLK_IN, i * 8, BLOCK, NULL) >= 0);
-        (void)split_ring_want_call(&scene.blk.ring);
+        (void)blk_front_want_call(&scene.blk);
         assert_int_equal(blk_front_submit(&scene.blk), 0);
         before = now_ms();
         assert_int_equal(blk_front_stop(&scene.blk, &base), 0);
@@ -426,6 +479,7 @@ int main(void)
             E2E_TEST(stop_and_resume_under_load),
             E2E_TEST(reconnect_after_leaving_requests_behind),
             E2E_TEST(device_reset_forgets_requests_and_nothing_else),
+            E2E_TEST(one_queue_is_set_up_anew_while_the_other_works),
             E2E_TEST(identity_discard_and_write_zeroes),
             E2E_TEST(requests_outside_the_disk_fail_alone),
             E2E_TEST(eventfd_that_holds_its_writer_delays_no_stop),
