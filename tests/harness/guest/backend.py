@@ -30,8 +30,11 @@ def listening(path):
 
 
 class Disk:
-    def __init__(self, name, path, read_only=False, queues=1, extra=""):
+    """extra: more keys of the configuration. qemu_extra: more properties of QEMU's device."""
+
+    def __init__(self, name, path, read_only=False, queues=1, extra="", qemu_extra=""):
         self.name, self.path, self.read_only, self.queues, self.extra = name, path, read_only, queues, extra
+        self.qemu_extra = qemu_extra
 
     def yaml(self):
         words = f"name: {self.name}, type: blk, path: {self.path}, read_only: {'true' if self.read_only else 'false'}"
@@ -42,19 +45,19 @@ class Disk:
     def qemu(self, sock):
         queues = f",num-queues={self.queues}"
         return ["-chardev", f"socket,id={self.name},path={sock}",
-                "-device", f"vhost-user-blk-pci,id={self.name}-pci,chardev={self.name}{queues}"]
+                "-device", f"vhost-user-blk-pci,id={self.name}-pci,chardev={self.name}{queues}{self.qemu_extra}"]
 
 
 class Entropy:
-    def __init__(self, name="rng0"):
-        self.name = name
+    def __init__(self, name="rng0", qemu_extra=""):
+        self.name, self.qemu_extra = name, qemu_extra
 
     def yaml(self):
         return f"  - {{name: {self.name}, type: rng}}\n"
 
     def qemu(self, sock):
         return ["-chardev", f"socket,id={self.name},path={sock}",
-                "-device", f"vhost-user-rng-pci,id={self.name}-pci,chardev={self.name}"]
+                "-device", f"vhost-user-rng-pci,id={self.name}-pci,chardev={self.name}{self.qemu_extra}"]
 
 
 class Bulkhead:
