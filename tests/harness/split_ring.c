@@ -54,27 +54,36 @@ void split_ring_reset(struct split_ring *ring)
 void split_ring_init(struct split_ring *ring, struct guest_ram *ram, uint16_t size, bool indirect,
                      bool event_idx)
 {
+        split_ring_init_tables(ring, ram, size, indirect ? SPLIT_RING_TABLE : 0, event_idx);
+}
+
+void split_ring_init_tables(struct split_ring *ring, struct guest_ram *ram, uint16_t size,
+                            unsigned n_segments, bool event_idx)
+{
         ring->ram = ram;
         ring->size = size;
-        ring->indirect = indirect;
+        ring->indirect = n_segments > 0;
+        ring->table_segments = n_segments;
         ring->event_idx = event_idx;
         ring->desc = guest_ram_alloc(ram, 16u * size, 16);
         ring->avail = guest_ram_alloc(ram, 6u + 2u * size, 2);
         ring->used = guest_ram_alloc(ram, 6u + 8u * size, 4);
-        ring->tables = indirect ? guest_ram_alloc(ram, 16u * SPLIT_RING_SEGMENTS * size, 16) : 0;
+        ring->tables = ring->indirect ? guest_ram_alloc(ram, 16u * n_segments * size, 64) : 0;
         split_ring_reset(ring);
 }
 
-/* Fills `n` descriptors; slots[i] is where the i-th goes. */
+/* Fills `n` descriptors; slots[i] is where the i-th goes, i itself without slots. */
 static void fill(const struct split_ring *ring, struct desc *table, const uint16_t *slots,
                  const struct split_segment *segments, unsigned n_out, unsigned n)
 {
         for (unsigned i = 0; i < n; i++)
-                table[slots[i]] = (struct desc){
+                table[slots ? slots[i] : i] = (struct desc){
                     .at = ring->ram->guest_address + segments[i].at,
                     .len = segments[i].len,
                     .flags = (uint16_t)((i + 1 < n ? DESC_NEXT : 0) | (i >= n_out ? DESC_WRITE : 0)),
-                    .next = i + 1 < n ? slots[i + 1] : 0};
+                    .next = (uint16_t)(i + 1 == n ? 0
+                                       : slots    ? slots[i + 1]
+                                                  : i + 1)};
 }
 
 static uint16_t take_free(struct split_ring *ring)
@@ -89,12 +98,10 @@ static uint16_t take_free(struct split_ring *ring)
 static uint16_t add_indirect(struct split_ring *ring, const struct split_segment *segments, unsigned n_out,
                              unsigned n)
 {
-        uint16_t head = take_free(ring), slots[SPLIT_RING_SEGMENTS];
-        uint64_t table = ring->tables + 16u * SPLIT_RING_SEGMENTS * head;
+        uint16_t head = take_free(ring);
+        uint64_t table = ring->tables + 16u * ring->table_segments * head;
 
-        for (uint16_t i = 0; i < n; i++)
-                slots[i] = i;
-        fill(ring, (struct desc *)(ring->ram->base + table), slots, segments, n_out, n);
+        fill(ring, (struct desc *)(ring->ram->base + table), NULL, segments, n_out, n);
         descs(ring)[head] =
             (struct desc){.at = ring->ram->guest_address + table, .len = 16u * n, .flags = DESC_INDIRECT};
         ring->length[head] = 1;
@@ -121,7 +128,8 @@ int split_ring_add(struct split_ring *ring, const struct split_segment *segments
         unsigned n = n_out + n_in;
         uint16_t head;
 
-        if (n == 0 || n > SPLIT_RING_SEGMENTS || ring->n_free < (ring->indirect ? 1 : n))
+        if (n == 0 || n > (ring->indirect ? ring->table_segments : SPLIT_RING_SEGMENTS) ||
+            ring->n_free < (ring->indirect ? 1 : n))
                 return -ENOSPC;
         head = ring->indirect ? add_indirect(ring, segments, n_out, n) : add_direct(ring, segments, n_out, n);
         ring->cookies[head] = cookie;

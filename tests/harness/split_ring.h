@@ -8,7 +8,8 @@
 #include "tests/harness/guest_ram.h"
 
 #define SPLIT_RING_MAX      1024u
-#define SPLIT_RING_SEGMENTS 64u /* of one chain through an indirect table */
+#define SPLIT_RING_SEGMENTS 128u /* of one chain through an indirect table: the most */
+#define SPLIT_RING_TABLE    64u  /* what split_ring_init gives an indirect table */
 
 struct split_segment {
         uint64_t at; /* offset in the ram */
@@ -19,6 +20,7 @@ struct split_ring {
         struct guest_ram *ram;
         uint16_t size;
         bool indirect, event_idx;
+        unsigned table_segments;            /* descriptors of one indirect table */
         uint64_t desc, avail, used, tables; /* offsets in the ram */
         uint16_t free_head, n_free;
         uint16_t avail_next;   /* next available index to write */
@@ -32,6 +34,10 @@ struct split_ring {
 /* Allocates the ring in the ram. */
 void split_ring_init(struct split_ring *ring, struct guest_ram *ram, uint16_t size, bool indirect,
                      bool event_idx);
+/* The same with indirect tables of n_segments (1 .. SPLIT_RING_SEGMENTS) each, close together as a driver's are:
+ * tables a KiB apart would share few sets of a cache. 0: no indirect descriptors. */
+void split_ring_init_tables(struct split_ring *ring, struct guest_ram *ram, uint16_t size,
+                            unsigned n_segments, bool event_idx);
 
 /* Forgets everything, as a driver after a device reset; memory stays where it is. */
 void split_ring_reset(struct split_ring *ring);

@@ -1,0 +1,71 @@
+/* The ring under a queue of the bench. Owns no memory but its lists. Called by the loads. TRUST: the device's side
+ * is judged by the ring itself.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/bench/blk_ring.h"
+
+#include <errno.h>
+
+#include "proto/base/checked.h"
+
+#define F_INDIRECT  (UINT64_C(1) << 28)
+#define F_EVENT_IDX (UINT64_C(1) << 29)
+#define F_VERSION_1 (UINT64_C(1) << 32)
+
+#define SIZE_MIN 256u /* what a VMM gives a disk's queue */
+
+static unsigned size_for(unsigned descriptors)
+{
+        unsigned size = SIZE_MIN;
+
+        while (size < descriptors)
+                size *= 2;
+        return size;
+}
+
+uint64_t blk_ring_features(bool packed)
+{
+        (void)packed;
+        return F_VERSION_1 | F_INDIRECT | F_EVENT_IDX;
+}
+
+int blk_ring_init(struct blk_ring *ring, struct guest_ram *ram, uint64_t features, bool packed,
+                  unsigned depth, unsigned n_segments)
+{
+        bool indirect = features & F_INDIRECT;
+        unsigned size = size_for(indirect ? depth : depth * n_segments);
+
+        if (packed)
+                return -EOPNOTSUPP;
+        if (size > SPLIT_RING_MAX || n_segments > SPLIT_RING_SEGMENTS)
+                return -E2BIG;
+        ring->packed = packed;
+        split_ring_init_tables(&ring->split, ram, (uint16_t)size, indirect ? (n_segments + 3) / 4 * 4 : 0,
+                               features & F_EVENT_IDX);
+        return 0;
+}
+
+int blk_ring_start(struct blk_ring *ring, struct front_end *front, unsigned queue)
+{
+        return front_end_start_ring(front, queue, &ring->split, 0);
+}
+
+int blk_ring_add(struct blk_ring *ring, const struct split_segment *segments, unsigned n_out, unsigned n_in,
+                 void *cookie)
+{
+        return split_ring_add(&ring->split, segments, n_out, n_in, cookie);
+}
+
+bool blk_ring_publish(struct blk_ring *ring)
+{
+        return split_ring_publish(&ring->split);
+}
+
+int blk_ring_take(struct blk_ring *ring, void **ret_cookie, uint32_t *ret_len)
+{
+        return split_ring_take(&ring->split, ret_cookie, ret_len);
+}
+
+bool blk_ring_want_call(struct blk_ring *ring)
+{
+        return split_ring_want_call(&ring->split);
+}
