@@ -158,7 +158,7 @@ static bool pass_time(struct blk_session *session, double seconds)
 
 static void turn_phase(struct blk_session *session, enum blk_phase phase)
 {
-        __atomic_store_n(&session->phase, phase, __ATOMIC_RELEASE);
+        __atomic_store_n(&session->phase, (int)phase, __ATOMIC_RELEASE);
 }
 
 static void wait_told(struct blk_session *session)
