@@ -8,8 +8,11 @@
 #include "tests/harness/front_end.h"
 
 struct blk_ring {
-        bool packed;
-        struct split_ring split;
+        bool is_packed;
+        union {
+                struct split_ring split;
+                struct packed_ring packed;
+        };
 };
 
 /* Lays the ring out in the ram, for requests of n_segments each, with what the back-end offers (indirect
@@ -19,6 +22,7 @@ int blk_ring_init(struct blk_ring *ring, struct guest_ram *ram, uint64_t feature
 /* The feature bits that a driver of this layout accepts. */
 uint64_t blk_ring_features(bool packed);
 int blk_ring_start(struct blk_ring *ring, struct front_end *front, unsigned queue);
+int blk_ring_stop(struct front_end *front, unsigned queue);
 
 /* As the verbs of split_ring. */
 int blk_ring_add(struct blk_ring *ring, const struct split_segment *segments, unsigned n_out, unsigned n_in,

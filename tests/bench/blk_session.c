@@ -86,8 +86,7 @@ static int start_loads(struct blk_session *session, uint64_t area)
                 load->told = &session->told;
                 r = blk_load_init(load, i * blocks, blocks);
                 if (r < 0)
-                        return r == -EOPNOTSUPP ? refuse(session, "no such ring; packed:", work->packed)
-                                                : fail(session, r, "the ring");
+                        return fail(session, r, r == -EOPNOTSUPP ? "it offers no packed ring" : "the ring");
                 r = blk_ring_start(&load->ring, &session->front, i);
                 if (r < 0)
                         return fail(session, r, "the ring could not be started");
@@ -126,11 +125,9 @@ int blk_session_open(struct blk_session *session, const struct bench_server *ser
 
 void blk_session_close(struct blk_session *session)
 {
-        uint16_t ignored;
-
         for (unsigned i = 0; session->loads && i < session->plan.work.queues; i++)
                 if (session->front.rings[i].started && session->loads[i].outstanding == 0)
-                        front_end_stop_ring(&session->front, i, &ignored);
+                        blk_ring_stop(&session->front, i);
         front_end_close(&session->front);
         guest_ram_done(&session->ram);
         free(session->loads);

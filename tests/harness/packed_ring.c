@@ -59,14 +59,21 @@ void packed_ring_reset(struct packed_ring *ring)
 void packed_ring_init(struct packed_ring *ring, struct guest_ram *ram, uint16_t size, bool indirect,
                       bool event_idx)
 {
+        packed_ring_init_tables(ring, ram, size, indirect ? SPLIT_RING_TABLE : 0, event_idx);
+}
+
+void packed_ring_init_tables(struct packed_ring *ring, struct guest_ram *ram, uint16_t size,
+                             unsigned n_segments, bool event_idx)
+{
         ring->ram = ram;
         ring->size = size;
-        ring->indirect = indirect;
+        ring->indirect = n_segments > 0;
+        ring->table_segments = n_segments;
         ring->event_idx = event_idx;
         ring->desc = guest_ram_alloc(ram, 16u * size, 16);
         ring->driver = guest_ram_alloc(ram, sizeof(struct packed_event), 4);
         ring->device = guest_ram_alloc(ram, sizeof(struct packed_event), 4);
-        ring->tables = indirect ? guest_ram_alloc(ram, 16u * SPLIT_RING_SEGMENTS * size, 16) : 0;
+        ring->tables = ring->indirect ? guest_ram_alloc(ram, 16u * n_segments * size, 64) : 0;
         packed_ring_reset(ring);
 }
 
@@ -103,7 +110,7 @@ static void put(struct packed_ring *ring, uint64_t at, uint32_t len, uint16_t id
 static void add_indirect(struct packed_ring *ring, const struct split_segment *segments, unsigned n_out,
                          unsigned n, uint16_t id)
 {
-        uint64_t at = ring->tables + 16u * SPLIT_RING_SEGMENTS * id;
+        uint64_t at = ring->tables + 16u * ring->table_segments * id;
         struct packed_desc *table = (struct packed_desc *)(ring->ram->base + at);
 
         for (unsigned i = 0; i < n; i++)
@@ -127,7 +134,8 @@ int packed_ring_add(struct packed_ring *ring, const struct split_segment *segmen
         unsigned n = n_out + n_in;
         uint16_t id = ring->free_id;
 
-        if (n == 0 || n > SPLIT_RING_SEGMENTS || ring->n_free < (ring->indirect ? 1 : n))
+        if (n == 0 || n > (ring->indirect ? ring->table_segments : SPLIT_RING_SEGMENTS) ||
+            ring->n_free < (ring->indirect ? 1 : n))
                 return -ENOSPC;
         ring->free_id = ring->next[id];
         ring->length[id] = ring->indirect ? 1 : (uint16_t)n;

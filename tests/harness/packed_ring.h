@@ -16,6 +16,7 @@ struct packed_ring {
         struct guest_ram *ram;
         uint16_t size; /* any, 1 .. SPLIT_RING_MAX: a packed ring need not be a power of two */
         bool indirect, event_idx;
+        unsigned table_segments;               /* descriptors of one indirect table */
         uint64_t desc, driver, device, tables; /* offsets in the ram: the ring, both event areas, tables */
         uint16_t n_free;                       /* descriptors that the device does not hold */
         uint16_t free_id;                      /* first of the ids that are free */
@@ -32,6 +33,9 @@ struct packed_ring {
 /* Allocates the ring in the ram. */
 void packed_ring_init(struct packed_ring *ring, struct guest_ram *ram, uint16_t size, bool indirect,
                       bool event_idx);
+/* As split_ring_init_tables. */
+void packed_ring_init_tables(struct packed_ring *ring, struct guest_ram *ram, uint16_t size,
+                             unsigned n_segments, bool event_idx);
 
 /* Forgets everything, as a driver after a device or queue reset; memory stays where it is. */
 void packed_ring_reset(struct packed_ring *ring);
