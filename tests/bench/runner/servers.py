@@ -1,0 +1,166 @@
+# Who is measured: bulkhead as it ships, in its real jails; Debian's qemu-storage-daemon in three ways; the all-mapped
+# twin. All serve the same file, are placed on the CPUs by the same rule, and are told about polling alike.
+# SPDX-License-Identifier: Apache-2.0
+import os
+import shutil
+import subprocess
+
+from guest.backend import Bulkhead, Disk, listening
+from guest.child import Child
+from guest.deadline import wait_until
+
+from .plan import OURS, TWIN
+
+START_SECONDS = 30
+
+
+class Absent(Exception):
+    """This server cannot be had here; says why."""
+
+
+class Wishes:
+    """What is the same for all servers of a run."""
+
+    def __init__(self, directory, programs, file, queues=1, cpus=None, poll_us=None, copy=None, direct=False,
+                 spare=None):
+        self.directory, self.programs, self.file, self.queues = directory, programs, file, queues
+        self.cpus, self.poll_us, self.copy, self.direct = cpus, poll_us, copy, direct
+        self.spare = spare  # makes that file when it is first wanted
+
+    def prefix(self):
+        return ["taskset", "-c", self.cpus] if self.cpus else []
+
+    def file_for(self, direct):
+        """The file; where its file system knows no O_DIRECT (tmpfs before Linux 6.6) and that is wanted, the spare one,
+        on a disk."""
+        if not direct or takes_direct(self.file):
+            return self.file
+        if not self.spare or not takes_direct(self.spare()):
+            raise Absent("no file system here knows O_DIRECT")
+        return self.spare()
+
+
+class Server:
+    """One server: start(), then `socket` and `pid` (whose descendants count too), stop()."""
+
+    polls = "nothing"
+
+    def __init__(self, name, wishes):
+        self.name, self.wishes = name, wishes
+        self.socket = self.child = None
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def launch(self, argv, socket):
+        self.socket = socket
+        log = f"{self.wishes.directory}/{self.name}.log"
+        self.child = Child(self.name, argv, log, prefix=self.wishes.prefix())
+        wait_until(lambda: listening(socket), START_SECONDS, f"the socket of {self.name}", alive=self.child.must_run)
+        return self
+
+    def stop(self):
+        if self.child and self.child.running():
+            self.child.stop()
+
+
+class OurServer(Server):
+    """`bulkhead run`, one VM with one disk."""
+
+    def __init__(self, name, wishes, programs=None):
+        super().__init__(name, wishes)
+        self.programs = programs or wishes.programs
+        self.polls = f"up to {wishes.poll_us} us (poll_us)" if wishes.poll_us is not None else "as it ships (poll_us not given)"
+
+    def keys(self):
+        wishes = self.wishes
+        keys = {"poll_us": wishes.poll_us, "copy": wishes.copy, "direct": "true" if wishes.direct else None}
+        return "".join(f", {key}: {value}" for key, value in keys.items() if value is not None)
+
+    def start(self):
+        directory = f"{self.wishes.directory}/{self.name}"
+        os.mkdir(directory)
+        os.chmod(directory, 0o755)
+        disk = Disk("disk0", self.wishes.file, queues=self.wishes.queues, extra=self.keys())
+        # A VM's name is one in the whole host: control groups.
+        vm = Bulkhead(directory, [disk], vm=f"{self.name}-{os.getpid()}", bin_dir=self.programs)
+        if not os.path.exists(vm.program):
+            raise Absent(f"there is no {vm.program}")
+        checked = subprocess.run([vm.program, "check", vm.config], text=True, capture_output=True, check=False)
+        if checked.returncode != 0:
+            raise Absent(f"it does not take{self.keys() or ' the configuration'}: {last_line(checked.stderr)}")
+        self.vm = vm
+        vm.prefix = self.wishes.prefix()
+        vm.start(START_SECONDS)
+        self.child, self.socket = vm.child, vm.socket(disk)
+        return self
+
+    def copies(self):
+        """How its bytes are moved, as it says itself, if it does."""
+        return self.vm.ps()["disk0"].get("copy")
+
+
+class Reference(Server):
+    """qemu-storage-daemon: unjailed, all of guest memory mapped."""
+
+    AIO = {"qsd-threads": ("threads", False), "qsd-io_uring": ("io_uring", False), "qsd-native": ("native", True)}
+
+    def start(self):
+        program = shutil.which("qemu-storage-daemon")
+        if not program:
+            raise Absent("qemu-storage-daemon is not installed (qemu-system-common)")
+        wishes = self.wishes
+        aio, direct = self.AIO[self.name]
+        direct = direct or wishes.direct
+        file = wishes.file_for(direct)
+        node = (f"driver=file,node-name=file,filename={file},locking=off,discard=unmap,aio={aio},"
+                f"cache.direct={'on' if direct else 'off'}")
+        socket = f"{wishes.directory}/{self.name}.sock"
+        export = (f"type=vhost-user-blk,id=disk,node-name=file,addr.type=unix,addr.path={socket},writable=on,"
+                  f"num-queues={wishes.queues}")
+        thread = []
+        if wishes.poll_us is not None:  # only its I/O threads know how to poll
+            thread = ["--object", f"iothread,id=io,poll-max-ns={wishes.poll_us * 1000}"]
+            export += ",iothread=io"
+            self.polls = f"up to {wishes.poll_us} us (an I/O thread with poll-max-ns)"
+        return self.launch([program, *thread, "--blockdev", node, "--export", export], socket)
+
+
+class Twin(Server):
+    """One process and one thread that maps guest memory and walks with the product's own walker."""
+
+    def start(self):
+        wishes = self.wishes
+        program = os.path.join(wishes.programs, "bulkhead-twin")
+        if not os.path.exists(program):
+            raise Absent("bulkhead-twin is not built")
+        socket = f"{wishes.directory}/{self.name}.sock"
+        argv = [program, "--socket", socket, "--file", wishes.file, "--queues", str(wishes.queues)]
+        if wishes.poll_us is not None:
+            argv += ["--poll-us", str(wishes.poll_us)]
+            self.polls = f"up to {wishes.poll_us} us"
+        return self.launch(argv, socket)
+
+
+def last_line(text):
+    return (text.strip().splitlines() or ["no word"])[-1]
+
+
+def takes_direct(path):
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+    except OSError:
+        return False
+    return True
+
+
+def make(name, wishes, others=()):
+    """The server of that name. others: {name: programs} of further builds of bulkhead."""
+    if name == OURS:
+        return OurServer(name, wishes)
+    if name == TWIN:
+        return Twin(name, wishes)
+    if name in Reference.AIO:
+        return Reference(name, wishes)
+    return OurServer(name, wishes, others[name])
