@@ -78,9 +78,9 @@ int blk_load_init(struct blk_load *load, uint64_t first_block, uint64_t n_blocks
 static int fail(struct blk_load *load, int error, const char *what, uint64_t value)
 {
         if (load->error == 0) {
-                load->error = error;
                 snprintf(load->trouble, sizeof(load->trouble), "queue %u: %s %llu", load->queue, what,
                          (unsigned long long)value);
+                __atomic_store_n(&load->error, error, __ATOMIC_RELEASE);
         }
         return error;
 }

@@ -86,7 +86,7 @@ static int start_loads(struct blk_session *session, uint64_t area)
                 load->told = &session->told;
                 r = blk_load_init(load, i * blocks, blocks);
                 if (r < 0)
-                        return fail(session, r, r == -EOPNOTSUPP ? "it offers no packed ring" : "the ring");
+                        return fail(session, r, r == -EOPNOTSUPP ? "no packed ring" : "the ring");
                 r = blk_ring_start(&load->ring, &session->front, i);
                 if (r < 0)
                         return fail(session, r, "the ring could not be started");
@@ -164,6 +164,14 @@ static void wait_told(struct blk_session *session)
                 continue;
 }
 
+static bool has_trouble(const struct blk_session *session)
+{
+        for (unsigned i = 0; i < session->plan.work.queues; i++)
+                if (__atomic_load_n(&session->loads[i].error, __ATOMIC_ACQUIRE) < 0)
+                        return true;
+        return false;
+}
+
 /* Lets the time of the phases pass, and looks at the server's processes at both ends of what is counted. */
 static int conduct(struct blk_session *session, double warm_up_seconds, double seconds,
                    struct process_work *ret_server)
@@ -176,7 +184,7 @@ static int conduct(struct blk_session *session, double warm_up_seconds, double s
                 return -ENOMEM;
         for (unsigned i = 0; i < session->plan.work.queues; i++)
                 wait_told(session);
-        if (!pass_time(session, warm_up_seconds))
+        if (has_trouble(session) || !pass_time(session, warm_up_seconds))
                 return 0;
         r = process_use_read(server->pids, server->n_pids, from);
         turn_phase(session, BLK_PHASE_COUNT);

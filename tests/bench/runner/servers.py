@@ -21,10 +21,11 @@ class Absent(Exception):
 class Wishes:
     """What is the same for all servers of a run."""
 
-    def __init__(self, directory, programs, file, queues=1, cpus=None, poll_us=None, copy=None, direct=False,
+    def __init__(self, directory, programs, file, queues=1, cpus=None, poll_us=None, keys=None, direct=False,
                  spare=None):
         self.directory, self.programs, self.file, self.queues = directory, programs, file, queues
-        self.cpus, self.poll_us, self.copy, self.direct = cpus, poll_us, copy, direct
+        self.cpus, self.poll_us, self.direct = cpus, poll_us, direct
+        self.keys = keys or {}  # more keys of bulkhead's disk
         self.spare = spare  # makes that file when it is first wanted
 
     def prefix(self):
@@ -74,9 +75,7 @@ class OurServer(Server):
         self.polls = f"up to {wishes.poll_us} us (poll_us)" if wishes.poll_us is not None else "as it ships (poll_us not given)"
 
     def keys(self):
-        wishes = self.wishes
-        keys = {"poll_us": wishes.poll_us, "copy": wishes.copy, "direct": "true" if wishes.direct else None}
-        return "".join(f", {key}: {value}" for key, value in keys.items() if value is not None)
+        return "".join(f", {key}: {value}" for key, value in self.wishes.keys.items())
 
     def start(self):
         directory = f"{self.wishes.directory}/{self.name}"
@@ -95,10 +94,6 @@ class OurServer(Server):
         vm.start(START_SECONDS)
         self.child, self.socket = vm.child, vm.socket(disk)
         return self
-
-    def copies(self):
-        """How its bytes are moved, as it says itself, if it does."""
-        return self.vm.ps()["disk0"].get("copy")
 
 
 class Reference(Server):

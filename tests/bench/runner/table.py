@@ -64,6 +64,8 @@ def servers_table(rows):
     for row in rows:
         ours = row["servers"].get(OURS, {})
         for name, figures in row["servers"].items():
+            if figures.get("absent"):
+                continue  # said once, for the whole run
             if "iops" not in figures:
                 lines.append([row["name"], name, figures.get("skipped", "-"), "", "", "", "", "", ""])
                 continue
