@@ -66,7 +66,7 @@ def spread(values):
 
 def ratio(ours, theirs):
     """The spread of the rounds' ratios: what slows a whole round is not in it."""
-    return spread([a / b for a, b in zip(ours["rounds"], theirs["rounds"]) if b > 0])
+    return spread([a / b for a, b in zip(ours["rounds"], theirs["rounds"]) if b > 0] or [0.0])
 
 
 def verdict(value, bar):

@@ -21,12 +21,12 @@ class Absent(Exception):
 class Wishes:
     """What is the same for all servers of a run."""
 
-    def __init__(self, directory, programs, file, queues=1, cpus=None, poll_us=None, keys=None, direct=False,
-                 spare=None):
-        self.directory, self.programs, self.file, self.queues = directory, programs, file, queues
-        self.cpus, self.poll_us, self.direct = cpus, poll_us, direct
-        self.keys = keys or {}  # more keys of bulkhead's disk
-        self.spare = spare  # makes that file when it is first wanted
+    def __init__(self, options, directory, file, queues=1, direct=False, spare=None):
+        self.directory, self.file, self.queues, self.direct = directory, file, queues, direct
+        self.build, self.programs = options.build, options.programs
+        self.cpus, self.poll_us = options.server_cpus, options.poll_us
+        self.keys = {**options.keys, **({"direct": "true"} if direct else {})}  # more keys of bulkhead's disk
+        self.spare = spare  # makes a file on a disk when it is first wanted
 
     def prefix(self):
         return ["taskset", "-c", self.cpus] if self.cpus else []
@@ -72,7 +72,7 @@ class OurServer(Server):
     def __init__(self, name, wishes, programs=None):
         super().__init__(name, wishes)
         self.programs = programs or wishes.programs
-        self.polls = f"up to {wishes.poll_us} us (poll_us)" if wishes.poll_us is not None else "as it ships (poll_us not given)"
+        self.polls = "as it ships (poll_us not given)" if wishes.poll_us is None else f"up to {wishes.poll_us} us (poll_us)"
 
     def keys(self):
         return "".join(f", {key}: {value}" for key, value in self.wishes.keys.items())
@@ -88,7 +88,7 @@ class OurServer(Server):
             raise Absent(f"there is no {vm.program}")
         checked = subprocess.run([vm.program, "check", vm.config], text=True, capture_output=True, check=False)
         if checked.returncode != 0:
-            raise Absent(f"it does not take{self.keys() or ' the configuration'}: {last_line(checked.stderr)}")
+            raise Absent(f"its configuration is refused: {last_line(checked.stderr).split('error: ')[-1]}")
         self.vm = vm
         vm.prefix = self.wishes.prefix()
         vm.start(START_SECONDS)
@@ -127,7 +127,7 @@ class Twin(Server):
 
     def start(self):
         wishes = self.wishes
-        program = os.path.join(wishes.programs, "bulkhead-twin")
+        program = os.path.join(wishes.build, "bin", "bulkhead-twin")
         if not os.path.exists(program):
             raise Absent("bulkhead-twin is not built")
         socket = f"{wishes.directory}/{self.name}.sock"

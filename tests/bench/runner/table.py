@@ -36,8 +36,9 @@ def best_words(servers):
 
 def per_request(figures):
     """Microseconds of CPU and context switches of client and servers."""
-    return (f"{number(figures['client_cpu_us_per_request']['median'])} + {number(figures['server_cpu_us_per_request']['median'])}",
-            f"{number(figures['client_switches_per_request']['median'])} + {number(figures['server_switches_per_request']['median'])}")
+    for what in ("cpu_us", "switches"):
+        client, server = (figures[f"{side}_{what}_per_request"]["median"] for side in ("client", "server"))
+        yield f"{number(client)} + {number(server)}"
 
 
 def bars_table(rows):
@@ -70,8 +71,9 @@ def servers_table(rows):
                 lines.append([row["name"], name, figures.get("skipped", "-"), "", "", "", "", "", ""])
                 continue
             by = "" if name == OURS or "iops" not in ours else ranged(ratio(ours["iops"], figures["iops"]))
-            lines.append([row["name"], name, ranged(figures["iops"], 1e-3), number(figures["bytes_per_s"]["median"] / 1e6),
-                          number(figures["p50_us"]["median"]), number(figures["p99_us"]["median"]), *per_request(figures), by])
+            megabytes, p50, p99 = (figures[key]["median"] for key in ("bytes_per_s", "p50_us", "p99_us"))
+            lines.append([row["name"], name, ranged(figures["iops"], 1e-3), number(megabytes / 1e6), number(p50), number(p99),
+                          *per_request(figures), by])
     return aligned(head, lines)
 
 
@@ -82,7 +84,8 @@ def parts_table(parts):
         for row in part.get("rows", []):
             unit = row.get("unit", "")
             span = f" ({number(row['min'])}..{number(row['max'])})" if "min" in row and "max" in row else ""
-            bar = "" if row.get("bar") is None else f"{'≤' if row.get('better', 'less') == 'less' else '≥'} {row['bar']:g} {unit}"
+            sign = "≤" if row.get("better", "less") == "less" else "≥"
+            bar = "" if row.get("bar") is None else f"{sign} {row['bar']:g} {unit}"
             lines.append([name, row["row"], f"{number(row['value'])}{span} {unit}".strip(), bar, row["verdict"]])
         for key in ("skipped", "error"):
             if key in part:
