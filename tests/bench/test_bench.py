@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "harness"))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
 from guest.backend import BUILD, Bulkhead, Disk, StandIn  # noqa: E402
 from guest.claims import claim, main, needs, require  # noqa: E402
+from runner import parts, plan, table  # noqa: E402
 
 CLIENT = os.path.join(BUILD, "tests", "bulkhead_bench_blk")
 CASES = ["read:4k:1", "write:4k:32", "mixed:4k:128", "mixed:64k:8", "read:1M:4", "write:1M:4", "mixed:512:16:seq",
@@ -124,6 +125,51 @@ def bench_run_makes_its_table(t):
     require("4 KiB random read, depth 1 " in done.stdout and "bars: " in done.stdout, done.stdout)
     require(not shutil.which("gnuplot") or os.path.getsize(f"{t.directory}/bench.svg") > 0, "there is no picture")
     t.stage("table, file and picture are there")
+
+
+def part(t, name, *lines, status=0):
+    """What is made of a part that says this."""
+    parts.BENCH = t.directory
+    os.makedirs(f"{t.directory}/{name}")
+    path = f"{t.directory}/{name}/run"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("#!/bin/sh\n" + "\n".join(lines) + f"\nexit {status}\n")
+    os.chmod(path, 0o755)
+    return parts.run(name, BUILD, True)
+
+
+@claim(seconds=30)
+def bench_parts_are_heard_and_judged(t):
+    heard = part(t, "good", 'echo \'{"row": "a", "value": 9, "bar": 10}\'; echo words; echo "{not json"',
+                 'echo \'{"row": "b", "value": 9, "bar": 10, "better": "more", "unit": "ms"}\'',
+                 'echo \'{"row": "c", "value": 12, "bar": 10, "aim": 12, "better": "more"}\'; echo \'{"row": "d", "value": 1}\'',
+                 '[ "$BULKHEAD_BENCH_QUICK $1 $3" = "1 --build --json" ] || echo \'{"row": "called wrongly", "value": 1}\'')
+    verdicts = [(row["row"], row["verdict"]) for row in heard["rows"]]
+    require(verdicts == [("a", "met"), ("b", "MISSED"), ("c", "aim met"), ("d", "")], f"{verdicts}")
+    require("≥ 10 ms" in table.parts_table({"good": heard}), table.parts_table({"good": heard}))
+    lacking = part(t, "lacking", "echo it lacks a kernel >&2", status=77)
+    require(lacking == {"skipped": "it lacks a kernel"}, f"{lacking}")
+    failing = part(t, "failing", "echo it broke >&2", status=3)
+    require(failing == {"rows": [], "error": "status 3: it broke"}, f"{failing}")
+    require("skipped" in parts.run("absent", BUILD, True), "an absent part is not skipped")
+
+
+@claim(seconds=30)
+def bench_bars_are_judged_by_the_median_of_ratios(t):
+    row = plan.Row("a row", "read:4k:1", [plan.Bar("peer", 2, 3), plan.Bar("nobody", 1), plan.Bar("constant", 3, constant=10)])
+
+    def judged(ours, theirs):
+        servers = {plan.OURS: {"iops": plan.spread(ours)}, "peer": {"iops": plan.spread(theirs)}}
+        return [words["verdict"] for words in plan.judge(row, servers)]
+
+    for ours, theirs, verdicts in (([20, 20, 20], [10, 10, 10], ["met", "not measured", "MISSED"]),
+                                   ([19.9, 20, 30], [10, 10.1, 15], ["MISSED", "not measured", "MISSED"]),
+                                   ([10, 60, 90], [10, 20, 30], ["aim met", "not measured", "met"]),
+                                   ([0, 0, 0], [0, 0, 0], ["MISSED", "not measured", "MISSED"])):
+        require(judged(ours, theirs) == verdicts, f"{ours} by {theirs}: {judged(ours, theirs)}")
+    empty = plan.judge(row, {plan.OURS: {"skipped": "it cannot"}})
+    require([words["verdict"] for words in empty] == ["not measured"] * 3, f"{empty}")
+    require(len({bar.against for line in plan.ROWS for bar in line.bars}) == 5, "rows without their bars")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
-# Parts of the bench that are programs of their own: each prints a JSON object a line, and its rows join the table.
+# Parts of the bench that are programs of their own, tests/bench/<part>/run. Each is started with --build DIR --json -, and
+# prints a JSON object a line, whose rows join the table:
 #
 #   {"row": "spawn to ready, p99", "value": 4.2, "unit": "ms", "bar": 10, "better": "less"}
 #
-# row and value are needed; min, max, aim and note may stand there too. Exit status 77: skipped, its last line says why.
+# row and value are needed; min, max, aim and note may stand there too. BULKHEAD_BENCH_QUICK=1: only show that it works.
+# Exit status 77: skipped, its last line says why.
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import subprocess
+import sys
+import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BENCH = os.path.dirname(HERE)
@@ -44,19 +49,35 @@ def rows_of(text):
             yield {**row, "verdict": judge(row)}
 
 
+def listen(process):
+    """Its words, as they come, for whoever looks on; the last one may say why it skips."""
+    last = "it did not say why"
+    for line in process.stderr:
+        print(f"  {line}", end="", file=sys.stderr, flush=True)
+        last = line.strip() or last
+    return last
+
+
 def run(name, build, quick):
     """{"rows": [...]} or {"skipped": why}; "error" when it did not end well."""
     program = os.path.join(BENCH, name, "run")
     if not os.path.exists(program):
         return {"skipped": f"tests/bench/{name}/run is not there"}
-    argv = [program, "--build", build] + (["--quick"] if quick else [])
-    try:
-        done = subprocess.run(argv, text=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return {"error": str(error)}
-    if done.returncode == SKIPPED:
-        return {"skipped": (done.stdout.strip().splitlines() or ["it did not say why"])[-1]}
-    result = {"rows": list(rows_of(done.stdout))}
-    if done.returncode != 0:
-        result["error"] = f"status {done.returncode}"
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        process = subprocess.Popen([program, "--build", build, "--json", "-"], text=True, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.PIPE, env={**os.environ, **({"BULKHEAD_BENCH_QUICK": "1"} if quick else {})})
+        clock = threading.Timer(SECONDS, process.kill)
+        clock.start()
+        try:
+            last = listen(process)
+            status = process.wait()
+        finally:
+            clock.cancel()
+            process.kill()
+        output.seek(0)
+        result = {"rows": list(rows_of(output.read()))}
+    if status == SKIPPED:
+        return {"skipped": last}
+    if status != 0:
+        result["error"] = f"status {status}: {last}"
     return result
