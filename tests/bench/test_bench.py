@@ -143,9 +143,10 @@ def bench_parts_are_heard_and_judged(t):
     heard = part(t, "good", 'echo \'{"row": "a", "value": 9, "bar": 10}\'; echo words; echo "{not json"',
                  'echo \'{"row": "b", "value": 9, "bar": 10, "better": "more", "unit": "ms"}\'',
                  'echo \'{"row": "c", "value": 12, "bar": 10, "aim": 12, "better": "more"}\'; echo \'{"row": "d", "value": 1}\'',
+                 'echo \'{"row": "e", "value": 9, "judged": 11, "bar": 10, "better": "more"}\'',
                  '[ "$BULKHEAD_BENCH_QUICK $1 $3" = "1 --build --json" ] || echo \'{"row": "called wrongly", "value": 1}\'')
     verdicts = [(row["row"], row["verdict"]) for row in heard["rows"]]
-    require(verdicts == [("a", "met"), ("b", "MISSED"), ("c", "aim met"), ("d", "")], f"{verdicts}")
+    require(verdicts == [("a", "met"), ("b", "MISSED"), ("c", "aim met"), ("d", ""), ("e", "met")], f"{verdicts}")
     require("≥ 10 ms" in table.parts_table({"good": heard}), table.parts_table({"good": heard}))
     lacking = part(t, "lacking", "echo it lacks a kernel >&2", status=77)
     require(lacking == {"skipped": "it lacks a kernel"}, f"{lacking}")
