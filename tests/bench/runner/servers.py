@@ -31,6 +31,13 @@ class Wishes:
     def prefix(self):
         return ["taskset", "-c", self.cpus] if self.cpus else []
 
+    def own_file(self, name):
+        """A copy beside the file: bulkhead locks what it serves, so no two can serve one."""
+        copy = f"{self.file}.{name}"
+        if not os.path.exists(copy):
+            shutil.copyfile(self.file, copy)
+        return copy
+
     def file_for(self, direct):
         """The file; where its file system knows no O_DIRECT (tmpfs before Linux 6.6) and that is wanted, the spare one,
         on a disk."""
@@ -81,7 +88,8 @@ class OurServer(Server):
         directory = f"{self.wishes.directory}/{self.name}"
         os.mkdir(directory)
         os.chmod(directory, 0o755)
-        disk = Disk("disk0", self.wishes.file, queues=self.wishes.queues, extra=self.keys())
+        file = self.wishes.file if self.name == OURS else self.wishes.own_file(self.name)
+        disk = Disk("disk0", file, queues=self.wishes.queues, extra=self.keys())
         # A VM's name is one in the whole host: control groups.
         vm = Bulkhead(directory, [disk], vm=f"{self.name}-{os.getpid()}", bin_dir=self.programs)
         if not os.path.exists(vm.program):
