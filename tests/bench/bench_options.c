@@ -93,10 +93,14 @@ static bool parse_seconds(const char *word, double max, double *ret_seconds)
         return true;
 }
 
-static bool parse_rounds(struct bench_options *options, const char *word)
+static bool parse_rounds(const char *word, unsigned *ret_rounds)
 {
-        options->rounds = (unsigned)strtoul(word, NULL, 10);
-        return options->rounds >= 1 && options->rounds <= BENCH_ROUNDS_MAX;
+        unsigned long value = strtoul(word, NULL, 10);
+
+        if (value < 1 || value > BENCH_ROUNDS_MAX)
+                return false;
+        *ret_rounds = (unsigned)value;
+        return true;
 }
 
 static bool parse_segment(struct bench_options *options, const char *word)
@@ -115,7 +119,7 @@ static bool parse_client(struct bench_options *options, const char *word)
         return options->poll || strcmp(word, "sleep") == 0;
 }
 
-enum { SERVER = 1, CASE, ROUNDS, SECONDS, WARM_UP, SEGMENT, AREA, CLIENT, VERIFY, JSON, QUIET, HELP };
+enum { SERVER = 1, CASE, ROUNDS, SLICES, SECONDS, WARM_UP, SEGMENT, AREA, CLIENT, VERIFY, JSON, QUIET, HELP };
 
 static int take_option(struct bench_options *options, int option, const char *word)
 {
@@ -127,7 +131,10 @@ static int take_option(struct bench_options *options, int option, const char *wo
         case CASE:
                 return add_case(options, word);
         case ROUNDS:
-                good = parse_rounds(options, word);
+                good = parse_rounds(word, &options->rounds);
+                break;
+        case SLICES:
+                good = parse_rounds(word, &options->slices);
                 break;
         case SECONDS:
                 good = parse_seconds(word, 3600, &options->seconds) && options->seconds > 0;
@@ -183,6 +190,8 @@ int bench_options_parse(int argc, char **argv, struct bench_options *ret_options
             {"server", required_argument, NULL, SERVER},
             {"case", required_argument, NULL, CASE},
             {"rounds", required_argument, NULL, ROUNDS},
+            {"slices", required_argument, NULL, SLICES},
+
             {"seconds", required_argument, NULL, SECONDS},
             {"warm-up", required_argument, NULL, WARM_UP},
             {"segment", required_argument, NULL, SEGMENT},
@@ -197,7 +206,8 @@ int bench_options_parse(int argc, char **argv, struct bench_options *ret_options
         struct bench_options *options = ret_options;
         int option, r = 0;
 
-        *options = (struct bench_options){.rounds = 5, .seconds = 1, .warm_up = 0.2, .segment = 64u << 10};
+        *options = (struct bench_options){
+            .rounds = 5, .slices = 4, .seconds = 1, .warm_up = 0.05, .segment = 64u << 10};
         while (r == 0 && (option = getopt_long(argc, argv, "", known, NULL)) != -1)
                 r = take_option(options, option, optarg);
         if (r == 0 && optind < argc)

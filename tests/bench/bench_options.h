@@ -13,7 +13,7 @@ struct bench_options {
         unsigned n_servers;
         struct bench_case cases[BENCH_CASES_MAX];
         unsigned n_cases;
-        unsigned rounds;
+        unsigned rounds, slices;
         double seconds, warm_up;
         uint64_t area; /* bytes; 0: the whole disk */
         uint32_t segment;

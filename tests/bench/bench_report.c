@@ -87,10 +87,12 @@ static unsigned ratio_values(const struct bench_row *row, unsigned to, double *v
 
 void bench_report_head(const struct bench_options *options)
 {
-        printf("medians of %u rounds of %g s (least..most), in turn; client %s; data in pieces of %u KiB%s\n"
+        printf("medians of %u rounds of %g s (least..most), in turn, %u turns a round; client %s; data in "
+               "pieces of %u KiB%s\n"
                "per request: CPU microseconds and context switches; ratios are %s's IOPS by the other's\n\n",
-               options->rounds, options->seconds, options->poll ? "polls" : "sleeps", options->segment / 1024,
-               options->verify ? "; verified: not figures to quote" : "", options->servers[0].name);
+               options->rounds, options->seconds, options->slices, options->poll ? "polls" : "sleeps",
+               options->segment / 1024, options->verify ? "; verified: not figures to quote" : "",
+               options->servers[0].name);
         printf("%-20s %-12s %8s %-17s %7s %8s %8s %14s %14s  %s\n", "case", "server", "kIOPS", "", "MB/s",
                "p50 us", "p99 us", "CPU cli/srv", "switch cli/srv", "ratio");
 }
@@ -188,9 +190,10 @@ int bench_report_json(const struct bench_options *options, const struct bench_ro
 
         for (unsigned i = 0; i < n_rows; i++)
                 json_array_append_new(cases, row_json(options, &rows[i]));
-        all = json_pack("{s:i,s:f,s:s,s:i,s:b,s:o}", "rounds", (int)options->rounds, "seconds",
-                        options->seconds, "client", options->poll ? "poll" : "sleep", "segment",
-                        (int)options->segment, "verify", (int)options->verify, "cases", cases);
+        all = json_pack("{s:i,s:i,s:f,s:s,s:i,s:b,s:o}", "rounds", (int)options->rounds, "slices",
+                        (int)options->slices, "seconds", options->seconds, "client",
+                        options->poll ? "poll" : "sleep", "segment", (int)options->segment, "verify",
+                        (int)options->verify, "cases", cases);
         r = all && json_dump_file(all, options->json, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) == 0 ? 0
                                                                                                     : -EIO;
         json_decref(all);

@@ -195,40 +195,6 @@ static int conduct(struct blk_session *session, double warm_up_seconds, double s
         return r;
 }
 
-static struct bench_measure sum_up(const struct blk_session *session, struct histogram *all,
-                                   const struct process_work *server)
-{
-        struct process_work client = {0};
-        struct bench_measure measure = {0};
-        uint64_t kicks = 0, sleeps = 0;
-        double n;
-
-        for (unsigned i = 0; i < session->plan.work.queues; i++) {
-                const struct blk_load_result *result = &session->loads[i].result;
-                double seconds = (double)MAX(result->elapsed_ns, UINT64_C(1)) / 1e9;
-
-                measure.iops += (double)result->n / seconds;
-                measure.bytes_s += (double)result->bytes / seconds;
-                client.cpu_ns += result->client.cpu_ns;
-                client.voluntary += result->client.voluntary + result->client.involuntary;
-                kicks += result->kicks;
-                sleeps += result->sleeps;
-                histogram_merge(all, &result->latency);
-        }
-        n = (double)MAX(all->n, UINT64_C(1));
-        measure.p50_us = (double)histogram_quantile(all, 0.5) / 1e3;
-        measure.p99_us = (double)histogram_quantile(all, 0.99) / 1e3;
-        measure.mean_us = (double)all->sum / n / 1e3;
-        measure.client_cpu_us = (double)client.cpu_ns / n / 1e3;
-        measure.server_cpu_us = (double)server->cpu_ns / n / 1e3;
-        measure.client_switches = (double)client.voluntary / n;
-        measure.server_switches = (double)(server->voluntary + server->involuntary) / n;
-        measure.server_involuntary = (double)server->involuntary / n;
-        measure.kicks = (double)kicks / n;
-        measure.sleeps = (double)sleeps / n;
-        return measure;
-}
-
 static int first_trouble(struct blk_session *session)
 {
         for (unsigned i = 0; i < session->plan.work.queues; i++)
@@ -240,13 +206,12 @@ static int first_trouble(struct blk_session *session)
 }
 
 int blk_session_measure(struct blk_session *session, double warm_up_seconds, double seconds,
-                        struct bench_measure *ret_measure)
+                        struct bench_sum *sum)
 {
-        _cleanup_free_ struct histogram *all = calloc(1, sizeof(*all));
         pthread_t threads[BENCH_QUEUES_MAX];
         struct process_work server = {0};
         unsigned n_threads = 0, queues = session->plan.work.queues;
-        int r = all ? 0 : -ENOMEM;
+        int r = 0;
 
         turn_phase(session, BLK_PHASE_WARM);
         while (sem_trywait(&session->told) == 0)
@@ -264,6 +229,8 @@ int blk_session_measure(struct blk_session *session, double warm_up_seconds, dou
                 return first_trouble(session);
         if (r < 0)
                 return fail(session, r, r == -ESRCH ? "one of its processes has gone" : "measuring");
-        *ret_measure = sum_up(session, all, &server);
+        for (unsigned i = 0; i < queues; i++)
+                bench_sum_add_queue(sum, &session->loads[i].result);
+        bench_sum_add_server(sum, &server);
         return 0;
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "tests/bench/bench_sum.h"
 #include "tests/bench/blk_load.h"
 
 #define BENCH_SERVER_PIDS 8u
@@ -11,16 +12,6 @@ struct bench_server {
         char socket[108];
         pid_t pids[BENCH_SERVER_PIDS]; /* with their descendants: whose CPU time is counted */
         unsigned n_pids;
-};
-
-/* One measurement. Times in microseconds; per_ means a request. */
-struct bench_measure {
-        double iops, bytes_s;
-        double p50_us, p99_us, mean_us;
-        double client_cpu_us, server_cpu_us; /* per request */
-        double client_switches, server_switches;
-        double server_involuntary; /* of server_switches */
-        double kicks, sleeps;      /* of the client, per request */
 };
 
 struct blk_session {
@@ -41,5 +32,6 @@ int blk_session_open(struct blk_session *session, const struct bench_server *ser
                      const struct blk_load_plan *plan, uint64_t area);
 void blk_session_close(struct blk_session *session);
 
+/* Lets the load run for the time and adds what it did to the sum. */
 int blk_session_measure(struct blk_session *session, double warm_up_seconds, double seconds,
-                        struct bench_measure *ret_measure);
+                        struct bench_sum *sum);

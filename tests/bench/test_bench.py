@@ -30,8 +30,8 @@ def verified(t, serving, device, cases, *more):
     """Every case, with every byte judged; the answer's rows by name."""
     answer = f"{t.directory}/answer.json"
     words = [word for case in cases for word in ("--case", case)]
-    done = client("--server", f"it={serving.socket(device)},{os.getpid()}", *words, "--verify", "--rounds", "2", "--seconds", "0.05",
-                  "--warm-up", "0.01", "--area", "16M", "--json", answer, *more)
+    done = client("--server", f"it={serving.socket(device)},{os.getpid()}", *words, "--verify", "--rounds", "2", "--slices", "1", "--seconds",
+                  "0.05", "--warm-up", "0.01", "--area", "16M", "--json", answer, *more)
     require(done.returncode == 0, f"status {done.returncode}: {done.stdout}{done.stderr}")
     with open(answer, encoding="utf-8") as file:
         return {row["name"]: row["servers"][0] for row in json.load(file)["cases"]}
@@ -97,7 +97,7 @@ def bench_tells_what_it_cannot_do(t):
     rows = verified(t, serving, device, ["read:4k:4:queues=16", "read:4k:4"])
     require("fewer queues: 1" in rows["read:4k:4:queues=16"].get("skipped", ""), f"{rows}")
     require("iops" in rows["read:4k:4"], f"{rows}")
-    for words in (["--case", "read"], ["--server", "x"], ["--rounds", "0"], ["--seconds", "-1"], ["--client", "naps"], ["more"], []):
+    for words in (["--case", "read"], ["--server", "x"], ["--rounds", "0"], ["--seconds", "-1"], ["--slices", "101"], ["--client", "naps"], ["more"], []):
         done = client(*words)
         require(done.returncode == 2 and len(done.stderr.splitlines()) == 1, f"{words}: {done}")
     done = client("--server", f"gone={t.directory}/nobody.sock", "--case", "read:4k:1")
