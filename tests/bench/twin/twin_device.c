@@ -64,7 +64,7 @@ static void ring_sleep(struct device *device, unsigned index)
                 device->active &= ~(UINT64_C(1) << index);
 }
 
-unsigned twin_device_serve(struct device *device, unsigned batch, bool awake)
+unsigned twin_device_serve(struct device *device, const struct twin_batch *batch, bool awake)
 {
         unsigned served = 0;
 

@@ -43,4 +43,4 @@ void twin_device_done(struct device *device);
 
 /* One batch of each active ring; a ring that had none left asks for its kick and goes to sleep, unless
  * `awake`. Returns how many chains were served. */
-unsigned twin_device_serve(struct device *device, unsigned batch, bool awake);
+unsigned twin_device_serve(struct device *device, const struct twin_batch *batch, bool awake);

@@ -3,6 +3,7 @@
  * session, walker, judge and file calls, without the wall and the messages.
  *
  *      bulkhead-twin --socket PATH --file IMAGE [--queues N] [--poll-us N] [--batch N]
+ *                    [--batch-kib N]
  *
  * How it works: kicks are watched by an epoll of our own, edge-triggered; everything else (listener, session,
  * signals) is libuv's loop, whose own descriptor is one more of that epoll. So a request costs a wait, one
@@ -31,13 +32,16 @@
 #include "tests/bench/twin/twin_device.h"
 
 #define CONTROL       UINT32_MAX /* event data of libuv's loop */
-#define BATCH_DEFAULT 16u        /* chains shown at once: both sides work at the same time from there on */
+#define BATCH_DEFAULT 8u         /* chains shown at once: both sides work at the same time from there on */
+#define BATCH_KIB     256u       /* ... or so much of large ones */
+#define BATCH_KIB_MAX 32768u     /* LIMIT_CHAIN_BYTES */
 #define ROUNDS        4u         /* batches of each ring between two looks at the session */
 #define POLL_US_MAX   1000000ul  /* the session waits so long at most */
 
 struct options {
         const char *socket, *file;
-        unsigned n_queues, batch;
+        unsigned n_queues;
+        struct twin_batch batch;
         uint64_t poll_ns;
 };
 
@@ -90,7 +94,7 @@ static void serve(const struct options *options)
                 bool awake =
                     options->poll_ns > 0 && (idle_since == 0 || now_ns() - idle_since < options->poll_ns);
 
-                if (twin_device_serve(&device, options->batch, awake) > 0) {
+                if (twin_device_serve(&device, &options->batch, awake) > 0) {
                         idle_since = 0;
                         i++;
                 } else if (idle_since == 0) {
@@ -176,7 +180,7 @@ static int start(uv_loop_t *loop, const struct options *options, int epoll)
 static int usage(void)
 {
         fprintf(stderr, "usage: bulkhead-twin --socket PATH --file IMAGE [--queues N] [--poll-us N] "
-                        "[--batch N]\n");
+                        "[--batch N] [--batch-kib N]\n");
         return 2;
 }
 
@@ -213,7 +217,11 @@ static bool take_option(int option, struct options *options)
                 break;
         case 'b':
                 ok = number(optarg, 1, LIMIT_RING_SIZE, &value);
-                options->batch = (unsigned)value;
+                options->batch.chains = (unsigned)value;
+                break;
+        case 'k':
+                ok = number(optarg, 1, BATCH_KIB_MAX, &value);
+                options->batch.bytes = (uint64_t)value << 10;
                 break;
         default:
                 ok = false;
@@ -224,11 +232,15 @@ static bool take_option(int option, struct options *options)
 int main(int argc, char **argv)
 {
         static const struct option names[] = {
-            {"socket", required_argument, NULL, 's'}, {"file", required_argument, NULL, 'f'},
-            {"queues", required_argument, NULL, 'q'}, {"poll-us", required_argument, NULL, 'p'},
-            {"batch", required_argument, NULL, 'b'},  {0},
+            {"socket", required_argument, NULL, 's'},
+            {"file", required_argument, NULL, 'f'},
+            {"queues", required_argument, NULL, 'q'},
+            {"poll-us", required_argument, NULL, 'p'},
+            {"batch", required_argument, NULL, 'b'},
+            {"batch-kib", required_argument, NULL, 'k'},
+            {0},
         };
-        struct options options = {.n_queues = 1, .batch = BATCH_DEFAULT};
+        struct options options = {.n_queues = 1, .batch = {BATCH_DEFAULT, BATCH_KIB << 10}};
         _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
         uv_loop_t loop;
         int option, r;

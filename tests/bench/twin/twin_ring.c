@@ -71,14 +71,18 @@ static void publish(struct twin_ring *ring)
                 (void)!write(ring->call, &one, sizeof(one)); /* a full eventfd is a pending signal already */
 }
 
-int twin_ring_serve(struct twin_ring *ring, struct twin_disk *disk, unsigned most)
+int twin_ring_serve(struct twin_ring *ring, struct twin_disk *disk, const struct twin_batch *most)
 {
+        const struct chain *chain = &ring->request.chain;
         unsigned n = 0;
+        uint64_t bytes = 0;
         int r = 1;
 
         (void)queue_no_kicks(&ring->queue);
-        while (n < most && (r = queue_pop(&ring->queue, &ring->request.chain)) > 0) {
+        while (n < most->chains && bytes < most->bytes &&
+               (r = queue_pop(&ring->queue, &ring->request.chain)) > 0) {
                 serve_one(ring, disk);
+                bytes += (uint64_t)chain->readable + chain->writable;
                 n++;
         }
         publish(ring);

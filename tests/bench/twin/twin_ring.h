@@ -21,6 +21,12 @@ int twin_ring_start(struct twin_ring *ring, struct guest_memory *memory, const s
                     const struct queue_features *features, uint16_t base, int kick, int call);
 uint16_t twin_ring_stop(struct twin_ring *ring);
 
-/* Serves up to `most` chains and shows them with one index and at most one signal. Returns how many, or
- * -EPROTO: the ring is broken. */
-int twin_ring_serve(struct twin_ring *ring, struct twin_disk *disk, unsigned most);
+/* A batch ends with so many chains, or with the first that brings it to so many bytes. */
+struct twin_batch {
+        unsigned chains;
+        uint64_t bytes;
+};
+
+/* Serves a batch, or less when there is no more, and shows it with one index and at most one signal. Returns
+ * how many chains, or -EPROTO: the ring is broken. */
+int twin_ring_serve(struct twin_ring *ring, struct twin_disk *disk, const struct twin_batch *most);
