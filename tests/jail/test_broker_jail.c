@@ -3,6 +3,7 @@
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <pthread.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -221,6 +222,38 @@ static void make_sockets(void)
         assert_int_equal(listen(listener, 1), 0);
 }
 
+#define THREADS 80u /* more lanes than the devices of a VM have as a rule */
+
+static pthread_barrier_t all_have;
+
+static void allocating_thread(void *arg)
+{
+        void *volatile bytes = malloc(1000);
+
+        (void)arg;
+        pthread_barrier_wait(&all_have); /* so no thread can take over what another has left */
+        free(bytes);
+}
+
+static void act_many_threads(void)
+{
+        uv_thread_t threads[THREADS];
+
+        pthread_barrier_init(&all_have, NULL, THREADS);
+        for (unsigned i = 0; i < THREADS; i++)
+                if (uv_thread_create(&threads[i], allocating_thread, NULL) != 0)
+                        _exit(24);
+        for (unsigned i = 0; i < THREADS; i++)
+                if (uv_thread_join(&threads[i]) != 0)
+                        _exit(25);
+}
+
+static void any_number_of_threads_allocates_under_its_filter(void **state)
+{
+        (void)state;
+        assert_int_equal(confined(act_many_threads), 0);
+}
+
 static void event_loops_threads_and_messages_work_under_its_filter(void **state)
 {
         (void)state;
@@ -385,6 +418,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(confined_broker_has_its_uid_and_nothing_else),
             cmocka_unit_test(event_loops_threads_and_messages_work_under_its_filter),
+            cmocka_unit_test(any_number_of_threads_allocates_under_its_filter),
             cmocka_unit_test(assert_of_the_broker_ends_in_abort),
             cmocka_unit_test(what_the_broker_never_needs_kills_it),
             cmocka_unit_test(broker_that_would_stay_root_is_refused),
