@@ -1,12 +1,13 @@
 /* How long it takes from the spawner's Spawn to a worker that is ready: a real spawner, the shipped worker in
  * its whole jail, and a broker that does nothing but ask and listen.
  *
- *      bulkhead-bench-spawn BINDIR IMAGE TYPE STARTS          (TYPE: blk, rng)
+ *      bulkhead-bench-spawn BINDIR IMAGE blk|rng STARTS [no-trace]
  *
  * Points in time, each from the moment at which Spawn is sent:
  *   spawned   the spawner says Spawned: jail made, program executed
  *   hello     the worker says Hello: configured, memory allocated and touched, second gate closed
  *   ready     it has answered SetFeatures and StartQueue: requests may be sent
+ * no-trace: the spawner is not the workers' tracer, so that strace can be.
  * Prints one line of JSON. Exit status 77: jails cannot be made here. TRUST: the worker is ours.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -231,7 +232,7 @@ static void fill_config(const char *bin, const char *image, const char *type, co
                 give_up("no such path", errno);
 }
 
-static int run(const char *type, unsigned starts)
+static int run(const char *type, unsigned starts, bool trace)
 {
         struct spawner spawner;
         char why[512] = "";
@@ -249,7 +250,7 @@ static int run(const char *type, unsigned starts)
                 _exit(0);
         }
         must(r, "fork");
-        spawner.trace = true; /* as `bulkhead run` */
+        spawner.trace = trace;
         r = spawner_run(&spawner);
         spawner_done(&spawner);
         return r;
@@ -257,19 +258,20 @@ static int run(const char *type, unsigned starts)
 
 int main(int argc, char **argv)
 {
-        unsigned starts = argc == 5 ? (unsigned)strtoul(argv[4], NULL, 10) : 0;
+        unsigned starts = argc >= 5 ? (unsigned)strtoul(argv[4], NULL, 10) : 0;
+        bool trace = argc < 6 || strcmp(argv[5], "no-trace") != 0; /* as `bulkhead run` */
         char run_dir[] = "/tmp/bulkhead-bench.XXXXXX";
         int r;
 
         if (starts == 0 || starts > STARTS_MAX) {
-                fprintf(stderr, "usage: bulkhead-bench-spawn BINDIR IMAGE blk|rng STARTS\n");
+                fprintf(stderr, "usage: bulkhead-bench-spawn BINDIR IMAGE blk|rng STARTS [no-trace]\n");
                 return 2;
         }
         log_init("bulkhead-bench-spawn", LOG_LEVEL_WARNING);
         if (!mkdtemp(run_dir))
                 give_up(run_dir, errno);
         fill_config(argv[1], argv[2], argv[3], run_dir);
-        r = run(argv[3], starts);
+        r = run(argv[3], starts, trace);
         (void)rmdir(run_dir);
         return r;
 }
