@@ -22,6 +22,7 @@
 #define UID_UNSET_16     65535u     /* -1 of the 16-bit system calls */
 #define UID_UNSET        UINT32_MAX /* -1: "no change" to setresuid(2) */
 #define MEMORY_MIN_BYTES (8u << 20) /* a worker with a full batch needs about 3 MiB */
+#define MEMORY_LANE_MIN  (2u << 20) /* and about 1.5 MiB for each further lane */
 #define WEIGHT_MAX       10000u     /* of the kernel */
 #define BPS_MIN          (1u << 20) /* a slower disk would not finish a large request before it is too old */
 #define IOPS_MIN         10u        /* likewise */
@@ -148,6 +149,27 @@ uint32_t vm_config_memory(const struct vm_config *config, const struct device_co
         return device->limits.memory ? (uint32_t)device->limits.memory : config->worker_memory_max;
 }
 
+/* No lane without a queue, and each has buffers of its own in the worker. */
+static int judge_lanes(const struct vm_config *config, const struct device_config *device, char *why,
+                       size_t why_size)
+{
+        const uint32_t most = MIN(device->n_queues, LIMIT_LANES);
+        uint32_t need;
+
+        if (device->n_lanes < 1 || device->n_lanes > most)
+                return refuse(why, why_size,
+                              "device %s: lanes is %u: use 1 to %u (not more than queues, which is %u)",
+                              device->name, device->n_lanes, most, device->n_queues);
+        need = MEMORY_MIN_BYTES + (device->n_lanes - 1) * MEMORY_LANE_MIN;
+        if (vm_config_memory(config, device) < need)
+                return refuse(
+                    why, why_size,
+                    "device %s: lanes is %u: its worker needs %uM for them: use fewer, or give it more "
+                    "memory under limits",
+                    device->name, device->n_lanes, need >> 20);
+        return 0;
+}
+
 /* RUNDIR/<vm>/<device>.sock must fit a socket address with its NUL. */
 static int judge_socket_path(const struct vm_config *config, const struct device_config *device, char *why,
                              size_t why_size)
@@ -186,14 +208,11 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
         if (device->n_queues < 1 || device->n_queues > type->max_queues)
                 return refuse(why, why_size, "device %s: queues is %u: %s has 1 to %u", device->name,
                               device->n_queues, type->name, type->max_queues);
-        if (device->n_lanes < 1 || device->n_lanes > MIN(device->n_queues, LIMIT_LANES))
-                return refuse(
-                    why, why_size, "device %s: lanes is %u: use 1 to %u (not more than queues, which is %u)",
-                    device->name, device->n_lanes, MIN(device->n_queues, LIMIT_LANES), device->n_queues);
         if (device->request_timeout < 1 || device->request_timeout > LIMIT_REQUEST_TIMEOUT_S)
                 return refuse(why, why_size, "device %s: request_timeout is %u: use 1 to %u seconds",
                               device->name, device->request_timeout, LIMIT_REQUEST_TIMEOUT_S);
-        if (judge_socket_path(config, device, why, why_size) < 0 || judge_limits(device, why, why_size) < 0)
+        if (judge_socket_path(config, device, why, why_size) < 0 || judge_limits(device, why, why_size) < 0 ||
+            judge_lanes(config, device, why, why_size) < 0)
                 return -EINVAL;
         return device->type == DEVICE_TYPE_BLK ? judge_blk(device, why, why_size) : 0;
 }

@@ -58,6 +58,7 @@ static void fill_device(struct device_config *config, struct config_device *ret,
         *ret = (struct config_device){.name = config->name,
                                       .type = config->type,
                                       .queues = &config->n_queues,
+                                      .lanes = &config->n_lanes,
                                       .request_timeout = &config->request_timeout};
         ret->limits = fill_limits(&config->limits, place);
         if (config->type != DEVICE_TYPE_BLK)

@@ -158,6 +158,13 @@ static int set_queues(struct judge *judge, const char *text, char *why, size_t w
         return config_value_uint(text, &judge->device->n_queues) < 0 ? -ENOMSG : 0;
 }
 
+static int set_lanes(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        (void)why;
+        (void)why_size;
+        return config_value_uint(text, &judge->device->n_lanes) < 0 ? -ENOMSG : 0;
+}
+
 static int set_request_timeout(struct judge *judge, const char *text, char *why, size_t why_size)
 {
         (void)why;
@@ -292,6 +299,7 @@ static const struct device_key {
     {"serial", 1u << DEVICE_TYPE_BLK, false, set_serial},
     {"block_size", 1u << DEVICE_TYPE_BLK, false, set_block_size},
     {"queues", UINT32_MAX, false, set_queues},
+    {"lanes", UINT32_MAX, false, set_lanes}, /* behind queues and limits, which bound them */
     {"request_timeout", UINT32_MAX, false, set_request_timeout},
 };
 
@@ -379,9 +387,9 @@ static void judge_device(struct judge *judge, const yaml_node_t *mapping)
         judge_type(judge, mapping);
         if (!judge->type_known)
                 return;
+        judge_limits(judge, mapping);
         for (size_t i = 0; i < array_size(device_keys); i++)
                 judge_device_key(judge, mapping, &device_keys[i]);
-        judge_limits(judge, mapping);
         if (judge->device->type == DEVICE_TYPE_BLK && judge->context->host &&
             judge->mistakes->n_errors == before)
                 judge_image(judge, mapping);

@@ -70,7 +70,7 @@ static void fill_device(const struct config_device *file, const struct config_co
         *ret = (struct device_config){
             .type = file->type,
             .n_queues = file->queues ? *file->queues : device_types[file->type].default_queues,
-            .n_lanes = 1,
+            .n_lanes = file->lanes ? *file->lanes : 1,
             .request_timeout = file->request_timeout ? *file->request_timeout : VM_CONFIG_REQUEST_TIMEOUT,
         };
         snprintf(ret->name, sizeof(ret->name), "%s", file->name);

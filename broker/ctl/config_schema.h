@@ -37,7 +37,7 @@ struct config_device {
         enum device_type_id type;
         const char *path;
         bool *read_only;
-        uint32_t *queues;
+        uint32_t *queues, *lanes;
         uint32_t *request_timeout; /* seconds */
         const char *serial;
         uint32_t *block_size;

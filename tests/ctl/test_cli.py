@@ -174,12 +174,14 @@ devices:
   path: {self.dir}/demo.img
   read_only: false
   queues: 2
+  lanes: 1
   request_timeout: 60
   serial: "disk0"
   block_size: 512
 - name: rng0
   type: rng
   queues: 1
+  lanes: 1
   request_timeout: 60
 """)
 

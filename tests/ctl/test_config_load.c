@@ -72,9 +72,9 @@ static void every_key_arrives_where_it_belongs(void **state)
                                    "socket: {mode: \"0666\", group: 12}\n"
                                    "uids: {first: 100000, count: 5}\nlimits: {worker_memory: 8M}\n"
                                    "devices:\n- name: d\n  type: blk\n  path: ./i.img\n  read_only: true\n"
-                                   "  queues: 16\n  serial: 'ab c'\n  block_size: 4096\n"
+                                   "  lanes: 3\n  queues: 16\n  serial: 'ab c'\n  block_size: 4096\n"
                                    "  request_timeout: 3600\n"
-                                   "  limits: {memory: 9M, cpu: 50%, cpu_weight: 3, io_weight: 4,\n"
+                                   "  limits: {memory: 12M, cpu: 50%, cpu_weight: 3, io_weight: 4,\n"
                                    "    read_bps: 5M, write_bps: 6G, read_iops: 70, write_iops: 80}\n";
         struct mistakes mistakes;
         struct vm_config c;
@@ -90,10 +90,11 @@ static void every_key_arrives_where_it_belongs(void **state)
         assert_string_equal(c.devices[0].blk.path, "/etc/vms/i.img");
         assert_true(c.devices[0].blk.read_only);
         assert_int_equal(c.devices[0].n_queues, 16);
+        assert_int_equal(c.devices[0].n_lanes, 3);
         assert_string_equal(c.devices[0].blk.serial, "ab c");
         assert_int_equal(c.devices[0].blk.block_size, 4096);
         assert_int_equal(c.devices[0].request_timeout, 3600);
-        assert_int_equal(c.devices[0].limits.memory, 9 << 20);
+        assert_int_equal(c.devices[0].limits.memory, 12 << 20);
         assert_int_equal(c.devices[0].limits.cpu, 50);
         assert_int_equal(c.devices[0].limits.cpu_weight, 3);
         assert_int_equal(c.devices[0].limits.io_weight, 4);
@@ -129,6 +130,11 @@ static void values_at_their_limits_are_good(void **state)
         static const char *const good[] = {
             BLK(", queues: 1"),
             BLK(", queues: 16"),
+            BLK(", lanes: 1"),
+            BLK(", lanes: 16, queues: 16"),
+            HEAD "devices: [{name: r, type: rng, lanes: 1}]\n",
+            HEAD "limits: {worker_memory: 8M}\ndevices:\n"
+                 "  - {name: d, type: blk, path: /i, lanes: 2, queues: 2, limits: {memory: 10M}}\n",
             BLK(", serial: \"12345678901234567890\""),
             BLK(", serial: \"\""),
             BLK(", block_size: 512"),
@@ -236,6 +242,10 @@ static const struct {
     {BLK(", queues: 0"), {{4, 44, "queues is 0: blk has 1 to 16"}}},
     {BLK(", queues: 17"), {{4, 44, "queues is 17: blk has 1 to 16"}}},
     {BLK(", queues: 4294967296"), {{4, 44, "whole decimal number"}}},
+    {BLK(", lanes: 0"), {{4, 43, "lanes is 0: use 1 to 1 (not more than queues, which is 1)"}}},
+    {BLK(", lanes: 5, queues: 4"), {{4, 43, "use 1 to 4"}}},
+    {BLK(", lanes: two, queues: 2"), {{4, 43, "lanes is \"two\""}}},
+    {BLK(", lanes: 2, queues: 2, limits: {memory: 8M}"), {{4, 43, "its worker needs 10M"}}},
     {BLK(", queues: many"), {{4, 44, "queues is \"many\""}}},
     {BLK(", read_only: flase"), {{4, 47, "read_only is \"flase\": use true or false"}}},
     {BLK(", read_only: off"), {{4, 47, "use true or false"}}},

@@ -109,6 +109,41 @@ def request_that_hangs_its_worker_is_failed_alone(t):
     one_bad_request(t, "ENDLESS", "a request that hangs its worker")
 
 
+@claim(seconds=180)
+def two_lanes_outlive_pauses_deaths_and_a_poisoned_request(t):
+    needs_bulkhead()
+    disk = Disk("disk0", t.disk_file(mib=2 * LOAD_MIB), queues=2, extra=", lanes: 2")
+    serving = t.backend([disk], bin_dir=faulty("poison"))
+    serving.errors_expected = "poison"
+    guest = t.boot(serving, processors=2)
+    require(len(guest.run("ls /sys/block/vda/mq").split()) == 2, "the driver does not use two queues")
+    start_churn(guest, mib=LOAD_MIB)
+    wait_for_traffic(guest, 100)
+    require((serving.ps()["disk0"]["lanes"], serving.ps()["disk0"]["queues_running"]) == (2, 2), "not two queues on two lanes")
+    for _ in range(5):
+        guest.qmp.command("stop")
+        guest.qmp.wait_event("STOP")
+        require(serving.ps()["disk0"]["inflight"] == 0, "a worker holds requests of a paused guest")
+        guest.qmp.command("cont")
+        guest.qmp.wait_event("RESUME")
+        wait_for_traffic(guest, 50)
+    t.stage("paused and resumed five times")
+    pid = next_worker(serving, "disk0", 0)
+    for _ in range(20):
+        os.kill(pid, signal.SIGKILL)
+        pid = next_worker(serving, "disk0", pid)
+        wait_for_work(serving, "disk0")
+    t.stage("twenty workers killed")
+    require(write_word(guest, "POISON!", LOAD_MIB + 8) != 0, "the request was not failed")
+    require(serving.ps()["disk0"]["state"] == "running", f"disk0 is {serving.ps()['disk0']['state']}")
+    wait_for_traffic(guest, 50)
+    counts = end_churn(guest)
+    errors = guest.ask("dmesg | grep -c 'I/O error'").output.strip()
+    require(errors == "1", f"the guest's kernel counts {errors} I/O errors, not 1")
+    t.stage(f"one request was failed; {counts['writes']} writes, {counts['reads']} reads, no wrong byte")
+    require(guest.power_off() == 0, "QEMU did not end well")
+
+
 def wait_for_work(serving, name, n=20):
     """Until n more requests are completed. Killed before, it would count as one that never completes anything."""
     def completed():

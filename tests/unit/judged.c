@@ -310,6 +310,7 @@ bool judged_vm_config(const struct vm_config *config)
                 if (!vm_config_name_ok(device->name) || device->type >= DEVICE_TYPE_COUNT_ ||
                     device->n_queues < 1 || device->n_queues > device_types[device->type].max_queues ||
                     device->n_lanes < 1 || device->n_lanes > device->n_queues ||
+                    vm_config_memory(config, device) >> 20 < 6 + 2 * device->n_lanes ||
                     device->request_timeout < 1 || device->request_timeout > 3600)
                         return false;
                 if (strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)

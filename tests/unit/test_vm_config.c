@@ -204,6 +204,23 @@ static void queues_and_lanes_are_in_the_types_range(void **state)
         bad("device rng0: there is no such type");
 }
 
+static void each_lane_has_the_memory_it_needs(void **state)
+{
+        (void)state;
+        devices[0].n_queues = devices[0].n_lanes = 4;
+        config.worker_memory_max = 14u << 20;
+        good();
+        config.worker_memory_max--;
+        bad("device disk0: lanes is 4: its worker needs 14M for them: use fewer");
+        devices[0].n_queues = devices[0].n_lanes = 4;
+        devices[0].limits.memory = (14u << 20) - 1;
+        bad("needs 14M");
+        devices[0].n_queues = devices[0].n_lanes = 4;
+        config.worker_memory_max = 8u << 20;
+        devices[0].limits.memory = 14u << 20;
+        good();
+}
+
 static void block_devices_have_a_block_size_and_a_serial(void **state)
 {
         (void)state;
@@ -513,6 +530,7 @@ int main(void)
             CONFIG_TEST(the_longest_socket_path_fits),
             CONFIG_TEST(a_vm_has_one_to_the_most_devices),
             CONFIG_TEST(queues_and_lanes_are_in_the_types_range),
+            CONFIG_TEST(each_lane_has_the_memory_it_needs),
             CONFIG_TEST(block_devices_have_a_block_size_and_a_serial),
             CONFIG_TEST(requests_have_between_a_second_and_an_hour),
             CONFIG_TEST(limits_end_at_their_edges),
