@@ -182,9 +182,10 @@ void lane_turn(struct lane *lane)
                 lane_fail_turn(lane);
                 return;
         }
+        lane->more = false;
         if (lane->fd < 0 || lane->faulted)
                 return;
-        for (;;) {
+        for (unsigned frames = 0;; frames++) {
                 int r = lane_tx_flush(lane);
 
                 if (r < 0) {
@@ -193,6 +194,10 @@ void lane_turn(struct lane *lane)
                 }
                 if (r == 0)
                         return; /* the socket is full: its writability is the next event */
+                if (frames == LIMIT_LANE_FRAMES) {
+                        lane->more = true;
+                        return;
+                }
                 lane_isolate_step(lane);
                 if (lane_tx_mem_read_reply(lane) || lane_tx_requests(lane))
                         continue;
@@ -231,7 +236,7 @@ void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count)
 
 bool lane_wants_write(const struct lane *lane)
 {
-        return lane->fd >= 0 && !lane->faulted && lane_tx_busy(&lane->tx);
+        return lane->fd >= 0 && !lane->faulted && (lane_tx_busy(&lane->tx) || lane->more);
 }
 
 /* One more request of this queue is answered or forgotten. */

@@ -85,6 +85,7 @@ struct lane {
         const uint8_t *fail_tail;
         uint32_t fail_len; /* > 0: everything is failed (lane_fail.c) */
         bool again;        /* a turn has left work: it wants another one soon */
+        bool more;         /* a turn has ended at its bound; the socket, which is writable, brings the next */
         struct lane_tx tx;
         struct lane_rx rx;
         struct lane_stats stats;

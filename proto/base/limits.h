@@ -36,6 +36,7 @@
 #define LIMIT_QUOTA_SAVED_FRAMES 64u    /* frames kept from answered requests: enough for slack, no flood */
 #define LIMIT_QUOTA_SAVED_BYTES  (256u * 1024u) /* bytes likewise */
 #define LIMIT_LANE_TURN          256u   /* frames of one lane a turn, and one read: the main thread may wait for it */
+#define LIMIT_LANE_FRAMES        16u    /* frames sent to a worker in a turn: all MemReads answered, or 1024 chains taken */
 #define LIMIT_CONTROL_TURN       4096u  /* bytes of one control channel a turn: 400 of the smallest messages */
 #define LIMIT_CONTROL_BURST      2048u  /* messages that a worker says unasked, at once */
 #define LIMIT_CONTROL_RATE       1024u  /* ... and a second: far over what a state saved with each request needs */

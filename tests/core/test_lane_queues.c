@@ -266,6 +266,54 @@ static void two_kicks_in_one_event_count_as_two(void **state)
         bench_done(&bench);
 }
 
+static unsigned frames_sent(enum lane_kind_to_worker kind)
+{
+        struct fake_frame frame;
+        unsigned n = 0;
+
+        while (fake_worker_pump(&bench.worker))
+                ;
+        for (; fake_worker_next(&bench.worker, &frame); n++)
+                assert_int_equal(frame.message.kind, kind);
+        return n;
+}
+
+/* A worker that asks and a guest that posts as fast as they can: everybody else has a turn in between. */
+static void a_turn_sends_a_bounded_number_of_frames_and_goes_on(void **state)
+{
+        (void)state;
+        bench_init(&bench, &bench_defaults);
+        post(A, 100, 0, 0);
+        assert_int_equal(bench_requests(&bench), 1);
+        for (unsigned i = 0; i < LIMIT_MEM_READS; i++)
+                fake_worker_read(&bench.worker, i, bench.requests[0].id, i, 1);
+        assert_true(fake_worker_push(&bench.worker));
+        post(A, 4, 0, 0);
+        lane_readable(&bench.lane);
+        assert_int_equal(frames_sent(LANE_MEM_READ_REPLY), LIMIT_LANE_FRAMES);
+        assert_true(lane_wants_write(&bench.lane));
+        lane_turn(&bench.lane);
+        assert_int_equal(frames_sent(LANE_REQUESTS), 1);
+        assert_false(lane_wants_write(&bench.lane));
+        bench_done(&bench);
+}
+
+/* One frame fewer, and nothing is left. */
+static void a_turn_under_its_bound_wants_no_other(void **state)
+{
+        (void)state;
+        bench_init(&bench, &bench_defaults);
+        post(A, 100, 0, 0);
+        assert_int_equal(bench_requests(&bench), 1);
+        for (unsigned i = 0; i < LIMIT_LANE_FRAMES - 1; i++)
+                fake_worker_read(&bench.worker, i, bench.requests[0].id, i, 1);
+        assert_true(fake_worker_push(&bench.worker));
+        lane_readable(&bench.lane);
+        assert_int_equal(frames_sent(LANE_MEM_READ_REPLY), LIMIT_LANE_FRAMES - 1);
+        assert_false(lane_wants_write(&bench.lane));
+        bench_done(&bench);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -281,6 +329,8 @@ int main(void)
             cmocka_unit_test(a_replaced_interrupt_is_signaled_once_to_the_new_one),
             cmocka_unit_test(a_second_kick_of_an_empty_ring_is_suspicious_once),
             cmocka_unit_test(two_kicks_in_one_event_count_as_two),
+            cmocka_unit_test(a_turn_sends_a_bounded_number_of_frames_and_goes_on),
+            cmocka_unit_test(a_turn_under_its_bound_wants_no_other),
         };
 
         return cmocka_run_group_tests_name("lane_queues", tests, NULL, NULL);
