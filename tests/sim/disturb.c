@@ -300,13 +300,13 @@ static void forget(struct sim_device *dev)
 
 void disturb_reset(struct sim_device *dev, bool reconnect)
 {
-        bool told = dev->worker.features_told || dev->worker.state != PROCESS_ALIVE;
+        bool told = dev->worker.features_told || dev->worker.state == PROCESS_NONE;
 
         trace_event(reconnect ? "reconnects" : "resets", dev->index, dev->outstanding, 0);
         dev->resets++;
         dev->paused = true;
         device_reset(dev->device);
-        /* A worker that is up and was told nothing stays, with what it has saved. */
+        /* A worker that was told nothing stays, with what it has saved; or that remains, if it has just died. */
         if (told)
                 dev->restored_least = dev->put_states + 1;
         if (reconnect) {
