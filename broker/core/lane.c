@@ -44,6 +44,7 @@ int lane_init(struct lane *lane, const struct lane_events *events, unsigned firs
                 queue_init(&lane->queues[i].ring);
         }
         lane->n_queues = n;
+        fair_init(&lane->fair, n);
         r = lane_tx_init(&lane->tx);
         if (r == 0)
                 r = lane_rx_init(&lane->rx);
@@ -71,6 +72,7 @@ int lane_configure(struct lane *lane, const struct control_hello *hello)
         lane->credit_requests = hello->credit_requests;
         lane->credit_bytes = hello->credit_bytes;
         lane->max_inline = hello->max_inline;
+        fair_set_credits(&lane->fair, hello->credit_requests);
         for (unsigned i = 0; i < lane->n_queues; i++) {
                 struct lane_queue *queue = &lane->queues[i];
 
@@ -165,7 +167,7 @@ bool lane_ask_for_kicks(struct lane *lane)
                 struct lane_queue *queue = &lane->queues[i];
                 int r;
 
-                if (!lane_takes_from(lane, queue))
+                if (!lane_takes_from(lane, queue) || (lane->fail_len == 0 && fair_left(&lane->fair, i)))
                         continue;
                 r = queue_want_kicks(&queue->ring);
                 if (r < 0)
@@ -251,6 +253,8 @@ static void lane_release(struct lane *lane, struct lane_queue *queue, struct req
                 lane->n_unsent--;
         }
         queue->outstanding--;
+        fair_gave(&lane->fair, (unsigned)(queue - lane->queues), request->chain.readable,
+                  request->chain.writable);
         request_table_release(&lane->requests, request);
         atomic_store_explicit(&lane->stats.outstanding, lane->requests.outstanding, memory_order_relaxed);
         if (queue->draining && queue->outstanding == 0)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/core/fair.h"
 #include "broker/core/guest_memory.h"
 #include "broker/core/lane_isolate.h"
 #include "broker/core/lane_rx.h"
@@ -81,7 +82,8 @@ struct lane {
         enum lane_isolation isolation;
         struct lane_queue *queues;
         unsigned n_queues;
-        unsigned next_queue; /* whose turn it is */
+        struct fair fair;
+        unsigned next_queue; /* whose turn it is to be failed */
         const uint8_t *fail_tail;
         uint32_t fail_len; /* > 0: everything is failed (lane_fail.c) */
         bool again;        /* a turn has left work: it wants another one soon */
@@ -144,7 +146,7 @@ void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fa
 
 /* Used by lane_tx.c, lane_rx.c and lane_fail.c. */
 bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue);
-/* Asks every ring for kicks. True: something came in between, so it is too early to sleep. */
+/* Asks each ring that nothing was left in for kicks. True: something came in between, so it is too early to sleep. */
 bool lane_ask_for_kicks(struct lane *lane);
 void lane_worker_fault(struct lane *lane, const char *why);
 void lane_complete(struct lane *lane, struct request *request, uint32_t status);

@@ -236,6 +236,8 @@ int lane_tx_take(struct lane *lane, struct lane_queue *queue, struct request **r
         request_table_add(&lane->requests, request, (uint16_t)queue->index, lane_clock_ms());
         request->is_work = !queue->supply;
         queue->outstanding++;
+        fair_took(&lane->fair, (unsigned)(queue - lane->queues), request->chain.readable,
+                  request->chain.writable);
         lane->n_unsent++;
         atomic_fetch_add_explicit(&lane->stats.requests, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&lane->stats.bytes_from_guest, request->chain.readable,
@@ -245,31 +247,32 @@ int lane_tx_take(struct lane *lane, struct lane_queue *queue, struct request **r
         return 1;
 }
 
-static void batch_add_from(struct lane *lane, struct batch *batch, struct lane_queue *queue)
+/* Takes a chain off the ring of the queue whose turn it is. 1, or 0: it has none. */
+static int batch_take(struct lane *lane, unsigned index, struct request **ret_request)
 {
-        struct request *request;
+        struct lane_queue *queue = &lane->queues[index];
+        int r = lane_takes_from(lane, queue) ? lane_tx_take(lane, queue, ret_request) : 0;
 
-        while (batch->n < LIMIT_POP_BATCH && lane->used_requests < lane->credit_requests) {
-                int r = lane_tx_take(lane, queue, &request);
-
-                if (r < 0)
-                        lane_publish(lane); /* tells that the ring is broken */
-                if (r <= 0 || !batch_add(lane, batch, request))
-                        return;
-        }
+        if (r < 0)
+                lane_publish(lane); /* tells that the ring is broken */
+        if (r <= 0)
+                fair_none(&lane->fair, index);
+        return MAX(r, 0);
 }
 
 static void batch_add_new(struct lane *lane, struct batch *batch)
 {
-        for (unsigned i = 0; i < lane->n_queues && lane->n_unsent == 0; i++) {
-                struct lane_queue *queue = &lane->queues[(lane->next_queue + i) % lane->n_queues];
+        struct request *request;
+        int next;
 
-                if (!lane_takes_from(lane, queue))
-                        continue;
-                queue_no_kicks(&queue->ring);
-                batch_add_from(lane, batch, queue);
-        }
-        lane->next_queue = (lane->next_queue + 1) % lane->n_queues;
+        fair_begin(&lane->fair, batch->now_ms);
+        for (unsigned i = 0; i < lane->n_queues; i++)
+                if (lane_takes_from(lane, &lane->queues[i]))
+                        queue_no_kicks(&lane->queues[i].ring);
+        while (lane->n_unsent == 0 && batch->n < LIMIT_POP_BATCH &&
+               lane->used_requests < lane->credit_requests && (next = fair_next(&lane->fair)) >= 0)
+                if (batch_take(lane, (unsigned)next, &request))
+                        batch_add(lane, batch, request);
 }
 
 bool lane_tx_requests(struct lane *lane)

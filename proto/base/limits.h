@@ -52,6 +52,13 @@
 #define LIMIT_QUEUES        64u         /* queues of one device */
 #define LIMIT_POP_BATCH     64u         /* chains taken off one ring a turn, so that no queue starves another */
 
+/* ---- fairness between the queues of a lane (broker/core/fair.h) ---- */
+#define LIMIT_FAIR_REQUEST  4096u       /* what a request costs beside its bytes: so many are copied in the time */
+#define LIMIT_FAIR_QUANTUM  (128u << 10) /* cost of a turn: 16 requests of a page, the worker's largest piece */
+#define LIMIT_FAIR_WINDOW   (1u << 20)  /* cost that a queue has with the worker while others are active: 0.2 ms of copying */
+#define LIMIT_FAIR_ACTIVE_MS 100u       /* so long after its last request a queue is active */
+#define LIMIT_FAIR_RESERVE  4u          /* a part of the credit, one in so many, is kept for queues that do not use theirs */
+
 #define LIMIT_FAIL_BYTES    (1u << 20)  /* zeroed in one turn of a lane that fails everything: one large request */
 
 /* ---- guest memory ---- */
