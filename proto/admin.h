@@ -29,8 +29,10 @@ struct admin_device {
         bool attached;
         uint64_t features;
         uint32_t n_resources, n_lanes;
-        char why[LIMIT_WHY]; /* printable; "" unless it is quarantined */
-        bool seccomp_log;    /* calls out of policy are only logged */
+        uint64_t throttled;            /* times that its rate has kept a lane from taking requests */
+        uint64_t rate_ops, rate_bytes; /* a second; 0: no limit */
+        char why[LIMIT_WHY];           /* printable; "" unless it is quarantined */
+        bool seccomp_log;              /* calls out of policy are only logged */
 };
 
 struct admin_status {

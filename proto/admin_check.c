@@ -73,6 +73,9 @@ static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_
         ret->features = wire->features;
         ret->n_resources = wire->n_resources;
         ret->n_lanes = wire->n_lanes;
+        ret->throttled = wire->throttled;
+        ret->rate_ops = wire->rate_ops;
+        ret->rate_bytes = wire->rate_bytes;
         return 0;
 }
 

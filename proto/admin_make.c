@@ -41,6 +41,9 @@ static void make_device(const struct admin_device *device, Bulkhead__Admin__Devi
         ret->features = device->features;
         ret->n_resources = device->n_resources;
         ret->n_lanes = device->n_lanes;
+        ret->throttled = device->throttled;
+        ret->rate_ops = device->rate_ops;
+        ret->rate_bytes = device->rate_bytes;
         ret->why = (char *)device->why;
         ret->seccomp_log = device->seccomp_log;
 }

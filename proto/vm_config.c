@@ -149,6 +149,46 @@ uint32_t vm_config_memory(const struct vm_config *config, const struct device_co
         return device->limits.memory ? (uint32_t)device->limits.memory : config->worker_memory_max;
 }
 
+uint64_t vm_config_ops_burst(const struct device_rate *rate)
+{
+        return rate->ops_burst ? rate->ops_burst : MAX(rate->ops / 10, UINT64_C(1));
+}
+
+uint64_t vm_config_bytes_burst(const struct device_rate *rate)
+{
+        return rate->bytes_burst ? rate->bytes_burst : MAX(rate->bytes / 10, (uint64_t)LIMIT_FRAME_PAYLOAD);
+}
+
+/* A burst is what comes in while a lane sleeps: with less than a hundredth of a second's worth, which is some turns of
+ * its clock, the rate itself could not be had. */
+static int judge_rate_of(const struct device_config *device, const char *name, uint64_t rate, uint64_t burst,
+                         uint64_t least, uint64_t most, char *why, size_t why_size)
+{
+        if (rate == 0 && burst != 0)
+                return refuse(why, why_size, "device %s: rate: %s_burst without %s: add that or remove this",
+                              device->name, name, name);
+        if (rate != 0 && (rate < least || rate > most))
+                return refuse(why, why_size,
+                              "device %s: rate: %s is %" PRIu64 ": use %" PRIu64 " to %" PRIu64, device->name,
+                              name, rate, least, most);
+        if (burst != 0 && (burst < (rate + 99) / 100 || burst > most))
+                return refuse(why, why_size,
+                              "device %s: rate: %s_burst is %" PRIu64 ": use %" PRIu64
+                              " (a hundredth of %s) to %" PRIu64,
+                              device->name, name, burst, (rate + 99) / 100, name, most);
+        return 0;
+}
+
+static int judge_rate(const struct device_config *device, char *why, size_t why_size)
+{
+        const struct device_rate *rate = &device->rate;
+
+        if (judge_rate_of(device, "ops", rate->ops, rate->ops_burst, IOPS_MIN, UINT32_MAX, why, why_size) < 0)
+                return -EINVAL;
+        return judge_rate_of(device, "bytes", rate->bytes, rate->bytes_burst, BPS_MIN, VM_CONFIG_RATE_MAX,
+                             why, why_size);
+}
+
 /* No lane without a queue, and each has buffers of its own in the worker. */
 static int judge_lanes(const struct vm_config *config, const struct device_config *device, char *why,
                        size_t why_size)
@@ -212,7 +252,7 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
                 return refuse(why, why_size, "device %s: request_timeout is %u: use 1 to %u seconds",
                               device->name, device->request_timeout, LIMIT_REQUEST_TIMEOUT_S);
         if (judge_socket_path(config, device, why, why_size) < 0 || judge_limits(device, why, why_size) < 0 ||
-            judge_lanes(config, device, why, why_size) < 0)
+            judge_rate(device, why, why_size) < 0 || judge_lanes(config, device, why, why_size) < 0)
                 return -EINVAL;
         return device->type == DEVICE_TYPE_BLK ? judge_blk(device, why, why_size) : 0;
 }

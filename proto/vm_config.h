@@ -34,6 +34,12 @@ struct device_limits {
         uint64_t read_iops, write_iops; /* operations a second */
 };
 
+/* What the broker takes off a device's rings, a second. 0: no limit; of a burst: the default. */
+struct device_rate {
+        uint64_t ops, bytes; /* requests; bytes of their buffers */
+        uint64_t ops_burst, bytes_burst;
+};
+
 struct device_config {
         char name[LIMIT_NAME];
         enum device_type_id type;
@@ -41,6 +47,7 @@ struct device_config {
         uint32_t n_lanes;
         uint32_t request_timeout; /* seconds that a worker may hold a request; 1 .. LIMIT_REQUEST_TIMEOUT_S */
         struct device_limits limits;
+        struct device_rate rate;
         bool seccomp_log; /* development: calls out of policy are logged instead of killed. No key sets it */
         struct blk_config blk; /* when type is DEVICE_TYPE_BLK */
 };
@@ -73,6 +80,12 @@ bool vm_config_serial_ok(const char *serial);
 
 /* Bytes that this device's worker may have. */
 uint32_t vm_config_memory(const struct vm_config *config, const struct device_config *device);
+
+#define VM_CONFIG_RATE_MAX (UINT64_C(16) << 30) /* no device moves so much in a second */
+
+/* A tenth of a second when the configuration does not say, and at least one large request. */
+uint64_t vm_config_ops_burst(const struct device_rate *rate);
+uint64_t vm_config_bytes_burst(const struct device_rate *rate);
 
 #define VM_CONFIG_WHY_BYTES 256u /* holds every sentence of the judge whole */
 

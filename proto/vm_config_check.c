@@ -36,12 +36,22 @@ static void check_limits(const Bulkhead__Config__Limits *wire, struct device_lim
                                       .write_iops = wire->write_iops};
 }
 
+static void check_rate(const Bulkhead__Config__Rate *wire, struct device_rate *ret)
+{
+        if (wire)
+                *ret = (struct device_rate){.ops = wire->ops,
+                                            .bytes = wire->bytes,
+                                            .ops_burst = wire->ops_burst,
+                                            .bytes_burst = wire->bytes_burst};
+}
+
 static int check_device(const Bulkhead__Config__Device *wire, struct device_config *ret)
 {
         ret->n_queues = wire->n_queues;
         ret->n_lanes = wire->n_lanes;
         ret->request_timeout = wire->request_timeout ? wire->request_timeout : VM_CONFIG_REQUEST_TIMEOUT;
         check_limits(wire->limits, &ret->limits);
+        check_rate(wire->rate, &ret->rate);
         ret->seccomp_log = wire->seccomp_log;
         if (wire_copy_string(wire->name, ret->name, sizeof(ret->name)) < 0)
                 return -EPROTO;

@@ -13,6 +13,7 @@
 struct device_wire {
         Bulkhead__Config__Device device;
         Bulkhead__Config__Limits limits;
+        Bulkhead__Config__Rate rate;
         Bulkhead__Config__Blk blk;
         Bulkhead__Config__Rng rng;
 };
@@ -30,6 +31,15 @@ static void make_limits(const struct device_limits *limits, Bulkhead__Config__Li
         ret->write_iops = limits->write_iops;
 }
 
+static void make_rate(const struct device_rate *rate, Bulkhead__Config__Rate *ret)
+{
+        bulkhead__config__rate__init(ret);
+        ret->ops = rate->ops;
+        ret->bytes = rate->bytes;
+        ret->ops_burst = rate->ops_burst;
+        ret->bytes_burst = rate->bytes_burst;
+}
+
 static int make_device(const struct device_config *device, struct device_wire *ret)
 {
         bulkhead__config__device__init(&ret->device);
@@ -41,6 +51,8 @@ static int make_device(const struct device_config *device, struct device_wire *r
         ret->device.request_timeout = device->request_timeout;
         make_limits(&device->limits, &ret->limits);
         ret->device.limits = &ret->limits;
+        make_rate(&device->rate, &ret->rate);
+        ret->device.rate = &ret->rate;
         ret->device.seccomp_log = device->seccomp_log;
         switch (device->type) {
         case DEVICE_TYPE_BLK:

@@ -59,6 +59,11 @@ static void call_set_max_age(struct lane *lane, void *argument)
         lane_set_max_age(lane, *(const uint64_t *)argument);
 }
 
+static void call_set_rate(struct lane *lane, void *argument)
+{
+        lane_set_rate(lane, argument);
+}
+
 static void call_signal(struct lane *lane, void *argument)
 {
         struct queue_call *call = argument;
@@ -319,6 +324,13 @@ void device_call_unhold(struct device *device)
 void device_call_set_max_age(struct device *device, uint64_t max_age_ms)
 {
         call_all(device, call_set_max_age, &max_age_ms);
+}
+
+void device_call_set_rate(struct device *device)
+{
+        rate_limit_init(&device->rate, &device->config->rate);
+        if (device->config->rate.ops > 0 || device->config->rate.bytes > 0)
+                call_all(device, call_set_rate, &device->rate);
 }
 
 uint64_t device_call_completed(struct device *device)

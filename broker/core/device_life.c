@@ -120,6 +120,8 @@ void device_status(const struct device *device, struct admin_device *ret_status)
         status->features = device->committed;
         status->n_resources = device->config->type == DEVICE_TYPE_BLK ? 1 : 0;
         status->n_lanes = device->config->n_lanes;
+        status->rate_ops = device->config->rate.ops;
+        status->rate_bytes = device->config->rate.bytes;
         status->seccomp_log = device->config->seccomp_log;
         for (unsigned i = 0; i < device->n_queues; i++)
                 status->queues_running += device->queues[i].running;
@@ -129,6 +131,7 @@ void device_status(const struct device *device, struct admin_device *ret_status)
                 status->requests += atomic_load(&stats->requests);
                 status->bytes_from_guest += atomic_load(&stats->bytes_from_guest);
                 status->bytes_to_guest += atomic_load(&stats->bytes_to_guest);
+                status->throttled += atomic_load(&stats->throttled);
                 status->outstanding += (uint32_t)atomic_load(&stats->outstanding);
         }
 }

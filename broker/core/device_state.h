@@ -40,6 +40,7 @@ struct device {
         struct device_owner owner;
         struct device_front front;
         struct supervisor supervisor;
+        struct rate_limit rate; /* of all lanes together, over resets and workers */
         struct lane_thread *lanes[LIMIT_LANES];
         unsigned n_lanes;
         bool have_hello;
@@ -102,6 +103,7 @@ void device_call_set_memory(struct device *device, struct guest_memory *memory);
 void device_call_hold(struct device *device);
 void device_call_unhold(struct device *device);
 void device_call_set_max_age(struct device *device, uint64_t max_age_ms);
+void device_call_set_rate(struct device *device); /* if it has one; once, with full buckets */
 uint64_t device_call_completed(struct device *device);
 
 /* ---- device_stop.c ---- */

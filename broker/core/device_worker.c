@@ -186,6 +186,7 @@ static int on_hello(void *context, const struct control_hello *hello)
         device->n_queues = hello->n_queues;
         if (device->config->request_timeout > 0)
                 device_call_set_max_age(device, UINT64_C(1000) * device->config->request_timeout);
+        device_call_set_rate(device);
         config_space_init(&device->space, hello);
         return 0;
 }

@@ -30,7 +30,7 @@ void fair_begin(struct fair *fair, uint64_t now_ms)
         fair->now_ms = now_ms;
         fair->n_active = 0;
         for (unsigned i = 0; i < fair->n; i++) {
-                fair->queues[i].dry = false;
+                fair->queues[i].dry = fair->queues[i].waits = false;
                 fair->queues[i].active = is_active(fair, &fair->queues[i]);
                 fair->n_active += fair->queues[i].active;
         }
@@ -49,7 +49,7 @@ static uint32_t kept_for_others(const struct fair *fair, const struct fair_queue
 
 static bool may_take(const struct fair *fair, const struct fair_queue *queue)
 {
-        if (queue->dry)
+        if (queue->dry || queue->waits)
                 return false;
         if (queue->held >= LIMIT_FAIR_WINDOW && fair->n_active > queue->active) /* others are active */
                 return false;
@@ -107,6 +107,11 @@ void fair_none(struct fair *fair, unsigned queue)
 
         q->dry = true;
         q->balance = MIN(q->balance, 0);
+}
+
+void fair_wait(struct fair *fair, unsigned queue)
+{
+        fair->queues[queue].waits = true;
 }
 
 void fair_took(struct fair *fair, unsigned queue, uint32_t readable, uint32_t writable)

@@ -26,6 +26,7 @@ struct fair_queue {
         uint32_t requests; /* so many */
         uint64_t took_ms;  /* when it last took one */
         bool dry;          /* has had nothing to take since fair_begin */
+        bool waits;        /* may take nothing until the next fair_begin, whatever it has */
         bool active;       /* had something to do lately, as of fair_begin */
 };
 
@@ -52,15 +53,18 @@ static inline uint64_t fair_cost(uint32_t readable, uint32_t writable)
 /* Chains are going to be taken: every queue may have some. */
 void fair_begin(struct fair *fair, uint64_t now_ms);
 
-/* The queue that the next chain is taken off; -1: none may. Then fair_took or fair_none. */
+/* The queue that the next chain is taken off; -1: none may. Then fair_took, fair_none or fair_wait. */
 int fair_next_of_many(struct fair *fair);
 static inline int fair_next(struct fair *fair)
 {
-        return fair->n > 1 ? fair_next_of_many(fair) : -(int)fair->queues[0].dry;
+        return fair->n > 1 ? fair_next_of_many(fair) : -(int)(fair->queues[0].dry || fair->queues[0].waits);
 }
 
 /* This queue has nothing to take until the next fair_begin. */
 void fair_none(struct fair *fair, unsigned queue);
+
+/* It must not take until the next fair_begin, and is left with what it has. */
+void fair_wait(struct fair *fair, unsigned queue);
 
 /* A request of this queue is outstanding; and: is so no more. Once each, with the same sizes. */
 void fair_took(struct fair *fair, unsigned queue, uint32_t readable, uint32_t writable);

@@ -178,8 +178,14 @@ bool lane_ask_for_kicks(struct lane *lane)
         return more;
 }
 
+void lane_set_rate(struct lane *lane, struct rate_limit *rate)
+{
+        lane->rate = rate;
+}
+
 void lane_turn(struct lane *lane)
 {
+        lane->wait_ms = 0;
         if (lane->fail_len > 0) {
                 lane_fail_turn(lane);
                 return;
@@ -275,6 +281,8 @@ void lane_complete(struct lane *lane, struct request *request, uint32_t status)
                 queue_push(ring, request->chain.head, request->written);
         lane->completed++;
         atomic_fetch_add_explicit(&lane->stats.bytes_to_guest, request->written, memory_order_relaxed);
+        if (lane->rate && queue->supply) /* only now it is known what came */
+                rate_limit_pay(lane->rate, lane->queues[0].index, 0, request->written, lane_clock_ns());
         lane_release(lane, queue, request);
 }
 

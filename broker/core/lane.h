@@ -22,6 +22,7 @@
 #include "broker/core/lane_tx.h"
 #include "broker/core/queue.h"
 #include "broker/core/quota.h"
+#include "broker/core/rate_limit.h"
 #include "broker/core/request_table.h"
 #include "proto/control.h"
 
@@ -62,6 +63,7 @@ struct lane_queue {
 struct lane_stats {
         atomic_uint_fast64_t requests, bytes_from_guest, bytes_to_guest;
         atomic_uint_fast32_t outstanding;
+        atomic_uint_fast64_t throttled; /* times that its device's rate made it wait */
 };
 
 struct lane {
@@ -85,9 +87,12 @@ struct lane {
         struct fair fair;
         unsigned next_queue; /* whose turn it is to be failed */
         const uint8_t *fail_tail;
-        uint32_t fail_len; /* > 0: everything is failed (lane_fail.c) */
-        bool again;        /* a turn has left work: it wants another one soon */
-        bool more;         /* a turn has ended at its bound; the socket, which is writable, brings the next */
+        uint32_t fail_len;       /* > 0: everything is failed (lane_fail.c) */
+        struct rate_limit *rate; /* the device's, shared by its lanes; NULL: none */
+        bool throttled;
+        uint64_t wait_ms; /* > 0: until the rate allows the next chain */
+        bool again;       /* a turn has left work: it wants another one soon */
+        bool more;        /* a turn has ended at its bound; the socket, which is writable, brings the next */
         struct lane_tx tx;
         struct lane_rx rx;
         struct lane_stats stats;
@@ -122,6 +127,9 @@ void lane_readable(struct lane *lane);
 void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count);
 
 bool lane_wants_write(const struct lane *lane);
+
+/* Before a worker is attached; outlives the lane. */
+void lane_set_rate(struct lane *lane, struct rate_limit *rate);
 
 void lane_set_memory(struct lane *lane, struct guest_memory *memory);
 

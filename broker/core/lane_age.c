@@ -20,6 +20,14 @@ uint64_t lane_clock_ms(void)
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+uint64_t lane_clock_ns(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 /* The words are made here, because they are read by the main thread when the report arrives there. */
 void lane_set_max_age(struct lane *lane, uint64_t max_age_ms)
 {

@@ -11,6 +11,8 @@ struct lane;
 
 /* The clock of every request's age. */
 uint64_t lane_clock_ms(void);
+/* The same one, exactly: for rates. */
+uint64_t lane_clock_ns(void);
 
 /* Before a worker is attached. */
 void lane_set_max_age(struct lane *lane, uint64_t max_age_ms);

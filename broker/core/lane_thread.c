@@ -28,7 +28,7 @@ struct lane_thread {
         uv_loop_t loop;
         uv_async_t called;
         uv_timer_t age;   /* runs only while something with the worker ages */
-        uv_timer_t later; /* a turn has left work */
+        uv_timer_t later; /* a turn has left work, or must wait before it takes more */
         uv_mutex_t mutex;
         uv_cond_t done;
         void (*call)(struct lane *lane, void *argument);
@@ -128,8 +128,8 @@ static void thread_follow(struct lane_thread *thread)
                         lane_queue_break(lane, queue, QUEUE_FAULT_DEVICE);
         }
         thread_follow_age(thread);
-        if (lane->again && !uv_is_active((uv_handle_t *)&thread->later))
-                uv_timer_start(&thread->later, on_later, 1, 0);
+        if (lane->again || lane->wait_ms > 0)
+                uv_timer_start(&thread->later, on_later, lane->again ? 1 : lane->wait_ms, 0);
 }
 
 static void on_later(uv_timer_t *timer)

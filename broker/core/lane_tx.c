@@ -153,6 +153,7 @@ static void tx_own(struct lane_tx *tx, size_t from, struct request *request)
 struct batch {
         size_t n;
         uint64_t now_ms;
+        uint64_t now_ns; /* of a lane with a rate */
         uint32_t payload;
         uint64_t id[LIMIT_POP_BATCH];
         uint32_t queue[LIMIT_POP_BATCH], readable[LIMIT_POP_BATCH], writable[LIMIT_POP_BATCH];
@@ -260,19 +261,57 @@ static int batch_take(struct lane *lane, unsigned index, struct request **ret_re
         return MAX(r, 0);
 }
 
+/* May a chain be taken off this queue's ring? */
+static bool batch_may_take(struct lane *lane, const struct batch *batch, unsigned index)
+{
+        uint64_t wait_ms =
+            rate_limit_wait_ms(lane->rate, lane->queues[0].index, lane->queues[index].supply, batch->now_ns);
+
+        if (wait_ms == 0)
+                return true;
+        fair_wait(&lane->fair, index);
+        lane->wait_ms = lane->wait_ms ? MIN(lane->wait_ms, wait_ms) : wait_ms;
+        return false;
+}
+
+/* What is only lent is paid for when something comes in it. */
+static void batch_pay(struct lane *lane, const struct batch *batch, const struct request *request)
+{
+        if (request->is_work)
+                rate_limit_pay(lane->rate, lane->queues[0].index, 1,
+                               (uint64_t)request->chain.readable + request->chain.writable, batch->now_ns);
+}
+
+/* A wait that goes on is counted once. */
+static void batch_note_wait(struct lane *lane)
+{
+        if (lane->wait_ms > 0 && !lane->throttled)
+                atomic_fetch_add_explicit(&lane->stats.throttled, 1, memory_order_relaxed);
+        lane->throttled = lane->wait_ms > 0;
+}
+
 static void batch_add_new(struct lane *lane, struct batch *batch)
 {
         struct request *request;
         int next;
 
+        lane->wait_ms = 0;
         fair_begin(&lane->fair, batch->now_ms);
         for (unsigned i = 0; i < lane->n_queues; i++)
                 if (lane_takes_from(lane, &lane->queues[i]))
                         queue_no_kicks(&lane->queues[i].ring);
         while (lane->n_unsent == 0 && batch->n < LIMIT_POP_BATCH &&
-               lane->used_requests < lane->credit_requests && (next = fair_next(&lane->fair)) >= 0)
-                if (batch_take(lane, (unsigned)next, &request))
-                        batch_add(lane, batch, request);
+               lane->used_requests < lane->credit_requests && (next = fair_next(&lane->fair)) >= 0) {
+                if (lane->rate && !batch_may_take(lane, batch, (unsigned)next))
+                        continue;
+                if (!batch_take(lane, (unsigned)next, &request))
+                        continue;
+                if (lane->rate)
+                        batch_pay(lane, batch, request);
+                batch_add(lane, batch, request);
+        }
+        if (lane->rate)
+                batch_note_wait(lane);
 }
 
 bool lane_tx_requests(struct lane *lane)
@@ -283,6 +322,7 @@ bool lane_tx_requests(struct lane *lane)
         batch.n = 0;
         batch.payload = 0;
         batch.now_ms = lane_clock_ms();
+        batch.now_ns = lane->rate ? lane_clock_ns() : 0;
         lane->tx.n_iov = 1;
         lane->tx.next = 1;
         batch_add_unsent(lane, &batch);

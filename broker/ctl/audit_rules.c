@@ -379,6 +379,25 @@ static void rule_disk_limits(const struct audit_subject *s, struct audit_row *ro
         judge(row, s->facts->limits_error, true);
 }
 
+/* The broker's own doing: nothing in /proc shows it. */
+static void rule_rate(const struct audit_subject *s, struct audit_row *row)
+{
+        const struct admin_device *d = s->device;
+        char size[32];
+
+        set_wanted(row, "as configured");
+        set_measured(row, "none");
+        if (d->rate_ops > 0 && d->rate_bytes > 0)
+                set_measured(row, "ops %" PRIu64 ", bytes %s, throttled %" PRIu64, d->rate_ops,
+                             config_value_size_text(d->rate_bytes, size, sizeof(size)), d->throttled);
+        else if (d->rate_ops > 0)
+                set_measured(row, "ops %" PRIu64 ", throttled %" PRIu64, d->rate_ops, d->throttled);
+        else if (d->rate_bytes > 0)
+                set_measured(row, "bytes %s, throttled %" PRIu64,
+                             config_value_size_text(d->rate_bytes, size, sizeof(size)), d->throttled);
+        row->verdict = AUDIT_CLAIMED;
+}
+
 static void rule_resource_limits(const struct audit_subject *s, struct audit_row *row)
 {
         const char *open = s->facts->limits.not_zero;
@@ -453,6 +472,7 @@ static const struct {
     {"process limit", WORKER, rule_process_limit},
     {"cpu limit", WORKER, rule_cpu_limit},
     {"disk limits", WORKER, rule_disk_limits},
+    {"rate", WORKER, rule_rate},
     {"other resources", WORKER, rule_resource_limits},
     {"descendants", SPAWNER, rule_strangers},
 };

@@ -13,11 +13,14 @@
 #include "broker/ctl/config_value.h"
 #include "proto/base/cleanup.h"
 
-/* A device's limits as texts and numbers; lives as long as the schema's view of it. */
+/* A device's limits and rate as texts and numbers; lives as long as the schema's view of it. */
 struct effective_limits {
         char memory[32], cpu[32], read_bps[32], write_bps[32];
         uint32_t cpu_weight, io_weight, read_iops, write_iops;
         struct config_device_limits file;
+        char bytes[32], bytes_burst[32];
+        uint32_t ops, ops_burst;
+        struct config_device_rate rate;
 };
 
 static const char *size_text(uint64_t size, char out[static 32])
@@ -52,6 +55,20 @@ static struct config_device_limits *fill_limits(const struct device_limits *limi
         return &place->file;
 }
 
+/* NULL: it has none. Bursts are shown as they will be. */
+static struct config_device_rate *fill_rate(const struct device_rate *rate, struct effective_limits *place)
+{
+        if (rate->ops == 0 && rate->bytes == 0)
+                return NULL;
+        place->rate = (struct config_device_rate){.ops = number(rate->ops, &place->ops),
+                                                  .bytes = size_text(rate->bytes, place->bytes)};
+        if (rate->ops > 0)
+                place->rate.ops_burst = number(vm_config_ops_burst(rate), &place->ops_burst);
+        if (rate->bytes > 0)
+                place->rate.bytes_burst = size_text(vm_config_bytes_burst(rate), place->bytes_burst);
+        return &place->rate;
+}
+
 static void fill_device(struct device_config *config, struct config_device *ret,
                         struct effective_limits *place)
 {
@@ -61,6 +78,7 @@ static void fill_device(struct device_config *config, struct config_device *ret,
                                       .lanes = &config->n_lanes,
                                       .request_timeout = &config->request_timeout};
         ret->limits = fill_limits(&config->limits, place);
+        ret->rate = fill_rate(&config->rate, place);
         if (config->type != DEVICE_TYPE_BLK)
                 return;
         ret->path = config->blk.path;

@@ -188,22 +188,31 @@ static int set_block_size(struct judge *judge, const char *text, char *why, size
         return config_value_uint(text, &judge->device->blk.block_size) < 0 ? -ENOMSG : 0;
 }
 
+#define LIMIT(field) #field, offsetof(struct device_config, limits.field)
+#define RATE(field)  #field, offsetof(struct device_config, rate.field)
+
 static const struct limit_key {
-        const char *key;
-        size_t offset;                                       /* in struct device_limits */
+        const char *group, *key;
+        size_t offset;                                       /* in struct device_config */
         int (*parse)(const char *text, uint64_t *ret_value); /* NULL: a whole number */
         const char *remedy;
 } limit_keys[] = {
-    {"memory", offsetof(struct device_limits, memory), config_value_size, "use a size such as 64M"},
-    {"cpu", offsetof(struct device_limits, cpu), config_value_percent, "use a percentage such as 50%"},
-    {"cpu_weight", offsetof(struct device_limits, cpu_weight), NULL, NULL},
-    {"io_weight", offsetof(struct device_limits, io_weight), NULL, NULL},
-    {"read_bps", offsetof(struct device_limits, read_bps), config_value_size, "use a size such as 100M"},
-    {"write_bps", offsetof(struct device_limits, write_bps), config_value_size, "use a size such as 100M"},
-    {"read_iops", offsetof(struct device_limits, read_iops), NULL, NULL},
-    {"write_iops", offsetof(struct device_limits, write_iops), NULL, NULL},
+    {"limits", LIMIT(memory), config_value_size, "use a size such as 64M"},
+    {"limits", LIMIT(cpu), config_value_percent, "use a percentage such as 50%"},
+    {"limits", LIMIT(cpu_weight), NULL, NULL},
+    {"limits", LIMIT(io_weight), NULL, NULL},
+    {"limits", LIMIT(read_bps), config_value_size, "use a size such as 100M"},
+    {"limits", LIMIT(write_bps), config_value_size, "use a size such as 100M"},
+    {"limits", LIMIT(read_iops), NULL, NULL},
+    {"limits", LIMIT(write_iops), NULL, NULL},
+    {"rate", RATE(ops), NULL, NULL},
+    {"rate", RATE(bytes), config_value_size, "use a size such as 100M"},
+    {"rate", RATE(ops_burst), NULL, NULL}, /* behind what they are bursts of */
+    {"rate", RATE(bytes_burst), config_value_size, "use a size such as 16M"},
 };
-_Static_assert(array_size(limit_keys) * sizeof(uint64_t) == sizeof(struct device_limits), "one row a limit");
+_Static_assert(array_size(limit_keys) * sizeof(uint64_t) ==
+                   sizeof(struct device_limits) + sizeof(struct device_rate),
+               "one row a limit");
 
 static int set_limit(struct judge *judge, const char *text, char *why, size_t why_size)
 {
@@ -219,7 +228,7 @@ static int set_limit(struct judge *judge, const char *text, char *why, size_t wh
                 return refuse(why, why_size, "%s: 0 is no limit: remove it", row->key);
         if (!row->parse)
                 value = number;
-        memcpy((uint8_t *)&judge->device->limits + row->offset, &value, sizeof(value));
+        memcpy((uint8_t *)judge->device + row->offset, &value, sizeof(value));
         return 0;
 }
 
@@ -370,11 +379,10 @@ static void begin_device(struct judge *judge)
 
 static void judge_limits(struct judge *judge, const yaml_node_t *mapping)
 {
-        const yaml_node_t *limits = config_document_find(judge->document, mapping, "limits");
-
         for (size_t i = 0; i < array_size(limit_keys); i++) {
                 judge->limit = &limit_keys[i];
-                judge_value(judge, limits, judge->limit->key, set_limit);
+                judge_value(judge, config_document_find(judge->document, mapping, judge->limit->group),
+                            judge->limit->key, set_limit);
         }
 }
 

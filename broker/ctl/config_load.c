@@ -64,6 +64,18 @@ static void fill_limits(const struct config_device_limits *file, struct device_l
         ret->write_iops = file->write_iops ? *file->write_iops : 0;
 }
 
+static void fill_rate(const struct config_device_rate *file, struct device_rate *ret)
+{
+        if (!file)
+                return;
+        ret->ops = file->ops ? *file->ops : 0;
+        ret->ops_burst = file->ops_burst ? *file->ops_burst : 0;
+        if (file->bytes)
+                config_value_size(file->bytes, &ret->bytes);
+        if (file->bytes_burst)
+                config_value_size(file->bytes_burst, &ret->bytes_burst);
+}
+
 static void fill_device(const struct config_device *file, const struct config_context *context,
                         struct device_config *ret)
 {
@@ -75,6 +87,7 @@ static void fill_device(const struct config_device *file, const struct config_co
         };
         snprintf(ret->name, sizeof(ret->name), "%s", file->name);
         fill_limits(file->limits, &ret->limits);
+        fill_rate(file->rate, &ret->rate);
         if (file->type != DEVICE_TYPE_BLK)
                 return;
         config_value_path(file->path, context->folder, ret->blk.path);

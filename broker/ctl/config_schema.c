@@ -53,6 +53,14 @@ static const cyaml_schema_field_t device_limits_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t device_rate_fields[] = {
+    CYAML_FIELD_UINT_PTR("ops", OPTIONAL, struct config_device_rate, ops),
+    CYAML_FIELD_STRING_PTR("bytes", OPTIONAL, struct config_device_rate, bytes, 0, TEXT_MAX),
+    CYAML_FIELD_UINT_PTR("ops_burst", OPTIONAL, struct config_device_rate, ops_burst),
+    CYAML_FIELD_STRING_PTR("bytes_burst", OPTIONAL, struct config_device_rate, bytes_burst, 0, TEXT_MAX),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t device_fields[] = {
     CYAML_FIELD_STRING_PTR("name", REQUIRED, struct config_device, name, 0, TEXT_MAX),
     CYAML_FIELD_ENUM("type", REQUIRED | CYAML_FLAG_STRICT, struct config_device, type, types,
@@ -67,6 +75,7 @@ static const cyaml_schema_field_t device_fields[] = {
                            0, TEXT_MAX),
     CYAML_FIELD_UINT_PTR("block_size", OPTIONAL, struct config_device, block_size),
     CYAML_FIELD_MAPPING_PTR("limits", OPTIONAL, struct config_device, limits, device_limits_fields),
+    CYAML_FIELD_MAPPING_PTR("rate", OPTIONAL, struct config_device, rate, device_rate_fields),
     CYAML_FIELD_END,
 };
 

@@ -32,6 +32,11 @@ struct config_device_limits {
         uint32_t *read_iops, *write_iops;
 };
 
+struct config_device_rate {
+        uint32_t *ops, *ops_burst;
+        const char *bytes, *bytes_burst; /* like read_bps */
+};
+
 struct config_device {
         const char *name;
         enum device_type_id type;
@@ -42,6 +47,7 @@ struct config_device {
         const char *serial;
         uint32_t *block_size;
         struct config_device_limits *limits;
+        struct config_device_rate *rate;
 };
 
 struct config_file {

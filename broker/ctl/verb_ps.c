@@ -25,9 +25,9 @@ struct ps {
 enum { CELL = 32 };
 
 static const struct table_column columns[] = {
-    {"VM", false},      {"DEVICE", false}, {"TYPE", false},    {"STATE", false}, {"SECCOMP", false},
-    {"PID", true},      {"UID", true},     {"RESTARTS", true}, {"QUEUES", true}, {"INFLIGHT", true},
-    {"REQUESTS", true}, {"IN", true},      {"OUT", true},
+    {"VM", false},      {"DEVICE", false},   {"TYPE", false},    {"STATE", false}, {"SECCOMP", false},
+    {"PID", true},      {"UID", true},       {"RESTARTS", true}, {"QUEUES", true}, {"INFLIGHT", true},
+    {"REQUESTS", true}, {"THROTTLED", true}, {"IN", true},       {"OUT", true},
 };
 
 /* Three digits and a unit: 17, 4.2K, 130M. */
@@ -51,7 +51,7 @@ static const char *number(uint64_t value, char out[static CELL])
 
 static int table_device(struct table *table, const char *vm, const struct admin_device *d)
 {
-        char text[8][CELL];
+        char text[9][CELL];
         const char *const cells[array_size(columns)] = {
             vm,
             d->name,
@@ -64,8 +64,9 @@ static int table_device(struct table *table, const char *vm, const struct admin_
             number(d->queues_running, text[3]),
             number(d->outstanding, text[4]),
             number(d->requests, text[5]),
-            human(d->bytes_from_guest, text[6]),
-            human(d->bytes_to_guest, text[7]),
+            d->rate_ops || d->rate_bytes ? number(d->throttled, text[6]) : "-",
+            human(d->bytes_from_guest, text[7]),
+            human(d->bytes_to_guest, text[8]),
         };
 
         return table_add(table, cells);
@@ -93,15 +94,17 @@ static json_t *json_device(const struct admin_device *d)
         char features[CELL];
 
         snprintf(features, sizeof(features), "0x%016" PRIx64, d->features);
-        return json_pack(
-            "{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:s}", "device",
-            d->name, "type", d->type, "state", admin_state_name(d->state), "seccomp",
-            d->seccomp_log ? "log" : "kill", "attached", (int)d->attached, "pid", (json_int_t)d->pid, "uid",
-            (json_int_t)d->uid, "restarts", (json_int_t)d->restarts, "queues_running",
-            (json_int_t)d->queues_running, "inflight", (json_int_t)d->outstanding, "requests",
-            (json_int_t)d->requests, "bytes_from_guest", (json_int_t)d->bytes_from_guest, "bytes_to_guest",
-            (json_int_t)d->bytes_to_guest, "features", features, "lanes", (json_int_t)d->n_lanes, "resources",
-            (json_int_t)d->n_resources, "why", d->why);
+        return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, "
+                         "s:I, s:I, s:I, s:s}",
+                         "device", d->name, "type", d->type, "state", admin_state_name(d->state), "seccomp",
+                         d->seccomp_log ? "log" : "kill", "attached", (int)d->attached, "pid",
+                         (json_int_t)d->pid, "uid", (json_int_t)d->uid, "restarts", (json_int_t)d->restarts,
+                         "queues_running", (json_int_t)d->queues_running, "inflight",
+                         (json_int_t)d->outstanding, "requests", (json_int_t)d->requests, "bytes_from_guest",
+                         (json_int_t)d->bytes_from_guest, "bytes_to_guest", (json_int_t)d->bytes_to_guest,
+                         "features", features, "lanes", (json_int_t)d->n_lanes, "resources",
+                         (json_int_t)d->n_resources, "rate_ops", (json_int_t)d->rate_ops, "rate_bytes",
+                         (json_int_t)d->rate_bytes, "throttled", (json_int_t)d->throttled, "why", d->why);
 }
 
 static json_t *json_vm(const char *vm, int error, const struct admin_answer *answer, const char *why)

@@ -55,7 +55,9 @@ static void fill(const char *vm, uint32_t broker, uint32_t spawner, char *const 
                                            .bytes_to_guest = 1234,
                                            .attached = true,
                                            .features = 1ull << 32,
-                                           .n_lanes = 1};
+                                           .n_lanes = 1,
+                                           .rate_ops = 500,
+                                           .throttled = 17};
                 if (sscanf(devices[s->n_devices], "%63[^:]:%63[^:]:%u:%159[^\n]", d->name, d->type, &d->pid,
                            d->why) < 3)
                         exit(2);

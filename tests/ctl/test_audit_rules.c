@@ -85,6 +85,7 @@ struct tally {
         size_t n, n_by_verdict[AUDIT_VERDICT_COUNT_];
         char facts[512]; /* of the failing rows, joined by ';' */
         char measured[1024];
+        char rate[160]; /* what is shown of it */
 };
 
 static int visit(void *context, const struct audit_row *row)
@@ -94,6 +95,8 @@ static int visit(void *context, const struct audit_row *row)
 
         tally->n++;
         tally->n_by_verdict[row->verdict]++;
+        if (strcmp(row->fact, "rate") == 0)
+                snprintf(tally->rate, sizeof(tally->rate), "%s", row->measured);
         assert_true(strlen(row->measured) > 0);
         assert_true(strlen(row->wanted) > 0);
         if (row->verdict != AUDIT_OK && row->verdict != AUDIT_CLAIMED) {
@@ -133,7 +136,9 @@ static void a_vm_as_it_should_be_has_no_findings(void **state)
 
                 assert_string_equal(t.facts, "");
                 assert_true(t.n > 2);
-                assert_int_equal(t.n_by_verdict[AUDIT_CLAIMED], role == AUDIT_SPAWNER ? 0 : 1);
+                assert_int_equal(t.n_by_verdict[AUDIT_CLAIMED], role == AUDIT_SPAWNER  ? 0
+                                                                : role == AUDIT_BROKER ? 1
+                                                                                       : 2);
         }
         assert_string_equal(judge(AUDIT_WORKER, 1).facts, "");
 }
@@ -224,6 +229,22 @@ static void a_broker_cannot_ask_for_more_files_than_the_type_has(void **state)
         assert_string_equal(judge(AUDIT_WORKER, 1).facts, "program;");
 }
 
+static void a_rate_is_shown_as_the_broker_claims_it(void **state)
+{
+        struct admin_device *d = &vms[0].status.devices[0];
+
+        (void)state;
+        assert_string_equal(judge(AUDIT_WORKER, 0).rate, "none");
+        d->rate_ops = 1000;
+        d->throttled = 12;
+        assert_string_equal(judge(AUDIT_WORKER, 0).rate, "ops 1000, throttled 12");
+        d->rate_bytes = 10 << 20;
+        assert_string_equal(judge(AUDIT_WORKER, 0).rate, "ops 1000, bytes 10M, throttled 12");
+        d->rate_ops = 0;
+        assert_string_equal(judge(AUDIT_WORKER, 0).rate, "bytes 10M, throttled 12");
+        assert_string_equal(judge(AUDIT_WORKER, 0).facts, "");
+}
+
 static void what_cannot_be_measured_is_a_failure_with_its_reason(void **state)
 {
         struct proc_facts *f = &vms[0].workers[0];
@@ -233,7 +254,7 @@ static void what_cannot_be_measured_is_a_failure_with_its_reason(void **state)
         f->maps_error = f->status_error = f->ns_error = f->root_error = f->fds_error = f->fds_guest_error =
             f->limits_error = f->program_error = -EACCES;
         t = judge(AUDIT_WORKER, 0);
-        assert_int_equal(t.n_by_verdict[AUDIT_UNKNOWN], t.n - 1); /* all but the claimed one */
+        assert_int_equal(t.n_by_verdict[AUDIT_UNKNOWN], t.n - 2); /* all but the claimed ones */
         assert_non_null(strstr(t.measured, "unknown: Permission denied"));
         setup(state);
         self.ns_error = -EACCES; /* nothing to compare with */
@@ -407,6 +428,7 @@ int main(void)
             cmocka_unit_test_setup(a_vm_as_it_should_be_has_no_findings, setup),
             cmocka_unit_test_setup(each_step_beyond_the_policy_is_found_by_its_rule, setup),
             cmocka_unit_test_setup(a_broker_cannot_ask_for_more_files_than_the_type_has, setup),
+            cmocka_unit_test_setup(a_rate_is_shown_as_the_broker_claims_it, setup),
             cmocka_unit_test_setup(what_cannot_be_measured_is_a_failure_with_its_reason, setup),
             cmocka_unit_test_setup(an_unknown_is_never_excused, setup),
             cmocka_unit_test_setup(rootless_is_measured_and_said_and_not_failed, setup),

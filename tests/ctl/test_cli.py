@@ -339,9 +339,9 @@ class Ps(Case):
         self.broker("a", devices=("only:rng:1",))
         lines = [line.split() for line in self.ps().stdout.splitlines()]
         self.assertEqual(lines[0], ["VM", "DEVICE", "TYPE", "STATE", "SECCOMP", "PID", "UID", "RESTARTS", "QUEUES", "INFLIGHT",
-                                    "REQUESTS", "IN", "OUT"])
+                                    "REQUESTS", "THROTTLED", "IN", "OUT"])
         self.assertEqual(lines[1][:4], ["a", "only", "rng", "running"])
-        self.assertEqual(lines[2], ["b", "disk0", "blk", "running", "kills", "12345", "70000", "1", "2", "3", "4", "5.0M",
+        self.assertEqual(lines[2], ["b", "disk0", "blk", "running", "kills", "12345", "70000", "1", "2", "3", "4", "17", "5.0M",
                                     "1.2K"])
         self.assertEqual(lines[3][:6], ["b", "rng0", "rng", "quarantined", "LOGS-ONLY", "-"])
 
@@ -354,7 +354,8 @@ class Ps(Case):
         self.assertEqual(devices[0], {
             "device": "disk0", "type": "blk", "state": "running", "seccomp": "kill", "attached": True, "pid": 12345, "uid": 70000,
             "restarts": 1, "queues_running": 2, "inflight": 3, "requests": 4, "bytes_from_guest": 5 << 20,
-            "bytes_to_guest": 1234, "features": "0x0000000100000000", "lanes": 1, "resources": 1, "why": ""})
+            "bytes_to_guest": 1234, "features": "0x0000000100000000", "lanes": 1, "resources": 1,
+            "rate_ops": 500, "rate_bytes": 0, "throttled": 17, "why": ""})
 
     def test_a_quarantine_is_said_with_its_reason(self):
         self.broker("b", devices=("disk0:blk:0:its worker keeps dying",))

@@ -75,7 +75,8 @@ static void every_key_arrives_where_it_belongs(void **state)
                                    "  lanes: 3\n  queues: 16\n  serial: 'ab c'\n  block_size: 4096\n"
                                    "  request_timeout: 3600\n"
                                    "  limits: {memory: 12M, cpu: 50%, cpu_weight: 3, io_weight: 4,\n"
-                                   "    read_bps: 5M, write_bps: 6G, read_iops: 70, write_iops: 80}\n";
+                                   "    read_bps: 5M, write_bps: 6G, read_iops: 70, write_iops: 80}\n"
+                                   "  rate: {ops: 500, bytes: 3M, ops_burst: 6, bytes_burst: 1G}\n";
         struct mistakes mistakes;
         struct vm_config c;
 
@@ -102,6 +103,10 @@ static void every_key_arrives_where_it_belongs(void **state)
         assert_true(c.devices[0].limits.write_bps == 6ull << 30);
         assert_int_equal(c.devices[0].limits.read_iops, 70);
         assert_int_equal(c.devices[0].limits.write_iops, 80);
+        assert_int_equal(c.devices[0].rate.ops, 500);
+        assert_int_equal(c.devices[0].rate.bytes, 3 << 20);
+        assert_int_equal(c.devices[0].rate.ops_burst, 6);
+        assert_int_equal(c.devices[0].rate.bytes_burst, 1 << 30);
         assert_int_equal(mistakes.n_errors, 0);
         assert_int_equal(mistakes.n, 1); /* mode 0666 is warned about */
         assert_int_equal(mistakes.list[0].level, MISTAKE_WARNING);
@@ -145,6 +150,11 @@ static void values_at_their_limits_are_good(void **state)
             HEAD "limits: {worker_memory: 4294967295}\n" RNG,
             HEAD "limits: {}\nuids: {}\nsocket: {}\n" RNG,
             BLK(", limits: {}"),
+            BLK(", rate: {}"),
+            BLK(", rate: {ops: 10, bytes: 1M}"),
+            BLK(", rate: {ops_burst: 4294967295, ops: 4294967295, bytes_burst: 16G, bytes: 16G}"),
+            BLK(", rate: {ops: 1001, ops_burst: 11}"),
+            HEAD "devices: [{name: r, type: rng, rate: {ops: 10}}]\n",
             BLK(", limits: {memory: 8M, cpu: 1%, cpu_weight: 1, io_weight: 1}"),
             BLK(", limits: {memory: 4294967295, cpu: 100%, cpu_weight: 10000, io_weight: 10000}"),
             BLK(", limits: {read_bps: 1M, write_bps: 1024K, read_iops: 10, write_iops: 4294967295}"),
@@ -271,6 +281,17 @@ static const struct {
     {BLK(", limits: {read_bps: 1023K, write_bps: 0}"),
      {{4, 55, "read_bps is 1047552: use 1M at least"}, {4, 73, "write_bps: use a size"}}},
     {BLK(", limits: {read_iops: 9}"), {{4, 56, "read_iops is 9: use 10 at least"}}},
+    {BLK(", rate: {ops: 9}"), {{4, 48, "rate: ops is 9: use 10 to 4294967295"}}},
+    {BLK(", rate: {ops: 0}"), {{4, 48, "ops: 0 is no limit: remove it"}}},
+    {BLK(", rate: {ops: 1K}"), {{4, 48, "whole decimal number"}}},
+    {BLK(", rate: {bytes: 1023K}"), {{4, 50, "rate: bytes is 1047552: use 1048576 to 17179869184"}}},
+    {BLK(", rate: {bytes: 17G}"), {{4, 50, "use 1048576 to 17179869184"}}},
+    {BLK(", rate: {bytes: fast}"), {{4, 50, "bytes: use a size such as 100M"}}},
+    {BLK(", rate: {ops: 1001, ops_burst: 10}"), {{4, 65, "ops_burst is 10: use 11 (a hundredth of ops)"}}},
+    {BLK(", rate: {bytes_burst: 1M}"), {{4, 56, "bytes_burst without bytes: add that"}}},
+    {BLK(", rate: {ops_burst: 5}"), {{4, 54, "ops_burst without ops: add that"}}},
+    {BLK(", rate: {iops: 100}"), {{4, 43, "unknown key \"iops\": known here are ops, bytes"}}},
+    {BLK(", rate: 5"), {{4, 42, "rate is not a mapping"}}},
     {HEAD "devices: [{name: r, type: rng, limits: {write_iops: 10}}]\n",
      {{3, 53, "rng has no disk: remove it"}}},
     {"vm: .a\nfrontend: kvm\nfoo: 1\nlimits: {worker_memory: 1}\ndevices:\n  - {name: d, type: blk, queues: "

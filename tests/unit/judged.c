@@ -297,6 +297,19 @@ static bool judged_limits(const struct device_config *device)
                judged_limit(l->read_iops, 10, UINT32_MAX) && judged_limit(l->write_iops, 10, UINT32_MAX);
 }
 
+static bool judged_rate_of(uint64_t rate, uint64_t burst, uint64_t min, uint64_t max)
+{
+        if (rate == 0)
+                return burst == 0;
+        return rate >= min && rate <= max && (burst == 0 || (burst >= (rate + 99) / 100 && burst <= max));
+}
+
+static bool judged_rate(const struct device_rate *rate)
+{
+        return judged_rate_of(rate->ops, rate->ops_burst, 10, UINT32_MAX) &&
+               judged_rate_of(rate->bytes, rate->bytes_burst, 1u << 20, UINT64_C(16) << 30);
+}
+
 bool judged_vm_config(const struct vm_config *config)
 {
         if (!vm_config_name_ok(config->name) || config->run_dir[0] != '/' || config->worker_dir[0] != '/' ||
@@ -315,7 +328,7 @@ bool judged_vm_config(const struct vm_config *config)
                         return false;
                 if (strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)
                         return false;
-                if (!judged_limits(device))
+                if (!judged_limits(device) || !judged_rate(&device->rate))
                         return false;
                 if (device->type == DEVICE_TYPE_BLK &&
                     (device->blk.path[0] != '/' || !judged_serial(device->blk.serial)))

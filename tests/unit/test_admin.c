@@ -59,6 +59,9 @@ static struct admin_to_client status_of(size_t n_devices)
                 device->seccomp_log = i % 3 == 0;
                 device->n_resources = LIMIT_RESOURCES;
                 device->n_lanes = LIMIT_LANES;
+                device->throttled = UINT64_MAX - 1;
+                device->rate_ops = UINT32_MAX;
+                device->rate_bytes = UINT64_MAX - 2;
                 memset(device->why, '~', LIMIT_WHY - 1);
         }
         return message;

@@ -204,6 +204,49 @@ static void queues_and_lanes_are_in_the_types_range(void **state)
         bad("device rng0: there is no such type");
 }
 
+static void rates_and_bursts_end_at_their_edges(void **state)
+{
+        struct device_rate *rate = &devices[1].rate;
+
+        (void)state;
+        *rate = (struct device_rate){.ops = 10, .bytes = 1u << 20};
+        good();
+        *rate = (struct device_rate){.ops = UINT32_MAX, .bytes = VM_CONFIG_RATE_MAX};
+        good();
+        rate->ops = 9;
+        bad("device rng0: rate: ops is 9: use 10 to 4294967295");
+        rate->ops = (uint64_t)UINT32_MAX + 1;
+        bad("use 10 to 4294967295");
+        rate->bytes = (1u << 20) - 1;
+        bad("rate: bytes is 1048575: use 1048576 to 17179869184");
+        rate->bytes = VM_CONFIG_RATE_MAX + 1;
+        bad("use 1048576 to 17179869184");
+        *rate = (struct device_rate){.ops = 1000, .ops_burst = 10};
+        good();
+        rate->ops++;
+        bad("rate: ops_burst is 10: use 11 (a hundredth of ops) to 4294967295");
+        *rate = (struct device_rate){.ops = 1000, .ops_burst = (uint64_t)UINT32_MAX + 1};
+        bad("use 10 (a hundredth of ops)");
+        *rate = (struct device_rate){.bytes = 100u << 20, .bytes_burst = 1u << 20};
+        good();
+        rate->bytes_burst--;
+        bad("bytes_burst is 1048575: use 1048576 (a hundredth of bytes)");
+        rate->bytes_burst = 1;
+        bad("bytes_burst without bytes: add that or remove this");
+}
+
+static void a_burst_is_a_tenth_of_a_second_and_a_large_request(void **state)
+{
+        (void)state;
+        assert_int_equal(vm_config_ops_burst(&(struct device_rate){.ops = 1000}), 100);
+        assert_int_equal(vm_config_ops_burst(&(struct device_rate){.ops = 10}), 1);
+        assert_int_equal(vm_config_ops_burst(&(struct device_rate){.ops = 10, .ops_burst = 7}), 7);
+        assert_int_equal(vm_config_bytes_burst(&(struct device_rate){.bytes = 100u << 20}), 10u << 20);
+        assert_int_equal(vm_config_bytes_burst(&(struct device_rate){.bytes = 2u << 20}), 1u << 20);
+        assert_int_equal(vm_config_bytes_burst(&(struct device_rate){.bytes = 2u << 20, .bytes_burst = 9}),
+                         9);
+}
+
 static void each_lane_has_the_memory_it_needs(void **state)
 {
         (void)state;
@@ -531,6 +574,8 @@ int main(void)
             CONFIG_TEST(a_vm_has_one_to_the_most_devices),
             CONFIG_TEST(queues_and_lanes_are_in_the_types_range),
             CONFIG_TEST(each_lane_has_the_memory_it_needs),
+            CONFIG_TEST(rates_and_bursts_end_at_their_edges),
+            CONFIG_TEST(a_burst_is_a_tenth_of_a_second_and_a_large_request),
             CONFIG_TEST(block_devices_have_a_block_size_and_a_serial),
             CONFIG_TEST(requests_have_between_a_second_and_an_hour),
             CONFIG_TEST(limits_end_at_their_edges),
