@@ -124,10 +124,19 @@ static bool take_command(struct request *request, struct hostile *ret_hostile)
         return true;
 }
 
+static void hostile_batch_end(void *state)
+{
+        (void)state;
+        if (real_device_ops.batch_end)
+                real_device_ops.batch_end(real_device_ops.state);
+}
+
+/* Nothing of the real device waits while a command is obeyed. */
 static void hostile_handle(void *state, struct request *request)
 {
         static struct hostile hostile;
 
+        hostile_batch_end(NULL);
         if (take_command(request, &hostile))
                 obey(&hostile);
         else
@@ -185,4 +194,5 @@ const struct device_ops device_ops = {
     .config_write = hostile_config_write,
     .restore_state = hostile_restore_state,
     .handle = hostile_handle_real_state,
+    .batch_end = hostile_batch_end,
 };

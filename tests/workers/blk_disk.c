@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,17 +25,74 @@ int image = -1;
 uint8_t disk[SIZE]; /* what the image should hold */
 
 struct sync_control *sync_control;
+struct host_control *host_control;
 
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
+ssize_t __real_pread(int fd, void *buf, size_t len, off_t offset);
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t offset);
+ssize_t __real_pwrite(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __real_preadv(int fd, const struct iovec *iov, int n_iov, off_t offset);
+ssize_t __wrap_preadv(int fd, const struct iovec *iov, int n_iov, off_t offset);
+ssize_t __real_pwritev(int fd, const struct iovec *iov, int n_iov, off_t offset);
+ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int n_iov, off_t offset);
 
 int __wrap_fdatasync(int fd)
 {
         sync_control->calls++;
+        host_control->written_at_sync = host_control->pwrites + host_control->pwritevs;
         if (sync_control->error == 0)
                 return __real_fdatasync(fd);
         errno = sync_control->error;
         return -1;
+}
+
+static bool is_bad(off_t offset, size_t len)
+{
+        uint64_t bad = host_control->bad;
+
+        if (bad == 0 || bad < (uint64_t)offset || bad - (uint64_t)offset >= len)
+                return false;
+        errno = EIO;
+        return true;
+}
+
+static size_t iov_total(const struct iovec *iov, int n_iov)
+{
+        size_t len = 0;
+
+        for (int i = 0; i < n_iov; i++)
+                len += iov[i].iov_len;
+        return len;
+}
+
+ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t offset)
+{
+        host_control->preads++;
+        return is_bad(offset, len) ? -1 : __real_pread(fd, buf, len, offset);
+}
+
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t offset)
+{
+        host_control->pwrites++;
+        return is_bad(offset, len) ? -1 : __real_pwrite(fd, buf, len, offset);
+}
+
+ssize_t __wrap_preadv(int fd, const struct iovec *iov, int n_iov, off_t offset)
+{
+        host_control->preadvs++;
+        if (is_bad(offset, iov_total(iov, n_iov)))
+                return -1;
+        return __real_preadv(fd, iov, host_control->halves ? n_iov / 2 : n_iov, offset);
+}
+
+ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int n_iov, off_t offset)
+{
+        host_control->pwritevs++;
+        if (is_bad(offset, iov_total(iov, n_iov)))
+                return -1;
+        return __real_pwritev(fd, iov, host_control->halves ? n_iov / 2 : n_iov, offset);
 }
 
 /* ---- requests ---- */
@@ -141,6 +199,7 @@ void start_with(uint64_t size, bool read_only, uint32_t block_size, uint32_t n_q
         struct control_configure configure = options(read_only, block_size, n_queues);
 
         sync_control->error = 0;
+        host_control->bad = 0;
         make_image(size, read_only);
         fake_start_ops(&broker, &device_ops, 1, &image, 1);
         fake_configure(&broker, &configure);
@@ -148,6 +207,7 @@ void start_with(uint64_t size, bool read_only, uint32_t block_size, uint32_t n_q
                 assert_int_equal(fake_start_queue(&broker, i), 0);
         assert_int_equal(fake_set_features(&broker, broker.hello.features), 0);
         sync_control->calls = 0;
+        *host_control = (struct host_control){0};
 }
 
 void start(void)
@@ -178,10 +238,17 @@ uint64_t field(enum blk_field i)
         return broker.hello.fields[i].value;
 }
 
+static void *shared(size_t len)
+{
+        void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+        return p == MAP_FAILED ? NULL : p;
+}
+
 int setup_group(void **state)
 {
         (void)state;
-        sync_control =
-            mmap(NULL, sizeof(*sync_control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        return sync_control == MAP_FAILED ? -1 : 0;
+        sync_control = shared(sizeof(*sync_control));
+        host_control = shared(sizeof(*host_control));
+        return sync_control && host_control ? 0 : -1;
 }

@@ -14,14 +14,23 @@ extern struct fake_broker broker;
 extern int image;
 extern uint8_t disk[SIZE]; /* the model */
 
-/* Shared with the worker's process: what fdatasync is to answer, and how often it was called (-Wl,--wrap). */
+/* Shared with the worker's process (-Wl,--wrap): what fdatasync is to answer, and how often it was called. */
 struct sync_control {
         int error;
         unsigned calls;
 };
 extern struct sync_control *sync_control;
 
-/* Group set-up: makes sync_control. */
+/* Likewise: host calls that read and write. */
+struct host_control {
+        unsigned preads, preadvs, pwrites, pwritevs;
+        unsigned written_at_sync; /* pwrites and pwritevs by the last fdatasync */
+        uint64_t bad;             /* the byte at this offset can be neither read nor written; 0: all can */
+        bool halves;              /* preadv and pwritev do half */
+};
+extern struct host_control *host_control;
+
+/* Group set-up: makes sync_control and host_control. */
 int setup_group(void **state);
 
 struct io {

@@ -73,13 +73,20 @@ static void step_ranges(struct step *step, uint32_t type, uint64_t sector, uint3
         io_init(&step->io, type, 0, &range, sizeof(range), 1);
 }
 
+/* Half of the steps go on where the one before ended, with the same kind: requests that become runs. */
 static void step_make(struct step *step)
 {
+        static uint64_t next;
+        static unsigned kind;
         uint32_t n = random_sectors();
-        uint64_t sector = (uint64_t)rand() % (SECTORS - n);
+        bool goes_on = rand() % 2 && next + n < SECTORS;
+        uint64_t sector = goes_on ? next : (uint64_t)rand() % (SECTORS - n);
 
         *step = (struct step){0};
-        switch (rand() % 8) {
+        next = sector + n;
+        if (!goes_on)
+                kind = (unsigned)rand() % 8;
+        switch (kind) {
         case 0:
         case 1:
         case 2:

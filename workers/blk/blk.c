@@ -61,6 +61,7 @@ static int blk_init(void *state, const struct control_configure *configure, cons
         memset(blk->serial, 0, sizeof(blk->serial));
         memcpy(blk->serial, configure->blk.serial, strnlen(configure->blk.serial, sizeof(blk->serial)));
         blk->features = 0;
+        blk->run.n = 0;
         blk->writeback_field = true;
         blk_config_hello(configure, &blk->disk, ret_hello);
         return 0;
@@ -141,12 +142,18 @@ static int blk_read_pieces(struct blk *blk, struct request *request, const struc
         return 0;
 }
 
-/* A long read: the kernel sends the file's cached pages. False: this file cannot do that, read it. */
+/* A long read: the kernel sends the file's cached pages. */
+static bool blk_sends(const struct blk *blk, const struct blk_range *range)
+{
+        return range->len >= BLK_SEND_MIN && !blk->file.no_send;
+}
+
+/* False: this file cannot do that, read it. */
 static bool blk_send(struct blk *blk, struct request *request, const struct blk_range *range)
 {
         int r;
 
-        if (range->len < BLK_SEND_MIN || blk->file.no_send)
+        if (!blk_sends(blk, range))
                 return false;
         r = request_write_file(request, 0, (uint32_t)range->len, blk->file.fd, range->offset);
         blk->file.no_send = r == -EINVAL;
@@ -155,16 +162,14 @@ static bool blk_send(struct blk *blk, struct request *request, const struct blk_
         return !blk->file.no_send;
 }
 
-static void blk_do_read(struct blk *blk, struct request *request, const struct blk_req *req)
+static void blk_read(struct blk *blk, struct request *request, const struct blk_range *range)
 {
-        const struct blk_range *range = &req->range;
         uint32_t done, len;
         uint8_t *bytes;
         int r;
 
         if (blk_send(blk, request, range))
                 return;
-
         r = blk_read_pieces(blk, request, range, &done);
         if (r < 0) {
                 blk_answer(request, r);
@@ -198,11 +203,73 @@ static int blk_write_pieces(struct blk *blk, struct request *request, const stru
         return r;
 }
 
-static void blk_do_write(struct blk *blk, struct request *request, const struct blk_req *req)
+static void blk_write(struct blk *blk, struct request *request, const struct blk_range *range)
 {
-        int r = blk_write_pieces(blk, request, &req->range);
+        int r = blk_write_pieces(blk, request, range);
 
         blk_answer(request, r < 0 ? r : blk_settle(blk));
+}
+
+/* ---- runs ---- */
+
+static bool blk_read_at_once(struct blk *blk, const struct blk_run *run)
+{
+        struct iovec iov[BLK_RUN_REQUESTS];
+
+        blk_run_scatter(run, request_reserve(run->requests[0], run->len + run->n), iov);
+        if (blk_file_readv(&blk->file, iov, run->n, run->len, run->offset) < 0)
+                return false;
+        for (uint32_t i = 0; i < run->n; i++) {
+                ((uint8_t *)iov[i].iov_base)[iov[i].iov_len] = BLK_STATUS_OK;
+                request_complete(run->requests[i], 0, run->lens[i] + 1);
+        }
+        return true;
+}
+
+static bool blk_write_at_once(struct blk *blk, const struct blk_run *run)
+{
+        struct iovec iov[BLK_RUN_REQUESTS];
+        int r;
+
+        blk_run_gather(run, iov);
+        if (blk_file_writev(&blk->file, iov, run->n, run->len, run->offset) < 0)
+                return false;
+        r = blk_settle(blk);
+        for (uint32_t i = 0; i < run->n; i++)
+                blk_answer(run->requests[i], r);
+        return true;
+}
+
+/* Carries out what waits. What did not go well at once is done one by one: each request has a verdict of its
+ * own, and a write that is done twice has written the same. */
+static void blk_finish_run(struct blk *blk)
+{
+        struct blk_run *run = &blk->run;
+        bool is_read = run->op == BLK_OP_READ;
+
+        if (run->n > 1 && (is_read ? blk_read_at_once(blk, run) : blk_write_at_once(blk, run)))
+                run->n = 0;
+        for (uint32_t i = 0; i < run->n; i++) {
+                struct blk_range range = blk_run_range(run, i);
+
+                if (is_read)
+                        blk_read(blk, run->requests[i], &range);
+                else
+                        blk_write(blk, run->requests[i], &range);
+        }
+        run->n = 0;
+}
+
+/* ---- one request ---- */
+
+static void blk_do_read(struct blk *blk, struct request *request, const struct blk_req *req)
+{
+        blk_read(blk, request, &req->range);
+}
+
+static void blk_do_write(struct blk *blk, struct request *request, const struct blk_req *req)
+{
+        blk_write(blk, request, &req->range);
 }
 
 static void blk_do_flush(struct blk *blk, struct request *request, const struct blk_req *req)
@@ -248,9 +315,9 @@ static void blk_do_write_zeroes(struct blk *blk, struct request *request, const 
         blk_answer(request, r < 0 ? r : blk_settle(blk));
 }
 
-typedef void (*blk_do)(struct blk *blk, struct request *request, const struct blk_req *req);
+typedef void (*blk_do_op)(struct blk *blk, struct request *request, const struct blk_req *req);
 
-static const blk_do blk_table[BLK_OP_COUNT_] = {
+static const blk_do_op blk_table[BLK_OP_COUNT_] = {
     [BLK_OP_READ] = blk_do_read,       [BLK_OP_WRITE] = blk_do_write,
     [BLK_OP_FLUSH] = blk_do_flush,     [BLK_OP_GET_ID] = blk_do_get_id,
     [BLK_OP_DISCARD] = blk_do_discard, [BLK_OP_WRITE_ZEROES] = blk_do_write_zeroes,
@@ -277,23 +344,53 @@ static int blk_load(struct blk *blk, struct request *request, struct blk_req *re
         return blk_req_check(&blk->disk, readable, request_writable(request), bytes, len, ret_req);
 }
 
+static int blk_judge(struct blk *blk, struct request *request, struct blk_req *ret_req)
+{
+        if (request_writable(request) == 0)
+                return -EPROTO;
+        return request_must_fail(request) ? -EIO : blk_load(blk, request, ret_req);
+}
+
+static void blk_do(struct blk *blk, struct request *request, int error, const struct blk_req *req)
+{
+        if (error == -EPROTO)
+                request_refuse(request);
+        else if (error < 0)
+                blk_answer(request, error);
+        else
+                blk_table[req->op](blk, request, req);
+}
+
+static bool blk_join(struct blk *blk, struct request *request, const struct blk_req *req)
+{
+        if (req->op == BLK_OP_READ && blk_sends(blk, &req->range))
+                return false;
+        return blk_run_add(&blk->run, request, req);
+}
+
+/* A request waits for company while all that follows continues it. What does not is carried out after it, as if
+ * nothing had waited: so a flush covers the writes before it, and of two that overlap the later one wins. */
 static void blk_handle(void *state, struct request *request)
 {
         struct blk *blk = state;
         struct blk_req req;
+        uint32_t inlined;
         int r;
 
-        if (request_writable(request) == 0) {
-                request_refuse(request);
+        request_inlined(request, &inlined);
+        if (inlined < request_readable(request)) /* to be fetched, which may move what waits */
+                blk_finish_run(blk);
+        r = blk_judge(blk, request, &req);
+        if (r == 0 && blk_join(blk, request, &req))
                 return;
-        }
-        r = request_must_fail(request) ? -EIO : blk_load(blk, request, &req);
-        if (r == -EPROTO)
-                request_refuse(request);
-        else if (r < 0)
-                blk_answer(request, r);
-        else
-                blk_table[req.op](blk, request, &req);
+        blk_finish_run(blk);
+        if (r < 0 || !blk_join(blk, request, &req))
+                blk_do(blk, request, r, &req);
+}
+
+static void blk_batch_end(void *state)
+{
+        blk_finish_run(state);
 }
 
 static struct blk blk_state;
@@ -305,4 +402,5 @@ const struct device_ops device_ops = {
     .set_features = blk_set_features,
     .config_write = blk_config_write,
     .handle = blk_handle,
+    .batch_end = blk_batch_end,
 };

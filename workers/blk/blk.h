@@ -7,6 +7,7 @@
 
 #include "workers/blk/blk_file.h"
 #include "workers/blk/blk_req.h"
+#include "workers/blk/blk_run.h"
 #include "workers/runtime/device_ops.h"
 
 struct blk {
@@ -14,5 +15,6 @@ struct blk {
         struct blk_disk disk;
         uint64_t features;             /* that the driver has accepted */
         bool writeback_field;          /* as the driver has last written it */
+        struct blk_run run;            /* what waits for more of its kind; empty between two batches */
         char serial[BLK_SERIAL_BYTES]; /* padded with NUL, not ended by one */
 };

@@ -93,6 +93,25 @@ int blk_file_write(const struct blk_file *file, const void *buf, size_t len, uin
         return 0;
 }
 
+static int blk_file_whole(ssize_t n, size_t len)
+{
+        if (n < 0)
+                return -errno;
+        return (size_t)n == len ? 0 : -EIO;
+}
+
+int blk_file_readv(const struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
+                   uint64_t offset)
+{
+        return blk_file_whole(preadv(file->fd, iov, (int)n_iov, (off_t)offset), len);
+}
+
+int blk_file_writev(const struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
+                    uint64_t offset)
+{
+        return blk_file_whole(pwritev(file->fd, iov, (int)n_iov, (off_t)offset), len);
+}
+
 int blk_file_flush(struct blk_file *file)
 {
         unsigned tries = 0;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct blk_file {
         int fd;          /* borrowed: the resource */
@@ -21,6 +22,13 @@ int blk_file_open(struct blk_file *file, int fd, bool read_only);
 /* All `len` bytes or an error. -EIO also when the image has become shorter. */
 int blk_file_read(const struct blk_file *file, void *buf, size_t len, uint64_t offset);
 int blk_file_write(const struct blk_file *file, const void *buf, size_t len, uint64_t offset);
+
+/* The same by one call, of `len` bytes in all. After an error, -EIO when the host has done a part only, what was
+ * done is not known: do it again. */
+int blk_file_readv(const struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
+                   uint64_t offset);
+int blk_file_writev(const struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
+                    uint64_t offset);
 
 /* What has been written is on stable storage. Once this has failed it fails for ever: which bytes were lost
  * is not known, and a later success would hide it. */

@@ -32,6 +32,10 @@ struct device_ops {
 
         /* Answers the request, now or later. */
         void (*handle)(void *state, struct request *request);
+
+        /* Every request that waited on a lane has been handed over: what the device has put off, to do several
+         * at once, is due; its answers leave afterwards. NULL: it puts nothing off. */
+        void (*batch_end)(void *state);
 };
 
 extern const struct device_ops device_ops;

@@ -86,8 +86,12 @@ static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind, 
         outbox->len[outbox->n] = len;
         outbox->n++;
         outbox->used += len;
-        outbox->reserved = 0;
-        if (outbox->n == OUTBOX_BATCH || outbox->used - outbox->start >= OUTBOX_FULL)
+        outbox->reserved -= len;
+        if (outbox->n < OUTBOX_BATCH && outbox->used - outbox->start < OUTBOX_FULL)
+                return;
+        if (outbox->reserved > 0)
+                outbox_send_gathered(outbox);
+        else
                 outbox_flush(outbox);
 }
 

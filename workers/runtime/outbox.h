@@ -36,15 +36,15 @@ struct outbox {
 /* `link` and `payload` are the caller's and outlive the outbox. */
 void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload);
 
-/* Room for `len` (at most OUTBOX_PAYLOAD) bytes, until the next call. A reservation that is not used is
- * forgotten. */
+/* Room for `len` (at most OUTBOX_PAYLOAD) bytes, until the next reservation, question or flush. Answers use it up
+ * from its beginning, so that one host call can fill in several; what is not used is forgotten. */
 uint8_t *outbox_reserve(struct outbox *outbox, uint32_t len);
 
-/* The first `len` reserved bytes go to [offset, offset + len) of the writable part, and the request is done.
+/* The next `len` reserved bytes go to [offset, offset + len) of the writable part, and the request is done.
  */
 void outbox_complete(struct outbox *outbox, uint64_t id, uint32_t status, uint32_t offset, uint32_t len);
 
-/* The first `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
+/* The next `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
 void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len);
 
 /* Sends what is gathered, and then `len` (1 .. OUTBOX_FILE) bytes of a file for [offset, offset + len) of the

@@ -65,11 +65,11 @@ ssize_t request_reader_next(struct request_reader *reader, const uint8_t **ret_b
  * their way are taken. */
 void request_reader_stop(struct request_reader *reader);
 
-/* Room for `len` (at most REQUEST_RESERVE) bytes, until the next call that takes this or any other request.
- */
+/* Room for `len` (at most REQUEST_RESERVE) bytes, until the next call that takes this or any other request;
+ * except that the answers of several requests of one lane, directly behind each other, may use it up. */
 uint8_t *request_reserve(struct request *request, uint32_t len);
 
-/* The first `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
+/* The next `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
 void request_write(struct request *request, uint32_t offset, uint32_t len);
 
 /* Bytes [file_offset, file_offset + len) of a file go to [offset, offset + len) of the writable part, without

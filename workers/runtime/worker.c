@@ -8,7 +8,7 @@
  *     control  first; then wait again, so that lanes are served only when control was silent
  *     receive  frames of which the first byte was there before the wait, or one frame. What was read beyond
  * that may be younger than a control message that has not been seen; it stays in the stage for the next round
- *     serve    the requests that are filed now, and then flush. What is filed meanwhile, because the device
+ *     serve    the requests that are filed now, what the device has put off of them, and then flush. What is filed meanwhile, because the device
  * waited for an answer, is left for the next round, for the same reason
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/worker.h"
@@ -234,8 +234,13 @@ static void worker_receive(struct worker_lane *lane, uint64_t mark, bool readabl
 
 static void worker_serve_lane(struct worker *worker, struct worker_lane *lane)
 {
-        for (uint32_t n = lane->inbox.n_waiting; n > 0; n--)
-                worker->device->handle(worker->device->state, inbox_next(&lane->inbox));
+        const struct device_ops *device = worker->device;
+        uint32_t waiting = lane->inbox.n_waiting;
+
+        for (uint32_t n = waiting; n > 0; n--)
+                device->handle(device->state, inbox_next(&lane->inbox));
+        if (waiting > 0 && device->batch_end)
+                device->batch_end(device->state);
         outbox_flush(&lane->outbox);
 }
 

@@ -1,0 +1,40 @@
+/* A run: requests of one batch that lie side by side on the disk, all reads or all writes, and are carried out
+ * by one host call.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "workers/blk/blk_req.h"
+#include "workers/runtime/request.h"
+
+#define BLK_RUN_REQUESTS                                                                                     \
+        16u /* what leaves in one frame: the guest does not wait longer for its first answer */
+#define BLK_RUN_BYTES 65536u /* likewise; a larger request gains nothing by company */
+
+/* Zero is empty. The requests are held, and not yet carried out. */
+struct blk_run {
+        enum blk_op op; /* read or write */
+        uint32_t n;
+        uint64_t offset; /* of the first byte, */
+        uint32_t len;    /* of all */
+        struct request *requests[BLK_RUN_REQUESTS];
+        uint32_t lens[BLK_RUN_REQUESTS];
+};
+
+/* Puts a judged request behind those that are there. False, and nothing is changed: it is not one to wait for
+ * others, or does not continue the run where it ends. A write is taken only when all of its bytes are inlined;
+ * no call that reads what is not inlined may be made while the run has writes, since it may move them. */
+bool blk_run_add(struct blk_run *run, struct request *request, const struct blk_req *req);
+
+/* The place of request i. */
+struct blk_range blk_run_range(const struct blk_run *run, uint32_t i);
+
+/* Where the bytes of the writes are: one entry a request. */
+void blk_run_gather(const struct blk_run *run, struct iovec *ret_iov);
+
+/* Where the bytes of the reads go: one entry a request, each with room for a status behind it, in `room` of
+ * run->len + run->n bytes. */
+void blk_run_scatter(const struct blk_run *run, uint8_t *room, struct iovec *ret_iov);
