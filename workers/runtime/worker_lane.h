@@ -27,7 +27,7 @@ struct worker_lane {
         uint32_t seq_oldest; /* so this one is answered next */
 };
 
-/* Allocates and touches everything the lane will ever use. 0 or -ENOMEM. */
+/* Allocates everything the lane will ever use. 0 or -ENOMEM. */
 int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
                      uint32_t credit_requests, uint32_t credit_bytes);
 

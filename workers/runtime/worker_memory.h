@@ -4,5 +4,5 @@
 
 #include <stddef.h>
 
-/* `len` bytes of zeros, every page present; never freed. NULL: there are none. */
+/* `len` bytes of zeros; never freed. Their pages are there when they are used first. NULL: there are none. */
 void *worker_memory(size_t len);
