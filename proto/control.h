@@ -42,6 +42,7 @@ struct control_configure {
                 bool read_only;
                 char serial[21];
                 uint32_t block_size;
+                bool direct; /* the second resource is an eventfd */
         } blk;
 };
 

@@ -43,6 +43,7 @@ static int check_blk_options(const Bulkhead__Control__BlkOptions *wire, struct c
         ret->type = DEVICE_TYPE_BLK;
         ret->blk.read_only = wire->read_only;
         ret->blk.block_size = wire->block_size;
+        ret->blk.direct = wire->direct;
         return wire_copy_string(wire->serial, ret->blk.serial, sizeof(ret->blk.serial));
 }
 

@@ -29,6 +29,7 @@ static ssize_t make_configure(const struct control_configure *message, uint8_t *
                 blk.read_only = message->blk.read_only;
                 blk.serial = (char *)message->blk.serial;
                 blk.block_size = message->blk.block_size;
+                blk.direct = message->blk.direct;
                 body.options_case = BULKHEAD__CONTROL__CONFIGURE__OPTIONS_BLK;
                 body.blk = &blk;
                 break;

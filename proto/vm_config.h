@@ -23,6 +23,7 @@ struct blk_config {
         bool read_only;
         char serial[21];     /* at most 20 bytes and a NUL (virtio 1.3, 5.2.6) */
         uint32_t block_size; /* 512 or 4096 */
+        bool direct;         /* past the host's page cache (O_DIRECT) */
 };
 
 /* What a worker may use of its host, by its control group. 0: no limit of its own. */

@@ -16,6 +16,7 @@ static int check_blk(const Bulkhead__Config__Blk *wire, struct blk_config *ret)
 {
         ret->read_only = wire->read_only;
         ret->block_size = wire->block_size;
+        ret->direct = wire->direct;
         if (wire_copy_string(wire->path, ret->path, sizeof(ret->path)) < 0)
                 return -EPROTO;
         return wire_copy_string(wire->serial, ret->serial, sizeof(ret->serial));

@@ -60,6 +60,7 @@ static int make_device(const struct device_config *device, struct device_wire *r
                 ret->blk.read_only = device->blk.read_only;
                 ret->blk.serial = (char *)device->blk.serial;
                 ret->blk.block_size = device->blk.block_size;
+                ret->blk.direct = device->blk.direct;
                 ret->device.type_case = BULKHEAD__CONFIG__DEVICE__TYPE_BLK;
                 ret->device.blk = &ret->blk;
                 return 0;

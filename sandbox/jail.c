@@ -93,6 +93,7 @@ static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attem
         struct policy_layout layout = {
             .n_lanes = spec->n_lanes,
             .n_resources = spec->n_resources,
+            .resources_event = spec->resources_event,
             .resources_rw = spec->resources_rw,
             .binary_fd = -1,
             .report_fd = -1,

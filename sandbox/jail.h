@@ -52,9 +52,10 @@ struct jail_spec {
         const int *lane_fds;
         unsigned n_lanes; /* at most LIMIT_LANES */
         const int *resource_fds;
-        unsigned n_resources;  /* at most LIMIT_RESOURCES */
-        uint32_t resources_rw; /* bit i: resource i is writable */
-        uint64_t memory_max;   /* bytes: RLIMIT_AS and RLIMIT_DATA */
+        unsigned n_resources;     /* at most LIMIT_RESOURCES */
+        uint32_t resources_rw;    /* bit i: resource i is writable */
+        uint32_t resources_event; /* bit i: resource i is an eventfd */
+        uint64_t memory_max;      /* bytes: RLIMIT_AS and RLIMIT_DATA */
         uint64_t
             file_size_max; /* bytes: RLIMIT_FSIZE, so an image cannot grow; 0 for a worker without files */
         const struct cgroup *cgroup; /* NULL: none */

@@ -15,6 +15,7 @@
 
 static const struct policy *const policies[] = {
     &policy_blk,
+    &policy_blk_direct,
     &policy_rng,
     &policy_broker,
 };
@@ -215,9 +216,12 @@ size_t policy_subject_values(enum policy_subject subject, const struct policy_la
                         ret_values[n++] = WORKER_FD_LANE + i;
                 return n;
         case POLICY_RESOURCE:
-                return policy_resource_values(layout, UINT32_MAX, ret_values);
+                return policy_resource_values(layout, ~layout->resources_event, ret_values);
         case POLICY_RESOURCE_RW:
-                return policy_resource_values(layout, layout->resources_rw, ret_values);
+                return policy_resource_values(layout, layout->resources_rw & ~layout->resources_event,
+                                              ret_values);
+        case POLICY_EVENT:
+                return policy_resource_values(layout, layout->resources_event, ret_values);
         case POLICY_RUN_POLICY:
                 return policy_one_value(worker_fd_policy(layout->n_lanes, layout->n_resources), ret_values);
         case POLICY_BINARY:

@@ -43,8 +43,9 @@ enum policy_subject {
         POLICY_CHANNEL,     /* control and every lane */
         POLICY_LANE,        /* every lane */
         POLICY_OUTPUT,      /* standard error: the pipe to the broker */
-        POLICY_RESOURCE,    /* every resource */
+        POLICY_RESOURCE,    /* every resource but eventfds */
         POLICY_RESOURCE_RW, /* resources that the configuration lets it write: none on a read-only disk */
+        POLICY_EVENT,       /* resources that are eventfds */
         POLICY_RUN_POLICY,  /* the descriptor of the run filter */
         POLICY_BINARY,      /* the program to execute; closed by the execution itself */
         POLICY_REPORT,      /* the jail's error pipe; closed by the execution itself */
@@ -84,6 +85,7 @@ enum policy_gate {
 struct policy_layout {
         unsigned n_lanes, n_resources;
         uint32_t resources_rw;    /* bit i: resource i is writable */
+        uint32_t resources_event; /* bit i: resource i is an eventfd */
         int binary_fd, report_fd; /* start gate only; -1: none */
         int go_fd;                /* likewise; -1 also for a worker that is not traced */
         pid_t self;               /* POLICY_SELF only */

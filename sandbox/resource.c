@@ -10,15 +10,18 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/direct_io.h"
 
-#define SECTOR_BYTES     512u /* virtio 1.3, 5.2.4: capacity counts these */
-#define PROGRAM_SEGMENTS 64u  /* program headers of a worker: a static-pie has about ten */
+#define SECTOR_BYTES     512u  /* virtio 1.3, 5.2.4: capacity counts these */
+#define BLOCK_SIZE_MAX   4096u /* that a disk of ours can have */
+#define PROGRAM_SEGMENTS 64u   /* program headers of a worker: a static-pie has about ten */
 
 static int resource_explain(int r, const char *path, bool writable, char *why, size_t why_size)
 {
@@ -61,6 +64,22 @@ static int resource_judge_kind(mode_t mode, const char *path, char *why, size_t 
         return -EINVAL;
 }
 
+static int resource_flags(const struct blk_config *blk)
+{
+        return (blk->read_only ? O_RDONLY : O_RDWR) | (blk->direct ? O_DIRECT : 0) | O_CLOEXEC | O_NOCTTY;
+}
+
+static int resource_explain_open(int r, const struct blk_config *blk, char *why, size_t why_size)
+{
+        if (r != -EINVAL || !blk->direct)
+                return resource_explain(r, blk->path, !blk->read_only, why, why_size);
+        snprintf(
+            why, why_size,
+            "%s: this file system has no direct I/O; say direct: false, or put the image on one that has",
+            blk->path);
+        return r;
+}
+
 /* Opens by O_PATH first, so that a FIFO, a tape or a terminal is never really opened; then that very file. */
 static int resource_open_image(const struct blk_config *blk, int *ret_fd, char *why, size_t why_size)
 {
@@ -75,9 +94,9 @@ static int resource_open_image(const struct blk_config *blk, int *ret_fd, char *
         if (r < 0)
                 return r;
         snprintf(again, sizeof(again), "/proc/self/fd/%d", path_fd);
-        fd = open(again, (blk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY);
+        fd = open(again, resource_flags(blk));
         if (fd < 0)
-                return resource_explain(-errno, blk->path, !blk->read_only, why, why_size);
+                return resource_explain_open(-errno, blk, why, why_size);
         *ret_fd = fd;
         return 0;
 }
@@ -126,6 +145,39 @@ static int resource_judge_size(uint64_t size, const char *path, char *why, size_
         return -EINVAL;
 }
 
+/* What is shorter than a block of the host cannot be read or written past the cache. */
+static int resource_judge_direct(int fd, const struct blk_config *blk, char *why, size_t why_size)
+{
+        uint32_t bytes;
+        int r = direct_io_alignment(fd, &bytes);
+
+        if (r < 0)
+                return resource_explain_open(r == -EOPNOTSUPP ? -EINVAL : r, blk, why, why_size);
+        if (bytes <= blk->block_size)
+                return 0;
+        if (bytes <= BLOCK_SIZE_MAX)
+                snprintf(why, why_size, "%s: direct I/O needs blocks of %u bytes here; say block_size: %u",
+                         blk->path, bytes, BLOCK_SIZE_MAX);
+        else
+                snprintf(why, why_size, "%s: direct I/O needs blocks of %u bytes here; say direct: false",
+                         blk->path, bytes);
+        return -EINVAL;
+}
+
+/* The second resource of a direct disk counts its finished transfers. */
+static int resources_add_event(struct resources *resources, char *why, size_t why_size)
+{
+        int fd = eventfd(0, EFD_CLOEXEC);
+
+        if (fd < 0) {
+                snprintf(why, why_size, "no eventfd: %s", strerror(errno));
+                return -errno;
+        }
+        resources->events |= 1u << resources->n;
+        resources->fds[resources->n++] = fd;
+        return 0;
+}
+
 static int resources_open_blk(const struct blk_config *blk, struct resources *ret_resources, char *why,
                               size_t why_size)
 {
@@ -143,6 +195,8 @@ static int resources_open_blk(const struct blk_config *blk, struct resources *re
         if (r < 0)
                 return resource_explain(r, blk->path, !blk->read_only, why, why_size);
         r = resource_judge_size(size, blk->path, why, why_size);
+        if (r == 0 && blk->direct)
+                r = resource_judge_direct(fd, blk, why, why_size);
         if (r < 0)
                 return r;
         *ret_resources = (struct resources){.fds = {take_fd(&fd)},
@@ -153,12 +207,27 @@ static int resources_open_blk(const struct blk_config *blk, struct resources *re
         return 0;
 }
 
+static int resources_open_disk(const struct blk_config *blk, struct resources *ret_resources, char *why,
+                               size_t why_size)
+{
+        _cleanup_(resources_close) struct resources resources = {0};
+        int r = resources_open_blk(blk, &resources, why, why_size);
+
+        if (r == 0 && blk->direct)
+                r = resources_add_event(&resources, why, why_size);
+        if (r < 0)
+                return r;
+        *ret_resources = resources;
+        resources = (struct resources){0};
+        return 0;
+}
+
 int resources_open(const struct device_config *device, struct resources *ret_resources, char *why,
                    size_t why_size)
 {
         switch (device->type) {
         case DEVICE_TYPE_BLK:
-                return resources_open_blk(&device->blk, ret_resources, why, why_size);
+                return resources_open_disk(&device->blk, ret_resources, why, why_size);
         case DEVICE_TYPE_RNG:
                 *ret_resources = (struct resources){0};
                 return 0;

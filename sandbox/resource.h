@@ -15,6 +15,7 @@ struct resources {
         int fds[LIMIT_RESOURCES];
         unsigned n;
         uint32_t rw;       /* bit i: writable */
+        uint32_t events;   /* bit i: an eventfd, not a file */
         dev_t device;      /* that the image is or lies on; 0: no image */
         uint64_t size_max; /* bytes of the largest: no worker may make a file longer than that */
 };

@@ -173,6 +173,13 @@ static void device_wake(void *context)
         spawner_device_serve_all(spawner);
 }
 
+static const struct policy *device_policy(const struct device_config *config)
+{
+        bool is_direct = config->type == DEVICE_TYPE_BLK && config->blk.direct;
+
+        return policy_find(is_direct ? "blk-direct" : device_types[config->type].name);
+}
+
 static void device_spec(struct spawner *spawner, uint32_t device, const struct spawner_channels *channels,
                         const struct resources *resources, const char *title, struct jail_spec *ret_spec)
 {
@@ -182,7 +189,7 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
         gid_t gid = spawner->claims ? (gid_t)uid : getegid();
 
         *ret_spec = (struct jail_spec){
-            .policy = policy_find(device_types[config->type].name),
+            .policy = device_policy(config),
             .title = title,
             .uid = uid,
             .gid = gid,
@@ -198,6 +205,7 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
             .resource_fds = resources->fds,
             .n_resources = resources->n,
             .resources_rw = resources->rw,
+            .resources_event = resources->events,
             .memory_max = vm_config_memory(spawner->config, config),
             .file_size_max = resources->size_max,
             .cgroup = &spawner->devices[device].cgroup,
@@ -314,7 +322,7 @@ static void device_explain(const struct spawner *spawner, uint32_t device, struc
         exited->cause.oom = exited->signaled && exited->code == SIGKILL &&
                             cgroup_oom_killed(&spawner->devices[device].cgroup);
         if (exited->signaled && exited->code == SIGSYS && spawner->devices[device].trace.signal != SIGSYS)
-                policy_explain(policy_find(device_types[config->type].name), &exited->cause);
+                policy_explain(device_policy(config), &exited->cause);
 }
 
 int spawner_device_look(struct spawner *spawner, uint32_t device)

@@ -21,6 +21,7 @@ static void make_configure(const struct device *device, struct control_configure
         if (config->type == DEVICE_TYPE_BLK) {
                 ret_configure->blk.read_only = config->blk.read_only;
                 ret_configure->blk.block_size = config->blk.block_size;
+                ret_configure->blk.direct = config->blk.direct;
                 memcpy(ret_configure->blk.serial, config->blk.serial, sizeof(config->blk.serial));
         }
 }
@@ -105,6 +106,14 @@ static enum admin_device_state status_state(const struct device *device)
         return device_any_running(device) ? ADMIN_RUNNING : ADMIN_READY;
 }
 
+/* The image; and the eventfd of a direct one. */
+static uint32_t device_count_resources(const struct device_config *config)
+{
+        if (config->type != DEVICE_TYPE_BLK)
+                return 0;
+        return config->blk.direct ? 2 : 1;
+}
+
 void device_status(const struct device *device, struct admin_device *ret_status)
 {
         struct admin_device *status = ret_status;
@@ -118,7 +127,7 @@ void device_status(const struct device *device, struct admin_device *ret_status)
         status->uid = device->supervisor.uid;
         status->restarts = device->supervisor.restarts;
         status->features = device->committed;
-        status->n_resources = device->config->type == DEVICE_TYPE_BLK ? 1 : 0;
+        status->n_resources = device_count_resources(device->config);
         status->n_lanes = device->config->n_lanes;
         status->rate_ops = device->config->rate.ops;
         status->rate_bytes = device->config->rate.bytes;

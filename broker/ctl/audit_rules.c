@@ -15,11 +15,16 @@
 #include "proto/base/log.h"
 #include "proto/device_type.h"
 
-/* Files that a worker of each type may hold: what its configuration can name. */
-static const uint32_t max_resources[DEVICE_TYPE_COUNT_] = {
-    [DEVICE_TYPE_BLK] = 1,
-    [DEVICE_TYPE_RNG] = 0,
+/* What a worker of each type may hold: files that its configuration can name, and then an eventfd for asynchronous
+ * transfers. */
+static const struct {
+        uint32_t files, events;
+} max_resources[DEVICE_TYPE_COUNT_] = {
+    [DEVICE_TYPE_BLK] = {.files = 1, .events = 1},
+    [DEVICE_TYPE_RNG] = {.files = 0, .events = 0},
 };
+
+#define RING_BYTES 65536u /* of the ends of 256 transfers, and the kernel's rounding */
 
 #define WORKER_FILTERS 2u /* one before exec, one before the first guest byte */
 #define BROKER_FILTERS 1u
@@ -89,11 +94,29 @@ static void rule_guest_fds(const struct audit_subject *s, struct audit_row *row)
         judge(row, s->facts->fds_guest_error, s->facts->fds_guest == 0);
 }
 
+/* Files and eventfds that the device may hold; the broker cannot ask for more than its type has. */
+static void count_resources(const struct audit_subject *s, uint32_t *ret_files, uint32_t *ret_events)
+{
+        const struct device_type *type = s->device ? device_type_find(s->device->type) : NULL;
+        const uint32_t n = type ? s->device->n_resources : 0;
+
+        *ret_files = type ? MIN(n, max_resources[type - device_types].files) : 0;
+        *ret_events = type ? MIN(n - *ret_files, max_resources[type - device_types].events) : 0;
+}
+
 static void rule_shared_mappings(const struct audit_subject *s, struct audit_row *row)
 {
+        const struct proc_facts *f = s->facts;
+        uint32_t files, events;
+
+        count_resources(s, &files, &events);
         set_wanted(row, "0 bytes");
-        set_measured(row, "%" PRIu64 " bytes", s->facts->shared_bytes);
-        judge(row, s->facts->maps_error, s->facts->shared_bytes == 0);
+        set_measured(row, "%" PRIu64 " bytes", f->shared_bytes);
+        if (events > 0)
+                set_wanted(row, "0 bytes, a ring of transfers");
+        if (f->ring_bytes > 0)
+                set_measured(row, "%" PRIu64 " bytes, a ring of %" PRIu64, f->shared_bytes, f->ring_bytes);
+        judge(row, f->maps_error, f->shared_bytes == 0 && f->ring_bytes <= (events > 0 ? RING_BYTES : 0));
 }
 
 static void rule_capabilities(const struct audit_subject *s, struct audit_row *row)
@@ -133,9 +156,12 @@ static void rule_seccomp_filters(const struct audit_subject *s, struct audit_row
  */
 static void rule_claimed(const struct audit_subject *s, struct audit_row *row)
 {
+        uint32_t files, events;
+
         set_wanted(row, "policy %s", s->role == AUDIT_WORKER ? device_types[0].name : "broker");
+        count_resources(s, &files, &events);
         if (s->device && device_type_find(s->device->type))
-                set_wanted(row, "policy %s", s->device->type);
+                set_wanted(row, "policy %s%s", s->device->type, events > 0 ? "-direct" : "");
         set_measured(row, "not visible from outside");
         row->verdict = AUDIT_CLAIMED;
         if (!s->device || !s->device->seccomp_log)
@@ -207,20 +233,22 @@ static void rule_root(const struct audit_subject *s, struct audit_row *row)
 
 static void rule_fds(const struct audit_subject *s, struct audit_row *row)
 {
-        const struct device_type *type = device_type_find(s->device->type);
         const uint32_t sockets = 1 + s->device->n_lanes; /* control and lanes */
-        const uint32_t files = type ? MIN(s->device->n_resources, max_resources[type - device_types]) : 0;
         const struct proc_facts *f = s->facts;
+        uint32_t files, events;
 
-        set_wanted(row, "2 null, 1 output, %u sockets, %u files", sockets, files);
+        count_resources(s, &files, &events);
+        set_wanted(row, "2 null, 1 output, %u sockets, %u files%s", sockets, files,
+                   events > 0 ? ", 1 eventfd" : "");
         set_measured(row, "%u null, %u output, %u sockets, %u files", f->fds_null, f->fds_pipe, f->fds_socket,
                      f->fds_file);
-        if (f->fds_other > 0)
-                set_measured(row, "%u null, %u output, %u sockets, %u files, %u others", f->fds_null,
-                             f->fds_pipe, f->fds_socket, f->fds_file, f->fds_other);
+        if (f->fds_other > 0 || f->fds_event > 0)
+                set_measured(row, "%u null, %u output, %u sockets, %u files, %u eventfds, %u others",
+                             f->fds_null, f->fds_pipe, f->fds_socket, f->fds_file, f->fds_event,
+                             f->fds_other);
         judge(row, f->fds_error,
               f->fds_null == 2 && f->fds_pipe == 1 && f->fds_socket == sockets && f->fds_file == files &&
-                  f->fds_other == 0);
+                  f->fds_event == events && f->fds_other == 0);
 }
 
 static bool uid_is_elsewhere(const struct audit_subject *s)

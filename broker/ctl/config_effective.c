@@ -83,6 +83,7 @@ static void fill_device(struct device_config *config, struct config_device *ret,
                 return;
         ret->path = config->blk.path;
         ret->read_only = &config->blk.read_only;
+        ret->direct = &config->blk.direct;
         ret->serial = config->blk.serial;
         ret->block_size = &config->blk.block_size;
 }

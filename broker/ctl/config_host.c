@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #include "proto/base/cleanup.h"
+#include "proto/base/direct_io.h"
 #include "proto/base/log.h"
 
-#define SHOWN       256u
-#define SECTOR_SIZE 512u
+#define SHOWN          256u
+#define SECTOR_SIZE    512u
+#define BLOCK_SIZE_MAX 4096u /* that a disk of ours can have */
 
 static const char *open_remedy(int negative_errno)
 {
@@ -75,9 +77,34 @@ static int judge_lock(int fd, bool read_only, const char *shown, char *why, size
         return -EBUSY;
 }
 
+static int refuse_direct(const char *shown, char *why, size_t why_size)
+{
+        snprintf(why, why_size,
+                 "image %s cannot be used past the page cache: say direct: false, or put it on a file system "
+                 "that can",
+                 shown);
+        return -EINVAL;
+}
+
+static int judge_direct(const struct device_config *device, int fd, const char *shown, char *why,
+                        size_t why_size)
+{
+        uint32_t bytes;
+        int r = direct_io_alignment(fd, &bytes);
+
+        if (r < 0)
+                return refuse_direct(shown, why, why_size);
+        if (bytes <= device->blk.block_size)
+                return 0;
+        snprintf(why, why_size, "image %s needs blocks of %" PRIu32 " bytes past the page cache: say %s",
+                 shown, bytes, bytes <= BLOCK_SIZE_MAX ? "block_size: 4096" : "direct: false");
+        return -EINVAL;
+}
+
 int config_host_image(const struct device_config *device, char *why, size_t why_size)
 {
         const int flags = (device->blk.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+        const int direct = device->blk.direct ? O_DIRECT : 0;
         char shown[SHOWN];
         _cleanup_close_ int fd = -1;
         uint64_t size;
@@ -91,7 +118,9 @@ int config_host_image(const struct device_config *device, char *why, size_t why_
                          open_remedy(-EISDIR));
                 return -EINVAL;
         }
-        fd = open(device->blk.path, flags);
+        fd = open(device->blk.path, flags | direct);
+        if (fd < 0 && errno == EINVAL && direct)
+                return refuse_direct(shown, why, why_size);
         if (fd < 0 || fstat(fd, &st) < 0) {
                 r = -errno;
                 snprintf(why, why_size, "image %s cannot be opened for %s: %s: %s", shown,
@@ -104,6 +133,8 @@ int config_host_image(const struct device_config *device, char *why, size_t why_
                 return r;
         }
         r = judge_size(device, size, shown, why, why_size);
+        if (r == 0 && direct)
+                r = judge_direct(device, fd, shown, why, why_size);
         return r < 0 ? r : judge_lock(fd, device->blk.read_only, shown, why, why_size);
 }
 

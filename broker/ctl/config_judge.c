@@ -305,6 +305,7 @@ static const struct device_key {
 } device_keys[] = {
     {"path", 1u << DEVICE_TYPE_BLK, true, set_device_path},
     {"read_only", 1u << DEVICE_TYPE_BLK, false, NULL},
+    {"direct", 1u << DEVICE_TYPE_BLK, false, NULL},
     {"serial", 1u << DEVICE_TYPE_BLK, false, set_serial},
     {"block_size", 1u << DEVICE_TYPE_BLK, false, set_block_size},
     {"queues", UINT32_MAX, false, set_queues},
@@ -332,16 +333,23 @@ static void judge_device_key(struct judge *judge, const yaml_node_t *mapping, co
         }
 }
 
+/* False: it is there and is none, which has been said. */
+static bool judge_bool(const struct judge *judge, const yaml_node_t *mapping, const char *key, bool *ret)
+{
+        const char *text = config_document_text(config_document_find(judge->document, mapping, key));
+
+        return !text || config_value_bool(text, ret) == 0;
+}
+
 /* The image on this host. Warns where the device would start, but not as meant. */
 static void judge_image(struct judge *judge, const yaml_node_t *mapping)
 {
         const yaml_node_t *path = config_document_find(judge->document, mapping, "path");
-        const char *read_only =
-            config_document_text(config_document_find(judge->document, mapping, "read_only"));
         char why[WHY_SIZE];
         int r;
 
-        if (read_only && config_value_bool(read_only, &judge->device->blk.read_only) < 0)
+        if (!judge_bool(judge, mapping, "read_only", &judge->device->blk.read_only) ||
+            !judge_bool(judge, mapping, "direct", &judge->device->blk.direct))
                 return;
         r = config_host_image(judge->device, why, sizeof(why));
         if (r < 0)

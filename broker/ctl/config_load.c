@@ -92,6 +92,7 @@ static void fill_device(const struct config_device *file, const struct config_co
                 return;
         config_value_path(file->path, context->folder, ret->blk.path);
         ret->blk.read_only = file->read_only && *file->read_only;
+        ret->blk.direct = file->direct && *file->direct;
         ret->blk.block_size = file->block_size ? *file->block_size : 512;
         snprintf(ret->blk.serial, sizeof(ret->blk.serial), "%s", file->serial ? file->serial : file->name);
 }

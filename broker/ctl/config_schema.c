@@ -67,6 +67,7 @@ static const cyaml_schema_field_t device_fields[] = {
                      CYAML_ARRAY_LEN(types)),
     CYAML_FIELD_STRING_PTR("path", OPTIONAL, struct config_device, path, 0, TEXT_MAX),
     CYAML_FIELD_BOOL_PTR("read_only", OPTIONAL, struct config_device, read_only),
+    CYAML_FIELD_BOOL_PTR("direct", OPTIONAL, struct config_device, direct),
     CYAML_FIELD_UINT_PTR("queues", OPTIONAL, struct config_device, queues),
     CYAML_FIELD_UINT_PTR("lanes", OPTIONAL, struct config_device, lanes),
     CYAML_FIELD_UINT_PTR("request_timeout", OPTIONAL, struct config_device, request_timeout),

@@ -43,6 +43,7 @@ struct config_device {
         const char *path;
         bool *read_only;
         uint32_t *queues, *lanes;
+        bool *direct;
         uint32_t *request_timeout; /* seconds */
         const char *serial;
         uint32_t *block_size;

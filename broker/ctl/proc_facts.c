@@ -70,6 +70,10 @@ static int measure_maps(const struct proc_process *process, const struct memory_
                 return -ESRCH; /* no address space: it is on its way out */
         at = text;
         while ((r = proc_maps_next(&at, text + len, &m)) > 0) {
+                if (m.aio_ring) {
+                        facts->ring_bytes += m.end - m.start;
+                        continue;
+                }
                 if (m.inode != 0 && memory_files_have(files, m.major, m.minor, m.inode))
                         facts->guest_bytes += m.end - m.start;
                 if (m.shared)
@@ -140,7 +144,19 @@ static int measure_root(const struct proc_process *process, struct proc_facts *f
         return 0;
 }
 
-static void count_fd(const struct stat *st, const struct memory_files *files, struct proc_facts *facts)
+/* Of what has no kind of its own the kernel gives the name. */
+static bool is_eventfd(int folder_fd, const char *number)
+{
+        static const char eventfd[] = "anon_inode:[eventfd]";
+        char name[sizeof(eventfd) + 1];
+        ssize_t n = readlinkat(folder_fd, number, name, sizeof(name));
+
+        return n == (ssize_t)strlen(eventfd) && memcmp(name, eventfd, strlen(eventfd)) == 0;
+}
+
+/* `number` is the descriptor's link in the folder. */
+static void count_fd(const struct stat *st, int folder_fd, const char *number,
+                     const struct memory_files *files, struct proc_facts *facts)
 {
         if (S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3))
                 facts->fds_null++;
@@ -150,6 +166,8 @@ static void count_fd(const struct stat *st, const struct memory_files *files, st
                 facts->fds_pipe++;
         else if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
                 facts->fds_file++;
+        else if (is_eventfd(folder_fd, number))
+                facts->fds_event++;
         else
                 facts->fds_other++;
         if (memory_files_have(files, major(st->st_dev), minor(st->st_dev), st->st_ino))
@@ -180,7 +198,7 @@ static int measure_fds_by_folder(const struct proc_process *process, const struc
                 if (++n > LIMIT_PROC_FDS)
                         r = -E2BIG;
                 else if (fstatat(fd, entry->d_name, &st, 0) == 0)
-                        count_fd(&st, files, facts);
+                        count_fd(&st, fd, entry->d_name, files, facts);
                 else if (errno != ENOENT) /* closed since */
                         r = -errno;
         }
@@ -200,13 +218,15 @@ static int measure_fds_by_copy(const struct proc_process *process, const struct 
                 return -E2BIG;
         for (uint32_t i = 0; i < n_slots; i++) {
                 _cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, process->pidfd, i, 0u);
+                char own[32];
                 struct stat st;
 
                 if (fd < 0 && errno == EBADF)
                         continue;
                 if (fd < 0 || fstat(fd, &st) < 0)
                         return -errno;
-                count_fd(&st, files, facts);
+                snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+                count_fd(&st, AT_FDCWD, own, files, facts);
         }
         return 0;
 }

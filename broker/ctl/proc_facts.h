@@ -35,6 +35,7 @@ struct proc_facts {
         int maps_error;
         uint64_t guest_bytes;  /* mapped from files that are the broker's guest memory */
         uint64_t shared_bytes; /* mapped MAP_SHARED, of whatever */
+        uint64_t ring_bytes;   /* not among these: the ring of its asynchronous transfers */
         uint64_t file_bytes;   /* mapped from any file but its own program */
         int ns_error;
         uint64_t ns[PROC_NS_COUNT_]; /* inode of each namespace */
@@ -42,8 +43,8 @@ struct proc_facts {
         uint32_t root_entries; /* in the root directory */
         bool root_read_only;
         int fds_error;
-        uint32_t fds_null, fds_socket, fds_pipe, fds_file,
-            fds_other; /* by kind: /dev/null, socket, pipe, file or block device */
+        uint32_t fds_null, fds_socket, fds_pipe, fds_file, fds_event,
+            fds_other; /* by kind: /dev/null, socket, pipe, file or block device, eventfd */
         int fds_guest_error;
         uint32_t fds_guest; /* of these, files that are guest memory */
         int limits_error;

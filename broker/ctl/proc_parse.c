@@ -219,6 +219,16 @@ int proc_parse_status(const char *text, size_t len, struct proc_status *ret_stat
         return 0;
 }
 
+/* No process can map, or name, a file so but by io_setup(2): it is of no mount. */
+static bool is_aio_ring(const struct proc_mapping *m, struct cursor name)
+{
+        static const char ring[] = "/[aio] (deleted)";
+
+        eat_blanks(&name);
+        return m->shared && m->major == 0 && (size_t)(name.end - name.at) == strlen(ring) &&
+               memcmp(name.at, ring, strlen(ring)) == 0;
+}
+
 /* "7f00-7f10 rw-s 00000000 00:01 1037 /memfd:ram (deleted)" */
 static bool parse_mapping(struct cursor line, struct proc_mapping *ret)
 {
@@ -245,6 +255,7 @@ static bool parse_mapping(struct cursor line, struct proc_mapping *ret)
                 return false;
         if (!m.shared && m.flags[3] != 'p')
                 return false;
+        m.aio_ring = is_aio_ring(&m, line);
         *ret = m;
         return true;
 }

@@ -1,5 +1,6 @@
 /* blk: one image, by the descriptor that the spawner opened. A read-only disk has no resource in the RW
- * class, so the rows that change it vanish from its filter. Owns nothing; read by policy_find. TRUST: sees no
+ * class, so the rows that change it vanish from its filter. blk-direct: the same for a disk past the page cache,
+ * and asynchronous transfers, which no other disk may begin. Owns nothing; read by policy_find. TRUST: sees no
  * foreign bytes.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <linux/falloc.h>
@@ -16,8 +17,6 @@ static const struct policy_row start[] = {
 
 static const struct policy_row run[] = {
     {__NR_pread64, POLICY_RESOURCE, .reason = "blk_file: read"},
-    {__NR_sendfile, POLICY_LANE, .tests = {ARG_IS_RESOURCE(1, 0)},
-     .reason = "link_send_file: a long read goes from the image to the lane without a copy of ours"},
     {__NR_pwrite64, POLICY_RESOURCE_RW, .reason = "blk_file: write"},
     {__NR_preadv, POLICY_RESOURCE, .reason = "blk_file: read several requests that are adjacent"},
     {__NR_pwritev, POLICY_RESOURCE_RW, .reason = "blk_file: write several requests that are adjacent"},
@@ -28,9 +27,37 @@ static const struct policy_row run[] = {
      .reason = "blk_file: write-zeroes; the size cannot change"},
 };
 
+/* Of an image that the host caches. */
+static const struct policy_row cached_run[] = {
+    {__NR_sendfile, POLICY_LANE, .tests = {ARG_IS_RESOURCE(1, 0)},
+     .reason = "link_send_file: a long read goes from the image to the lane without a copy of ours"},
+};
+
 const struct policy policy_blk = {
     .type = "blk",
     .start = {ROWS(policy_base_start), ROWS(start)},
-    .run = {ROWS(policy_base_run), ROWS(run)},
+    .run = {ROWS(policy_base_run), ROWS(run), ROWS(cached_run)},
+    .max_run_calls = 14,
+};
+
+/* What a transfer does stands in memory, where no filter can judge it: it can read and write what the worker's
+ * descriptors allow it to, not more. */
+static const struct policy_row direct_start[] = {
+    {__NR_io_setup, .tests = {ARG_IS(0, 256)},
+     .reason = "aio_calls: the only context, of 256 transfers, made before lock-down"},
+};
+
+static const struct policy_row direct_run[] = {
+    {__NR_io_submit, .tests = {ARG_ONLY(1, 63)},
+     .reason = "aio_calls: begin at most 63 transfers between the image and our memory"},
+    {__NR_io_getevents, .tests = {ARG_ONLY(1, 1), ARG_IS(2, 64), ARG_IS(4, 0)},
+     .reason = "aio_calls: take what is done, or wait for one"},
+    {__NR_read, POLICY_EVENT, .reason = "blk_direct: the eventfd that transfers signal when they are done"},
+};
+
+const struct policy policy_blk_direct = {
+    .type = "blk-direct",
+    .start = {ROWS(policy_base_start), ROWS(start), ROWS(direct_start)},
+    .run = {ROWS(policy_base_run), ROWS(run), ROWS(direct_run)},
     .max_run_calls = 14,
 };

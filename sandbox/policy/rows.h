@@ -39,5 +39,6 @@ extern const struct policy_row policy_base_start[POLICY_BASE_START_ROWS];
 extern const struct policy_row policy_base_run[POLICY_BASE_RUN_ROWS];
 
 extern const struct policy policy_blk;
+extern const struct policy policy_blk_direct;
 extern const struct policy policy_rng;
 extern const struct policy policy_broker;

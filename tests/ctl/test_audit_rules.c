@@ -194,6 +194,8 @@ static void loosen(unsigned i, const char **ret_fact)
                 STEP(37, "descriptors", f->fds_pipe = 2)
                 STEP(38, "descriptors", f->fds_pipe = 0)
                 STEP(39, "seccomp content", vms[0].status.devices[0].seccomp_log = true)
+                STEP(40, "descriptors", f->fds_event = 1)
+                STEP(41, "shared mappings", f->ring_bytes = 4096)
         default:
                 *ret_fact = NULL;
         }
@@ -209,7 +211,7 @@ static void each_step_beyond_the_policy_is_found_by_its_rule(void **state)
                 setup(state);
                 loosen(i, &fact);
                 if (!fact) {
-                        assert_int_equal(i, 40);
+                        assert_int_equal(i, 42);
                         return;
                 }
                 t = judge(AUDIT_WORKER, 0);
@@ -243,6 +245,31 @@ static void a_rate_is_shown_as_the_broker_claims_it(void **state)
         d->rate_ops = 0;
         assert_string_equal(judge(AUDIT_WORKER, 0).rate, "bytes 10M, throttled 12");
         assert_string_equal(judge(AUDIT_WORKER, 0).facts, "");
+}
+
+static void a_direct_disk_has_an_eventfd_and_a_ring_and_no_more(void **state)
+{
+        struct proc_facts *f = &vms[0].workers[0];
+
+        (void)state;
+        vms[0].status.devices[0].n_resources = 2;
+        assert_string_equal(judge(AUDIT_WORKER, 0).facts, "descriptors;");
+        f->fds_event = 1;
+        f->ring_bytes = 65536;
+        assert_string_equal(judge(AUDIT_WORKER, 0).facts, "");
+        f->ring_bytes++;
+        assert_string_equal(judge(AUDIT_WORKER, 0).facts, "shared mappings;");
+        f->ring_bytes = 0;
+        f->fds_event = 2;
+        vms[0].status.devices[0].n_resources = 3;
+        assert_string_equal(judge(AUDIT_WORKER, 0).facts, "descriptors;");
+        f->fds_event = 0;
+        f->fds_other = 1;
+        assert_string_equal(judge(AUDIT_WORKER, 0).facts, "descriptors;");
+        vms[0].status.devices[1].n_resources = 1; /* rng has neither */
+        vms[0].workers[1].fds_event = 1;
+        vms[0].workers[1].ring_bytes = 4096;
+        assert_string_equal(judge(AUDIT_WORKER, 1).facts, "shared mappings;descriptors;");
 }
 
 static void what_cannot_be_measured_is_a_failure_with_its_reason(void **state)
@@ -429,6 +456,7 @@ int main(void)
             cmocka_unit_test_setup(each_step_beyond_the_policy_is_found_by_its_rule, setup),
             cmocka_unit_test_setup(a_broker_cannot_ask_for_more_files_than_the_type_has, setup),
             cmocka_unit_test_setup(a_rate_is_shown_as_the_broker_claims_it, setup),
+            cmocka_unit_test_setup(a_direct_disk_has_an_eventfd_and_a_ring_and_no_more, setup),
             cmocka_unit_test_setup(what_cannot_be_measured_is_a_failure_with_its_reason, setup),
             cmocka_unit_test_setup(an_unknown_is_never_excused, setup),
             cmocka_unit_test_setup(rootless_is_measured_and_said_and_not_failed, setup),

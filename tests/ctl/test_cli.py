@@ -173,6 +173,7 @@ devices:
   type: blk
   path: {self.dir}/demo.img
   read_only: false
+  direct: false
   queues: 2
   lanes: 1
   request_timeout: 60

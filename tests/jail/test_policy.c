@@ -63,6 +63,14 @@ static const struct policy_layout layouts[] = {
      .go_fd = -1,
      .self = 5,
      .only_log = true},
+    {.n_lanes = 2,
+     .n_resources = 2,
+     .resources_rw = 1,
+     .resources_event = 2,
+     .binary_fd = 9,
+     .report_fd = 10,
+     .go_fd = -1,
+     .self = 6},
 };
 
 static uint64_t random_state = 0x9e3779b97f4a7c15u;
@@ -346,13 +354,18 @@ static void rng_has_seven_calls_and_blk_thirteen(void **state)
 {
         static const int rng[] = {SYS_read,  SYS_write,      SYS_readv,    SYS_writev,
                                   SYS_ppoll, SYS_exit_group, SYS_getrandom};
-        static const int blk[] = {SYS_read,      SYS_write,      SYS_readv,   SYS_writev,
-                                  SYS_ppoll,     SYS_exit_group, SYS_pread64, SYS_pwrite64,
-                                  SYS_fdatasync, SYS_fallocate,  SYS_sendfile, SYS_preadv,  SYS_pwritev};
+        static const int blk[] = {SYS_read,       SYS_write,   SYS_readv,    SYS_writev,    SYS_ppoll,
+                                  SYS_exit_group, SYS_pread64, SYS_pwrite64, SYS_fdatasync, SYS_fallocate,
+                                  SYS_sendfile,   SYS_preadv,  SYS_pwritev};
+        static const int direct[] = {SYS_read,      SYS_write,       SYS_readv,   SYS_writev,
+                                     SYS_ppoll,     SYS_exit_group,  SYS_pread64, SYS_pwrite64,
+                                     SYS_fdatasync, SYS_fallocate,   SYS_preadv,  SYS_pwritev,
+                                     SYS_io_submit, SYS_io_getevents};
 
         (void)state;
         assert_run_calls("rng", rng, array_size(rng));
         assert_run_calls("blk", blk, array_size(blk));
+        assert_run_calls("blk-direct", direct, array_size(direct));
         assert_true(policy_find("rng")->max_run_calls <= 8);
         assert_true(policy_find("blk")->max_run_calls <= 14);
 }
@@ -397,7 +410,7 @@ static void workers_never_have_these_calls(void **state)
             SYS_chroot,
             SYS_pivot_root,
         };
-        static const char *const types[] = {"rng", "blk"};
+        static const char *const types[] = {"rng", "blk", "blk-direct"};
 
         (void)state;
         for (size_t t = 0; t < array_size(types); t++)

@@ -130,6 +130,56 @@ static void a_worker_speaks_on_its_own_descriptors_only(void **state)
                 }
 }
 
+/* By number alone: what a transfer does is not in its arguments. */
+static void only_direct_disks_begin_asynchronous_transfers(void **state)
+{
+        static const int calls[] = {SYS_io_setup,  SYS_io_destroy,   SYS_io_submit,
+                                    SYS_io_cancel, SYS_io_getevents, SYS_io_pgetevents};
+        const struct policy *policy;
+        const struct policy_row *row;
+
+        (void)state;
+        for (size_t p = 0; (policy = policy_at(p)); p++)
+                for (size_t r = 0; (row = policy_row_at(policy, POLICY_GATE_START, r)); r++)
+                        for (size_t i = 0; i < array_size(calls); i++)
+                                assert_true(row->nr != calls[i] || strcmp(policy->type, "blk-direct") == 0);
+        assert_true(allows("blk-direct", POLICY_GATE_START, &CALL(SYS_io_setup, 256, 0x1000)));
+        assert_false(allows("blk-direct", POLICY_GATE_START, &CALL(SYS_io_setup, 257, 0x1000)));
+        assert_false(allows("blk-direct", POLICY_GATE_RUN, &CALL(SYS_io_setup, 256, 0x1000)));
+        assert_false(allows("blk-direct", POLICY_GATE_START, &CALL(SYS_io_destroy, 0x1000)));
+        assert_true(allows("blk-direct", POLICY_GATE_RUN, &CALL(SYS_io_submit, 0x1000, 63, 0x1000)));
+        assert_false(allows("blk-direct", POLICY_GATE_RUN, &CALL(SYS_io_submit, 0x1000, 64, 0x1000)));
+        assert_false(
+            allows("blk-direct", POLICY_GATE_RUN, &CALL(SYS_io_getevents, 0x1000, 2, 64, 0x1000, 0)));
+        assert_false(
+            allows("blk-direct", POLICY_GATE_RUN, &CALL(SYS_io_getevents, 0x1000, 1, 65, 0x1000, 0)));
+        assert_false(
+            allows("blk-direct", POLICY_GATE_RUN, &CALL(SYS_io_getevents, 0x1000, 1, 64, 0x1000, 8)));
+}
+
+/* No filter can tell an eventfd from a file: the spawner says which is which. */
+static void an_eventfd_is_read_and_nothing_else(void **state)
+{
+        static const int calls[] = {SYS_read,     SYS_write,  SYS_readv,   SYS_writev,    SYS_pread64,
+                                    SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_fdatasync, SYS_fallocate};
+        const struct policy_layout direct = {.n_lanes = 1,
+                                             .n_resources = 2,
+                                             .resources_rw = 3,
+                                             .resources_event = 2,
+                                             .binary_fd = -1,
+                                             .report_fd = -1};
+        const uint64_t image = WORKER_FD_LANE + direct.n_lanes, event = image + 1;
+
+        (void)state;
+        for (size_t i = 0; i < array_size(calls); i++) {
+                assert_int_equal(
+                    layout_allows(&direct, "blk-direct", POLICY_GATE_RUN, &CALL(calls[i], event)),
+                    calls[i] == SYS_read);
+                assert_false(calls[i] == SYS_read &&
+                             layout_allows(&direct, "blk-direct", POLICY_GATE_RUN, &CALL(calls[i], image)));
+        }
+}
+
 /* Before its execution, which closes that pipe and makes it dumpable in any case; never behind lock-down. */
 static void only_a_worker_that_will_be_traced_waits_and_is_dumpable(void **state)
 {
@@ -172,6 +222,8 @@ int main(void)
             cmocka_unit_test(a_worker_maps_nothing_after_lockdown_and_no_file_before),
             cmocka_unit_test(a_disk_worker_punches_and_zeroes_and_does_nothing_else_to_its_file),
             cmocka_unit_test(a_worker_speaks_on_its_own_descriptors_only),
+            cmocka_unit_test(only_direct_disks_begin_asynchronous_transfers),
+            cmocka_unit_test(an_eventfd_is_read_and_nothing_else),
             cmocka_unit_test(only_a_worker_that_will_be_traced_waits_and_is_dumpable),
             cmocka_unit_test(a_worker_can_only_narrow_itself),
         };

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -19,14 +20,22 @@
 
 #include "proto/base/checked.h"
 #include "proto/base/status.h"
+#include "workers/blk/aio_calls.h"
 
 struct fake_broker broker;
 int image = -1;
-uint8_t disk[SIZE]; /* what the image should hold */
+_Alignas(4096) uint8_t disk[SIZE]; /* what the image should hold */
+static bool is_direct;
 
 struct sync_control *sync_control;
 struct host_control *host_control;
 
+int __real_aio_setup(unsigned n_events, aio_context_t *ret_context);
+int __wrap_aio_setup(unsigned n_events, aio_context_t *ret_context);
+int __real_aio_submit(aio_context_t context, long n, struct iocb **iocbs);
+int __wrap_aio_submit(aio_context_t context, long n, struct iocb **iocbs);
+int __real_aio_getevents(aio_context_t context, long min, struct io_event *ret_events);
+int __wrap_aio_getevents(aio_context_t context, long min, struct io_event *ret_events);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 ssize_t __real_pread(int fd, void *buf, size_t len, off_t offset);
@@ -41,6 +50,7 @@ ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int n_iov, off_t offset)
 int __wrap_fdatasync(int fd)
 {
         sync_control->calls++;
+        host_control->flying_at_sync = host_control->flying;
         host_control->written_at_sync = host_control->pwrites + host_control->pwritevs;
         if (sync_control->error == 0)
                 return __real_fdatasync(fd);
@@ -93,6 +103,54 @@ ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int n_iov, off_t offset)
         if (is_bad(offset, iov_total(iov, n_iov)))
                 return -1;
         return __real_pwritev(fd, iov, host_control->halves ? n_iov / 2 : n_iov, offset);
+}
+
+/* ---- asynchronous transfers ---- */
+
+int __wrap_aio_setup(unsigned n_events, aio_context_t *ret_context)
+{
+        return host_control->setup_error ? -host_control->setup_error
+                                         : __real_aio_setup(n_events, ret_context);
+}
+
+int __wrap_aio_submit(aio_context_t context, long n, struct iocb **iocbs)
+{
+        int r = -host_control->submit_error;
+
+        host_control->submits++;
+        if (r == 0)
+                r = __real_aio_submit(context, host_control->one_by_one ? 1 : n, iocbs);
+        if (r > 0)
+                host_control->flying += (unsigned)r;
+        host_control->most_flying = MAX(host_control->most_flying, host_control->flying);
+        return r;
+}
+
+static void tell_wrongly(struct io_event *event)
+{
+        const struct iocb *iocb = (const struct iocb *)(uintptr_t)event->obj;
+
+        if (is_bad((off_t)iocb->aio_offset, (size_t)iocb->aio_nbytes))
+                event->res = -EIO;
+        else if (host_control->halves)
+                event->res = event->res / 2 / 512 * 512;
+}
+
+int __wrap_aio_getevents(aio_context_t context, long min, struct io_event *ret_events)
+{
+        int n = __real_aio_getevents(context, min, ret_events);
+
+        for (int i = 0; i < n; i++)
+                tell_wrongly(&ret_events[i]);
+        for (int i = 0; host_control->backwards && i < n / 2; i++) {
+                struct io_event first = ret_events[i];
+
+                ret_events[i] = ret_events[n - 1 - i];
+                ret_events[n - 1 - i] = first;
+        }
+        if (n > 0)
+                host_control->flying -= (unsigned)n;
+        return n;
 }
 
 /* ---- requests ---- */
@@ -171,11 +229,13 @@ uint8_t run_range(uint32_t type, uint64_t sector, uint32_t n, uint32_t flags)
 
 struct control_configure options(bool read_only, uint32_t block_size, uint32_t n_queues)
 {
-        return (struct control_configure){
-            .name = "disk0",
-            .n_queues = n_queues,
-            .type = DEVICE_TYPE_BLK,
-            .blk = {.read_only = read_only, .serial = "0123456789abcdefghij", .block_size = block_size}};
+        return (struct control_configure){.name = "disk0",
+                                          .n_queues = n_queues,
+                                          .type = DEVICE_TYPE_BLK,
+                                          .blk = {.read_only = read_only,
+                                                  .serial = "0123456789abcdefghij",
+                                                  .block_size = block_size,
+                                                  .direct = is_direct}};
 }
 
 void make_image(uint64_t size, bool read_only)
@@ -188,7 +248,7 @@ void make_image(uint64_t size, bool read_only)
         for (size_t i = 0; i < MIN(size, (uint64_t)SIZE); i++)
                 disk[i] = (uint8_t)(rand() | 1);
         assert_int_equal(pwrite(fd, disk, MIN(size, (uint64_t)SIZE), 0), MIN(size, (uint64_t)SIZE));
-        image = open(path, read_only ? O_RDONLY : O_RDWR);
+        image = open(path, (read_only ? O_RDONLY : O_RDWR) | (is_direct ? O_DIRECT : 0));
         assert_true(image >= 0);
         unlink(path);
         close(fd);
@@ -197,17 +257,28 @@ void make_image(uint64_t size, bool read_only)
 void start_with(uint64_t size, bool read_only, uint32_t block_size, uint32_t n_queues)
 {
         struct control_configure configure = options(read_only, block_size, n_queues);
+        int resources[2];
 
         sync_control->error = 0;
         host_control->bad = 0;
         make_image(size, read_only);
-        fake_start_ops(&broker, &device_ops, 1, &image, 1);
+        resources[0] = image;
+        resources[1] = eventfd(0, EFD_CLOEXEC);
+        fake_start_ops(&broker, &device_ops, 1, resources, is_direct ? 2 : 1);
+        close(resources[1]);
         fake_configure(&broker, &configure);
         for (uint32_t i = 0; i < n_queues; i++)
                 assert_int_equal(fake_start_queue(&broker, i), 0);
         assert_int_equal(fake_set_features(&broker, broker.hello.features), 0);
         sync_control->calls = 0;
         *host_control = (struct host_control){0};
+}
+
+void start_direct(uint32_t block_size)
+{
+        is_direct = true;
+        start_with(SIZE, false, block_size, 1);
+        is_direct = false;
 }
 
 void start(void)
@@ -217,13 +288,11 @@ void start(void)
 
 void finish(void)
 {
-        uint8_t *bytes = malloc(SIZE);
+        static _Alignas(4096) uint8_t bytes[SIZE];
 
-        assert_non_null(bytes);
         assert_true(fake_exited(fake_end(&broker), 0));
         assert_int_equal(pread(image, bytes, SIZE, 0), SIZE);
         assert_memory_equal(bytes, disk, SIZE);
-        free(bytes);
         close(image);
 }
 

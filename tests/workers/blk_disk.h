@@ -12,7 +12,7 @@ enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_Z
 
 extern struct fake_broker broker;
 extern int image;
-extern uint8_t disk[SIZE]; /* the model */
+extern uint8_t disk[SIZE]; /* the model, page by page */
 
 /* Shared with the worker's process (-Wl,--wrap): what fdatasync is to answer, and how often it was called. */
 struct sync_control {
@@ -26,7 +26,14 @@ struct host_control {
         unsigned preads, preadvs, pwrites, pwritevs;
         unsigned written_at_sync; /* pwrites and pwritevs by the last fdatasync */
         uint64_t bad;             /* the byte at this offset can be neither read nor written; 0: all can */
-        bool halves;              /* preadv and pwritev do half */
+        bool halves;              /* preadv, pwritev and asynchronous transfers do half */
+        /* asynchronous transfers */
+        unsigned flying, most_flying;  /* under way: now, at most */
+        unsigned flying_at_sync;       /* at the last fdatasync */
+        unsigned submits;              /* calls */
+        int setup_error, submit_error; /* of the call; 0: none */
+        bool one_by_one;               /* a call begins one */
+        bool backwards;                /* the last one that has ended is told first */
 };
 extern struct host_control *host_control;
 
@@ -58,6 +65,7 @@ void make_image(uint64_t size, bool read_only);
 /* A worker on a new image; all features accepted, all queues started. */
 void start_with(uint64_t size, bool read_only, uint32_t block_size, uint32_t n_queues);
 void start(void);
+void start_direct(uint32_t block_size);
 
 /* The worker's clean end; the image must be what the model says, byte for byte. */
 void finish(void);

@@ -150,15 +150,12 @@ static void steps_check(struct step *steps, unsigned n)
         }
 }
 
-static void random_work_agrees_with_the_model(void **state)
+static void agree_with_the_model(void)
 {
         static struct fake_request requests[BATCH];
         static struct step steps[BATCH];
         const char *rounds = getenv("BLK_ROUNDS");
 
-        (void)state;
-        srand(20);
-        start();
         for (int round = rounds ? atoi(rounds) : 400; round > 0; round--) {
                 unsigned n = 1 + (unsigned)rand() % BATCH, first = (unsigned)rand() % (n + 1);
 
@@ -178,10 +175,28 @@ static void random_work_agrees_with_the_model(void **state)
         finish();
 }
 
+static void random_work_agrees_with_the_model(void **state)
+{
+        (void)state;
+        srand(20);
+        start();
+        agree_with_the_model();
+}
+
+static void random_work_past_the_page_cache_agrees_with_the_model(void **state)
+{
+        (void)state;
+        srand(21);
+        start_direct(512);
+        host_control->backwards = true;
+        agree_with_the_model();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(random_work_agrees_with_the_model),
+            cmocka_unit_test(random_work_past_the_page_cache_agrees_with_the_model),
         };
 
         return cmocka_run_group_tests(tests, setup_group, NULL);

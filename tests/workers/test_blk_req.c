@@ -132,6 +132,28 @@ static void a_request_without_header_or_status_is_no_request(void **state)
         }
 }
 
+static void a_disk_of_whole_blocks_refuses_parts_of_them(void **state)
+{
+        static const struct blk_disk blocks = {.capacity = CAPACITY / 8 * 8, .block_mask = 7};
+        struct range range = {8, 8, 0};
+        uint8_t bytes[BLK_JUDGED_BYTES];
+        struct blk_req req;
+        size_t len;
+
+        (void)state;
+        assert_int_equal(check_simple(&blocks, 0, 8, 16, 4097), 0);
+        assert_int_equal(check_simple(&blocks, 0, 9, 16, 4097), -EIO);
+        assert_int_equal(check_simple(&blocks, 0, 8, 16, 513), -EIO);
+        assert_int_equal(check_simple(&blocks, 1, 8, 16 + 4096, 1), 0);
+        assert_int_equal(check_simple(&blocks, 1, 8, 16 + 4096 + 512, 1), -EIO);
+        assert_int_equal(check_simple(&blocks, 1, 4, 16 + 4096, 1), -EIO);
+        len = put(bytes, 13, 0, &range, 1);
+        assert_int_equal(check(&blocks, (uint32_t)len, 1, bytes, len, &req), 0);
+        range.n = 4;
+        len = put(bytes, 13, 0, &range, 1);
+        assert_int_equal(check(&blocks, (uint32_t)len, 1, bytes, len, &req), -EIO);
+}
+
 static void a_read_only_disk_is_read_and_no_more(void **state)
 {
         struct range range = {0, 1, 0};
@@ -349,6 +371,7 @@ int main(void)
             cmocka_unit_test(reads_and_writes_are_held_against_the_disk),
             cmocka_unit_test(data_in_the_wrong_direction_is_an_error),
             cmocka_unit_test(a_request_without_header_or_status_is_no_request),
+            cmocka_unit_test(a_disk_of_whole_blocks_refuses_parts_of_them),
             cmocka_unit_test(a_read_only_disk_is_read_and_no_more),
             cmocka_unit_test(types_that_are_not_served_are_unsupported),
             cmocka_unit_test(get_id_gives_what_there_is_room_for),

@@ -13,58 +13,17 @@
 #include <string.h>
 
 #include "proto/base/checked.h"
+#include "workers/blk/blk_answer.h"
 #include "workers/blk/blk_config.h"
 #include "workers/runtime/worker_log.h"
 
 #define BLK_SEND_MIN                                                                                         \
         32768u /* bytes of a read that is sent from the page cache: below, copying them costs less */
 
-/* ---- start ---- */
-
 static int blk_fail(int error, const char *text)
 {
         worker_log(LOG_LEVEL_ERROR, "%s: errno=%d", text, -error);
         return error;
-}
-
-/* Whole blocks: a driver that is told 4096 asks for no less. */
-static int blk_measure(struct blk *blk, const struct control_configure *configure)
-{
-        uint32_t block_sectors = configure->blk.block_size / BLK_SECTOR;
-        uint64_t blocks = blk->file.size / configure->blk.block_size;
-
-        if (blocks == 0)
-                return blk_fail(
-                    -EINVAL, "image is empty or shorter than a block: give it its full size (truncate -s)");
-        blk->disk =
-            (struct blk_disk){.capacity = blocks * block_sectors, .read_only = configure->blk.read_only};
-        return 0;
-}
-
-static int blk_init(void *state, const struct control_configure *configure, const int *resources,
-                    unsigned n_resources, struct control_hello *ret_hello)
-{
-        uint32_t block_size = configure->blk.block_size;
-        struct blk *blk = state;
-        int r;
-
-        if (n_resources != 1 || configure->n_queues < 1 || configure->n_queues > LIMIT_QUEUES)
-                return blk_fail(-EINVAL, "want one image and at least one queue");
-        if (block_size != 512 && block_size != 4096)
-                return blk_fail(-EINVAL, "block size is neither 512 nor 4096");
-        r = blk_file_open(&blk->file, resources[0], configure->blk.read_only);
-        if (r < 0)
-                return blk_fail(r, "image is no regular file or block device opened as configured");
-        r = blk_measure(blk, configure);
-        if (r < 0)
-                return r;
-        memset(blk->serial, 0, sizeof(blk->serial));
-        memcpy(blk->serial, configure->blk.serial, strnlen(configure->blk.serial, sizeof(blk->serial)));
-        blk->features = 0;
-        blk->run.n = 0;
-        blk->writeback_field = true;
-        blk_config_hello(configure, &blk->disk, ret_hello);
-        return 0;
 }
 
 /* ---- the cache ---- */
@@ -87,8 +46,10 @@ static int blk_flush(struct blk *blk)
         return r;
 }
 
-static int blk_settle(struct blk *blk)
+static int blk_settle(void *state)
 {
+        struct blk *blk = state;
+
         return blk_writethrough(blk) ? blk_flush(blk) : 0;
 }
 
@@ -99,6 +60,13 @@ static void blk_set_features(void *state, uint64_t features)
         blk->features = features;
 }
 
+/* Nothing is under way any more. */
+static void blk_quiesce(struct blk *blk)
+{
+        if (blk->is_direct)
+                blk_direct_drain(&blk->direct);
+}
+
 /* What was written before under writeback becomes stable with the change. */
 static int blk_config_write(void *state, uint32_t field, uint64_t value)
 {
@@ -106,22 +74,68 @@ static int blk_config_write(void *state, uint32_t field, uint64_t value)
 
         if (field != BLK_FIELD_WRITEBACK || value > 1)
                 return -EINVAL;
+        blk_quiesce(blk);
         blk->writeback_field = value == 1;
         return blk_settle(blk);
 }
 
-/* ---- answers ---- */
+/* ---- start ---- */
 
-static void blk_answer(struct request *request, int error)
+/* Whole blocks: a driver that is told 4096 asks for no less. A direct image takes no less. */
+static int blk_measure(struct blk *blk, const struct control_configure *configure)
 {
-        uint8_t *status = request_reserve(request, 1);
+        uint32_t block_sectors = configure->blk.block_size / BLK_SECTOR;
+        uint64_t blocks = blk->file.size / configure->blk.block_size;
 
-        if (error == 0)
-                *status = BLK_STATUS_OK;
-        else
-                *status = error == -EOPNOTSUPP ? BLK_STATUS_UNSUPP : BLK_STATUS_IOERR;
-        request_complete(request, request_writable(request) - 1, 1);
+        if (blocks == 0)
+                return blk_fail(
+                    -EINVAL, "image is empty or shorter than a block: give it its full size (truncate -s)");
+        blk->disk = (struct blk_disk){.capacity = blocks * block_sectors,
+                                      .read_only = configure->blk.read_only,
+                                      .block_mask = configure->blk.direct ? block_sectors - 1 : 0};
+        return 0;
 }
+
+static int blk_start_direct(struct blk *blk, int event_fd)
+{
+        int r = blk_direct_init(&blk->direct, &blk->file, event_fd, blk_settle, blk);
+
+        if (r == -EAGAIN)
+                return blk_fail(r, "no room for asynchronous transfers on this host: raise fs.aio-max-nr, or "
+                                   "say direct: false");
+        return r < 0 ? blk_fail(r, "asynchronous transfers cannot be set up: say direct: false") : 0;
+}
+
+static int blk_init(void *state, const struct control_configure *configure, const int *resources,
+                    unsigned n_resources, struct control_hello *ret_hello)
+{
+        uint32_t block_size = configure->blk.block_size;
+        struct blk *blk = state;
+        int r;
+
+        if (n_resources != (configure->blk.direct ? 2 : 1) || configure->n_queues < 1 ||
+            configure->n_queues > LIMIT_QUEUES)
+                return blk_fail(-EINVAL,
+                                "want one image, an eventfd if it is direct, and at least one queue");
+        if (block_size != 512 && block_size != 4096)
+                return blk_fail(-EINVAL, "block size is neither 512 nor 4096");
+        r = blk_file_open(&blk->file, resources[0], configure->blk.read_only);
+        if (r < 0)
+                return blk_fail(r, "image is no regular file or block device opened as configured");
+        r = blk_measure(blk, configure);
+        if (r < 0)
+                return r;
+        memset(blk->serial, 0, sizeof(blk->serial));
+        memcpy(blk->serial, configure->blk.serial, strnlen(configure->blk.serial, sizeof(blk->serial)));
+        blk->features = 0;
+        blk->run.n = 0;
+        blk->is_direct = configure->blk.direct;
+        blk->writeback_field = true;
+        blk_config_hello(configure, &blk->disk, ret_hello);
+        return blk->is_direct ? blk_start_direct(blk, resources[1]) : 0;
+}
+
+/* ---- answers ---- */
 
 /* All pieces but the last, which leaves together with the status. */
 static int blk_read_pieces(struct blk *blk, struct request *request, const struct blk_range *range,
@@ -145,7 +159,7 @@ static int blk_read_pieces(struct blk *blk, struct request *request, const struc
 /* A long read: the kernel sends the file's cached pages. */
 static bool blk_sends(const struct blk *blk, const struct blk_range *range)
 {
-        return range->len >= BLK_SEND_MIN && !blk->file.no_send;
+        return range->len >= BLK_SEND_MIN && !blk->file.no_send && !blk->is_direct;
 }
 
 /* False: this file cannot do that, read it. */
@@ -264,17 +278,24 @@ static void blk_finish_run(struct blk *blk)
 
 static void blk_do_read(struct blk *blk, struct request *request, const struct blk_req *req)
 {
-        blk_read(blk, request, &req->range);
+        if (blk->is_direct && req->range.len > 0)
+                blk_direct_read(&blk->direct, request, &req->range);
+        else
+                blk_read(blk, request, &req->range);
 }
 
 static void blk_do_write(struct blk *blk, struct request *request, const struct blk_req *req)
 {
-        blk_write(blk, request, &req->range);
+        if (blk->is_direct && req->range.len > 0)
+                blk_direct_write(&blk->direct, request, &req->range);
+        else
+                blk_write(blk, request, &req->range);
 }
 
 static void blk_do_flush(struct blk *blk, struct request *request, const struct blk_req *req)
 {
         (void)req;
+        blk_quiesce(blk);
         request_push(request);
         blk_answer(request, blk_flush(blk));
 }
@@ -299,6 +320,7 @@ static void blk_do_discard(struct blk *blk, struct request *request, const struc
 {
         int r = 0;
 
+        blk_quiesce(blk);
         request_push(request);
         for (uint32_t i = 0; i < req->n_ranges && r == 0; i++)
                 r = blk_file_discard(&blk->file, req->ranges[i].offset, req->ranges[i].len);
@@ -310,6 +332,7 @@ static void blk_do_write_zeroes(struct blk *blk, struct request *request, const 
         const struct blk_range *range = &req->ranges[0];
         int r;
 
+        blk_quiesce(blk);
         request_push(request);
         r = blk_file_zero(&blk->file, range->offset, range->len, range->unmap);
         blk_answer(request, r < 0 ? r : blk_settle(blk));
@@ -363,6 +386,8 @@ static void blk_do(struct blk *blk, struct request *request, int error, const st
 
 static bool blk_join(struct blk *blk, struct request *request, const struct blk_req *req)
 {
+        if (blk->is_direct) /* all that the host can do at once is under way: there is nothing to wait for */
+                return false;
         if (req->op == BLK_OP_READ && blk_sends(blk, &req->range))
                 return false;
         return blk_run_add(&blk->run, request, req);
@@ -374,13 +399,8 @@ static void blk_handle(void *state, struct request *request)
 {
         struct blk *blk = state;
         struct blk_req req;
-        uint32_t inlined;
-        int r;
+        int r = blk_judge(blk, request, &req);
 
-        request_inlined(request, &inlined);
-        if (inlined < request_readable(request)) /* to be fetched, which may move what waits */
-                blk_finish_run(blk);
-        r = blk_judge(blk, request, &req);
         if (r == 0 && blk_join(blk, request, &req))
                 return;
         blk_finish_run(blk);
@@ -390,7 +410,25 @@ static void blk_handle(void *state, struct request *request)
 
 static void blk_batch_end(void *state)
 {
-        blk_finish_run(state);
+        struct blk *blk = state;
+
+        blk_finish_run(blk);
+        if (blk->is_direct)
+                blk_direct_submit(&blk->direct);
+}
+
+static int blk_wake_fd(void *state)
+{
+        const struct blk *blk = state;
+
+        return blk->is_direct ? blk->direct.event_fd : -1;
+}
+
+static void blk_woken(void *state)
+{
+        struct blk *blk = state;
+
+        blk_direct_reap(&blk->direct);
 }
 
 static struct blk blk_state;
@@ -403,4 +441,6 @@ const struct device_ops device_ops = {
     .config_write = blk_config_write,
     .handle = blk_handle,
     .batch_end = blk_batch_end,
+    .wake_fd = blk_wake_fd,
+    .woken = blk_woken,
 };

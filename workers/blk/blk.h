@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "workers/blk/blk_direct.h"
 #include "workers/blk/blk_file.h"
 #include "workers/blk/blk_req.h"
 #include "workers/blk/blk_run.h"
@@ -13,8 +14,10 @@
 struct blk {
         struct blk_file file;
         struct blk_disk disk;
-        uint64_t features;             /* that the driver has accepted */
-        bool writeback_field;          /* as the driver has last written it */
-        struct blk_run run;            /* what waits for more of its kind; empty between two batches */
+        uint64_t features;    /* that the driver has accepted */
+        bool writeback_field; /* as the driver has last written it */
+        bool is_direct;
+        struct blk_direct direct;      /* reads and writes that are under way, if is_direct, */
+        struct blk_run run;            /* else what waits for more of its kind; empty between two batches */
         char serial[BLK_SERIAL_BYTES]; /* padded with NUL, not ended by one */
 };

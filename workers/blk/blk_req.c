@@ -49,6 +49,8 @@ uint32_t blk_req_judged_len(const uint8_t header[static BLK_HEADER_BYTES], uint3
 static int blk_check_sectors(const struct blk_disk *disk, uint64_t sector, uint64_t n,
                              struct blk_range *ret_range)
 {
+        if (((sector | n) & disk->block_mask) != 0)
+                return -EIO;
         if (!range_inside(sector, n, disk->capacity))
                 return -EIO;
         *ret_range = (struct blk_range){.offset = sector * BLK_SECTOR, .len = n * BLK_SECTOR};

@@ -35,9 +35,11 @@ enum blk_op {
 struct blk_disk {
         uint64_t capacity; /* sectors of 512 bytes; in bytes it fits an off_t */
         bool read_only;
+        uint32_t block_mask; /* bits of a sector's number that are 0 where a block begins: what a direct image
+                                cannot take is refused; 0: any sector will do */
 };
 
-/* Bytes [offset, offset + len) of the image: whole sectors, inside the capacity. */
+/* Bytes [offset, offset + len) of the image: whole sectors, of a direct image blocks, inside the capacity. */
 struct blk_range {
         uint64_t offset;
         uint64_t len;

@@ -25,14 +25,13 @@ struct blk_run {
 };
 
 /* Puts a judged request behind those that are there. False, and nothing is changed: it is not one to wait for
- * others, or does not continue the run where it ends. A write is taken only when all of its bytes are inlined;
- * no call that reads what is not inlined may be made while the run has writes, since it may move them. */
+ * others, or does not continue the run where it ends. A write is taken only when all of its bytes are inlined. */
 bool blk_run_add(struct blk_run *run, struct request *request, const struct blk_req *req);
 
 /* The place of request i. */
 struct blk_range blk_run_range(const struct blk_run *run, uint32_t i);
 
-/* Where the bytes of the writes are: one entry a request. */
+/* Where the bytes of the writes are: one entry a request. Valid until the next call that takes a request. */
 void blk_run_gather(const struct blk_run *run, struct iovec *ret_iov);
 
 /* Where the bytes of the reads go: one entry a request, each with room for a status behind it, in `room` of

@@ -36,6 +36,11 @@ struct device_ops {
         /* Every request that waited on a lane has been handed over: what the device has put off, to do several
          * at once, is due; its answers leave afterwards. NULL: it puts nothing off. */
         void (*batch_end)(void *state);
+
+        /* A resource that is waited for beside the channels; -1: none. Asked once, after init. `woken` is called
+         * when it can be read, and must read it; answers leave afterwards. NULL, both: there is none. */
+        int (*wake_fd)(void *state);
+        void (*woken)(void *state);
 };
 
 extern const struct device_ops device_ops;

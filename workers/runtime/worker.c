@@ -3,13 +3,15 @@
  * they are in the table, in state and in range, and end the process when they are not.
  *
  * How it works: one thread, one loop, every call blocks.
- *     wait     ppoll of the lanes and, last, of control. Descriptors are looked at in this order, so a lane
- * that is seen to have bytes has had every earlier control message before it: they are seen in the same call.
+ *     wait     ppoll of the lanes, of what the device waits for and, last, of control. Descriptors are looked at
+ * in this order, so a lane that is seen to have bytes has had every earlier control message before it: they are
+ * seen in the same call.
  *     control  first; then wait again, so that lanes are served only when control was silent
+ *     woken    the device answers what has become ready
  *     receive  frames of which the first byte was there before the wait, or one frame. What was read beyond
  * that may be younger than a control message that has not been seen; it stays in the stage for the next round
- *     serve    the requests that are filed now, what the device has put off of them, and then flush. What is filed meanwhile, because the device
- * waited for an answer, is left for the next round, for the same reason
+ *     serve    the requests that are filed now, what the device has put off of them, and then flush. What is filed
+ * meanwhile, because the device waited for an answer, is left for the next round, for the same reason
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/worker.h"
 
@@ -168,7 +170,6 @@ static int worker_allocate(struct worker *worker)
 
         if (!piece)
                 return -ENOMEM;
-        memset(worker->shared.arena.base, 0, worker->shared.arena.size);
         worker->shared.piece = piece;
         for (unsigned i = 0; i < worker->n_lanes; i++) {
                 int r = worker_lane_init(&worker->lanes[i], &worker->shared, WORKER_FD_LANE + (int)i,
@@ -193,6 +194,7 @@ int worker_prepare(struct worker *worker)
                                  &worker->hello);
         if (r < 0)
                 return r;
+        worker->wake_fd = worker->device->wake_fd ? worker->device->wake_fd(worker->device->state) : -1;
         r = worker_judge_payload(worker);
         return r < 0 ? r : worker_allocate(worker);
 }
@@ -203,7 +205,7 @@ int worker_prepare(struct worker *worker)
  * unseen. */
 struct worker_marks {
         uint64_t lane[LIMIT_LANES];
-        struct pollfd fds[LIMIT_LANES + 1];
+        struct pollfd fds[LIMIT_LANES + 2]; /* the lanes, the device's own, control */
 };
 
 static void worker_wait(struct worker *worker, struct worker_marks *marks)
@@ -218,8 +220,9 @@ static void worker_wait(struct worker *worker, struct worker_marks *marks)
                 marks->lane[i] = link_position(&lane->link);
                 marks->fds[i] = (struct pollfd){.fd = lane->link.fd, .events = POLLIN};
         }
-        marks->fds[worker->n_lanes] = (struct pollfd){.fd = worker->control.fd, .events = POLLIN};
-        if (ppoll(marks->fds, worker->n_lanes + 1, busy ? &no_time : NULL, NULL) < 0 && errno != EINTR)
+        marks->fds[worker->n_lanes] = (struct pollfd){.fd = worker->wake_fd, .events = POLLIN};
+        marks->fds[worker->n_lanes + 1] = (struct pollfd){.fd = worker->control.fd, .events = POLLIN};
+        if (ppoll(marks->fds, worker->n_lanes + 2, busy ? &no_time : NULL, NULL) < 0 && errno != EINTR)
                 worker_trap();
 }
 
@@ -230,6 +233,12 @@ static void worker_receive(struct worker_lane *lane, uint64_t mark, bool readabl
         do {
                 worker_lane_receive(lane);
         } while (lane->link.taken < mark);
+}
+
+static void worker_flush(struct worker *worker)
+{
+        for (unsigned i = 0; i < worker->n_lanes; i++)
+                outbox_flush(&worker->lanes[i].outbox);
 }
 
 static void worker_serve_lane(struct worker *worker, struct worker_lane *lane)
@@ -249,14 +258,19 @@ static void worker_turn(struct worker *worker)
         struct worker_marks marks;
 
         worker_wait(worker, &marks);
-        if (marks.fds[worker->n_lanes].revents || link_has_bytes(&worker->control)) {
+        if (marks.fds[worker->n_lanes + 1].revents || link_has_bytes(&worker->control)) {
                 worker_receive_control(worker);
+                worker_flush(worker);
                 return;
         }
+        if (marks.fds[worker->n_lanes].revents)
+                worker->device->woken(worker->device->state);
+        worker_flush(worker);
         for (unsigned i = 0; i < worker->n_lanes; i++)
                 worker_receive(&worker->lanes[i], marks.lane[i], marks.fds[i].revents != 0);
         for (unsigned i = 0; i < worker->n_lanes; i++)
                 worker_serve_lane(worker, &worker->lanes[i]);
+        worker_flush(worker); /* of other lanes, what has become ready meanwhile */
 }
 
 _Noreturn void worker_serve(struct worker *worker)
