@@ -194,13 +194,13 @@ static void wait_all(void)
         check_mistakes();
 }
 
-static void start_queues(const uint16_t *bases)
+static void start_queues(const uint32_t *bases)
 {
         for (unsigned q = 0; q < scene.n_queues; q++)
                 assert_int_equal(blk_front_start(&scene.drivers[q].blk, bases ? bases[q] : 0), 0);
 }
 
-static void stop_queues(uint16_t *ret_bases)
+static void stop_queues(uint32_t *ret_bases)
 {
         for (unsigned q = 0; q < scene.n_queues; q++) {
                 const struct split_ring *ring = &scene.drivers[q].blk.ring;
@@ -295,7 +295,7 @@ static void queues_on_all_lanes_write_and_read_what_is_right(void **state)
 
 static void all_lanes_stop_and_go_on_under_load(void **state)
 {
-        uint16_t bases[QUEUES_MAX];
+        uint32_t bases[QUEUES_MAX];
 
         (void)state;
         open_scene(FRONT_END_QEMU_7_2);
@@ -315,13 +315,13 @@ static void one_queue_stops_while_other_lanes_work(void **state)
         open_scene(FRONT_END_QEMU_7_2);
         for (unsigned i = 0; i < 20; i++) {
                 struct driver *driver = &scene.drivers[i % scene.n_queues];
-                uint16_t base;
+                uint32_t base;
 
                 begin_load(LOAD);
                 assert_int_equal(pthread_join(driver->thread, NULL), 0);
                 assert_int_equal(blk_front_stop(&driver->blk, &base), 0);
-                assert_int_equal(front_end_start_ring(&scene.front, driver->index, &driver->blk.ring, base),
-                                 0);
+                assert_int_equal(
+                    front_end_start_ring(&scene.front, driver->index, &driver->blk.ring, (uint16_t)base), 0);
                 for (unsigned q = 0; q < scene.n_queues; q++)
                         if (&scene.drivers[q] != driver)
                                 assert_int_equal(pthread_join(scene.drivers[q].thread, NULL), 0);
@@ -332,7 +332,7 @@ static void one_queue_stops_while_other_lanes_work(void **state)
 
 static void a_reset_forgets_the_requests_of_all_lanes(void **state)
 {
-        uint16_t bases[QUEUES_MAX];
+        uint32_t bases[QUEUES_MAX];
 
         (void)state;
         open_scene(FRONT_END_QEMU_11_1);

@@ -129,11 +129,12 @@ static void a_run_ends_at_its_limits(void **state)
             {2, 512, 0, 1},
             {BLK_RUN_REQUESTS, 512, 0, 1},
             {BLK_RUN_REQUESTS + 1, 512, 1, 1},
-            {2, BLK_RUN_BYTES / 2, 0, 1},
-            {3, BLK_RUN_BYTES / 2, 1, 1},
-            {2, BLK_RUN_BYTES / 2 + 512, 2, 0},
-            {2, BLK_RUN_BYTES, 2, 0},
-            {2, BLK_RUN_BYTES + 512, 2, 0},
+            {4, BLK_RUN_BYTES / 4, 0, 1},
+            {5, BLK_RUN_BYTES / 4, 1, 1},
+            {4, BLK_RUN_BYTES / 4 + 512, 1, 1},
+            {2, BLK_RUN_BYTES / 2 - 512, 0, 1},
+            {2, BLK_RUN_BYTES / 2, 0, 0}, /* so long are sent, not read */
+            {2, BLK_RUN_BYTES + 512, 0, 0},
         };
 
         (void)state;

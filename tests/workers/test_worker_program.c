@@ -26,9 +26,9 @@
 
 #define SIZE (4u << 20)
 
-static const int blk_calls[] = {SYS_read,      SYS_write,   SYS_readv,    SYS_writev,
-                                SYS_ppoll,     SYS_pread64, SYS_pwrite64, SYS_fdatasync,
-                                SYS_fallocate, SYS_preadv,  SYS_pwritev,  SYS_exit_group, SYS_sendfile};
+static const int blk_calls[] = {SYS_read,    SYS_write,      SYS_readv,     SYS_writev,    SYS_ppoll,
+                                SYS_pread64, SYS_pwrite64,   SYS_fdatasync, SYS_fallocate, SYS_preadv,
+                                SYS_pwritev, SYS_exit_group, SYS_sendfile};
 static const int rng_calls[] = {SYS_read,  SYS_write,     SYS_readv,     SYS_writev,
                                 SYS_ppoll, SYS_getrandom, SYS_exit_group};
 

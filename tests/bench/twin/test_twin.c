@@ -151,7 +151,7 @@ static void stop_and_resume_under_load(void **state)
         start("1", "0");
         open_load(FRONT_END_QEMU_7_2, 16);
         for (int i = 0; i < 20; i++) {
-                uint16_t base;
+                uint32_t base;
 
                 assert_int_equal(load_run(&load, 100), 0);
                 assert_int_equal(blk_front_stop(&load.blk, &base), 0);

@@ -219,11 +219,12 @@ static void unwatch(const struct device *device, int kick)
 }
 
 int device_queue_start(struct device *device, unsigned queue, const struct queue_layout *layout,
-                       uint16_t base, int kick_fd, int call_fd)
+                       uint32_t base, int kick_fd, int call_fd)
 {
         const struct queue_features features = {
             .indirect = device->committed & FEATURE_BIT(VIRTIO_F_INDIRECT_DESC_BIT),
-            .event_idx = device->committed & FEATURE_BIT(VIRTIO_F_EVENT_IDX_BIT)};
+            .event_idx = device->committed & FEATURE_BIT(VIRTIO_F_EVENT_IDX_BIT),
+            .packed = device->committed & FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT)};
         _cleanup_close_ int kick = -1;
         _cleanup_close_ int call = -1;
         int r;
@@ -280,7 +281,7 @@ bool device_signal(struct device *device, int fd)
         return true;
 }
 
-static uint16_t stop_now(struct device *device, unsigned queue)
+static uint32_t stop_now(struct device *device, unsigned queue)
 {
         device->active &= ~(UINT64_C(1) << queue);
         unwatch(device, device->rings[queue].kick);
@@ -288,7 +289,7 @@ static uint16_t stop_now(struct device *device, unsigned queue)
 }
 
 /* Nothing is ever outstanding between two turns of the loop. */
-void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint16_t base),
+void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(void *context, uint32_t base),
                        void *context)
 {
         device->stops[queue] =

@@ -11,9 +11,9 @@
 #include "tests/bench/twin/twin_ring.h"
 
 struct twin_stop {
-        void (*stopped)(void *context, uint16_t base); /* NULL: none is due */
+        void (*stopped)(void *context, uint32_t base); /* NULL: none is due */
         void *context;
-        uint16_t base;
+        uint32_t base;
 };
 
 struct device {

@@ -29,7 +29,7 @@ void twin_ring_done(struct twin_ring *ring)
 }
 
 int twin_ring_start(struct twin_ring *ring, struct guest_memory *memory, const struct queue_layout *layout,
-                    const struct queue_features *features, uint16_t base, int kick, int call)
+                    const struct queue_features *features, uint32_t base, int kick, int call)
 {
         int r = queue_start(&ring->queue, memory, layout, features, base);
 
@@ -41,9 +41,9 @@ int twin_ring_start(struct twin_ring *ring, struct guest_memory *memory, const s
         return 0;
 }
 
-uint16_t twin_ring_stop(struct twin_ring *ring)
+uint32_t twin_ring_stop(struct twin_ring *ring)
 {
-        uint16_t base = ring->queue.started ? queue_stop(&ring->queue) : 0;
+        uint32_t base = ring->queue.started ? queue_stop(&ring->queue) : 0;
 
         queue_done(&ring->queue);
         cleanup_close(&ring->kick);

@@ -18,8 +18,8 @@ void twin_ring_done(struct twin_ring *ring);
 
 /* Takes both descriptors when it returns 0; else what queue_start says. */
 int twin_ring_start(struct twin_ring *ring, struct guest_memory *memory, const struct queue_layout *layout,
-                    const struct queue_features *features, uint16_t base, int kick, int call);
-uint16_t twin_ring_stop(struct twin_ring *ring);
+                    const struct queue_features *features, uint32_t base, int kick, int call);
+uint32_t twin_ring_stop(struct twin_ring *ring);
 
 /* A batch ends with so many chains, or with the first that brings it to so many bytes. */
 struct twin_batch {
