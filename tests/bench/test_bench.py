@@ -144,7 +144,7 @@ def bench_parts_are_heard_and_judged(t):
                  'echo \'{"row": "b", "value": 9, "bar": 10, "better": "more", "unit": "ms"}\'',
                  'echo \'{"row": "c", "value": 12, "bar": 10, "aim": 12, "better": "more"}\'; echo \'{"row": "d", "value": 1}\'',
                  'echo \'{"row": "e", "value": 9, "judged": 11, "bar": 10, "better": "more"}\'',
-                 '[ "$BULKHEAD_BENCH_QUICK $1 $3" = "1 --build --json" ] || echo \'{"row": "called wrongly", "value": 1}\'')
+                 '[ "$1 $3 $4" = "--build --json -" ] || echo \'{"row": "called wrongly", "value": 1}\'')
     verdicts = [(row["row"], row["verdict"]) for row in heard["rows"]]
     require(verdicts == [("a", "met"), ("b", "MISSED"), ("c", "aim met"), ("d", ""), ("e", "met")], f"{verdicts}")
     require("≥ 10 ms" in table.parts_table({"good": heard}), table.parts_table({"good": heard}))
@@ -153,6 +153,19 @@ def bench_parts_are_heard_and_judged(t):
     failing = part(t, "failing", "echo it broke >&2", status=3)
     require(failing == {"rows": [], "error": "status 3: it broke"}, f"{failing}")
     require("skipped" in parts.run("absent", BUILD, True), "an absent part is not skipped")
+
+
+@claim(seconds=240, long=True)
+def bench_in_a_guest_gives_an_interval(t):
+    done = subprocess.run([os.path.join(HERE, "guest", "run"), "--build", BUILD, "--quick", "--json", "-"], text=True,
+                          capture_output=True, timeout=230, check=False)
+    needs(done.returncode != 77, done.stderr.strip().split("\n")[-1])
+    require(done.returncode == 0, f"status {done.returncode}: {done.stdout}{done.stderr}")
+    rows = list(parts.rows_of(done.stdout))
+    require(len(rows) == 4, f"{len(rows)} rows: {done.stdout}")
+    for row in rows:
+        require(0 < row["min"] <= row["value"] <= row["max"] and row["verdict"], f"{row}")
+    t.stage("four jobs, each with its interval")
 
 
 @claim(seconds=30)
