@@ -57,6 +57,9 @@ class Server:
         self.name, self.wishes = name, wishes
         self.socket = self.child = None
 
+    def words(self):
+        return f"polls {self.polls}"
+
     @property
     def pid(self):
         return self.child.pid
@@ -102,6 +105,16 @@ class OurServer(Server):
         vm.start(START_SECONDS)
         self.child, self.socket = vm.child, vm.socket(disk)
         return self
+
+    def words(self):
+        """With how the bytes of large requests are moved, where it says so."""
+        def ready():
+            disk = self.vm.ps()["disk0"]
+            return disk if disk["state"] == "ready" else None
+
+        # Behind a session its successor's worker is being started.
+        copies = wait_until(ready, START_SECONDS, "a worker that is ready", alive=self.child.must_run).get("copy")
+        return super().words() + (f"; copies: {copies}" if copies else "")
 
 
 class Reference(Server):
