@@ -29,6 +29,7 @@ static const char usage[] =
     "  --area SIZE                    work on the front of the disk only (with --verify 64M)\n"
     "  --client sleep|poll            sleep on the call descriptor, as a guest does (default), or spin on "
     "the ring\n"
+    "  --without indirect|event-idx   the driver does not take that feature of the ring\n"
     "  --verify                       stamp what is written, judge what is read: not for figures\n"
     "  --json FILE                    everything measured\n"
     "  --quiet                        no table\n";
@@ -113,13 +114,39 @@ static bool parse_segment(struct bench_options *options, const char *word)
         return true;
 }
 
+static bool parse_without(struct bench_options *options, const char *word)
+{
+        if (strcmp(word, "indirect") == 0)
+                options->without |= BLK_RING_F_INDIRECT;
+        else if (strcmp(word, "event-idx") == 0)
+                options->without |= BLK_RING_F_EVENT_IDX;
+        else
+                return false;
+        return true;
+}
+
 static bool parse_client(struct bench_options *options, const char *word)
 {
         options->poll = strcmp(word, "poll") == 0;
         return options->poll || strcmp(word, "sleep") == 0;
 }
 
-enum { SERVER = 1, CASE, ROUNDS, SLICES, SECONDS, WARM_UP, SEGMENT, AREA, CLIENT, VERIFY, JSON, QUIET, HELP };
+enum {
+        SERVER = 1,
+        CASE,
+        ROUNDS,
+        SLICES,
+        SECONDS,
+        WARM_UP,
+        SEGMENT,
+        AREA,
+        CLIENT,
+        WITHOUT,
+        VERIFY,
+        JSON,
+        QUIET,
+        HELP
+};
 
 static int take_option(struct bench_options *options, int option, const char *word)
 {
@@ -150,6 +177,9 @@ static int take_option(struct bench_options *options, int option, const char *wo
                 break;
         case CLIENT:
                 good = parse_client(options, word);
+                break;
+        case WITHOUT:
+                good = parse_without(options, word);
                 break;
         case VERIFY:
                 options->verify = true;
@@ -197,6 +227,7 @@ int bench_options_parse(int argc, char **argv, struct bench_options *ret_options
             {"segment", required_argument, NULL, SEGMENT},
             {"area", required_argument, NULL, AREA},
             {"client", required_argument, NULL, CLIENT},
+            {"without", required_argument, NULL, WITHOUT},
             {"verify", no_argument, NULL, VERIFY},
             {"json", required_argument, NULL, JSON},
             {"quiet", no_argument, NULL, QUIET},

@@ -17,6 +17,7 @@ struct bench_options {
         double seconds, warm_up;
         uint64_t area; /* bytes; 0: the whole disk */
         uint32_t segment;
+        uint64_t without; /* features that the driver does not take */
         bool poll, verify, quiet;
         const char *json;
 };

@@ -24,6 +24,7 @@ enum blk_phase {
 struct blk_load_plan {
         struct bench_case work;
         uint32_t segment; /* bytes of data that one descriptor names */
+        uint64_t without; /* features that the driver does not take */
         bool poll;        /* the client spins on the used ring and never sleeps */
         bool verify;
 };

@@ -7,8 +7,6 @@
 
 #include "proto/base/checked.h"
 
-#define F_INDIRECT  (UINT64_C(1) << 28)
-#define F_EVENT_IDX (UINT64_C(1) << 29)
 #define F_VERSION_1 (UINT64_C(1) << 32)
 #define F_PACKED    (UINT64_C(1) << 34)
 
@@ -25,13 +23,13 @@ static unsigned size_for(unsigned descriptors)
 
 uint64_t blk_ring_features(bool packed)
 {
-        return F_VERSION_1 | F_INDIRECT | F_EVENT_IDX | (packed ? F_PACKED : 0);
+        return F_VERSION_1 | BLK_RING_F_INDIRECT | BLK_RING_F_EVENT_IDX | (packed ? F_PACKED : 0);
 }
 
 int blk_ring_init(struct blk_ring *ring, struct guest_ram *ram, uint64_t features, bool packed,
                   unsigned depth, unsigned n_segments)
 {
-        bool indirect = features & F_INDIRECT, event_idx = features & F_EVENT_IDX;
+        bool indirect = features & BLK_RING_F_INDIRECT, event_idx = features & BLK_RING_F_EVENT_IDX;
         unsigned size = size_for(indirect ? depth : depth * n_segments);
         unsigned table = indirect ? (n_segments + 3) / 4 * 4 : 0; /* whole cache lines */
 

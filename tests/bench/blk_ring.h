@@ -7,6 +7,9 @@
 
 #include "tests/harness/front_end.h"
 
+#define BLK_RING_F_INDIRECT  (UINT64_C(1) << 28)
+#define BLK_RING_F_EVENT_IDX (UINT64_C(1) << 29)
+
 struct blk_ring {
         bool is_packed;
         union {

@@ -44,6 +44,7 @@ static int connect_front(struct blk_session *session)
         if (r < 0)
                 return fail(session, r, session->server->socket);
         r = front_end_negotiate(front, FRONT_END_QEMU_7_2, true);
+        front->offered &= ~session->plan.without;
         return r < 0 ? fail(session, r, "the negotiation failed") : 0;
 }
 

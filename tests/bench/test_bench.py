@@ -14,7 +14,7 @@ from guest.claims import claim, main, needs, require  # noqa: E402
 from runner import parts, plan, table  # noqa: E402
 
 CLIENT = os.path.join(BUILD, "tests", "bulkhead_bench_blk")
-CASES = ["read:4k:1", "write:4k:32", "mixed:4k:128", "mixed:64k:8", "read:1M:4", "write:1M:4", "mixed:512:16:seq",
+CASES = ["read:4k:1", "write:4k:32", "mixed:4k:128", "mixed:64k:8", "read:1M:4", "write:1M:4", "mixed:512:256:seq",
          "mixed:4k:16:queues=2"]
 
 
@@ -55,6 +55,12 @@ def bench_verifies_bulkhead(t):
     all_measured(verified(t, serving, device, ["mixed:4k:32"], "--client", "poll"))
     all_measured(verified(t, serving, device, ["mixed:64k:8"], "--segment", "4k"))
     t.stage("so they are for a client that spins, and in pages")
+    for words in (["--without", "indirect"], ["--without", "event-idx"], ["--without", "indirect", "--without", "event-idx"]):
+        all_measured(verified(t, serving, device, ["mixed:4k:64", "mixed:64k:4"], *words))
+    rows = verified(t, serving, device, ["mixed:4k:32:packed", "write:1M:4:packed"])
+    for name, figures in rows.items():
+        require("iops" in figures or "no packed ring" in figures["skipped"], f"{name}: {figures}")
+    t.stage("and for a driver that lacks indirect descriptors, the event index, or both, or has a packed ring")
 
 
 @claim(seconds=60)
@@ -97,7 +103,7 @@ def bench_tells_what_it_cannot_do(t):
     rows = verified(t, serving, device, ["read:4k:4:queues=16", "read:4k:4"])
     require("fewer queues: 1" in rows["read:4k:4:queues=16"].get("skipped", ""), f"{rows}")
     require("iops" in rows["read:4k:4"], f"{rows}")
-    for words in (["--case", "read"], ["--server", "x"], ["--rounds", "0"], ["--seconds", "-1"], ["--slices", "101"], ["--client", "naps"], ["more"], []):
+    for words in (["--case", "read"], ["--server", "x"], ["--rounds", "0"], ["--seconds", "-1"], ["--slices", "101"], ["--client", "naps"], ["--without", "sense"], ["more"], []):
         done = client(*words)
         require(done.returncode == 2 and len(done.stderr.splitlines()) == 1, f"{words}: {done}")
     done = client("--server", f"gone={t.directory}/nobody.sock", "--case", "read:4k:1")
