@@ -5,8 +5,9 @@
  * How it works: the driver makes descriptors available in ring order; we write one used descriptor for each
  * chain, in ring order too, and skip as many as the chain had, whatever buffer it was. Two places go round the
  * ring, each with a wrap counter: the next one to take (last_avail) and the next one to write (used_next).
- * What lies between them is ours. It is never more than the ring: that is what keeps a driver that makes
- * descriptors available over those that it has not got back from being followed round and round.
+ * What lies between them is ours, and so is what was written and not shown yet. Together it is never more than the
+ * ring: that is what keeps a driver that makes descriptors available over those that it has not got back from being
+ * followed round and round.
  *
  * Used descriptors that are shown together: each is one store of eight bytes (len, id, flags), and the first of
  * them is kept back and stored last, in queue_packed_publish, as a release. The driver stops at the first that
@@ -51,12 +52,13 @@ static void advance(const struct queue *queue, uint16_t n, uint16_t *place, bool
         *place = (uint16_t)next;
 }
 
-/* Descriptors between the place to write and the place to take: 0 to size. */
+/* Descriptors that the driver has not got back: those between the place to write and the place to take, and those
+ * that were written and not shown. 0 to size. */
 static uint32_t held(const struct queue *queue)
 {
         uint32_t turn = queue->avail_wrap == queue->used_wrap ? 0 : queue->layout.size;
 
-        return turn + queue->last_avail - queue->used_next;
+        return turn + queue->last_avail - queue->used_next + queue->n_pushed;
 }
 
 /* ---- start and stop ---- */

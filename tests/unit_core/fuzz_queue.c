@@ -1,6 +1,6 @@
 /* Fuzz target of the ring walker: a memory image and a list of calls.
  *
- * Input: one byte of options, one of layout, two of base index, one count of calls, the calls (two bytes
+ * Input: one byte of options (the layout is one of them), one of layout, two of base index, one count of calls, the calls (two bytes
  * each), and the rest is laid over guest memory from its start. Whatever comes: no access outside the regions
  * (address sanitizer sees the copies), no chain that breaks a promise of chain.h, a broken queue stays
  * broken, heads are counted right.
@@ -29,6 +29,7 @@
 #define OPTION_EVENT     2u
 #define OPTION_ADVERSARY 4u
 #define OPTION_TIGHT     8u /* few segments */
+#define OPTION_PACKED    16u
 
 #define MUST(condition)                                                                                      \
         do {                                                                                                 \
@@ -41,6 +42,10 @@ size_t __real_fault_safe_copy(void *to, const void *from, size_t n);
 size_t __wrap_fault_safe_copy(void *to, const void *from, size_t n);
 int __real_fault_safe_load16(const void *at, uint16_t *ret_value);
 int __wrap_fault_safe_load16(const void *at, uint16_t *ret_value);
+int __real_fault_safe_load32(const void *at, uint32_t *ret_value);
+int __wrap_fault_safe_load32(const void *at, uint32_t *ret_value);
+int __real_fault_safe_load64(const void *at, uint64_t *ret_value);
+int __wrap_fault_safe_load64(const void *at, uint64_t *ret_value);
 
 static uint8_t *image; /* the guest's own view */
 static struct guest_memory *whole, *partial;
@@ -88,6 +93,24 @@ size_t __wrap_fault_safe_copy(void *to, const void *from, size_t n)
 int __wrap_fault_safe_load16(const void *at, uint16_t *ret_value)
 {
         int r = __real_fault_safe_load16(at, ret_value);
+
+        if (r == 0)
+                change_behind(at, sizeof(*ret_value));
+        return r;
+}
+
+int __wrap_fault_safe_load32(const void *at, uint32_t *ret_value)
+{
+        int r = __real_fault_safe_load32(at, ret_value);
+
+        if (r == 0)
+                change_behind(at, sizeof(*ret_value));
+        return r;
+}
+
+int __wrap_fault_safe_load64(const void *at, uint64_t *ret_value)
+{
+        int r = __real_fault_safe_load64(at, ret_value);
 
         if (r == 0)
                 change_behind(at, sizeof(*ret_value));
@@ -155,6 +178,19 @@ static void check_chain(const struct queue *queue, const struct chain *chain)
              readable + writable <= LIMIT_CHAIN_BYTES);
 }
 
+/* What is outstanding lies between the two places, which are never more than a ring apart. */
+static void check_packed(const struct queue *queue)
+{
+        uint32_t size = queue->layout.size, held = 0;
+        uint32_t between = (queue->avail_wrap == queue->used_wrap ? 0 : size) + queue->last_avail -
+                           (uint32_t)queue->used_next;
+
+        for (uint32_t id = 0; id < size; id++)
+                held += (queue->heads[id / 64] >> (id % 64) & 1) ? queue->taken[id] : 0;
+        MUST(queue->last_avail < size && queue->used_next < size && between <= size && held <= between);
+        MUST(between + queue->n_pushed <= size && (queue->n_pushed == 0 || queue->first_at < size));
+}
+
 static void check_queue(const struct queue *queue)
 {
         unsigned n = 0;
@@ -162,6 +198,8 @@ static void check_queue(const struct queue *queue)
         for (size_t i = 0; i < LIMIT_RING_SIZE / 64; i++)
                 n += (unsigned)__builtin_popcountll(queue->heads[i]);
         MUST(n == queue->outstanding);
+        if (queue->started && queue->features.packed)
+                check_packed(queue);
 }
 
 struct run {
@@ -227,6 +265,20 @@ static void pop(struct run *run)
         free(segments);
 }
 
+/* The guest posts: its available index goes up, or the next descriptor is marked. */
+static void post(struct run *run, uint8_t with)
+{
+        uint8_t *at = image + 2 * PAGE;
+
+        if (!run->features.packed) {
+                at[(run->layout.avail.v - ORIGIN) % (2 * PAGE - 4) + 2] += with;
+                return;
+        }
+        at += 16u * run->queue.last_avail + 14;
+        at[0] = (uint8_t)((with & 0x7f) | (run->queue.avail_wrap ? 0x80 : 0));
+        at[1] = run->queue.avail_wrap ? 0 : 0x80;
+}
+
 static void restart(struct run *run)
 {
         uint32_t base = queue_stop(&run->queue);
@@ -265,11 +317,36 @@ static void call(struct run *run, uint8_t what, uint8_t with)
         case 8:
                 restart(run);
                 break;
-        default: /* the guest posts: its available index goes up */
-                image[2 * PAGE + (run->layout.avail.v - ORIGIN) % (2 * PAGE - 4) + 2] += with;
+        default:
+                post(run, with);
                 break;
         }
         check_queue(&run->queue);
+}
+
+/* Rings of 1 to 128, packed ones also a little smaller, close together, so that small inputs fill them. */
+static void lay_out(struct run *run, uint8_t layout)
+{
+        bool packed = run->features.packed;
+        struct queue_bytes bytes;
+
+        run->layout.size = (uint16_t)(1u << (layout % 8));
+        if (packed && run->layout.size > 4)
+                run->layout.size = (uint16_t)(run->layout.size - (layout >> 3 & 3));
+        bytes = queue_bytes(run->layout.size, packed);
+        run->layout.desc = GPA(ORIGIN);
+        run->layout.avail = GPA(ORIGIN + bytes.desc);
+        run->layout.used = GPA((run->layout.avail.v + bytes.avail + 3u) & ~UINT64_C(3));
+        if (layout & 0x80) /* across the regions: refused; not so a packed ring's four bytes */
+                run->layout.used = GPA(ORIGIN + 2 * PAGE - 4);
+}
+
+/* Mostly one that starts: both sides at the same place. */
+static uint32_t packed_base(const struct run *run, uint8_t place, uint8_t wraps)
+{
+        uint32_t base = (uint32_t)(place % run->layout.size) | (wraps & 1 ? 0x8000u : 0);
+
+        return base | (wraps & 2 ? (uint32_t)wraps << 16 : base << 16);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -290,16 +367,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         run.features.event_idx = (data[0] & OPTION_EVENT) != 0;
         if (data[0] & OPTION_TIGHT)
                 run.max_segments = 3;
-        /* Rings of 1 to 128 close together, so that small inputs fill them. */
-        run.layout.size = (uint16_t)(1u << (data[1] % 8));
-        run.layout.desc = GPA(ORIGIN);
-        run.layout.avail = GPA(ORIGIN + 16u * run.layout.size);
-        run.layout.used = GPA(((run.layout.avail.v + 6u + 2u * run.layout.size) + 3u) & ~UINT64_C(3));
-        if (data[1] & 0x80) /* across the regions: refused */
-                run.layout.used = GPA(ORIGIN + 2 * PAGE - 4);
+        run.features.packed = (data[0] & OPTION_PACKED) != 0;
+        lay_out(&run, data[1]);
         queue_init(&run.queue);
         adversary = (data[0] & OPTION_ADVERSARY) != 0;
-        (void)queue_start(&run.queue, whole, &run.layout, &run.features, (uint16_t)(data[2] | data[3] << 8));
+        (void)queue_start(&run.queue, whole, &run.layout, &run.features,
+                          run.features.packed ? packed_base(&run, data[2], data[3])
+                                              : (uint32_t)(data[2] | data[3] << 8));
         for (size_t i = 0; i < n_calls; i++)
                 call(&run, data[5 + 2 * i], data[6 + 2 * i]);
         adversary = false;

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "broker/core/fault_safe.h"
-#include "tests/unit_core/guest.h"
+#include "tests/unit_core/packed_pen.h"
 
 #define SIZE        8u
 #define WATCH_BYTES 0x10000u /* the region of the rings */
@@ -20,6 +20,10 @@ size_t __real_fault_safe_copy(void *to, const void *from, size_t n);
 size_t __wrap_fault_safe_copy(void *to, const void *from, size_t n);
 int __real_fault_safe_load16(const void *at, uint16_t *ret_value);
 int __wrap_fault_safe_load16(const void *at, uint16_t *ret_value);
+int __real_fault_safe_load32(const void *at, uint32_t *ret_value);
+int __wrap_fault_safe_load32(const void *at, uint32_t *ret_value);
+int __real_fault_safe_load64(const void *at, uint64_t *ret_value);
+int __wrap_fault_safe_load64(const void *at, uint64_t *ret_value);
 
 static struct {
         const struct guest *guest; /* NULL: nothing is watched */
@@ -52,6 +56,22 @@ size_t __wrap_fault_safe_copy(void *to, const void *from, size_t n)
 int __wrap_fault_safe_load16(const void *at, uint16_t *ret_value)
 {
         int r = __real_fault_safe_load16(at, ret_value);
+
+        note_read(at, sizeof(*ret_value));
+        return r;
+}
+
+int __wrap_fault_safe_load32(const void *at, uint32_t *ret_value)
+{
+        int r = __real_fault_safe_load32(at, ret_value);
+
+        note_read(at, sizeof(*ret_value));
+        return r;
+}
+
+int __wrap_fault_safe_load64(const void *at, uint64_t *ret_value)
+{
+        int r = __real_fault_safe_load64(at, ret_value);
 
         note_read(at, sizeof(*ret_value));
         return r;
@@ -161,6 +181,66 @@ static void an_index_that_runs_away_behind_its_read_gives_no_chain(void **state)
         assert_int_equal(guest->queue.fault, QUEUE_FAULT_AVAIL);
 }
 
+/* ---- packed ---- */
+
+static void post_three_packed(struct guest *guest, bool indirect)
+{
+        packed_start_fresh(guest, SIZE);
+        for (uint16_t i = 0; i < 3; i++) {
+                unsigned flags = i > 0 ? WRITE : 0;
+
+                if (indirect)
+                        packed_describe(guest, SCRATCH, i, BUFFERS + 0x100u * i, 16u + i, 0, flags);
+                else
+                        packed_add(guest, BUFFERS + 0x100u * i, 16u + i, flags | (i < 2 ? NEXT : 0), 6);
+        }
+        if (indirect)
+                packed_add(guest, SCRATCH, 48, INDIRECT, 6);
+}
+
+static void each_byte_of_a_packed_chain_is_read_once(void **state)
+{
+        struct guest *guest = *state;
+
+        for (unsigned indirect = 0; indirect < 2; indirect++) {
+                queue_done(&guest->queue);
+                post_three_packed(guest, indirect == 1);
+                watch_start(guest, false);
+                assert_int_equal(guest_pop(guest, 16), 1);
+                assert_read_once(indirect ? 16 + 3 * 16 : 3 * 16);
+                assert_three(&guest->chain);
+        }
+}
+
+static void a_packed_chain_that_changes_behind_each_read_is_the_one_that_was_read(void **state)
+{
+        struct guest *guest = *state;
+
+        for (unsigned indirect = 0; indirect < 2; indirect++) {
+                queue_done(&guest->queue);
+                post_three_packed(guest, indirect == 1);
+                watch_start(guest, true);
+                assert_int_equal(guest_pop(guest, 16), 1);
+                watch.guest = NULL;
+                assert_int_equal(guest->chain.head, 6);
+                assert_three(&guest->chain);
+        }
+}
+
+/* What is written back is what was taken, not what the ring says now. */
+static void a_packed_push_reads_nothing_of_the_ring(void **state)
+{
+        struct guest *guest = *state;
+
+        post_three_packed(guest, false);
+        assert_int_equal(guest_pop(guest, 16), 1);
+        watch_start(guest, false);
+        assert_int_equal(queue_push(&guest->queue, 6, 35), 0);
+        assert_int_equal(queue_publish(&guest->queue), 1);
+        assert_read_once(4); /* the driver's event area */
+        assert_int_equal(queue_stop(&guest->queue), packed_base(3, true, 3, true));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -168,6 +248,9 @@ int main(void)
             CASE(each_byte_of_an_indirect_chain_is_read_once),
             CASE(a_chain_that_changes_behind_each_read_is_the_one_that_was_read),
             CASE(an_index_that_runs_away_behind_its_read_gives_no_chain),
+            CASE(each_byte_of_a_packed_chain_is_read_once),
+            CASE(a_packed_chain_that_changes_behind_each_read_is_the_one_that_was_read),
+            CASE(a_packed_push_reads_nothing_of_the_ring),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,11 +312,30 @@ static void driver_that_runs_ahead_breaks_the_queue(void **state)
         assert_int_equal(guest_pop(guest, SIZE), 1);
         assert_int_equal(guest_pop(guest, SIZE), 0);
         assert_int_equal(queue_push(&guest->queue, 5, 0), 0);
-        packed_add(guest, BUFFERS, 1, 0, 5); /* one is back, though it has not been shown */
+        assert_int_equal(queue_publish(&guest->queue), 1);
+        packed_add(guest, BUFFERS, 1, 0, 5); /* one is back */
         assert_int_equal(guest_pop(guest, SIZE), 1);
         packed_add(guest, BUFFERS, 1, 0, 0);
         assert_int_equal(guest_pop(guest, SIZE), -EPROTO);
         assert_int_equal(guest->queue.fault, QUEUE_FAULT_AVAIL);
+}
+
+/* A used descriptor that has not been shown is not the driver's to give again, and would be overwritten. */
+static void driver_that_runs_over_what_was_not_shown_breaks_the_queue(void **state)
+{
+        struct guest *guest = *state;
+
+        for (uint16_t size = 1; size < 4; size++) {
+                packed_start_fresh(guest, size);
+                for (uint16_t id = 0; id < size; id++)
+                        packed_take(guest, id);
+                assert_int_equal(queue_push(&guest->queue, 0, 7), 0);
+                packed_add(guest, BUFFERS, 1, 0, 0);
+                assert_int_equal(guest_pop(guest, size), -EPROTO);
+                assert_int_equal(guest->queue.fault, QUEUE_FAULT_AVAIL);
+                queue_stop(&guest->queue);
+                queue_forget(&guest->queue);
+        }
 }
 
 static void stopped_queue_does_nothing(void **state)
@@ -561,6 +580,7 @@ int main(void)
             CASE(push_of_what_is_not_outstanding_is_refused),
             CASE(every_id_of_the_largest_ring_can_be_outstanding),
             CASE(driver_that_runs_ahead_breaks_the_queue),
+            CASE(driver_that_runs_over_what_was_not_shown_breaks_the_queue),
             CASE(stopped_queue_does_nothing),
             CASE(resume_goes_on_where_the_suspend_was),
             CASE(forgotten_buffers_stay_away_and_the_rest_serves),
