@@ -26,13 +26,11 @@
 #include <time.h>
 
 #include "proto/base/checked.h"
-#include "tests/harness/blk_front.h"
+#include "tests/harness/front_end.h"
+#include "tests/wire/measured_disk.h"
 #include "tests/wire/quota_attacks.h"
 
 #define DEADLINE_MS 10000
-#define BLOCK       4096u
-#define BLOCKS      4096u
-#define SAMPLES     2000u
 #define WARM_UP     200u
 #define ROUNDS      7u
 #define RETRIES     6u
@@ -57,64 +55,6 @@ static const char *const names[ATTACK_COUNT_] = {
 };
 
 static const char *only = ""; /* the attacks whose names hold this, by the first argument */
-
-/* ---- the disk, which is measured ---- */
-
-static struct {
-        struct front_end front;
-        struct guest_ram ram;
-        struct blk_front blk;
-        unsigned seed;
-        uint64_t sample[SAMPLES];
-} disk = {.front = {.wire = {.sock = -1}, .backend = -1}};
-
-struct percentiles {
-        double p50_us, p99_us;
-};
-
-static void open_disk(void)
-{
-        disk.front.wire = (struct wire){.sock = -1, .deadline_ms = DEADLINE_MS};
-        assert_int_equal(wire_connect(&disk.front.wire, getenv("BULKHEAD_BLK_SOCKET")), 0);
-        assert_int_equal(front_end_negotiate(&disk.front, FRONT_END_QEMU_7_2, true), 0);
-        assert_int_equal(guest_ram_init(&disk.ram, 4 << 20, UINT64_C(0x80000000)), 0);
-        blk_front_init(&disk.blk, &disk.front, &disk.ram, 0, 64, 1, BLOCK, BLOCK);
-        assert_int_equal(blk_front_start(&disk.blk, 0), 0);
-}
-
-static uint64_t now_ns(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b)
-{
-        const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-        return x < y ? -1 : x > y;
-}
-
-static void read_disk(unsigned n)
-{
-        for (unsigned i = 0; i < n; i++) {
-                uint64_t block = (unsigned)rand_r(&disk.seed) % BLOCKS, start = now_ns();
-
-                assert_int_equal(blk_front_do(&disk.blk, BLK_IN, block * (BLOCK / 512), BLOCK, DEADLINE_MS),
-                                 0);
-                disk.sample[i] = now_ns() - start;
-        }
-}
-
-static struct percentiles measure(void)
-{
-        read_disk(SAMPLES);
-        qsort(disk.sample, SAMPLES, sizeof(disk.sample[0]), by_size);
-        return (struct percentiles){.p50_us = (double)disk.sample[SAMPLES / 2] / 1000,
-                                    .p99_us = (double)disk.sample[SAMPLES - SAMPLES / 100] / 1000};
-}
 
 /* ---- the attacker's guest, a thread of its own ---- */
 
@@ -201,15 +141,15 @@ static void *guest_main(void *argument)
 /* Returns when the first session runs. */
 static void guest_start(enum attack attack)
 {
-        uint64_t end = now_ns() + UINT64_C(1000000) * DEADLINE_MS;
+        uint64_t end = measured_now_ns() + UINT64_C(1000000) * DEADLINE_MS;
 
         guest.attack = attack;
         atomic_store(&guest.stop, false);
         atomic_store(&guest.sessions, 0);
         assert_int_equal(pthread_create(&guest.thread, NULL, guest_main, NULL), 0);
         while (atomic_load(&guest.sessions) == 0) {
-                read_disk(1); /* time passes */
-                assert_true(now_ns() < end);
+                measured_disk_read(1); /* time passes */
+                assert_true(measured_now_ns() < end);
         }
 }
 
@@ -255,19 +195,6 @@ static long broker_kib(void)
 
 /* ---- rounds ---- */
 
-static int by_ratio(const void *a, const void *b)
-{
-        const double x = *(const double *)a, y = *(const double *)b;
-
-        return x < y ? -1 : x > y;
-}
-
-static double median(double values[static ROUNDS])
-{
-        qsort(values, ROUNDS, sizeof(values[0]), by_ratio);
-        return values[ROUNDS / 2];
-}
-
 /* The median ratio of p99. */
 static double run_rounds(enum attack attack)
 {
@@ -276,11 +203,11 @@ static double run_rounds(enum attack attack)
         for (unsigned i = 0; i < ROUNDS; i++) {
                 struct percentiles quiet, loud;
 
-                read_disk(WARM_UP);
-                quiet = measure();
+                measured_disk_read(WARM_UP);
+                quiet = measured_disk_measure();
                 guest_start(attack);
-                read_disk(WARM_UP);
-                loud = measure();
+                measured_disk_read(WARM_UP);
+                loud = measured_disk_measure();
                 guest_stop();
                 quiet_p50[i] = quiet.p50_us;
                 quiet_p99[i] = quiet.p99_us;
@@ -288,11 +215,11 @@ static double run_rounds(enum attack attack)
                 loud_p99[i] = loud.p99_us;
                 ratio[i] = loud.p99_us / quiet.p99_us;
         }
-        r = median(ratio);
+        r = measured_median(ratio, ROUNDS);
         printf(
             "%-26s quiet p50 %6.0f p99 %6.0f   attack p50 %6.0f p99 %6.0f us   ratio %.2f   broker %ld KiB\n",
-            names[attack], median(quiet_p50), median(quiet_p99), median(loud_p50), median(loud_p99), r,
-            broker_kib());
+            names[attack], measured_median(quiet_p50, ROUNDS), measured_median(quiet_p99, ROUNDS),
+            measured_median(loud_p50, ROUNDS), measured_median(loud_p99, ROUNDS), r, broker_kib());
         fflush(stdout);
         return r;
 }
@@ -304,10 +231,10 @@ static void no_attack_doubles_a_neighbours_p99_or_makes_the_broker_grow(void **s
         long before;
 
         (void)state;
-        open_disk();
+        measured_disk_open(getenv("BULKHEAD_BLK_SOCKET"));
         assert_int_equal(guest_ram_init(&guest.ram, 1 << 20, 0), 0);
         guest_start(ATTACK_NONE); /* what any worker costs is not the attack's */
-        read_disk(SAMPLES);
+        measured_disk_read(MEASURED_SAMPLES);
         guest_stop();
         before = broker_kib();
         for (enum attack attack = ATTACK_NONE; attack < ATTACK_COUNT_; attack++) {
@@ -327,8 +254,7 @@ static void no_attack_doubles_a_neighbours_p99_or_makes_the_broker_grow(void **s
         printf("the broker grew by %ld KiB\n", broker_kib() - before);
         assert_true(broker_kib() - before <= GROWTH_MAX);
         assert_int_equal(over, 0);
-        front_end_close(&disk.front);
-        guest_ram_done(&disk.ram);
+        measured_disk_close();
         guest_ram_done(&guest.ram);
 }
 
