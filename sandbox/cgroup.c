@@ -258,6 +258,33 @@ int cgroup_add(const struct cgroup *cgroup, pid_t pid)
         return 0;
 }
 
+int cgroup_open_tasks(const struct cgroup *cgroup, int ret_fds[static CGROUP_CONTROLLER_COUNT_],
+                      unsigned *ret_n)
+{
+        unsigned n = 0;
+        int r = 0;
+
+        for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_ && r == 0 && !cgroup->host->v2; i++) {
+                char dir[PATH_MAX], path[PATH_MAX + 8];
+
+                if (!(cgroup->present & (1u << i)))
+                        continue;
+                r = cgroup_dir(cgroup, i, CGROUP_LEVELS, dir);
+                if (r < 0)
+                        break;
+                snprintf(path, sizeof(path), "%s/tasks", dir);
+                ret_fds[n] = open(path, O_WRONLY | O_CLOEXEC);
+                if (ret_fds[n] < 0)
+                        r = -errno;
+                else
+                        n++;
+        }
+        while (r < 0 && n > 0)
+                close(ret_fds[--n]);
+        *ret_n = n;
+        return r;
+}
+
 /* "oom_kill N" is a line of both versions' files, which begin with other lines. */
 bool cgroup_oom_killed(const struct cgroup *cgroup)
 {

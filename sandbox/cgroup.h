@@ -63,8 +63,15 @@ const char *cgroup_controller_name(enum cgroup_controller controller); /* as ver
  * file systems that are made of several disks or of memory. */
 int cgroup_find_disk(const char *root, dev_t device, dev_t *ret_disk);
 
-/* Moves a process into the group. 0, or negative errno: the process is then not limited. */
+/* Moves a process into the group. 0, or negative errno: the process is then not limited. The kernel waits
+ * for milliseconds until nobody is between fork and exec. */
 int cgroup_add(const struct cgroup *cgroup, pid_t pid);
+
+/* Version 1 only: opens what a child writes "0" to, in order to move itself, which waits for nobody (Linux 5.16:
+ * it is the opener's rights that count). Only a process of one thread may do so. *ret_n descriptors, CLOEXEC,
+ * are the caller's; none under version 2. 0 or negative errno, and then there are none. */
+int cgroup_open_tasks(const struct cgroup *cgroup, int ret_fds[static CGROUP_CONTROLLER_COUNT_],
+                      unsigned *ret_n);
 
 /* Has the kernel killed in this group for want of memory? False where that cannot be known. */
 bool cgroup_oom_killed(const struct cgroup *cgroup);

@@ -7,7 +7,8 @@
  *   clone     all namespaces at once, with the broker's uid as our effective one: so the broker comes to own
  * the worker's user namespace, and with it the right to copy into the worker and to kill it, without any
  * capability. map       the worker's own uid and gid, identity-mapped, and nothing else; still with the
- * broker's uid, as the owner. group     the child enters its cgroup. go        one byte; the child runs its
+ * broker's uid, as the owner. group     under version 2 the child is moved into
+ * its cgroup; under version 1 it was given what it takes to move itself. go        one byte; the child runs its
  * stages. trace     it asks for its tracer; with the broker's uid once more, because only the owner of its
  * namespace may; a second byte, and it executes the program. End of file on the report pipe means done.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -44,6 +45,8 @@ struct jail_attempt {
         struct policy_program start_filter;
         int policy_fd;
         int go_r, go_w, report_r, report_w;
+        int cgroup_fds[CGROUP_CONTROLLER_COUNT_];
+        unsigned n_cgroup_fds;
         pid_t pid;
         int pidfd;
         struct trace trace;
@@ -71,6 +74,8 @@ static void cleanup_attempt(struct jail_attempt *attempt)
         jail_close(&attempt->go_w);
         jail_close(&attempt->report_r);
         jail_close(&attempt->report_w);
+        while (attempt->n_cgroup_fds > 0)
+                jail_close(&attempt->cgroup_fds[--attempt->n_cgroup_fds]);
         if (attempt->pid > 0)
                 trace_reap(attempt->pid);
         jail_close(&attempt->pidfd);
@@ -133,6 +138,8 @@ static _Noreturn void jail_child(const struct jail_spec *spec, struct jail_attem
             .report_fd = attempt->report_w,
             .binary_fd = spec->binary_fd,
             .policy_fd = attempt->policy_fd,
+            .cgroup_fds = attempt->cgroup_fds,
+            .n_cgroup_fds = attempt->n_cgroup_fds,
         };
 
         close(attempt->go_w); /* or the spawner's death would not end the wait */
@@ -237,15 +244,15 @@ static const enum jail_layer cgroup_layers[] = {
     [CGROUP_IO] = JAIL_LAYER_CGROUP_IO,
 };
 
-/* A group that exists must take the child; a group that cannot be had is a missing layer. */
-static int jail_enter_cgroup(const struct jail_spec *spec, pid_t pid, uint32_t *missing)
+/* A group that cannot be had is a missing layer; one that exists must take the child. */
+static bool jail_has_cgroup(const struct jail_spec *spec, uint32_t *missing)
 {
         uint32_t present = spec->cgroup ? spec->cgroup->present : 0;
 
         for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++)
                 if (!(present & (1u << i)))
                         *missing |= JAIL_LAYER_BIT(cgroup_layers[i]);
-        return present && layer_is_on("cgroup") ? cgroup_add(spec->cgroup, pid) : 0;
+        return present && layer_is_on("cgroup");
 }
 
 /* Until there is something to read. Meanwhile the caller's other children are served, and our own, which may
@@ -349,15 +356,22 @@ int jail_spawn(const struct jail_spec *spec, struct jail_child *ret_child, struc
         _cleanup_(cleanup_attempt) struct jail_attempt attempt = {
             .policy_fd = -1, .go_r = -1, .go_w = -1, .report_r = -1, .report_w = -1, .pidfd = -1};
         uint32_t missing = 0;
+        bool has_cgroup;
         int r;
 
         r = jail_prepare(spec, &attempt, ret_failure);
         if (r < 0)
                 return r;
+        has_cgroup = jail_has_cgroup(spec, &missing);
+        if (has_cgroup) /* as ourselves: they are the opener's rights that count */
+                r = cgroup_open_tasks(spec->cgroup, attempt.cgroup_fds, &attempt.n_cgroup_fds);
+        if (r < 0)
+                return jail_fail_at(ret_failure, "cgroup", r);
         r = jail_clone_and_map(spec, &attempt, ret_failure);
         if (r < 0)
                 return r;
-        r = jail_enter_cgroup(spec, attempt.pid, &missing);
+        if (has_cgroup && attempt.n_cgroup_fds == 0)
+                r = cgroup_add(spec->cgroup, attempt.pid);
         if (r < 0)
                 return jail_fail_at(ret_failure, "cgroup", r);
         r = fd_write_all(attempt.go_w, "", 1);

@@ -62,10 +62,19 @@ static int jail_await_go(const struct jail_run *run)
         return n == 1 ? 0 : -EPIPE;
 }
 
-/* It comes when the id maps are written and the cgroup holds us. */
+/* It comes when the id maps are written, and under version 2 of cgroups when ours holds us. */
 static int stage_wait(struct jail_run *run)
 {
         return jail_await_go(run);
+}
+
+/* By ourselves, because then the kernel need not wait until nobody forks: that took longer than all the rest. */
+static int stage_cgroup(struct jail_run *run)
+{
+        for (unsigned i = 0; i < run->n_cgroup_fds; i++)
+                if (write(run->cgroup_fds[i], "0", 1) != 1)
+                        return -errno;
+        return 0;
 }
 
 static int stage_signals(struct jail_run *run)
@@ -334,6 +343,7 @@ static _Noreturn void jail_fail(const struct jail_run *run, uint32_t stage, int 
 
 static const struct jail_stage stages[] = {
     {"wait", stage_wait, 0, "the first: until the spawner has written the id maps no other step has rights"},
+    {"cgroup", stage_cgroup, 0, "after the wait: a child that is not needed any more enters nothing"},
     {"signals", stage_signals, 0, "handlers of the spawner would run in the child; needs nothing"},
     {"session", stage_session, 0, "leaves the terminal and the spawner's process group; needs nothing"},
     {"fds", stage_fds, 0, "after the wait, which reads a descriptor that is closed here"},

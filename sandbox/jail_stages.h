@@ -22,6 +22,8 @@ struct jail_run {
         int go_fd, report_fd; /* the child's ends; they and binary_fd move in the fds stage */
         int binary_fd;
         int policy_fd;
+        const int *cgroup_fds; /* what to write "0" to; none: the spawner has moved us */
+        unsigned n_cgroup_fds;
         char n_lanes[12], n_resources[12]; /* argv[1], argv[2] */
         uint32_t missing;
 };

@@ -13,11 +13,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "sandbox/cgroup.h"
+#include "tests/jail/jail_fixture.h"
 
 static char root[] = "/tmp/bulkhead-cgroup-XXXXXX";
 
@@ -448,6 +450,64 @@ static void limits_are_in_force_on_this_host(void **state)
         cgroup_close(&group);
 }
 
+/* The process's own word: it is in bulkhead/cgtest/dev of so many hierarchies. */
+static unsigned groups_of_ours(void)
+{
+        FILE *stream = fopen("/proc/self/cgroup", "re");
+        char line[PATH_MAX];
+        unsigned n = 0;
+
+        while (stream && fgets(line, sizeof(line), stream))
+                n += strstr(line, "/bulkhead/cgtest/dev\n") != NULL;
+        if (stream)
+                fclose(stream);
+        return n;
+}
+
+static void a_child_moves_itself_into_its_group(void **state)
+{
+        struct cgroup_host host;
+        struct cgroup group;
+        int fds[CGROUP_CONTROLLER_COUNT_], status;
+        unsigned n;
+        pid_t pid;
+
+        (void)state;
+        cgroup_host_init(&host);
+        cgroup_open(&host, "cgtest", "dev", &limits, &group);
+        assert_int_equal(cgroup_open_tasks(&group, fds, &n), 0);
+        assert_int_equal(n, host.v2 ? 0 : __builtin_popcount(group.present));
+        pid = fork();
+        if (pid == 0) {
+                for (unsigned i = 0; i < n; i++)
+                        if (write(fds[i], "0", 1) != 1)
+                                _exit(1);
+                _exit(groups_of_ours() == n ? 0 : 2);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        while (n > 0)
+                close(fds[--n]);
+        cgroup_close(&group);
+}
+
+static void a_group_that_cannot_be_entered_is_no_group(void **state)
+{
+        struct cgroup_host host = {.parent = {"/proc", "/proc"}};
+        struct cgroup group = {.vm = "vm", .device = "dev", .host = &host, .present = 1u << CGROUP_PIDS};
+        int fds[CGROUP_CONTROLLER_COUNT_];
+        unsigned n = 9, before = fixture_count_fds();
+
+        (void)state;
+        assert_int_equal(cgroup_open_tasks(&group, fds, &n), -ENOENT);
+        assert_int_equal(n, 0);
+        host.v2 = true;
+        n = 9;
+        assert_int_equal(cgroup_open_tasks(&group, fds, &n), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(fixture_count_fds(), before);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -466,6 +526,8 @@ int main(void)
             cmocka_unit_test(kill_for_want_of_memory_is_seen),
             cmocka_unit_test(controller_whose_limit_fails_is_missing_not_silent),
             cmocka_unit_test(limits_are_in_force_on_this_host),
+            cmocka_unit_test(a_child_moves_itself_into_its_group),
+            cmocka_unit_test(a_group_that_cannot_be_entered_is_no_group),
         };
 
         return cmocka_run_group_tests(tests, make_root, remove_root);
