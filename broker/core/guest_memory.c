@@ -250,11 +250,14 @@ bool guest_memory_covers(const struct guest_memory *memory, gpa_t at, uint64_t l
 
 int guest_memory_read(const struct guest_memory *memory, gpa_t at, void *to, uint64_t len)
 {
-        struct interval_walk walk = interval_walk_start(memory->map, at.v, len);
+        struct interval_walk walk;
         uint64_t host, piece;
         uint8_t *next = to;
         int r;
 
+        if (interval_map_one(memory->map, at.v, len, 0, &host))
+                return fault_safe_copy(to, (const void *)(uintptr_t)host, len) != 0 ? -EFAULT : 0;
+        walk = interval_walk_start(memory->map, at.v, len);
         while ((r = interval_walk_next(&walk, 0, &host, &piece)) > 0) {
                 if (fault_safe_copy(next, (const void *)(uintptr_t)host, piece) != 0)
                         return -EFAULT;
@@ -265,11 +268,14 @@ int guest_memory_read(const struct guest_memory *memory, gpa_t at, void *to, uin
 
 int guest_memory_write(const struct guest_memory *memory, gpa_t at, const void *from, uint64_t len)
 {
-        struct interval_walk walk = interval_walk_start(memory->map, at.v, len);
+        struct interval_walk walk;
         const uint8_t *next = from;
         uint64_t host, piece;
         int r;
 
+        if (interval_map_one(memory->map, at.v, len, INTERVAL_WRITE, &host))
+                return fault_safe_copy((void *)(uintptr_t)host, from, len) != 0 ? -EFAULT : 0;
+        walk = interval_walk_start(memory->map, at.v, len);
         while ((r = interval_walk_next(&walk, INTERVAL_WRITE, &host, &piece)) > 0) {
                 if (fault_safe_copy((void *)(uintptr_t)host, next, piece) != 0)
                         return -EFAULT;
@@ -294,11 +300,16 @@ int guest_memory_zero(const struct guest_memory *memory, gpa_t at, uint64_t len)
 int64_t guest_memory_iovec(const struct guest_memory *memory, gpa_t at, uint64_t len, bool write,
                            struct iovec *iov, size_t max, size_t *n)
 {
-        struct interval_walk walk = interval_walk_start(memory->map, at.v, len);
+        struct interval_walk walk;
         uint64_t host, piece, appended = 0;
         size_t count = *n;
         int r;
 
+        if (count < max && len > 0 && interval_map_one(memory->map, at.v, len, rights_for(write), &host)) {
+                iov[(*n)++] = (struct iovec){.iov_base = (void *)(uintptr_t)host, .iov_len = len};
+                return (int64_t)len;
+        }
+        walk = interval_walk_start(memory->map, at.v, len);
         while ((r = interval_walk_next(&walk, rights_for(write), &host, &piece)) > 0) {
                 if (count >= max)
                         continue; /* full, but the rest must be there all the same */

@@ -151,6 +151,21 @@ const struct interval *interval_map_at(const struct interval_map *map, size_t i)
         return &map->items[i];
 }
 
+bool interval_map_one(const struct interval_map *map, uint64_t at, uint64_t len, uint32_t rights,
+                      uint64_t *ret_base)
+{
+        const struct interval *item = interval_map_find(map, at);
+        uint64_t inside;
+
+        if (!item || (item->rights & rights) != rights)
+                return false;
+        inside = at - item->start;
+        if (len > item->len - inside)
+                return false;
+        *ret_base = item->base + inside;
+        return true;
+}
+
 struct interval_walk interval_walk_start(const struct interval_map *map, uint64_t at, uint64_t len)
 {
         const struct interval *end = map->items + map->n;
@@ -184,10 +199,13 @@ int interval_walk_next(struct interval_walk *walk, uint32_t rights, uint64_t *re
 
 bool interval_map_covers(const struct interval_map *map, uint64_t at, uint64_t len, uint32_t rights)
 {
-        struct interval_walk walk = interval_walk_start(map, at, len);
+        struct interval_walk walk;
         uint64_t base, piece;
         int r;
 
+        if (interval_map_one(map, at, len, rights, &base))
+                return true;
+        walk = interval_walk_start(map, at, len);
         do
                 r = interval_walk_next(&walk, rights, &base, &piece);
         while (r > 0);

@@ -50,6 +50,11 @@ const struct interval *interval_map_at(const struct interval_map *map,
 /* The interval that holds this address, or NULL. */
 const struct interval *interval_map_find(const struct interval_map *map, uint64_t at);
 
+/* Where a range begins that lies in one interval with these rights: nearly every range does. False: it does not,
+ * walk over it. */
+bool interval_map_one(const struct interval_map *map, uint64_t at, uint64_t len, uint32_t rights,
+                      uint64_t *ret_base);
+
 /* A walk over the pieces of a range that may span adjacent intervals. */
 struct interval_walk {
         const struct interval *next, *end; /* the interval that must hold `at` */

@@ -23,6 +23,7 @@
 #include "broker/core/lane.h"
 #include "broker/core/memory_service.h"
 #include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
 #include "proto/base/status.h"
 
 #define RX_READS_A_TURN                                                                                      \
@@ -262,7 +263,7 @@ static int rx_gather(struct lane *lane, struct iovec *iov, size_t max, size_t *r
 static ssize_t rx_receive_in_place(struct lane *lane, bool *ret_all)
 {
         struct lane_rx *rx = &lane->rx;
-        struct iovec iov[RX_IOVEC];
+        struct iovec iov[RX_IOVEC] _uninitialized_; /* the first n count */
         struct msghdr msg = {.msg_iov = iov};
         size_t room = 0;
         ssize_t got;

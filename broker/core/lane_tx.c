@@ -17,6 +17,7 @@
 #include "broker/core/lane_age.h"
 #include "broker/core/memory_service.h"
 #include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
 #include "proto/base/status.h"
 #include "proto/lane.h"
 
@@ -316,7 +317,7 @@ static void batch_add_new(struct lane *lane, struct batch *batch)
 
 bool lane_tx_requests(struct lane *lane)
 {
-        struct batch batch;
+        struct batch batch _uninitialized_; /* the first n elements of each column count */
         struct lane_to_worker message = {.kind = LANE_REQUESTS};
 
         batch.n = 0;

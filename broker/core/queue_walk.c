@@ -18,6 +18,7 @@
 #include "broker/core/fault_safe.h"
 #include "broker/core/queue_packed.h"
 #include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
 
 #define DESCRIPTOR_BYTES 16u
 #define WINDOW           16u /* descriptors copied at once: four cache lines */
@@ -265,7 +266,7 @@ WALK walk_from(struct walk *walk, bool packed, uint32_t i)
 
 enum queue_fault queue_walk(const struct queue *queue, uint16_t head, struct chain *chain)
 {
-        struct walk walk;
+        struct walk walk _uninitialized_;
 
         walk_begin(&walk, queue, chain);
         chain->head = head;
@@ -275,7 +276,7 @@ enum queue_fault queue_walk(const struct queue *queue, uint16_t head, struct cha
 enum queue_fault queue_walk_packed(const struct queue *queue, uint16_t flags, uint32_t room,
                                    struct chain *chain, uint16_t *ret_taken)
 {
-        struct walk walk;
+        struct walk walk _uninitialized_;
         enum queue_fault fault;
 
         walk_begin(&walk, queue, chain);

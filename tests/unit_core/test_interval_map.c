@@ -327,6 +327,29 @@ static void random_operations_agree_with_bytes_at_the_top(void **state)
         property(UINT64_MAX - WINDOW + 1, 150000);
 }
 
+static void only_what_lies_in_one_interval_is_one(void **state)
+{
+        struct interval_map *map = map_new();
+        uint64_t base = 99;
+
+        (void)state;
+        assert_int_equal(add(&map, 100, 50, 1000, INTERVAL_WRITE), 0);
+        assert_int_equal(add(&map, 150, 50, 3000, 0), 0);
+        assert_false(interval_map_one(map, 99, 1, 0, &base));
+        assert_false(interval_map_one(map, 149, 2, 0, &base)); /* two of them */
+        assert_false(interval_map_one(map, 199, 2, 0, &base));
+        assert_false(interval_map_one(map, 150, UINT64_MAX, 0, &base));
+        assert_false(interval_map_one(map, 150, 1, INTERVAL_WRITE, &base));
+        assert_int_equal(base, 99);
+        assert_true(interval_map_one(map, 100, 50, INTERVAL_WRITE, &base));
+        assert_int_equal(base, 1000);
+        assert_true(interval_map_one(map, 149, 1, 0, &base));
+        assert_int_equal(base, 1049);
+        assert_true(interval_map_one(map, 160, 40, 0, &base));
+        assert_int_equal(base, 3010);
+        map_end(map);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -338,6 +361,7 @@ int main(void)
             cmocka_unit_test(limit_of_regions_is_exact),
             cmocka_unit_test(old_map_stays_as_it_was),
             cmocka_unit_test(walk_yields_the_pieces_in_order),
+            cmocka_unit_test(only_what_lies_in_one_interval_is_one),
             cmocka_unit_test(random_operations_agree_with_bytes_at_the_bottom),
             cmocka_unit_test(random_operations_agree_with_bytes_at_the_top),
         };

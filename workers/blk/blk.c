@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
 #include "workers/blk/blk_answer.h"
 #include "workers/blk/blk_config.h"
 #include "workers/runtime/worker_log.h"
@@ -398,7 +399,7 @@ static bool blk_join(struct blk *blk, struct request *request, const struct blk_
 static void blk_handle(void *state, struct request *request)
 {
         struct blk *blk = state;
-        struct blk_req req;
+        struct blk_req req _uninitialized_; /* blk_judge fills it in, or nobody reads it */
         int r = blk_judge(blk, request, &req);
 
         if (r == 0 && blk_join(blk, request, &req))

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
 
 /* virtio 1.3, 5.2.6: the types that are served. */
 #define BLK_T_IN           0u
@@ -157,15 +158,18 @@ static int blk_check_type(const struct blk_disk *disk, uint32_t readable, uint32
 int blk_req_check(const struct blk_disk *disk, uint32_t readable, uint32_t writable, const uint8_t *bytes,
                   size_t len, struct blk_req *ret_req)
 {
-        struct blk_req req;
+        struct blk_req req _uninitialized_;
         int r;
 
         if (readable < BLK_HEADER_BYTES || len < BLK_HEADER_BYTES || len > readable || writable < 1)
                 return -EPROTO;
+        /* Field by field, as the copy below: the ranges are long, and nearly no request has any. */
+        req.range = (struct blk_range){0};
+        req.id_len = 0;
         req.n_ranges = 0;
         r = blk_check_type(disk, readable, writable, bytes, len, &req);
         if (r < 0)
                 return r;
-        *ret_req = req;
+        memcpy(ret_req, &req, offsetof(struct blk_req, ranges) + req.n_ranges * sizeof(req.ranges[0]));
         return 0;
 }
