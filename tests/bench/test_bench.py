@@ -154,7 +154,7 @@ def bench_parts_are_heard_and_judged(t):
     verdicts = [(row["row"], row["verdict"]) for row in heard["rows"]]
     require(verdicts == [("a", "met"), ("b", "MISSED"), ("c", "aim met"), ("d", ""), ("e", "met")], f"{verdicts}")
     require("≥ 10 ms" in table.parts_table({"good": heard}), table.parts_table({"good": heard}))
-    lacking = part(t, "lacking", "echo it lacks a kernel >&2", status=77)
+    lacking = part(t, "lacking", "echo skipped: it lacks a kernel >&2", status=77)
     require(lacking == {"skipped": "it lacks a kernel"}, f"{lacking}")
     failing = part(t, "failing", "echo it broke >&2", status=3)
     require(failing == {"rows": [], "error": "status 3: it broke"}, f"{failing}")

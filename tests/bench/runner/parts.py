@@ -79,7 +79,7 @@ def run(name, build, quick):
         output.seek(0)
         result = {"rows": list(rows_of(output.read()))}
     if status == SKIPPED:
-        return {"skipped": last}
+        return {"skipped": last.removeprefix("skipped: ")}
     if status != 0:
         result["error"] = f"status {status}: {last}"
     return result
