@@ -61,6 +61,14 @@ int attack_configure(struct attack *attack, uint64_t features)
                              8 + REGION_COUNT_ * sizeof(table.regions[0]), fds, REGION_COUNT_, true);
 }
 
+void attack_pack(struct attack *attack, struct packed_view *views)
+{
+        for (unsigned i = 0; i < 2; i++) {
+                packed_view_init(&views[i]);
+                attack->packed[i] = &views[i];
+        }
+}
+
 void attack_close(struct attack *attack)
 {
         front_end_close(&attack->front);
@@ -94,16 +102,21 @@ int attack_start(struct attack *attack, unsigned ring, const struct ring_plan *p
                                              .descriptor = guest_map_user(attack->map, plan->desc),
                                              .available = guest_map_user(attack->map, plan->avail),
                                              .used = guest_map_user(attack->map, plan->used)};
+        uint32_t base = plan->base;
         uint64_t index = ring;
         int r;
 
         attack->ring[ring] = *plan;
         attack->offered[ring] = (uint16_t)plan->base;
-        attack->used_first[ring] = used_index(attack, ring);
-        attack_show(attack, ring, (uint16_t)plan->base); /* a started ring is looked at without a kick */
+        if (attack->packed[ring]) {
+                base = packed_view_start(attack->packed[ring], attack->map, plan);
+        } else {
+                attack->used_first[ring] = used_index(attack, ring);
+                attack_show(attack, ring, (uint16_t)base); /* a started ring is looked at without a kick */
+        }
         r = set_state(attack, VHOST_USER_SET_VRING_NUM, ring, plan->size);
         if (r == 0)
-                r = set_state(attack, VHOST_USER_SET_VRING_BASE, ring, plan->base);
+                r = set_state(attack, VHOST_USER_SET_VRING_BASE, ring, base);
         if (r == 0)
                 r = front_end_set(&attack->front, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0,
                                   true);
@@ -115,25 +128,44 @@ int attack_start(struct attack *attack, unsigned ring, const struct ring_plan *p
 
 int attack_stop(struct attack *attack, unsigned ring, uint16_t *ret_base)
 {
-        return front_end_stop_ring(&attack->front, ring, ret_base);
+        uint32_t base;
+        int r;
+
+        if (!attack->packed[ring])
+                return front_end_stop_ring(&attack->front, ring, ret_base);
+        r = front_end_stop_packed_ring(&attack->front, ring, &base);
+        if (r < 0)
+                return r;
+        packed_view_stop(attack->packed[ring], base, attack->offered[ring]);
+        *ret_base = attack->offered[ring];
+        return 0;
 }
 
 /* ---- what the guest writes ---- */
 
-static void write_row(void *table, unsigned index, const struct desc_row *row)
+void attack_row_bytes(const struct attack *attack, const struct desc_row *row, uint8_t *ret_bytes)
 {
-        memcpy((uint8_t *)table + 16 * (size_t)index, row, 16);
+        if (attack->packed[0])
+                packed_row_bytes(row, ret_bytes);
+        else
+                memcpy(ret_bytes, row, sizeof(*row));
 }
 _Static_assert(sizeof(struct desc_row) == 16, "virtio 1.3, 2.7.5; this machine is little endian");
 
 void attack_desc(struct attack *attack, unsigned ring, unsigned index, const struct desc_row *row)
 {
-        attack_table(attack, attack->ring[ring].desc, index, row);
+        if (attack->packed[ring])
+                packed_view_desc(attack->packed[ring], index, row);
+        else
+                attack_table(attack, attack->ring[ring].desc, index, row);
 }
 
 void attack_table(struct attack *attack, uint64_t table, unsigned index, const struct desc_row *row)
 {
-        write_row(guest_map_at(attack->map, table + 16 * (uint64_t)index, 16), 0, row);
+        if (attack->packed[0] && table == attack->ring[0].desc)
+                packed_view_desc(attack->packed[0], index, row);
+        else
+                attack_row_bytes(attack, row, guest_map_at(attack->map, table + 16 * (uint64_t)index, 16));
 }
 
 /* The available ring by its words: it may lie where no ring may. */
@@ -144,13 +176,19 @@ static uint16_t *avail_word(const struct attack *attack, unsigned ring, unsigned
 
 void attack_offer(struct attack *attack, unsigned ring, uint16_t head)
 {
-        *avail_word(attack, ring, 2 + attack->offered[ring] % attack->ring[ring].size) = head;
+        if (attack->packed[ring])
+                packed_view_offer(attack->packed[ring], head);
+        else
+                *avail_word(attack, ring, 2 + attack->offered[ring] % attack->ring[ring].size) = head;
         attack->offered[ring]++;
 }
 
 void attack_show(struct attack *attack, unsigned ring, uint16_t index)
 {
-        __atomic_store_n(avail_word(attack, ring, 1), index, __ATOMIC_SEQ_CST);
+        if (attack->packed[ring])
+                packed_view_show(attack->packed[ring], attack->map, index);
+        else
+                __atomic_store_n(avail_word(attack, ring, 1), index, __ATOMIC_SEQ_CST);
 }
 
 int attack_kick(struct attack *attack, unsigned ring)
@@ -173,9 +211,13 @@ void attack_blk_header(struct attack *attack, uint64_t at, uint32_t type, uint64
 uint16_t attack_used(const struct attack *attack, unsigned ring, uint32_t *ret_id, uint32_t *ret_len)
 {
         const struct ring_plan *plan = &attack->ring[ring];
-        uint16_t index = used_index(attack, ring), n = (uint16_t)(index - attack->used_first[ring]);
+        uint16_t index, n;
         const uint32_t *element;
 
+        if (attack->packed[ring])
+                return packed_view_used(attack->packed[ring], attack->map, ret_id, ret_len);
+        index = used_index(attack, ring);
+        n = (uint16_t)(index - attack->used_first[ring]);
         *ret_id = *ret_len = 0;
         if (n == 0)
                 return 0;

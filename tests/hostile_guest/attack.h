@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "tests/harness/front_end.h"
+#include "tests/hostile_guest/attack_packed.h"
 #include "tests/hostile_guest/guest_map.h"
 
 enum target {
@@ -32,6 +33,7 @@ enum outcome {
 #define FEATURE_EVENT_IDX (UINT64_C(1) << 29)
 #define FEATURE_PROTOCOL  (UINT64_C(1) << 30)
 #define FEATURE_VERSION_1 (UINT64_C(1) << 32)
+#define FEATURE_PACKED    (UINT64_C(1) << 34)
 
 /* A descriptor as a guest writes it. */
 struct desc_row {
@@ -51,8 +53,9 @@ struct attack {
         enum target target;
         struct front_end front;
         struct ring_plan ring[2];
-        uint16_t offered[2];    /* heads in the available ring */
-        uint16_t used_first[2]; /* the used index when the ring was started */
+        struct packed_view *packed[2]; /* NULL: the ring is split */
+        uint16_t offered[2];           /* heads in the available ring */
+        uint16_t used_first[2];        /* the used index when the ring was started */
         bool listens;     /* attack_judge empties the call descriptor: faster, where its state is no case */
         double judged_ms; /* the longest that attack_judge had to wait */
 };
@@ -63,6 +66,8 @@ struct attack {
 /* Connects and negotiates, up to the descriptors of the rings. */
 int attack_connect(struct attack *attack, struct guest_map *map, enum target target, const char *path,
                    int deadline_ms);
+/* From here on both rings are packed; the views are the caller's, two of them. */
+void attack_pack(struct attack *attack, struct packed_view *views);
 /* The driver's features and the whole memory map. */
 int attack_configure(struct attack *attack, uint64_t features);
 void attack_close(struct attack *attack);
@@ -78,6 +83,8 @@ int attack_stop(struct attack *attack, unsigned ring, uint16_t *ret_base);
 void attack_desc(struct attack *attack, unsigned ring, unsigned index, const struct desc_row *row);
 void attack_table(struct attack *attack, uint64_t table, unsigned index, const struct desc_row *row);
 void attack_offer(struct attack *attack, unsigned ring, uint16_t head);
+/* A descriptor of a table, as its 16 bytes are. */
+void attack_row_bytes(const struct attack *attack, const struct desc_row *row, uint8_t *ret_bytes);
 void attack_show(struct attack *attack, unsigned ring, uint16_t index);
 int attack_kick(struct attack *attack, unsigned ring);
 

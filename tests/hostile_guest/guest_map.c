@@ -57,7 +57,7 @@ void guest_map_done(struct guest_map *map)
                 guest_ram_done(&map->regions[i]);
 }
 
-static const struct guest_ram *region_of(const struct guest_map *map, uint64_t address, size_t len)
+static const struct guest_ram *region_find(const struct guest_map *map, uint64_t address, size_t len)
 {
         for (unsigned i = 0; i < REGION_COUNT_; i++) {
                 const struct guest_ram *ram = &map->regions[i];
@@ -66,6 +66,20 @@ static const struct guest_ram *region_of(const struct guest_map *map, uint64_t a
                     range_inside(address - ram->guest_address, len, ram->size))
                         return ram;
         }
+        return NULL;
+}
+
+bool guest_map_has(const struct guest_map *map, uint64_t address, size_t len)
+{
+        return region_find(map, address, len) != NULL;
+}
+
+static const struct guest_ram *region_of(const struct guest_map *map, uint64_t address, size_t len)
+{
+        const struct guest_ram *ram = region_find(map, address, len);
+
+        if (ram)
+                return ram;
         fprintf(stderr, "no region holds %#llx + %zu\n", (unsigned long long)address, len);
         abort();
 }

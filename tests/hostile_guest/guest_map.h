@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,9 @@ struct guest_map {
 /* 0 or negative errno. */
 int guest_map_init(struct guest_map *map);
 void guest_map_done(struct guest_map *map);
+
+/* Are the bytes in one region? */
+bool guest_map_has(const struct guest_map *map, uint64_t address, size_t len);
 
 /* Where the bytes are; aborts when they are not in one region: a mistake of the test. */
 void *guest_map_at(const struct guest_map *map, uint64_t address, size_t len);

@@ -53,6 +53,7 @@ static void make_lists(void)
         rings_geometry_list(&rings);
         rings_state_list(&rings);
         rings_moving_list(&rings);
+        rings_packed_list(&rings);
         messages_form_list(&messages);
         messages_value_list(&messages);
 }

@@ -202,7 +202,8 @@ static enum outcome run_rows(struct oracle *oracle, struct attack *attack, const
 static uint64_t features_of(const struct ring_case *c)
 {
         return FEATURE_VERSION_1 | FEATURE_PROTOCOL | (c->flags & CASE_NO_INDIRECT ? 0 : FEATURE_INDIRECT) |
-               (c->flags & CASE_EVENT_IDX ? FEATURE_EVENT_IDX : 0);
+               (c->flags & CASE_EVENT_IDX ? FEATURE_EVENT_IDX : 0) |
+               (c->flags & CASE_PACKED ? FEATURE_PACKED : 0);
 }
 
 static bool judged_right(struct oracle *oracle, struct attack *attack, const struct ring_case *c,
@@ -223,9 +224,12 @@ static bool run_session(struct oracle *oracle, struct attack *attack, const stru
                         struct verdict *verdict)
 {
         static uint8_t image[SCRATCH];
+        static struct packed_view views[2];
         double start;
         int r = attack_connect(attack, &oracle->map, c->target, oracle->paths[c->target], oracle->settle_ms);
 
+        if (c->flags & CASE_PACKED)
+                attack_pack(attack, views);
         if (r == 0 && !(c->flags & CASE_EARLY))
                 r = attack_configure(attack, features_of(c));
         if (r < 0) {

@@ -10,7 +10,7 @@
 #include "tests/hostile_guest/oracle.h"
 
 #define RING_CASE_ROWS 6u
-#define RING_CASES_MAX 1024u
+#define RING_CASES_MAX 2048u
 #define RING_SIZE      16u /* unless the case says otherwise */
 
 /* Flags of a case. */
@@ -19,6 +19,7 @@
 #define CASE_DIRTY       4u  /* memory may change although the ring breaks: something was served before */
 #define CASE_READS       8u  /* blk: the sector that was asked for is in DATA */
 #define CASE_ALONE       32u /* the device's other ring has nothing left to run in */
+#define CASE_PACKED      64u /* the driver takes RING_PACKED */
 #define CASE_EARLY       16u /* nothing is said before `run`: no features, no memory */
 
 #define SHOW(n) (0x10000u | (n)) /* of an available index, which may be 0 */
@@ -94,6 +95,8 @@ void rings_blk_list(struct ring_list *list);
 void rings_geometry_list(struct ring_list *list);
 void rings_state_list(struct ring_list *list);
 void rings_moving_list(struct ring_list *list);
+/* Last: also the packed twins of what is in the list. */
+void rings_packed_list(struct ring_list *list);
 
 /* Runs one; true when what became of it is permitted. The outcome's words, the time to the verdict, and what is
  * wrong go to the outputs. */

@@ -75,8 +75,10 @@ static void write_crossing(struct attack *attack, const struct ring_case *c)
 {
         static const struct desc_row rows[] = {BLK_READ};
         uint64_t at = NEXT - c->arg;
-        const uint8_t *bytes = (const uint8_t *)rows;
+        uint8_t bytes[sizeof(rows)];
 
+        for (size_t i = 0; i < array_size(rows); i++)
+                attack_row_bytes(attack, &rows[i], bytes + i * sizeof(rows[0]));
         for (size_t i = 0; i < sizeof(rows); i++)
                 *(uint8_t *)guest_map_at(attack->map, at + i, 1) = bytes[i];
         attack_desc(attack, 0, 0, &(struct desc_row){at, sizeof(rows), I, 0});
