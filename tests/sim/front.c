@@ -214,6 +214,11 @@ static void make_device(struct sim_device *dev)
         dev->n_lanes = chance_between(1, MIN(dev->n_queues, SIM_LANES));
         dev->config = (struct device_config){
             .type = type, .n_queues = dev->n_queues, .n_lanes = dev->n_lanes, .blk.block_size = 512};
+        dev->config.rate = (struct device_rate){.ops = dev->odds->rate_ops,
+                                                .ops_burst = dev->odds->rate_ops / 50,
+                                                .bytes = (uint64_t)dev->odds->rate_mib << 20,
+                                                .bytes_burst = (uint64_t)dev->odds->rate_mib << 14};
+        dev->born_ms = sim_now_ms();
         make_hello(dev);
         strcpy(dev->config.name, dev->name);
         dev->patience_ms = chance_below(LIMIT_HELLO_MS / 2);

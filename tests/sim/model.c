@@ -101,6 +101,20 @@ void posting_free(struct sim_device *dev, struct posting *posting)
 
 /* ---- what a worker sees ---- */
 
+/* A lane that found something in the bucket may have overdrawn it by one. */
+static void judge_rate(struct sim_device *dev, unsigned queue)
+{
+        const struct device_rate *rate = &dev->config.rate;
+
+        if (rate->ops == 0 || dev->hello.queue_kind[queue] == QUEUE_SUPPLY)
+                return;
+        dev->n_taken++;
+        sim_check(dev->n_taken <=
+                      rate->ops_burst + rate->ops * (sim_now_ms() - dev->born_ms + 1) / 1000 + dev->n_lanes,
+                  "%s: %llu requests were taken, more than %llu a second", dev->name,
+                  (unsigned long long)dev->n_taken, (unsigned long long)rate->ops);
+}
+
 static struct posting *first_sight(struct sim_device *dev, const struct sight *sight)
 {
         struct sim_queue *queue = &dev->queues[sight->queue];
@@ -113,6 +127,7 @@ static struct posting *first_sight(struct sim_device *dev, const struct sight *s
                   dev->name, sight->queue);
         queue->by_position[queue->taken % SIM_RING] = NULL;
         queue->taken++;
+        judge_rate(dev, sight->queue);
         posting->seen = true;
         posting->id = sight->id;
         posting->lane = sight->lane;

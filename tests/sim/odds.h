@@ -34,6 +34,8 @@ struct odds {
         /* the front end, in steps */
         uint32_t stop, stop_all, reset, reconnect, set_call, config_write, config_push;
         uint32_t remove_region, remove_used_region, move_region, remap_region;
+        /* the configuration: requests a second, and MiB */
+        uint32_t rate_ops, rate_mib;
         /* the machine */
         uint32_t preempt, race, short_io, again, interrupt;
         uint32_t breath;      /* a front end does several things at once */

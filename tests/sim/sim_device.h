@@ -188,6 +188,7 @@ struct sim_device {
         struct device *device;
         const struct odds *odds;
         bool freed;
+        uint64_t born_ms, n_taken; /* requests that count for its rate */
         /* the guest */
         struct ram ram;
         struct sim_queue queues[SIM_QUEUES];
