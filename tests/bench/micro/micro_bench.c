@@ -29,12 +29,15 @@ struct micro_case {
         const char *name;
         uint32_t type, bytes;
         unsigned batch;
+        bool packed;
 };
 
 static const struct micro_case cases[] = {
-    {"read-4k-1", TYPE_IN, 4096, 1},   {"write-4k-1", TYPE_OUT, 4096, 1},
-    {"read-4k-32", TYPE_IN, 4096, 32}, {"write-4k-32", TYPE_OUT, 4096, 32},
-    {"read-64k-4", TYPE_IN, 65536, 4}, {"write-64k-4", TYPE_OUT, 65536, 4},
+    {"read-4k-1", TYPE_IN, 4096, 1, false},           {"write-4k-1", TYPE_OUT, 4096, 1, false},
+    {"read-4k-32", TYPE_IN, 4096, 32, false},         {"write-4k-32", TYPE_OUT, 4096, 32, false},
+    {"read-64k-4", TYPE_IN, 65536, 4, false},         {"write-64k-4", TYPE_OUT, 65536, 4, false},
+    {"read-4k-1-packed", TYPE_IN, 4096, 1, true},     {"read-4k-32-packed", TYPE_IN, 4096, 32, true},
+    {"write-4k-32-packed", TYPE_OUT, 4096, 32, true},
 };
 
 /* Places far from each other, so that no two requests could be merged. */
@@ -63,14 +66,15 @@ static void run_case(const char *worker, int image, const struct micro_case *c)
 {
         static struct micro_lane micro;
 
-        micro_lane_open(&micro, worker, image, c->bytes);
+        micro_lane_open(&micro, worker, image, c->bytes, c->packed);
         run_requests(&micro, c, WARM_UP, false);
         run_requests(&micro, c, COUNTED, true);
         micro_lane_dump(&micro, c->name);
         micro_lane_close(&micro);
-        printf("{\"case\": \"%s\", \"op\": \"%s\", \"bytes\": %u, \"batch\": %u, \"ring\": \"split\", "
+        printf("{\"case\": \"%s\", \"op\": \"%s\", \"bytes\": %u, \"batch\": %u, \"ring\": \"%s\", "
                "\"requests\": %u}\n",
-               c->name, c->type == TYPE_IN ? "read" : "write", c->bytes, c->batch, COUNTED);
+               c->name, c->type == TYPE_IN ? "read" : "write", c->bytes, c->batch,
+               c->packed ? "packed" : "split", COUNTED);
         fflush(stdout);
 }
 

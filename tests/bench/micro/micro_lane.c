@@ -23,6 +23,7 @@
 #define RAM_BYTES   (UINT64_C(16) << 20)
 #define RAM_ADDRESS UINT64_C(0x80000000)
 #define RING_SIZE   128u /* QEMU's default */
+#define SEGMENTS    3u   /* header, data, status */
 #define TURNS       64u  /* a batch needs two or three */
 
 struct header { /* virtio 1.3, 5.2.6 */
@@ -92,10 +93,11 @@ static struct guest_memory *map_ram(const struct guest_ram *ram)
         return memory;
 }
 
-static void make_guest(struct micro_lane *micro, uint32_t data_bytes)
+static void make_guest(struct micro_lane *micro, uint32_t data_bytes, bool packed)
 {
         must(guest_ram_init(&micro->ram, RAM_BYTES, RAM_ADDRESS), "guest memory");
-        split_ring_init(&micro->ring, &micro->ram, RING_SIZE, true, true);
+        must(blk_ring_init(&micro->ring, &micro->ram, blk_ring_features(packed), packed, RING_SIZE, SEGMENTS),
+             "ring");
         micro->data_bytes = data_bytes;
         for (unsigned i = 0; i < MICRO_DEPTH; i++)
                 micro->slots[i] =
@@ -113,7 +115,7 @@ static void post(struct micro_lane *micro, const struct micro_slot *slot, uint32
 
         memcpy(micro->ram.base + slot->header, &header, sizeof(header));
         micro->ram.base[slot->status] = 0xff;
-        must(split_ring_add(&micro->ring, segments, n_out, 3 - n_out, (void *)slot), "the ring is full");
+        must(blk_ring_add(&micro->ring, segments, n_out, 3 - n_out, (void *)slot), "the ring is full");
 }
 
 static unsigned reap(struct micro_lane *micro)
@@ -123,7 +125,7 @@ static unsigned reap(struct micro_lane *micro)
         for (;; n++) {
                 uint32_t len;
                 void *slot;
-                int r = split_ring_take(&micro->ring, &slot, &len);
+                int r = blk_ring_take(&micro->ring, &slot, &len);
 
                 must(r, "the used ring");
                 if (r == 0)
@@ -155,6 +157,19 @@ static int event_new(void)
         return fd;
 }
 
+static struct queue_layout layout_of(const struct blk_ring *ring)
+{
+        if (ring->is_packed)
+                return (struct queue_layout){.size = ring->packed.size,
+                                             .desc = GPA(RAM_ADDRESS + ring->packed.desc),
+                                             .avail = GPA(RAM_ADDRESS + ring->packed.driver),
+                                             .used = GPA(RAM_ADDRESS + ring->packed.device)};
+        return (struct queue_layout){.size = ring->split.size,
+                                     .desc = GPA(RAM_ADDRESS + ring->split.desc),
+                                     .avail = GPA(RAM_ADDRESS + ring->split.avail),
+                                     .used = GPA(RAM_ADDRESS + ring->split.used)};
+}
+
 static void start_lane(struct micro_lane *micro)
 {
         const struct lane_events events = {.context = micro,
@@ -162,11 +177,9 @@ static void start_lane(struct micro_lane *micro)
                                            .queue_broken = on_queue,
                                            .queue_drained = on_queue,
                                            .queue_suspicious = on_queue};
-        const struct queue_features features = {.indirect = true, .event_idx = true};
-        const struct queue_layout layout = {.size = RING_SIZE,
-                                            .desc = GPA(RAM_ADDRESS + micro->ring.desc),
-                                            .avail = GPA(RAM_ADDRESS + micro->ring.avail),
-                                            .used = GPA(RAM_ADDRESS + micro->ring.used)};
+        const struct queue_features features = {
+            .indirect = true, .event_idx = true, .packed = micro->ring.is_packed};
+        const struct queue_layout layout = layout_of(&micro->ring);
         struct guest_memory *memory = map_ram(&micro->ram);
         int fd = fcntl(micro->worker.lanes[0], F_DUPFD_CLOEXEC, 3);
 
@@ -176,8 +189,8 @@ static void start_lane(struct micro_lane *micro)
         must(lane_configure(&micro->lane, &micro->worker.hello), "lane");
         lane_set_memory(&micro->lane, memory);
         guest_memory_unref(memory);
-        must(lane_queue_start(&micro->lane, &micro->lane.queues[0], &layout, &features, 0, event_new(),
-                              event_new()),
+        must(lane_queue_start(&micro->lane, &micro->lane.queues[0], &layout, &features,
+                              micro->ring.is_packed ? QUEUE_PACKED_BASE : 0, event_new(), event_new()),
              "queue");
         lane_attach(&micro->lane, fd);
 }
@@ -212,13 +225,14 @@ static void lane_kick(struct lane *lane, bool count)
 
 /* ---- both ---- */
 
-void micro_lane_open(struct micro_lane *micro, const char *program, int image, uint32_t data_bytes)
+void micro_lane_open(struct micro_lane *micro, const char *program, int image, uint32_t data_bytes,
+                     bool packed)
 {
         must(fault_safe_install(), "fault handlers");
         *micro = (struct micro_lane){.gate = -1};
         start_worker(micro, program, image);
         worker_turn(micro, false); /* from here on it waits for its turns */
-        make_guest(micro, data_bytes);
+        make_guest(micro, data_bytes, packed);
         start_lane(micro);
 }
 
@@ -236,7 +250,7 @@ void micro_lane_do(struct micro_lane *micro, uint32_t type, const uint64_t *sect
 
         for (unsigned i = 0; i < n; i++)
                 post(micro, &micro->slots[i], type, sectors[i]);
-        if (!split_ring_publish(&micro->ring))
+        if (!blk_ring_publish(&micro->ring))
                 give_up("the lane sleeps and wants no kick", EPROTO);
         lane_kick(&micro->lane, count);
         for (unsigned turn = 0; done < n; turn++) {
@@ -247,7 +261,7 @@ void micro_lane_do(struct micro_lane *micro, uint32_t type, const uint64_t *sect
                         ;
                 done += reap(micro);
         }
-        (void)split_ring_want_call(&micro->ring);
+        (void)blk_ring_want_call(&micro->ring);
 }
 
 void micro_lane_dump(struct micro_lane *micro, const char *name)

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "broker/core/lane.h"
-#include "tests/harness/split_ring.h"
+#include "tests/bench/blk_ring.h"
 #include "tests/workers/fake_broker.h"
 
 #define MICRO_DEPTH 64u /* requests of a batch, at most */
@@ -17,14 +17,15 @@ struct micro_lane {
         struct fake_broker worker; /* its process, and the other end of its control channel */
         int gate;
         struct guest_ram ram;
-        struct split_ring ring;
+        struct blk_ring ring;
         struct lane lane;
         uint32_t data_bytes; /* of each slot */
         struct micro_slot slots[MICRO_DEPTH];
 };
 
 /* Starts the worker program on the image, and a lane in front of it. A failure ends the process. */
-void micro_lane_open(struct micro_lane *micro, const char *program, int image, uint32_t data_bytes);
+void micro_lane_open(struct micro_lane *micro, const char *program, int image, uint32_t data_bytes,
+                     bool packed);
 void micro_lane_close(struct micro_lane *micro);
 
 /* Posts n requests of that type (virtio 1.3, 5.2.6) at once and carries them to their end. `sectors`: one

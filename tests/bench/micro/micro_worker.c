@@ -23,6 +23,8 @@
 #include "workers/runtime/device_ops.h"
 #include "workers/runtime/worker.h"
 
+#define WAITS (LIMIT_LANES + 2u) /* descriptors of one wait: the lanes, the device's own, control */
+
 static int gate;
 static bool gated;    /* a turn has been given once */
 static bool our_turn; /* ... and not given back */
@@ -72,9 +74,9 @@ static void give_back(void)
 /* Returns when there is something to read. */
 static void wait_turn(const struct pollfd *fds, nfds_t n)
 {
-        struct pollfd all[LIMIT_LANES + 2];
+        struct pollfd all[WAITS + 1];
 
-        if (n > LIMIT_LANES + 1)
+        if (n > WAITS)
                 abort();
         if (counting)
                 CALLGRIND_TOGGLE_COLLECT;
