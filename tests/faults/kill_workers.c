@@ -167,12 +167,14 @@ static struct holdings holdings_at_rest(const struct holdings *expected)
         return now;
 }
 
-static int run(const char *bin, unsigned kills)
+static int run(const char *bin, unsigned kills, const char *keys)
 {
         struct holdings before, after;
         pid_t pid = 0;
         int r = stack_make(&stack, bin, NULL, (uint64_t)BLOCKS * LOAD_BLOCK);
 
+        if (r == 0)
+                r = stack_configure(&stack, stack.image, keys);
         if (r == 0)
                 r = stack_start(&stack);
         if (r == 0)
@@ -199,8 +201,11 @@ static int run(const char *bin, unsigned kills)
 
 int main(int argc, char **argv)
 {
-        static const struct option known[] = {
-            {"kills", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 's'}, {0}};
+        static const struct option known[] = {{"kills", required_argument, NULL, 'k'},
+                                              {"seed", required_argument, NULL, 's'},
+                                              {"direct", no_argument, NULL, 'd'}, /* past the page cache */
+                                              {0}};
+        const char *keys = "";
         unsigned kills = 200;
         int c, r;
 
@@ -210,12 +215,14 @@ int main(int argc, char **argv)
                         kills = (unsigned)strtoul(optarg, NULL, 10);
                 else if (c == 's')
                         load.seed = (unsigned)strtoul(optarg, NULL, 10);
+                else if (c == 'd')
+                        keys = ", direct: true";
                 else
                         return 2;
         }
         if (optind != argc - 1)
                 return 2;
-        r = run(argv[optind], MIN(kills, KILLS_MAX));
+        r = run(argv[optind], MIN(kills, KILLS_MAX), keys);
         load_close(&load);
         stack_done(&stack);
         return r < 0;

@@ -45,7 +45,6 @@ static int make_image(const char *path, uint64_t bytes)
 int stack_make(struct stack *stack, const char *bin, const char *parent, uint64_t image_bytes)
 {
         static unsigned number;
-        char text[512];
         int r;
 
         *stack = (struct stack){.bin = bin, .log_fd = -1};
@@ -63,12 +62,19 @@ int stack_make(struct stack *stack, const char *bin, const char *parent, uint64_
         snprintf(stack->image, sizeof(stack->image), "%s/disk.img", stack->dir);
         snprintf(stack->config, sizeof(stack->config), "%s/vm.yaml", stack->dir);
         snprintf(stack->socket, sizeof(stack->socket), "%s/run/%s/disk0.sock", stack->dir, stack->vm);
-        snprintf(text, sizeof(text),
-                 "vm: %s\nfrontend: vhost-user\ndevices:\n  - {name: disk0, type: blk, path: %s}\n"
-                 "  - {name: rng0, type: rng}\n",
-                 stack->vm, stack->image);
         r = make_image(stack->image, image_bytes);
-        return r == 0 ? write_text(stack->config, text) : r;
+        return r == 0 ? stack_configure(stack, stack->image, "") : r;
+}
+
+int stack_configure(const struct stack *stack, const char *image, const char *keys)
+{
+        char text[512];
+
+        snprintf(text, sizeof(text),
+                 "vm: %s\nfrontend: vhost-user\ndevices:\n  - {name: disk0, type: blk, path: %s%s}\n"
+                 "  - {name: rng0, type: rng}\n",
+                 stack->vm, image, keys);
+        return write_text(stack->config, text);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)

@@ -32,6 +32,8 @@ struct stack {
 /* Makes a directory below `parent` (NULL: /tmp) with an image of so many bytes, and a configuration for a
  * block device disk0 and entropy. Nothing runs. All functions: 0 or negative errno. */
 int stack_make(struct stack *stack, const char *bin, const char *parent, uint64_t image_bytes);
+/* Before a start: another image, and more keys of disk0 (", direct: true"). */
+int stack_configure(const struct stack *stack, const char *image, const char *keys);
 /* Ends what runs and removes the directory. Accepts one that is zero. */
 void stack_done(struct stack *stack);
 
