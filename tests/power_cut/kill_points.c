@@ -122,10 +122,14 @@ static int open_control(void)
         return r;
 }
 
-static int run(const char *bin, unsigned seeds)
+static int run(const char *bin, unsigned seeds, bool direct)
 {
-        int r = stack_make(&stack, bin, NULL, RECORD_IMAGE);
+        int r = stack_make(&stack, bin, direct ? RECORD_DIRECT_PARENT : NULL, RECORD_IMAGE);
 
+        if (r == 0 && direct && !record_can_be_direct(stack.image))
+                return RECORD_SKIPPED;
+        if (r == 0 && direct)
+                r = stack_configure(&stack, stack.image, ", direct: true");
         if (r == 0)
                 r = open_control();
         if (r == 0)
@@ -144,14 +148,19 @@ static int run(const char *bin, unsigned seeds)
 
 int main(int argc, char **argv)
 {
-        static const struct option known[] = {
-            {"broker", no_argument, NULL, 'b'}, {"seeds", required_argument, NULL, 's'}, {0}};
+        static const struct option known[] = {{"broker", no_argument, NULL, 'b'},
+                                              {"seeds", required_argument, NULL, 's'},
+                                              {"direct", no_argument, NULL, 'd'},
+                                              {0}};
+        bool direct = false;
         unsigned seeds = 100;
         int c, r;
 
         while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
                 if (c == 'b')
                         kills_broker = true;
+                else if (c == 'd')
+                        direct = true;
                 else if (c == 's')
                         seeds = (unsigned)strtoul(optarg, NULL, 10);
                 else
@@ -159,8 +168,8 @@ int main(int argc, char **argv)
         }
         if (optind != argc - 1)
                 return 2;
-        r = run(argv[optind], seeds);
+        r = run(argv[optind], seeds, direct);
         load_close(&load);
         stack_done(&stack);
-        return r < 0;
+        return r == RECORD_SKIPPED ? r : r < 0;
 }

@@ -239,10 +239,14 @@ static int open_image(void)
         return r;
 }
 
-static int run(const char *bin, unsigned seed, uint64_t states, unsigned mistake)
+static int run(const char *bin, unsigned seed, uint64_t states, unsigned mistake, bool direct)
 {
-        int r = stack_make(&cut.stack, bin, NULL, RECORD_IMAGE);
+        int r = stack_make(&cut.stack, bin, direct ? RECORD_DIRECT_PARENT : NULL, RECORD_IMAGE);
 
+        if (r == 0 && direct && !record_can_be_direct(cut.stack.image))
+                return RECORD_SKIPPED;
+        if (r == 0 && direct)
+                r = stack_configure(&cut.stack, cut.stack.image, ", direct: true");
         if (r == 0)
                 r = open_image();
         if (r == 0)
@@ -276,9 +280,11 @@ int main(int argc, char **argv)
         static const struct option known[] = {{"seed", required_argument, NULL, 's'},
                                               {"states", required_argument, NULL, 'n'},
                                               {"mistake", required_argument, NULL, 'm'},
+                                              {"direct", no_argument, NULL, 'd'},
                                               {0}};
         unsigned seed = 1, mistake = MISTAKE_NONE;
         uint64_t states = 10000;
+        bool direct = false;
         int c, r;
 
         while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -288,15 +294,19 @@ int main(int argc, char **argv)
                         states = strtoull(optarg, NULL, 10);
                 else if (c == 'm')
                         mistake = mistake_named(optarg);
+                else if (c == 'd')
+                        direct = true;
                 else
                         return 2;
         }
         if (optind != argc - 1 || mistake == MISTAKE_COUNT_)
                 return 2;
-        r = run(argv[optind], seed, states, mistake);
+        r = run(argv[optind], seed, states, mistake, direct);
         if (r < 0 && mistake == MISTAKE_NONE)
                 stack_show_log(&cut.stack);
         stack_done(&cut.stack);
+        if (r == RECORD_SKIPPED)
+                return r;
         if (mistake != MISTAKE_NONE)
                 return r == -EILSEQ ? 0 : 1;
         return r < 0;

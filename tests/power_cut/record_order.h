@@ -29,6 +29,20 @@ static inline int record_map(const char *image, uint64_t len, uint8_t **ret_byte
         return 0;
 }
 
+/* The recorder writes its log in any pieces: only a file system in memory takes them past the page cache, and that
+ * since Linux 6.6. */
+#define RECORD_DIRECT_PARENT "/dev/shm"
+#define RECORD_SKIPPED       77 /* an exit status */
+
+static inline bool record_can_be_direct(const char *image)
+{
+        int fd = open(image, O_RDWR | O_DIRECT | O_CLOEXEC);
+
+        if (fd >= 0)
+                close(fd);
+        return fd >= 0;
+}
+
 /* From now on each every-th of the calls fails with `error` (0: does a part only), `count` times. */
 static inline void record_fault(struct record_control *control, uint32_t calls, int error, uint32_t every,
                                 uint32_t count)

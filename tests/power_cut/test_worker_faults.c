@@ -22,6 +22,7 @@
 #define EVERY  63u /* all calls */
 
 static const char *bin;
+static bool direct;
 static struct stack stack;
 static struct load load;
 static struct record_control *control;
@@ -42,7 +43,8 @@ static int setup(void **state)
         (void)state;
         memset(&load, 0, sizeof(load));
         load.seed = 11;
-        if (stack_make(&stack, bin, NULL, RECORD_IMAGE) < 0 ||
+        if (stack_make(&stack, bin, direct ? RECORD_DIRECT_PARENT : NULL, RECORD_IMAGE) < 0 ||
+            (direct && stack_configure(&stack, stack.image, ", direct: true") < 0) ||
             record_map(stack.image, RECORD_LOG, &image) < 0 || stack_start(&stack) < 0)
                 return -1;
         control = (struct record_control *)(image + RECORD_CONTROL);
@@ -203,8 +205,16 @@ int main(int argc, char **argv)
             FAULT_TEST(a_host_that_cannot_punch_or_zero_is_served_by_writing),
         };
 
-        if (argc != 2)
+        if (argc != 2 && (argc != 3 || strcmp(argv[2], "--direct") != 0))
                 return 2;
         bin = argv[1];
+        direct = argc == 3;
+        if (direct && (stack_make(&stack, bin, RECORD_DIRECT_PARENT, RECORD_IMAGE) < 0 ||
+                       !record_can_be_direct(stack.image))) {
+                stack_done(&stack);
+                return RECORD_SKIPPED;
+        }
+        if (direct)
+                stack_done(&stack);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
