@@ -65,7 +65,7 @@ static struct control_to_worker configure_blk(void)
             .n_lanes = 2,
             .max_payload = LIMIT_FRAME_PAYLOAD,
             .type = DEVICE_TYPE_BLK,
-            .blk = {.read_only = true, .serial = "12345678901234567890", .block_size = 4096},
+            .blk = {.read_only = true, .serial = "12345678901234567890", .block_size = 4096, .direct = true},
         };
         return message;
 }

@@ -409,7 +409,7 @@ static void configurations_come_back_as_they_were(void **state)
         struct vm_config got;
 
         (void)state;
-        devices[0].blk.read_only = true;
+        devices[0].blk.read_only = devices[0].blk.direct = true;
         devices[0].limits = (struct device_limits){.memory = 9u << 20,
                                                    .cpu = 50,
                                                    .cpu_weight = 3,
