@@ -353,7 +353,7 @@ static const blk_do_op blk_table[BLK_OP_COUNT_] = {
 static int blk_load(struct blk *blk, struct request *request, struct blk_req *ret_req)
 {
         uint32_t readable = request_readable(request), len;
-        uint8_t bytes[BLK_JUDGED_BYTES];
+        uint8_t bytes[BLK_JUDGED_BYTES] _uninitialized_; /* nearly always 16 of them are used */
         int r;
 
         if (readable < BLK_HEADER_BYTES)

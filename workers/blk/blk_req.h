@@ -52,7 +52,7 @@ struct blk_req {
         struct blk_range range; /* read, write: len also fits the request's data */
         uint32_t id_len;   /* get-id: bytes of the serial that there is room for, up to BLK_SERIAL_BYTES */
         uint32_t n_ranges; /* discard, write zeroes: at least 1 */
-        struct blk_range ranges[LIMIT_BLK_RANGES];
+        struct blk_range ranges[LIMIT_BLK_RANGES]; /* the last member: n_ranges of them are there */
 };
 
 /* How many of the readable bytes blk_req_check has to see. `header` is their beginning. */
