@@ -299,8 +299,8 @@ static void batch_add_new(struct lane *lane, struct batch *batch)
         lane->wait_ms = 0;
         fair_begin(&lane->fair, batch->now_ms);
         for (unsigned i = 0; i < lane->n_queues; i++)
-                if (lane_takes_from(lane, &lane->queues[i]))
-                        queue_no_kicks(&lane->queues[i].ring);
+                if (lane_takes_from(lane, &lane->queues[i]) && queue_no_kicks(&lane->queues[i].ring) < 0)
+                        lane_publish(lane); /* tells that the ring is broken */
         while (lane->n_unsent == 0 && batch->n < LIMIT_POP_BATCH &&
                lane->used_requests < lane->credit_requests && (next = fair_next(&lane->fair)) >= 0) {
                 if (lane->rate && !batch_may_take(lane, batch, (unsigned)next))

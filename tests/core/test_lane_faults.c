@@ -205,6 +205,23 @@ static void truncation_under_a_ring_breaks_that_queue(void **state)
         bench_done(&bench);
 }
 
+/* Nothing is outstanding: the lane finds it when it says that it wants no kicks. */
+static void truncation_under_a_used_ring_alone_breaks_that_queue(void **state)
+{
+        (void)state;
+        begin();
+        bench.lane.hold = 1;
+        post(0, A, 4, false);
+        bench_run(&bench);
+        assert_int_equal(ftruncate(bench.guest.fd, 0x8000), 0); /* the first queue's, and all behind */
+        bench.lane.hold = 0;
+        lane_turn(&bench.lane);
+        assert_int_equal(bench.broken[0], 1);
+        assert_int_equal(bench.faults, 0);
+        assert_int_equal(bench.lane.requests.outstanding, 0);
+        bench_done(&bench);
+}
+
 /* ---- the table of regions changes ---- */
 
 static void set_low_only(void)
@@ -451,6 +468,7 @@ int main(void)
             cmocka_unit_test(truncation_in_the_middle_of_a_frame_from_the_worker_keeps_the_stream),
             cmocka_unit_test(truncation_under_a_gap_is_a_fault_on_the_request),
             cmocka_unit_test(truncation_under_a_ring_breaks_that_queue),
+            cmocka_unit_test(truncation_under_a_used_ring_alone_breaks_that_queue),
             cmocka_unit_test(a_table_change_in_the_middle_of_a_frame_to_the_worker_sends_the_old_bytes),
             cmocka_unit_test(a_table_change_under_copied_segments_sends_the_old_bytes),
             cmocka_unit_test(a_table_change_in_the_middle_of_a_frame_from_the_worker_writes_nothing_more),
