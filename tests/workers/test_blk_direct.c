@@ -175,14 +175,15 @@ static void a_flush_waits_for_all_that_is_under_way(void **state)
         (void)state;
         start_direct(512);
         for (unsigned round = 0; round < 20; round++) {
-                for (unsigned i = 0; i < 20; i++)
+                for (unsigned i = 0; i < BLK_DIRECT_SUBMIT + 8; i++) /* begun, and not yet begun */
                         add(i % 4 ? T_OUT : T_IN, i * 8, BLOCK);
                 add(T_FLUSH, 0, 0);
-                for (unsigned i = 20; i < 40; i++)
+                for (unsigned i = 40; i < 60; i++)
                         add(T_OUT, i * 8, BLOCK);
                 send_batch();
                 assert_all(BLK_STATUS_OK);
                 assert_int_equal(host_control->flying_at_sync, 0);
+                assert_true(host_control->most_flying >= BLK_DIRECT_SUBMIT);
                 end_batch();
         }
         assert_int_equal(sync_control->calls, 20);

@@ -349,15 +349,13 @@ static const blk_do_op blk_table[BLK_OP_COUNT_] = {
 
 /* ---- requests ---- */
 
-/* Copies what is judged, and judges it. What came inlined costs no question. */
-static int blk_load(struct blk *blk, struct request *request, struct blk_req *ret_req)
+/* What did not come inlined is copied first. */
+static int blk_load_rest(struct blk *blk, struct request *request, struct blk_req *ret_req)
 {
         uint32_t readable = request_readable(request), len;
         uint8_t bytes[BLK_JUDGED_BYTES] _uninitialized_; /* nearly always 16 of them are used */
         int r;
 
-        if (readable < BLK_HEADER_BYTES)
-                return -EPROTO;
         r = request_read(request, 0, bytes, BLK_HEADER_BYTES);
         if (r < 0)
                 return r;
@@ -365,6 +363,22 @@ static int blk_load(struct blk *blk, struct request *request, struct blk_req *re
         r = request_read(request, BLK_HEADER_BYTES, bytes + BLK_HEADER_BYTES, len - BLK_HEADER_BYTES);
         if (r < 0)
                 return r;
+        return blk_req_check(&blk->disk, readable, request_writable(request), bytes, len, ret_req);
+}
+
+/* Inlined bytes are our copy already: they are judged where they are. */
+static int blk_load(struct blk *blk, struct request *request, struct blk_req *ret_req)
+{
+        uint32_t readable = request_readable(request), have, len;
+        const uint8_t *bytes = request_inlined(request, &have);
+
+        if (readable < BLK_HEADER_BYTES)
+                return -EPROTO;
+        if (have < BLK_HEADER_BYTES)
+                return blk_load_rest(blk, request, ret_req);
+        len = blk_req_judged_len(bytes, readable);
+        if (have < len)
+                return blk_load_rest(blk, request, ret_req);
         return blk_req_check(&blk->disk, readable, request_writable(request), bytes, len, ret_req);
 }
 
@@ -385,13 +399,12 @@ static void blk_do(struct blk *blk, struct request *request, int error, const st
                 blk_table[req->op](blk, request, req);
 }
 
-static bool blk_join(struct blk *blk, struct request *request, const struct blk_req *req)
+/* Past the page cache all is under way at once, and what is sent goes alone: there is nothing to wait for. */
+static bool blk_may_wait(const struct blk *blk, struct request *request, const struct blk_req *req)
 {
-        if (blk->is_direct) /* all that the host can do at once is under way: there is nothing to wait for */
+        if (blk->is_direct || (req->op == BLK_OP_READ && blk_sends(blk, &req->range)))
                 return false;
-        if (req->op == BLK_OP_READ && blk_sends(blk, &req->range))
-                return false;
-        return blk_run_add(&blk->run, request, req);
+        return blk_run_can_hold(request, req);
 }
 
 /* A request waits for company while all that follows continues it. What does not is carried out after it, as if
@@ -401,11 +414,14 @@ static void blk_handle(void *state, struct request *request)
         struct blk *blk = state;
         struct blk_req req _uninitialized_; /* blk_judge fills it in, or nobody reads it */
         int r = blk_judge(blk, request, &req);
+        bool waits = r == 0 && blk_may_wait(blk, request, &req);
 
-        if (r == 0 && blk_join(blk, request, &req))
+        if (waits && blk_run_add(&blk->run, request, &req))
                 return;
         blk_finish_run(blk);
-        if (r < 0 || !blk_join(blk, request, &req))
+        if (waits)
+                blk_run_add(&blk->run, request, &req);
+        else
                 blk_do(blk, request, r, &req);
 }
 

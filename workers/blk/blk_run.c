@@ -12,23 +12,26 @@ static bool blk_run_is_here(const struct request *request)
         return len == request_readable(request);
 }
 
+bool blk_run_can_hold(const struct request *request, const struct blk_req *req)
+{
+        return (req->op == BLK_OP_READ || req->op == BLK_OP_WRITE) && req->range.len <= BLK_RUN_BYTES &&
+               blk_run_is_here(request);
+}
+
 static bool blk_run_continues(const struct blk_run *run, const struct blk_req *req)
 {
-        return run->n == 0 ||
-               (run->n < BLK_RUN_REQUESTS && req->op == run->op &&
-                req->range.offset == run->offset + run->len && req->range.len <= BLK_RUN_BYTES - run->len);
+        return run->n < BLK_RUN_REQUESTS && req->op == run->op &&
+               req->range.offset == run->offset + run->len && req->range.len <= BLK_RUN_BYTES - run->len;
 }
 
 bool blk_run_add(struct blk_run *run, struct request *request, const struct blk_req *req)
 {
-        if ((req->op != BLK_OP_READ && req->op != BLK_OP_WRITE) || req->range.len > BLK_RUN_BYTES)
-                return false;
-        if (!blk_run_continues(run, req) || !blk_run_is_here(request))
-                return false;
         if (run->n == 0) {
                 run->op = req->op;
                 run->offset = req->range.offset;
                 run->len = 0;
+        } else if (!blk_run_continues(run, req)) {
+                return false;
         }
         run->requests[run->n] = request;
         run->lens[run->n] = (uint32_t)req->range.len;

@@ -24,8 +24,11 @@ struct blk_run {
         uint32_t lens[BLK_RUN_REQUESTS];
 };
 
-/* Puts a judged request behind those that are there. False, and nothing is changed: it is not one to wait for
- * others, or does not continue the run where it ends. A write is taken only when all of its bytes are inlined. */
+/* Is this judged request one to wait for others? A small read, or a small write all of whose bytes are inlined. */
+bool blk_run_can_hold(const struct request *request, const struct blk_req *req);
+
+/* Puts such a one behind those that are there. False, and nothing is changed: it does not continue the run where it
+ * ends, or the run is full. An empty run takes any. */
 bool blk_run_add(struct blk_run *run, struct request *request, const struct blk_req *req);
 
 /* The place of request i. */
