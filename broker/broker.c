@@ -120,7 +120,7 @@ static void on_spawner_gone(void *context)
         log_error(
             "the spawner is dead: the VM goes on, but no worker can be restarted; restart the broker soon");
         for (size_t i = 0; i < broker->n_devices; i++)
-                supervisor_spawner_gone(device_supervisor(broker->devices[i]));
+                device_spawner_gone(broker->devices[i]);
 }
 
 static const struct spawner_client_ops spawner_ops = {
@@ -219,8 +219,9 @@ static int start_devices(struct broker *broker)
             .context = broker, .ready = on_device_ready, .failed = on_device_failed};
 
         for (size_t i = 0; i < config->n_devices; i++) {
-                int r = device_new(&broker->loop, &config->devices[i], (uint32_t)i, broker->spawner, &owner,
-                                   &broker->devices[i]);
+                const struct device_config *device = &config->devices[i];
+                int r = device_new(&broker->loop, device, vm_config_area(config, device), (uint32_t)i,
+                                   broker->spawner, &owner, &broker->devices[i]);
 
                 if (r < 0)
                         return r;

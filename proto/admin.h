@@ -33,6 +33,7 @@ struct admin_device {
         uint64_t rate_ops, rate_bytes; /* a second; 0: no limit */
         char why[LIMIT_WHY];           /* printable; "" unless it is quarantined */
         bool seccomp_log;              /* calls out of policy are only logged */
+        bool direct;                   /* long parts of requests are copied directly */
 };
 
 struct admin_status {

@@ -55,7 +55,8 @@ static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_
 {
         if (check_name(wire->name, ret->name) < 0 || check_word(wire->type, ret->type) < 0 ||
             check_pid(wire->pid, &ret->pid) < 0 || wire_flag(wire->attached, &ret->attached) < 0 ||
-            check_why(wire->why, ret->why) < 0 || wire_flag(wire->seccomp_log, &ret->seccomp_log) < 0)
+            check_why(wire->why, ret->why) < 0 || wire_flag(wire->seccomp_log, &ret->seccomp_log) < 0 ||
+            wire_flag(wire->direct, &ret->direct) < 0)
                 return -EPROTO;
         if (wire->state < (int)ADMIN_STARTING || wire->state > (int)ADMIN_QUARANTINED)
                 return -EPROTO;

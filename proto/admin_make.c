@@ -46,6 +46,7 @@ static void make_device(const struct admin_device *device, Bulkhead__Admin__Devi
         ret->rate_bytes = device->rate_bytes;
         ret->why = (char *)device->why;
         ret->seccomp_log = device->seccomp_log;
+        ret->direct = device->direct;
 }
 
 static ssize_t make_status(const struct admin_status *status, uint8_t *buf, size_t size)

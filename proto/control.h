@@ -44,6 +44,17 @@ struct control_configure {
                 uint32_t block_size;
                 bool direct; /* the second resource is an eventfd */
         } blk;
+        /* What each lane's area is to have: 0, or whole pages (LIMIT_AREA_PAGE), at most LIMIT_AREA. */
+        uint32_t area_len;
+};
+
+/* A worker's memory that the broker copies to: `len` bytes a lane, lane after lane. Another one in each
+ * incarnation. An address is good for nothing but to be handed to the kernel as one of that process. */
+struct control_area {
+        uint64_t at;  /* of a page; with LIMIT_LANES lanes it does not wrap */
+        uint32_t len; /* whole pages, at most LIMIT_AREA; 0: none, and the others are 0 too */
+        uint32_t
+            lead; /* less than a page: so much of a request's readable part is to lie before one's beginning */
 };
 
 struct control_hello {
@@ -58,6 +69,7 @@ struct control_hello {
         uint32_t max_inline;      /* 0 .. LIMIT_FRAME_PAYLOAD */
         uint32_t n_fields;        /* 0 .. LIMIT_CONFIG_FIELDS */
         struct control_field fields[LIMIT_CONFIG_FIELDS];
+        struct control_area area;
 };
 
 struct control_blob {
@@ -136,5 +148,6 @@ int control_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t le
 ssize_t control_make_to_worker(const struct control_to_worker *message, uint8_t *buf, size_t size);
 ssize_t control_make_to_broker(const struct control_to_broker *message, uint8_t *buf, size_t size);
 
-/* Do two Hellos describe the same device? Field values are left out: config space may have moved on. */
+/* Do two Hellos describe the same device? Field values are left out: config space may have moved on. So is the area: it
+ * is the process's own. */
 bool control_hello_equal(const struct control_hello *a, const struct control_hello *b);

@@ -47,6 +47,11 @@ static int check_blk_options(const Bulkhead__Control__BlkOptions *wire, struct c
         return wire_copy_string(wire->serial, ret->blk.serial, sizeof(ret->blk.serial));
 }
 
+static bool area_len_ok(uint32_t len)
+{
+        return len <= LIMIT_AREA && len % LIMIT_AREA_PAGE == 0;
+}
+
 static int check_configure(const Bulkhead__Control__Configure *wire, struct control_configure *ret)
 {
         int r = 0;
@@ -67,11 +72,12 @@ static int check_configure(const Bulkhead__Control__Configure *wire, struct cont
                 return r;
         if (!in_range(wire->n_queues, 1, device_types[ret->type].max_queues) ||
             !in_range(wire->n_lanes, 1, MIN(wire->n_queues, LIMIT_LANES)) ||
-            !in_range(wire->max_payload, 1, LIMIT_FRAME_PAYLOAD))
+            !in_range(wire->max_payload, 1, LIMIT_FRAME_PAYLOAD) || !area_len_ok(wire->area_len))
                 return -EPROTO;
         ret->n_queues = wire->n_queues;
         ret->n_lanes = wire->n_lanes;
         ret->max_payload = wire->max_payload;
+        ret->area_len = wire->area_len;
         return wire_copy_string(wire->name, ret->name, sizeof(ret->name));
 }
 
@@ -132,6 +138,19 @@ static int check_hello_fields(const Bulkhead__Control__Hello *wire, struct contr
         return 0;
 }
 
+/* Where it lies is the sender's own business. That sums of it do not wrap is ours. */
+static int check_area(const Bulkhead__Control__Hello *wire, struct control_area *ret)
+{
+        if (wire->area_len == 0 && (wire->area_at != 0 || wire->area_lead != 0))
+                return -EPROTO;
+        if (!area_len_ok(wire->area_len) || wire->area_lead >= LIMIT_AREA_PAGE)
+                return -EPROTO;
+        if (wire->area_at % LIMIT_AREA_PAGE != 0 || wire->area_at > UINT64_MAX - LIMIT_LANES * LIMIT_AREA)
+                return -EPROTO;
+        *ret = (struct control_area){.at = wire->area_at, .len = wire->area_len, .lead = wire->area_lead};
+        return 0;
+}
+
 static int check_hello(const Bulkhead__Control__Hello *wire, struct control_hello *ret)
 {
         int r;
@@ -155,7 +174,7 @@ static int check_hello(const Bulkhead__Control__Hello *wire, struct control_hell
         ret->credit_requests = wire->credit_requests;
         ret->credit_bytes = wire->credit_bytes;
         ret->max_inline = wire->max_inline;
-        return 0;
+        return check_area(wire, &ret->area);
 }
 
 static int check_blob(const ProtobufCBinaryData *wire, struct control_blob *ret)

@@ -24,6 +24,7 @@ static ssize_t make_configure(const struct control_configure *message, uint8_t *
         body.n_queues = message->n_queues;
         body.n_lanes = message->n_lanes;
         body.max_payload = message->max_payload;
+        body.area_len = message->area_len;
         switch (message->type) {
         case DEVICE_TYPE_BLK:
                 blk.read_only = message->blk.read_only;
@@ -159,6 +160,9 @@ static ssize_t make_hello(const struct control_hello *hello, uint8_t *buf, size_
             .field_writable = columns.writable,
             .n_field_value = hello->n_fields,
             .field_value = columns.value,
+            .area_at = hello->area.at,
+            .area_len = hello->area.len,
+            .area_lead = hello->area.lead,
         };
 
         if (hello->n_queues > LIMIT_QUEUES || hello->n_fields > LIMIT_CONFIG_FIELDS)

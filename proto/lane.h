@@ -13,7 +13,10 @@ struct lane_requests {
         size_t n; /* 1 .. LIMIT_WIRE_COLUMN */
         const uint64_t *id;
         const uint32_t *queue, *readable, *writable, *inlined, *attempt, *must_fail;
-        /* payload: sum of inlined; inlined[i] <= readable[i] */
+        /* Places in the worker's area: the number of a page (LIMIT_AREA_PAGE), and one. NULL: no request has one; 0:
+         * this one has none. */
+        const uint32_t *in_at;
+        /* payload: sum of inlined, but of those with in_at; inlined[i] <= readable[i] */
 };
 
 struct lane_mem_read {

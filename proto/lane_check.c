@@ -100,7 +100,7 @@ static int lane_check_complete(const Bulkhead__Lane__Complete *wire, uint32_t pa
         return 0;
 }
 
-/* One request of a batch; adds its inlined bytes to *total. */
+/* One request of a batch; adds what the payload has of it to *total. */
 static int lane_check_request(const Bulkhead__Lane__Requests *wire, size_t i, uint64_t *total)
 {
         if (wire->queue[i] >= LIMIT_QUEUES || wire->must_fail[i] > 1)
@@ -110,7 +110,8 @@ static int lane_check_request(const Bulkhead__Lane__Requests *wire, size_t i, ui
                 return -EPROTO;
         if (wire->inlined[i] > wire->readable[i])
                 return -EPROTO;
-        *total += wire->inlined[i];
+        if (wire->n_in_at == 0 || wire->in_at[i] == 0)
+                *total += wire->inlined[i];
         return 0;
 }
 
@@ -122,6 +123,8 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
 
         if (n < 1 || n > LIMIT_WIRE_COLUMN || wire->n_queue != n || wire->n_readable != n ||
             wire->n_writable != n || wire->n_inlined != n || wire->n_attempt != n || wire->n_must_fail != n)
+                return -EPROTO;
+        if (wire->n_in_at != 0 && wire->n_in_at != n)
                 return -EPROTO;
         for (size_t i = 0; i < n; i++) {
                 int r = lane_check_request(wire, i, &total);
@@ -138,7 +141,8 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
                                       .writable = wire->writable,
                                       .inlined = wire->inlined,
                                       .attempt = wire->attempt,
-                                      .must_fail = wire->must_fail};
+                                      .must_fail = wire->must_fail,
+                                      .in_at = wire->n_in_at > 0 ? wire->in_at : NULL};
         return 0;
 }
 

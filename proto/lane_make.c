@@ -12,8 +12,9 @@
 #include "schema/lane.pb-c.h"
 
 /* protobuf-c has no const in its structs; packing only reads. */
-#define COLUMN64(member, n, column) .n_##member = (n), .member = (uint64_t *)(column)
-#define COLUMN32(member, n, column) .n_##member = (n), .member = (uint32_t *)(column)
+#define COLUMN64(member, n, column)   .n_##member = (n), .member = (uint64_t *)(column)
+#define COLUMN32(member, n, column)   .n_##member = (n), .member = (uint32_t *)(column)
+#define OPTIONAL32(member, n, column) COLUMN32(member, (column) ? (n) : 0, column)
 
 static ssize_t lane_make_mem_read(const struct lane_mem_read *message, uint8_t *buf, size_t size)
 {
@@ -81,6 +82,7 @@ static ssize_t lane_make_requests(const struct lane_requests *message, uint8_t *
             COLUMN32(inlined, message->n, message->inlined),
             COLUMN32(attempt, message->n, message->attempt),
             COLUMN32(must_fail, message->n, message->must_fail),
+            OPTIONAL32(in_at, message->n, message->in_at),
         };
         Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
 

@@ -23,6 +23,7 @@
 #define UID_UNSET        UINT32_MAX /* -1: "no change" to setresuid(2) */
 #define MEMORY_MIN_BYTES (8u << 20) /* a worker with a full batch needs about 3 MiB */
 #define MEMORY_LANE_MIN  (2u << 20) /* and about 1.5 MiB for each further lane */
+#define AREA_SHARE       4u /* of its memory, for direct copies; the rest is for what it needs otherwise */
 #define WEIGHT_MAX       10000u     /* of the kernel */
 #define BPS_MIN          (1u << 20) /* a slower disk would not finish a large request before it is too old */
 #define IOPS_MIN         10u        /* likewise */
@@ -210,6 +211,15 @@ static int judge_lanes(const struct vm_config *config, const struct device_confi
         return 0;
 }
 
+uint32_t vm_config_area(const struct vm_config *config, const struct device_config *device)
+{
+        uint32_t len = vm_config_memory(config, device) / AREA_SHARE / device->n_lanes;
+
+        if (device->copy == DEVICE_COPY_SOCKET)
+                return 0;
+        return MIN(len, LIMIT_AREA) / LIMIT_AREA_PAGE * LIMIT_AREA_PAGE;
+}
+
 /* RUNDIR/<vm>/<device>.sock must fit a socket address with its NUL. */
 static int judge_socket_path(const struct vm_config *config, const struct device_config *device, char *why,
                              size_t why_size)
@@ -251,6 +261,9 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
         if (device->request_timeout < 1 || device->request_timeout > LIMIT_REQUEST_TIMEOUT_S)
                 return refuse(why, why_size, "device %s: request_timeout is %u: use 1 to %u seconds",
                               device->name, device->request_timeout, LIMIT_REQUEST_TIMEOUT_S);
+        if ((unsigned)device->copy >= DEVICE_COPY_COUNT_)
+                return refuse(why, why_size, "device %s: there is no such copy: use auto or socket",
+                              device->name);
         if (judge_socket_path(config, device, why, why_size) < 0 || judge_limits(device, why, why_size) < 0 ||
             judge_rate(device, why, why_size) < 0 || judge_lanes(config, device, why, why_size) < 0)
                 return -EINVAL;

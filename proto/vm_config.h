@@ -41,12 +41,20 @@ struct device_rate {
         uint64_t ops_burst, bytes_burst;
 };
 
+/* How long parts of requests come to the worker and back. */
+enum device_copy {
+        DEVICE_COPY_AUTO = 0, /* by one system call, where the kernel lets us */
+        DEVICE_COPY_SOCKET,   /* through its sockets, always */
+        DEVICE_COPY_COUNT_,
+};
+
 struct device_config {
         char name[LIMIT_NAME];
         enum device_type_id type;
         uint32_t n_queues;
         uint32_t n_lanes;
         uint32_t request_timeout; /* seconds that a worker may hold a request; 1 .. LIMIT_REQUEST_TIMEOUT_S */
+        enum device_copy copy;
         struct device_limits limits;
         struct device_rate rate;
         bool seccomp_log; /* development: calls out of policy are logged instead of killed. No key sets it */
@@ -87,6 +95,9 @@ uint32_t vm_config_memory(const struct vm_config *config, const struct device_co
 /* A tenth of a second when the configuration does not say, and at least one large request. */
 uint64_t vm_config_ops_burst(const struct device_rate *rate);
 uint64_t vm_config_bytes_burst(const struct device_rate *rate);
+
+/* Bytes of memory that each lane of this device's worker has for direct copies (Configure); 0: none. */
+uint32_t vm_config_area(const struct vm_config *config, const struct device_config *device);
 
 #define VM_CONFIG_WHY_BYTES 256u /* holds every sentence of the judge whole */
 

@@ -119,11 +119,22 @@ static void call_set_memory(struct lane *lane, void *argument)
         lane_set_memory(lane, argument);
 }
 
+struct attach_call {
+        int *fd;
+        const struct direct_peer *peer;
+};
+
 static void call_attach(struct lane *lane, void *argument)
 {
-        int *fd = argument;
+        const struct attach_call *call = argument;
 
-        lane_attach(lane, take_fd(fd));
+        lane_attach(lane, take_fd(call->fd), call->peer);
+}
+
+static void call_end_direct(struct lane *lane, void *argument)
+{
+        (void)argument;
+        direct_end(&lane->direct);
 }
 
 static void call_suspects(struct lane *lane, void *argument)
@@ -241,9 +252,11 @@ enum queue_fault device_call_fault(struct device *device, unsigned queue)
         return call.fault;
 }
 
-void device_call_attach(struct device *device, unsigned lane, int *fd)
+void device_call_attach(struct device *device, unsigned lane, int *fd, const struct direct_peer *peer)
 {
-        lane_thread_call(device->lanes[lane], call_attach, fd);
+        struct attach_call call = {.fd = fd, .peer = peer};
+
+        lane_thread_call(device->lanes[lane], call_attach, &call);
 }
 
 /* The first lane with a suspect; n_lanes: none has. */
@@ -287,6 +300,11 @@ void device_call_detach(struct device *device)
         if (held > 1) /* whoever isolates: its request was not the only one of the device */
                 device_call_pardon(device);
         call_all(device, call_detach, NULL);
+}
+
+void device_call_end_direct(struct device *device)
+{
+        call_all(device, call_end_direct, NULL);
 }
 
 void device_call_break(struct device *device)

@@ -9,13 +9,15 @@
 
 #include "broker/core/device_state.h"
 
-static void make_configure(const struct device *device, struct control_configure *ret_configure)
+static void make_configure(const struct device *device, uint32_t area_len,
+                           struct control_configure *ret_configure)
 {
         const struct device_config *config = device->config;
 
         *ret_configure = (struct control_configure){.n_queues = config->n_queues,
                                                     .n_lanes = config->n_lanes,
                                                     .max_payload = LIMIT_FRAME_PAYLOAD,
+                                                    .area_len = area_len,
                                                     .type = config->type};
         memcpy(ret_configure->name, config->name, sizeof(config->name));
         if (config->type == DEVICE_TYPE_BLK) {
@@ -26,7 +28,7 @@ static void make_configure(const struct device *device, struct control_configure
         }
 }
 
-int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t index,
+int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t area_len, uint32_t index,
                struct spawner_client *spawner, const struct device_owner *owner, struct device **ret_device)
 {
         struct device *device = calloc(1, sizeof(*device));
@@ -39,7 +41,7 @@ int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t ind
         device->config = config;
         device->type = &device_types[config->type];
         device->owner = *owner;
-        make_configure(device, &configure);
+        make_configure(device, area_len, &configure);
         r = supervisor_init(&device->supervisor, loop, config->name, index, spawner, &configure,
                             &device_supervisor_ops, device);
         if (r < 0) {
@@ -93,6 +95,14 @@ struct supervisor *device_supervisor(struct device *device)
         return &device->supervisor;
 }
 
+/* A dead worker is init's now, which does not keep its pid for us. */
+void device_spawner_gone(struct device *device)
+{
+        device_call_end_direct(device);
+        device->direct = false;
+        supervisor_spawner_gone(&device->supervisor);
+}
+
 static enum admin_device_state status_state(const struct device *device)
 {
         if (device->supervisor.state == WORKER_QUARANTINED)
@@ -132,6 +142,7 @@ void device_status(const struct device *device, struct admin_device *ret_status)
         status->rate_ops = device->config->rate.ops;
         status->rate_bytes = device->config->rate.bytes;
         status->seccomp_log = device->config->seccomp_log;
+        status->direct = device->direct;
         for (unsigned i = 0; i < device->n_queues; i++)
                 status->queues_running += device->queues[i].running;
         for (unsigned i = 0; i < device->n_lanes; i++) {

@@ -21,8 +21,8 @@ struct device_owner {
         void (*failed)(void *context, struct device *device, bool quarantined, const char *why);
 };
 
-/* Makes a device and starts its worker. `config` must outlive it. 0 or negative errno. */
-int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t index,
+/* Makes a device and starts its worker. `config` must outlive it. `area_len`: of vm_config_area. 0 or negative errno. */
+int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t area_len, uint32_t index,
                struct spawner_client *spawner, const struct device_owner *owner, struct device **ret_device);
 
 /* Ends the worker, the lanes and everything else; `freed` comes from the loop when the memory is gone. */
@@ -30,6 +30,7 @@ void device_free(struct device *device, void (*freed)(void *context), void *cont
 
 /* For the spawner's channel. */
 struct supervisor *device_supervisor(struct device *device);
+void device_spawner_gone(struct device *device);
 
 /* For ps and audit. `attached` is the front end's to say and is left alone. */
 void device_status(const struct device *device, struct admin_device *ret_status);

@@ -45,6 +45,9 @@ struct device {
         unsigned n_lanes;
         bool have_hello;
         struct control_hello hello;
+        struct control_area area; /* of the worker that has said Hello last */
+        bool direct;              /* the worker that serves has pages of it handed out (direct_copy.h) */
+        bool direct_told;         /* ... that this cannot be */
         struct config_space space;
         uint64_t committed; /* features; 0: none yet */
         bool broken;
@@ -91,11 +94,13 @@ int device_call_signal(struct device *device, int fd); /* of any queue */
 void device_call_drain(struct device *device, unsigned queue);
 uint32_t device_call_stop(struct device *device, unsigned queue);
 enum queue_fault device_call_fault(struct device *device, unsigned queue);
-void device_call_attach(struct device *device, unsigned lane, int *fd); /* takes *fd */
+void device_call_attach(struct device *device, unsigned lane, int *fd, /* takes *fd */
+                        const struct direct_peer *peer);
 /* on every lane */
 void device_call_isolate(struct device *device); /* one that has suspects isolates, if any; the others wait */
 void device_call_pardon(struct device *device);
 void device_call_detach(struct device *device);
+void device_call_end_direct(struct device *device); /* no more of it (direct_end) */
 void device_call_break(struct device *device);
 void device_call_fail_begin(struct device *device); /* its type must have an error */
 void device_call_fail_draining(struct device *device);

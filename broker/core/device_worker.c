@@ -173,6 +173,9 @@ static int on_hello(void *context, const struct control_hello *hello)
 
         if (hello->device_type != device->type->virtio_id || hello->n_queues != device->config->n_queues)
                 return -EPROTO;
+        if (hello->area.len > device->supervisor.configure.area_len)
+                return -EPROTO;
+        device->area = hello->area;
         if (device->have_hello) {
                 if (!control_hello_equal(&device->hello, hello))
                         return -EPROTO;
@@ -303,14 +306,34 @@ static void settle_waiting_config(struct device *device)
         uv_async_send(&device->reported);
 }
 
+/* May we copy to this worker? Its pid stays its own only while there is a spawner to keep it (Reap). */
+static bool may_copy(struct device *device)
+{
+        int r;
+
+        if (device->area.len == 0 || !spawner_client_alive(device->supervisor.spawner))
+                return false;
+        r = direct_probe(device->supervisor.pid);
+        if (r < 0 && r != -ESRCH && !device->direct_told) {
+                device->direct_told = true;
+                log_warning("the kernel refuses to copy from guest memory to the worker (errno=%d): bytes go "
+                            "through its sockets, which is slower dev=%s",
+                            -r, device->config->name);
+        }
+        return r == 0;
+}
+
 static void on_serving(void *context, int *lane_fds, unsigned n_lanes)
 {
         struct device *device = context;
+        struct direct_peer peer = {.pid = device->supervisor.pid, .area = device->area};
 
+        device->direct = may_copy(device);
         device_call_isolate(device);
         for (unsigned i = 0; i < n_lanes && i < device->n_lanes; i++) {
+                peer.area.at = device->area.at + (uint64_t)i * device->area.len;
                 fd_set_nonblock(lane_fds[i]);
-                device_call_attach(device, i, &lane_fds[i]);
+                device_call_attach(device, i, &lane_fds[i], device->direct ? &peer : NULL);
         }
         settle_waiting_config(device);
         if (device->front.ready)
@@ -322,6 +345,7 @@ static void on_lost(void *context)
         struct device *device = context;
 
         device_call_detach(device);
+        device->direct = false;
         atomic_store(&device->fault, NULL);
         atomic_store(&device->isolated, false);
         if (device->hopeless)

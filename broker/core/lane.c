@@ -103,6 +103,7 @@ static void lane_recall(struct lane *lane)
                 request->attempt++;
                 request->written = 0;
                 request->completing = false;
+                direct_forget(request);
                 if (queue->replay == REPLAY_AT_MOST_ONCE)
                         request->must_fail = true;
                 lane->n_unsent++;
@@ -114,10 +115,11 @@ static void lane_recall(struct lane *lane)
         lane->isolation = LANE_OPEN; /* the next worker begins with a count of suspects */
 }
 
-void lane_attach(struct lane *lane, int fd)
+void lane_attach(struct lane *lane, int fd, const struct direct_peer *peer)
 {
         lane_detach(lane);
         lane_fail_end(lane);
+        direct_open(&lane->direct, peer);
         lane->fd = fd;
         lane->faulted = false;
         lane->completed = 0;
@@ -133,6 +135,7 @@ void lane_detach(struct lane *lane)
         lane_close(lane, &lane->fd);
         lane_tx_reset(&lane->tx);
         lane_rx_reset(&lane->rx);
+        direct_close(&lane->direct);
         lane_recall(lane);
 }
 
@@ -209,6 +212,8 @@ void lane_turn(struct lane *lane)
                 lane_isolate_step(lane);
                 if (lane_tx_mem_read_reply(lane) || lane_tx_requests(lane))
                         continue;
+                if (lane->faulted)
+                        return;
                 if (lane->used_requests >= lane->credit_requests || lane->n_unsent > 0)
                         return; /* out of credit: a completion is the next event */
                 if (!lane_ask_for_kicks(lane) || !lane_tx_requests(lane))
@@ -255,6 +260,7 @@ static void lane_release(struct lane *lane, struct lane_queue *queue, struct req
                 lane->used_bytes -= request->inlined;
                 quota_lane_settle(&lane->quota, request->chain.readable, request->chain.writable);
                 lane->n_aging -= request->is_work;
+                direct_release(&lane->direct, request);
         } else {
                 lane->n_unsent--;
         }

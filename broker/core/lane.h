@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/core/direct_copy.h"
 #include "broker/core/fair.h"
 #include "broker/core/guest_memory.h"
 #include "broker/core/lane_isolate.h"
@@ -73,6 +74,7 @@ struct lane {
         unsigned hold; /* > 0: nothing is taken off any ring */
         struct guest_memory *memory;
         struct request_table requests;
+        struct direct_copy direct;                          /* with the attached worker */
         uint32_t n_unsent;                                  /* requests that wait to be sent (again) */
         uint32_t credit_requests, credit_bytes, max_inline; /* of Hello */
         uint32_t used_requests, used_bytes;
@@ -111,8 +113,8 @@ int lane_configure(struct lane *lane, const struct control_hello *hello);
 struct lane_queue *lane_queue_find(struct lane *lane, unsigned queue);
 
 /* A worker is ready: takes the socket (non-blocking), sends it what its predecessor held, releases held
- * queues. */
-void lane_attach(struct lane *lane, int fd);
+ * queues. `peer`: where bytes may be copied to; NULL: nowhere. */
+void lane_attach(struct lane *lane, int fd, const struct direct_peer *peer);
 
 /* The worker is finished: closes the socket; what it held waits for the next one. */
 void lane_detach(struct lane *lane);

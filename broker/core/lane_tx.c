@@ -156,36 +156,26 @@ struct batch {
         uint64_t now_ms;
         uint64_t now_ns; /* of a lane with a rate */
         uint32_t payload;
+        uint32_t pushed; /* bytes that are with the worker already */
+        bool any_in;
         uint64_t id[LIMIT_POP_BATCH];
         uint32_t queue[LIMIT_POP_BATCH], readable[LIMIT_POP_BATCH], writable[LIMIT_POP_BATCH];
         uint32_t inlined[LIMIT_POP_BATCH], attempt[LIMIT_POP_BATCH], must_fail[LIMIT_POP_BATCH];
+        uint32_t in_at[LIMIT_POP_BATCH];
 };
 
-/* How many bytes may go with this request now; false: it must wait for credit or for the next frame. */
-static bool batch_inline(const struct lane *lane, const struct batch *batch, const struct request *request,
-                         uint32_t *ret_len)
-{
-        uint32_t len = request->must_fail ? 0 : MIN(request->chain.readable, lane->max_inline);
-
-        if (lane->used_requests >= lane->credit_requests || batch->n == LIMIT_POP_BATCH)
-                return false;
-        if (len > lane->credit_bytes - lane->used_bytes || len > LIMIT_FRAME_PAYLOAD - batch->payload)
-                return false;
-        if (batch->n > 0 && lane->tx.n_iov + request->chain.n_readable > LANE_TX_IOVEC)
-                return false;
-        *ret_len = len;
-        return true;
-}
-
-/* Puts a request into the batch. False: no room; it stays where it is. */
-static bool batch_add(struct lane *lane, struct batch *batch, struct request *request)
+/* Puts the readable bytes into the frame, as many as may go with the request. False: it must wait for credit or for the
+ * next frame. */
+static bool batch_inline(struct lane *lane, const struct batch *batch, struct request *request)
 {
         struct lane_tx *tx = &lane->tx;
+        uint32_t len = request->must_fail ? 0 : MIN(request->chain.readable, lane->max_inline);
         size_t first = tx->n_iov;
-        uint32_t len;
         int64_t r;
 
-        if (!batch_inline(lane, batch, request, &len))
+        if (len > lane->credit_bytes - lane->used_bytes || len > LIMIT_FRAME_PAYLOAD - batch->payload)
+                return false;
+        if (batch->n > 0 && tx->n_iov + request->chain.n_readable > LANE_TX_IOVEC)
                 return false;
         r = memory_service_iovec_readable(lane->memory, request, 0, len, tx->iov, LANE_TX_IOVEC, &tx->n_iov);
         if (r < 0) { /* its memory is gone since the walk: the device's own error is the answer */
@@ -195,15 +185,60 @@ static bool batch_add(struct lane *lane, struct batch *batch, struct request *re
         }
         tx_own(tx, first, request);
         request->inlined = (uint32_t)r;
-        batch->id[batch->n] = request->id;
-        batch->queue[batch->n] = request->queue;
-        batch->readable[batch->n] = request->chain.readable;
-        batch->writable[batch->n] = request->chain.writable;
-        batch->inlined[batch->n] = request->inlined;
-        batch->attempt[batch->n] = request->attempt;
-        batch->must_fail[batch->n] = request->must_fail;
-        batch->n++;
+        return true;
+}
+
+/* Puts the readable bytes into the worker's area. 1: there they are; 0: they go through the socket, if they go at all;
+ * negative: it must wait for the next frame, or for the next worker. */
+static int batch_push(struct lane *lane, struct batch *batch, struct request *request)
+{
+        uint32_t len = request->chain.readable;
+        int r;
+
+        if (request->must_fail || !direct_takes(&lane->direct, len))
+                return 0;
+        if (batch->n > 0 && len > LIMIT_FRAME_PAYLOAD - MIN(batch->pushed, LIMIT_FRAME_PAYLOAD))
+                return -EAGAIN;
+        r = direct_push(&lane->direct, lane->memory, request);
+        if (r == -EIO) {
+                lane_worker_fault(lane, "has no memory where it said");
+                return r;
+        }
+        request->must_fail |= r == -EFAULT;
+        batch->pushed += r == 0 ? len : 0;
+        return r == 0 ? 1 : 0;
+}
+
+static void batch_fill(struct batch *batch, const struct request *request, uint32_t inlined)
+{
+        size_t i = batch->n++;
+
+        batch->id[i] = request->id;
+        batch->queue[i] = request->queue;
+        batch->readable[i] = request->chain.readable;
+        batch->writable[i] = request->chain.writable;
+        batch->inlined[i] = inlined;
+        batch->attempt[i] = request->attempt;
+        batch->must_fail[i] = request->must_fail;
+        batch->in_at[i] = request->in.n > 0 ? request->in.first + 1u : 0;
+        batch->any_in |= request->in.n > 0;
         batch->payload += request->inlined;
+}
+
+/* Puts a request into the batch. False: no room; it stays where it is. */
+static bool batch_add(struct lane *lane, struct batch *batch, struct request *request)
+{
+        int pushed;
+
+        if (lane->used_requests >= lane->credit_requests || batch->n == LIMIT_POP_BATCH)
+                return false;
+        pushed = batch_push(lane, batch, request);
+        if (pushed < 0)
+                return false;
+        request->inlined = 0;
+        if (pushed == 0 && !batch_inline(lane, batch, request))
+                return false;
+        batch_fill(batch, request, pushed > 0 ? request->chain.readable : request->inlined);
         lane->used_requests++;
         lane->used_bytes += request->inlined;
         quota_lane_earn(&lane->quota, request->chain.readable, request->chain.writable);
@@ -321,14 +356,17 @@ bool lane_tx_requests(struct lane *lane)
         struct lane_to_worker message = {.kind = LANE_REQUESTS};
 
         batch.n = 0;
-        batch.payload = 0;
+        batch.payload = batch.pushed = 0;
+        batch.any_in = false;
         batch.now_ms = lane_clock_ms();
         batch.now_ns = lane->rate ? lane_clock_ns() : 0;
         lane->tx.n_iov = 1;
         lane->tx.next = 1;
         batch_add_unsent(lane, &batch);
         batch_add_new(lane, &batch);
-        if (batch.n == 0)
+        if (lane->faulted)
+                lane->tx.n_iov = lane->tx.next; /* nothing goes to it any more */
+        if (batch.n == 0 || lane->faulted)
                 return false;
         message.requests = (struct lane_requests){.n = batch.n,
                                                   .id = batch.id,
@@ -337,7 +375,8 @@ bool lane_tx_requests(struct lane *lane)
                                                   .writable = batch.writable,
                                                   .inlined = batch.inlined,
                                                   .attempt = batch.attempt,
-                                                  .must_fail = batch.must_fail};
+                                                  .must_fail = batch.must_fail,
+                                                  .in_at = batch.any_in ? batch.in_at : NULL};
         tx_begin(lane, &message, batch.payload);
         return true;
 }
@@ -359,29 +398,6 @@ int lane_tx_mem_read(struct lane *lane, const struct lane_mem_read *read)
         memcpy(pending->offset, read->offset, read->n * sizeof(read->offset[0]));
         memcpy(pending->len, read->len, read->n * sizeof(read->len[0]));
         tx->n_reads++;
-        return 0;
-}
-
-/* Copies a range that has too many spans for one call. -EFAULT: some byte is not there. */
-static int tx_copy_segment(struct lane *lane, struct request *request, uint32_t offset, uint8_t *to,
-                           uint32_t len)
-{
-        uint32_t done = 0;
-
-        while (done < len) {
-                struct iovec piece[16];
-                size_t n = 0;
-                int64_t r = memory_service_iovec_readable(lane->memory, request, offset + done, len - done,
-                                                          piece, array_size(piece), &n);
-
-                if (r <= 0)
-                        return -EFAULT;
-                for (size_t i = 0; i < n; i++) {
-                        if (fault_safe_copy(to + done, piece[i].iov_base, piece[i].iov_len) > 0)
-                                return -EFAULT;
-                        done += (uint32_t)piece[i].iov_len;
-                }
-        }
         return 0;
 }
 
@@ -408,7 +424,7 @@ static uint32_t tx_add_segment(struct lane *lane, struct request *request, uint3
         memset(copy, 0, len);
         if (r < 0) {
                 status = status_from_errno((int)r);
-        } else if (tx_copy_segment(lane, request, offset, copy, len) < 0) {
+        } else if (memory_service_read(lane->memory, request, offset, copy, len) < 0) {
                 memset(copy, 0, len);
                 status = WIRE_STATUS_FAULT;
         }

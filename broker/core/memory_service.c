@@ -103,6 +103,28 @@ static int part_fill(const struct guest_memory *memory, struct part part, uint32
         return 0;
 }
 
+int memory_service_read(const struct guest_memory *memory, const struct request *request, uint32_t offset,
+                        void *bytes, uint32_t len)
+{
+        struct part part = part_readable(request);
+        uint32_t i = part_find(part, &offset);
+        uint32_t done = 0;
+
+        if (!memory)
+                return -EFAULT;
+        for (; done < len && i < part.n; i++, offset = 0) {
+                uint32_t piece = MIN(part.segments[i].len - offset, len - done);
+                int r = guest_memory_read(memory, GPA(part.segments[i].at.v + offset),
+                                          (uint8_t *)bytes + done, piece);
+
+                if (r < 0)
+                        return r;
+                done += piece;
+        }
+        assert(done == len);
+        return 0;
+}
+
 int memory_service_write(const struct guest_memory *memory, const struct request *request, uint32_t offset,
                          const void *bytes, uint32_t len)
 {

@@ -25,7 +25,9 @@ int64_t memory_service_iovec_writable(const struct guest_memory *memory, const s
                                       uint32_t offset, uint32_t len, struct iovec *iov, size_t max,
                                       size_t *n);
 
-/* Copies into a permitted range. -EFAULT when memory is gone. */
+/* Copies out of and into a permitted range. -EFAULT when memory is gone. */
+int memory_service_read(const struct guest_memory *memory, const struct request *request, uint32_t offset,
+                        void *bytes, uint32_t len);
 int memory_service_write(const struct guest_memory *memory, const struct request *request, uint32_t offset,
                          const void *bytes, uint32_t len);
 

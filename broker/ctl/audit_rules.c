@@ -170,6 +170,14 @@ static void rule_claimed(const struct audit_subject *s, struct audit_row *row)
         row->verdict = AUDIT_LOOSE;
 }
 
+/* Not a right of the worker's, and none that it lacks: how the broker reaches it. */
+static void rule_copy(const struct audit_subject *s, struct audit_row *row)
+{
+        set_wanted(row, "direct or socket");
+        set_measured(row, "%s", s->device && s->device->direct ? "direct" : "socket");
+        row->verdict = AUDIT_CLAIMED;
+}
+
 static void rule_no_new_privs(const struct audit_subject *s, struct audit_row *row)
 {
         set_wanted(row, "1");
@@ -489,6 +497,7 @@ static const struct {
     {"seccomp mode", WORKER | BROKER, rule_seccomp_mode},
     {"seccomp filters", WORKER | BROKER, rule_seccomp_filters},
     {"seccomp content", WORKER | BROKER, rule_claimed},
+    {"copy", WORKER, rule_copy},
     {"no_new_privs", WORKER | BROKER, rule_no_new_privs},
     {"namespaces", WORKER, rule_namespaces},
     {"root", WORKER, rule_root},

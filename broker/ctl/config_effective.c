@@ -76,7 +76,8 @@ static void fill_device(struct device_config *config, struct config_device *ret,
                                       .type = config->type,
                                       .queues = &config->n_queues,
                                       .lanes = &config->n_lanes,
-                                      .request_timeout = &config->request_timeout};
+                                      .request_timeout = &config->request_timeout,
+                                      .copy = &config->copy};
         ret->limits = fill_limits(&config->limits, place);
         ret->rate = fill_rate(&config->rate, place);
         if (config->type != DEVICE_TYPE_BLK)

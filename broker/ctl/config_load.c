@@ -84,6 +84,7 @@ static void fill_device(const struct config_device *file, const struct config_co
             .n_queues = file->queues ? *file->queues : device_types[file->type].default_queues,
             .n_lanes = file->lanes ? *file->lanes : 1,
             .request_timeout = file->request_timeout ? *file->request_timeout : VM_CONFIG_REQUEST_TIMEOUT,
+            .copy = file->copy ? *file->copy : DEVICE_COPY_AUTO,
         };
         snprintf(ret->name, sizeof(ret->name), "%s", file->name);
         fill_limits(file->limits, &ret->limits);

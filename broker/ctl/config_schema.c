@@ -24,6 +24,12 @@ static const cyaml_strval_t types[] = {
 };
 _Static_assert(array_size(types) == DEVICE_TYPE_COUNT_, "one row a device type");
 
+static const cyaml_strval_t copies[] = {
+    {"auto", DEVICE_COPY_AUTO},
+    {"socket", DEVICE_COPY_SOCKET},
+};
+_Static_assert(array_size(copies) == DEVICE_COPY_COUNT_, "one row a way to copy");
+
 static const cyaml_schema_field_t socket_fields[] = {
     CYAML_FIELD_STRING_PTR("mode", OPTIONAL, struct config_socket, mode, 0, TEXT_MAX),
     CYAML_FIELD_STRING_PTR("group", OPTIONAL, struct config_socket, group, 0, TEXT_MAX),
@@ -71,6 +77,8 @@ static const cyaml_schema_field_t device_fields[] = {
     CYAML_FIELD_UINT_PTR("queues", OPTIONAL, struct config_device, queues),
     CYAML_FIELD_UINT_PTR("lanes", OPTIONAL, struct config_device, lanes),
     CYAML_FIELD_UINT_PTR("request_timeout", OPTIONAL, struct config_device, request_timeout),
+    CYAML_FIELD_ENUM_PTR("copy", OPTIONAL | CYAML_FLAG_STRICT, struct config_device, copy, copies,
+                         CYAML_ARRAY_LEN(copies)),
     /* Quoted when written: "" is a serial number too, and an empty value is not. */
     CYAML_FIELD_STRING_PTR("serial", OPTIONAL | CYAML_FLAG_SCALAR_QUOTE_DOUBLE, struct config_device, serial,
                            0, TEXT_MAX),

@@ -45,6 +45,7 @@ struct config_device {
         uint32_t *queues, *lanes;
         bool *direct;
         uint32_t *request_timeout; /* seconds */
+        enum device_copy *copy;
         const char *serial;
         uint32_t *block_size;
         struct config_device_limits *limits;

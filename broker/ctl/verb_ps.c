@@ -95,7 +95,7 @@ static json_t *json_device(const struct admin_device *d)
 
         snprintf(features, sizeof(features), "0x%016" PRIx64, d->features);
         return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, "
-                         "s:I, s:I, s:I, s:s}",
+                         "s:I, s:I, s:I, s:s, s:s}",
                          "device", d->name, "type", d->type, "state", admin_state_name(d->state), "seccomp",
                          d->seccomp_log ? "log" : "kill", "attached", (int)d->attached, "pid",
                          (json_int_t)d->pid, "uid", (json_int_t)d->uid, "restarts", (json_int_t)d->restarts,
@@ -104,7 +104,8 @@ static json_t *json_device(const struct admin_device *d)
                          (json_int_t)d->bytes_from_guest, "bytes_to_guest", (json_int_t)d->bytes_to_guest,
                          "features", features, "lanes", (json_int_t)d->n_lanes, "resources",
                          (json_int_t)d->n_resources, "rate_ops", (json_int_t)d->rate_ops, "rate_bytes",
-                         (json_int_t)d->rate_bytes, "throttled", (json_int_t)d->throttled, "why", d->why);
+                         (json_int_t)d->rate_bytes, "throttled", (json_int_t)d->throttled, "why", d->why,
+                         "copy", d->direct ? "direct" : "socket");
 }
 
 static json_t *json_vm(const char *vm, int error, const struct admin_answer *answer, const char *why)

@@ -26,6 +26,11 @@
 #define LIMIT_LANE_SOCKET   (1u << 20) /* bytes on their way in each direction: the largest payload, so that both sides work */
 #define LIMIT_CREDITS       256u /* requests a worker may hold: one column */
 
+/* ---- direct copy (broker/core/direct_copy.h) ---- */
+#define LIMIT_AREA_PAGE   4096u /* bytes of an area that are handed out together: the smallest page there is */
+#define LIMIT_AREA        (8u << 20) /* bytes of a worker's area, a lane: four requests of 1 MiB under way, and four to come */
+#define LIMIT_DIRECT_PART (2u << 20) /* bytes of one part of a request that lies in it: twice Linux's largest */
+
 /* ---- quotas of a worker (broker/core/quota.h) ---- */
 #define LIMIT_QUOTA_FRAMES       16u    /* frames that a request of any size is worth: ours send one in 16 requests */
 #define LIMIT_QUOTA_PIECE        4096u  /* ... and one more for each so many bytes of it: a page, ours send 32 together */

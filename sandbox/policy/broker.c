@@ -74,9 +74,8 @@ static const struct policy_row memory[] = {
     {__NR_mremap, .reason = "realloc of a large block; keeps its protection"},
     {__NR_brk, .reason = "malloc: the heap"},
     {__NR_madvise, .reason = "guest memory stays out of core files and forks; unused stacks are given back"},
-    {__NR_process_vm_readv, .reason = "direct copy between guest memory and a worker whose namespace we own"},
-    {__NR_process_vm_writev,
-     .reason = "direct copy between guest memory and a worker whose namespace we own"},
+    {__NR_process_vm_writev, .tests = {ARG_IS(4, 1), ARG_IS(5, 0)},
+     .reason = "direct copy out of guest memory into a worker whose namespace we own"},
 };
 
 static const struct policy_row loop[] = {

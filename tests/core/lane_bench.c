@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -90,13 +91,26 @@ void bench_attach(struct lane_bench *bench)
         assert_int_equal(fd_stream_pair(fds), 0);
         fake_worker_init(&bench->worker, fds[1]);
         fd_set_nonblock(fds[0]);
-        lane_attach(&bench->lane, fds[0]);
+        lane_attach(&bench->lane, fds[0], bench->peer.area.len > 0 ? &bench->peer : NULL);
 }
 
 void bench_die(struct lane_bench *bench)
 {
         fake_worker_done(&bench->worker);
         lane_detach(&bench->lane);
+}
+
+/* The worker is this process: whoever copies to it needs no right. */
+static void make_area(struct lane_bench *bench, const struct bench_options *options)
+{
+        if (options->area_len == 0)
+                return;
+        bench->area =
+            mmap(NULL, options->area_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(bench->area, MAP_FAILED);
+        bench->peer = (struct direct_peer){
+            .pid = (uint32_t)getpid(),
+            .area = {.at = (uintptr_t)bench->area, .len = options->area_len, .lead = options->area_lead}};
 }
 
 void bench_init(struct lane_bench *bench, const struct bench_options *options)
@@ -113,6 +127,7 @@ void bench_init(struct lane_bench *bench, const struct bench_options *options)
         bench->inlined = malloc(INLINED_BYTES);
         assert_non_null(bench->inlined);
         model_guest_init(&bench->guest, options->ring_size, options->event_idx);
+        make_area(bench, options);
         bench->hello = (struct control_hello){.n_queues = options->n_queues,
                                               .max_segments = options->max_segments,
                                               .credit_requests = options->credit_requests,
@@ -135,6 +150,8 @@ void bench_done(struct lane_bench *bench)
         fake_worker_done(&bench->worker);
         lane_done(&bench->lane);
         model_guest_done(&bench->guest);
+        if (bench->area)
+                munmap(bench->area, bench->peer.area.len);
         free(bench->inlined);
         assert_int_equal(count_fds(), bench->fds_before);
 }
@@ -179,6 +196,23 @@ void bench_run(struct lane_bench *bench)
         }
 }
 
+/* Where its inlined bytes are: in the area, or moved to `copy` from the payload. Returns how many that were. */
+static uint32_t take_bytes(struct lane_bench *bench, const struct lane_requests *requests, size_t i,
+                           const uint8_t *payload, uint8_t *copy)
+{
+        struct bench_request *request = &bench->requests[bench->n - 1];
+        uint32_t lead = bench->peer.area.lead, shift = lead > 0 ? LIMIT_AREA_PAGE - lead : 0;
+
+        request->in_at = requests->in_at ? requests->in_at[i] : 0;
+        if (request->in_at > 0) {
+                request->bytes = bench->area + (size_t)(request->in_at - 1) * LIMIT_AREA_PAGE + shift;
+                return 0;
+        }
+        request->bytes = copy;
+        memcpy(copy, payload, request->inlined);
+        return request->inlined;
+}
+
 static void take(struct lane_bench *bench, const struct fake_frame *frame, size_t *at)
 {
         const struct lane_requests *requests = &frame->message.requests;
@@ -188,6 +222,8 @@ static void take(struct lane_bench *bench, const struct fake_frame *frame, size_
         assert_true(requests->n <= LIMIT_POP_BATCH);
         assert_true(*at + frame->payload_len <= INLINED_BYTES);
         for (size_t i = 0; i < requests->n; i++) {
+                uint32_t taken;
+
                 assert_true(bench->n < BENCH_REQUESTS);
                 bench->requests[bench->n++] = (struct bench_request){.id = requests->id[i],
                                                                      .queue = requests->queue[i],
@@ -195,12 +231,26 @@ static void take(struct lane_bench *bench, const struct fake_frame *frame, size_
                                                                      .writable = requests->writable[i],
                                                                      .inlined = requests->inlined[i],
                                                                      .attempt = requests->attempt[i],
-                                                                     .must_fail = requests->must_fail[i],
-                                                                     .bytes = bench->inlined + *at};
-                memcpy(bench->inlined + *at, payload, requests->inlined[i]);
-                *at += requests->inlined[i];
-                payload += requests->inlined[i];
+                                                                     .must_fail = requests->must_fail[i]};
+                taken = take_bytes(bench, requests, i, payload, bench->inlined + *at);
+                *at += taken;
+                payload += taken;
         }
+}
+
+bool bench_next(struct lane_bench *bench, uint32_t *ret_pushed)
+{
+        struct fake_frame frame;
+        size_t at = 0;
+
+        bench->n = 0;
+        if (!fake_worker_next(&bench->worker, &frame))
+                return false;
+        take(bench, &frame, &at);
+        *ret_pushed = 0;
+        for (size_t i = 0; i < bench->n; i++)
+                *ret_pushed += bench->requests[i].in_at > 0 ? bench->requests[i].inlined : 0;
+        return true;
 }
 
 size_t bench_requests(struct lane_bench *bench)

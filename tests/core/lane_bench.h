@@ -12,7 +12,8 @@
 struct bench_request {
         uint64_t id;
         uint32_t queue, readable, writable, inlined, attempt, must_fail;
-        const uint8_t *bytes; /* inlined; valid until the next bench_run */
+        uint32_t in_at;
+        const uint8_t *bytes; /* inlined, wherever they came; valid until the next bench_run */
 };
 
 struct lane_bench {
@@ -20,6 +21,8 @@ struct lane_bench {
         struct lane lane;
         struct fake_worker worker;
         struct control_hello hello;
+        struct direct_peer peer; /* what bench_attach offers: this process, and the area; len 0: none */
+        uint8_t *area;
         unsigned isolated, poisons, hopeless, faults, broken[MODEL_QUEUES], drained[MODEL_QUEUES], suspicious;
         const char *why;
         bool may_drip; /* its short turns do not count */
@@ -37,6 +40,7 @@ struct bench_options {
         uint32_t credit_requests, credit_bytes, max_inline, max_segments;
         enum replay_class replay;
         enum queue_kind kind;
+        uint32_t area_len, area_lead;
 };
 
 /* One queue of 256, no event index, 64 credits, 16 KiB inline: a test changes what it is about. */
@@ -54,6 +58,9 @@ void bench_run(struct lane_bench *bench);
 
 /* Runs, then takes all Requests frames into bench->requests; returns how many requests came. */
 size_t bench_requests(struct lane_bench *bench);
+
+/* One more frame, of requests, without running: how many bytes the broker has put into the area for it. False: none. */
+bool bench_next(struct lane_bench *bench, uint32_t *ret_pushed);
 
 /* Runs, then the next frame must be a MemReadReply. */
 void bench_reply(struct lane_bench *bench, struct fake_frame *ret_frame);

@@ -430,7 +430,7 @@ void stage_begin(struct stage *stage)
                     .type = DEVICE_TYPE_BLK, .n_queues = STAGE_QUEUES, .n_lanes = 1, .blk.block_size = 512};
                 snprintf(config->name, sizeof(config->name), "disk%u", i);
                 /* The spawner is not looked into here. */
-                assert(device_new(&stage->loop, config, i, (struct spawner_client *)stage, &owner,
+                assert(device_new(&stage->loop, config, 0, i, (struct spawner_client *)stage, &owner,
                                   &stage->device[i]) == 0);
         }
 }

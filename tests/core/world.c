@@ -139,13 +139,15 @@ static void puppet_requests(struct world *world, unsigned lane, const struct lan
 {
         for (size_t i = 0; i < requests->n; i++) {
                 assert_true(world->n_seen < WORLD_LOG);
-                world->seen[world->n_seen++] = (struct seen_request){.id = requests->id[i],
-                                                                     .queue = requests->queue[i],
-                                                                     .readable = requests->readable[i],
-                                                                     .attempt = requests->attempt[i],
-                                                                     .must_fail = requests->must_fail[i],
-                                                                     .incarnation = world->n_spawns,
-                                                                     .lane = lane};
+                world->seen[world->n_seen++] =
+                    (struct seen_request){.id = requests->id[i],
+                                          .queue = requests->queue[i],
+                                          .readable = requests->readable[i],
+                                          .attempt = requests->attempt[i],
+                                          .must_fail = requests->must_fail[i],
+                                          .in_at = requests->in_at ? requests->in_at[i] : 0,
+                                          .incarnation = world->n_spawns,
+                                          .lane = lane};
                 if (puppet_dies_of(world, lane, requests, i))
                         return;
                 if (!world->idle)
@@ -348,7 +350,7 @@ static void on_gone(void *context)
         struct world *world = context;
 
         world->gone = true;
-        supervisor_spawner_gone(device_supervisor(world->device));
+        device_spawner_gone(world->device);
 }
 
 static const struct spawner_client_ops client_ops = {.spawned = on_spawned,
@@ -470,8 +472,9 @@ void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id ty
         world->spawner_fd = pair[1];
         assert_int_equal(
             spawner_client_new(&world->loop, pair[0], &n_lanes, 1, &client_ops, world, &world->client), 0);
-        assert_int_equal(device_new(&world->loop, &world->config, 0, world->client, &owner, &world->device),
-                         0);
+        assert_int_equal(
+            device_new(&world->loop, &world->config, LIMIT_AREA, 0, world->client, &owner, &world->device),
+            0);
         device_attach(world->device, &(struct device_front){.context = world,
                                                             .ready = on_front_ready,
                                                             .config_changed = on_config_changed,

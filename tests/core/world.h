@@ -29,7 +29,7 @@ struct puppet {
 
 struct seen_request {
         uint64_t id;
-        uint32_t queue, readable, attempt, must_fail;
+        uint32_t queue, readable, attempt, must_fail, in_at;
         unsigned incarnation, lane;
 };
 

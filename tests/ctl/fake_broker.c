@@ -61,6 +61,7 @@ static void fill(const char *vm, uint32_t broker, uint32_t spawner, char *const 
                 if (sscanf(devices[s->n_devices], "%63[^:]:%63[^:]:%u:%159[^\n]", d->name, d->type, &d->pid,
                            d->why) < 3)
                         exit(2);
+                d->direct = strcmp(d->type, "blk") == 0;
                 d->n_resources = strcmp(d->type, "blk") == 0;
                 d->seccomp_log = strstr(devices[s->n_devices], ":log") != NULL;
                 if (d->pid == 0)

@@ -177,6 +177,7 @@ devices:
   queues: 2
   lanes: 1
   request_timeout: 60
+  copy: auto
   serial: "disk0"
   block_size: 512
 - name: rng0
@@ -184,6 +185,7 @@ devices:
   queues: 1
   lanes: 1
   request_timeout: 60
+  copy: auto
 """)
 
     def test_every_mistake_has_its_line_and_column(self):
@@ -356,7 +358,7 @@ class Ps(Case):
             "device": "disk0", "type": "blk", "state": "running", "seccomp": "kill", "attached": True, "pid": 12345, "uid": 70000,
             "restarts": 1, "queues_running": 2, "inflight": 3, "requests": 4, "bytes_from_guest": 5 << 20,
             "bytes_to_guest": 1234, "features": "0x0000000100000000", "lanes": 1, "resources": 1,
-            "rate_ops": 500, "rate_bytes": 0, "throttled": 17, "why": ""})
+            "rate_ops": 500, "rate_bytes": 0, "throttled": 17, "why": "", "copy": "direct"})
 
     def test_a_quarantine_is_said_with_its_reason(self):
         self.broker("b", devices=("disk0:blk:0:its worker keeps dying",))

@@ -221,7 +221,7 @@ static int start_all(uv_loop_t *loop, int spawner_fd, struct spawner_client **cl
                 close(spawner_fd);
                 return r;
         }
-        r = device_new(loop, &config, 0, *client, &(struct device_owner){0}, device);
+        r = device_new(loop, &config, 0, 0, *client, &(struct device_owner){0}, device);
         return r == 0 ? vhost_user_listener_new(loop, *device, listen_fd(), ret_listener) : r;
 }
 

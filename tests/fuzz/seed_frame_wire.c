@@ -55,6 +55,7 @@ static void seed_lanes(void)
 {
         const uint64_t id[3] = {1, UINT64_C(1) << 40, 3};
         const uint32_t zero[3] = {0}, some[3] = {512, 4096, 1}, at[3] = {0, 512, 1 << 20}, ok[3] = {0, 10, 0};
+        const uint32_t places[3] = {0, 1, 2048};
         const struct lane_to_broker up[] = {
             {.kind = LANE_MEM_READ, .mem_read = {7, 3, id, at, some, 0}},
             {.kind = LANE_MEM_WRITE, .mem_write = {3, id, at, some}},
@@ -63,7 +64,10 @@ static void seed_lanes(void)
         const struct lane_to_worker requests = {.kind = LANE_REQUESTS,
                                                 .requests = {3, id, zero, some, at, some, zero, zero}};
         const struct lane_to_worker reply = {.kind = LANE_MEM_READ_REPLY, .mem_read_reply = {7, 3, ok}};
+        const struct lane_to_worker placed = {.kind = LANE_REQUESTS,
+                                              .requests = {3, id, zero, some, at, some, zero, zero, places}};
 
+        seed("lane_requests_placed", LANE_DOWN, lane_make_to_worker(&placed, header, sizeof(header)), 512);
         seed("lane_mem_read", LANE_UP, lane_make_to_broker(&up[0], header, sizeof(header)), 0);
         seed("lane_mem_write", LANE_UP, lane_make_to_broker(&up[1], header, sizeof(header)), 4609);
         seed("lane_complete", LANE_UP, lane_make_to_broker(&up[2], header, sizeof(header)), 4609);
@@ -90,7 +94,8 @@ static void seed_control_up(void)
                                    .credit_bytes = 65536,
                                    .max_inline = 4096,
                                    .n_fields = 3,
-                                   .fields = {{0, 8, false, 2048}, {8, 4, false, 9}, {32, 1, true, 1}}};
+                                   .fields = {{0, 8, false, 2048}, {8, 4, false, 9}, {32, 1, true, 1}},
+                                   .area = {0x7f0000200000, 1 << 20, 16}};
         up[1] = (struct control_to_broker){.kind = CONTROL_DONE, .done = {1, 0}};
         up[2] = (struct control_to_broker){.kind = CONTROL_CONFIG_SPACE, .config_space = {3, values}};
         up[3] =
@@ -108,7 +113,7 @@ static void seed_control_down(void)
             "control_start_queue",   "control_restore_state", "control_shutdown"};
         const struct control_to_worker down[] = {
             {.kind = CONTROL_CONFIGURE,
-             .configure = {"disk0", 2, 2, 1 << 20, DEVICE_TYPE_BLK, {true, "serial", 512}}},
+             .configure = {"disk0", 2, 2, 1 << 20, DEVICE_TYPE_BLK, {true, "serial", 512}, 1 << 20}},
             {.kind = CONTROL_CONFIGURE, .configure = {"rng0", 1, 1, 1 << 20, DEVICE_TYPE_RNG, {0}}},
             {.kind = CONTROL_SET_FEATURES, .seq = 1, .set_features = {0x246}},
             {.kind = CONTROL_CONFIG_WRITE, .seq = 2, .config_write = {2, 1}},

@@ -67,6 +67,7 @@ def audit_passes_and_no_worker_maps_guest_memory(t):
     require(len({status_of(d["pid"])["Uid"] for d in devices.values()}) == len(devices), "two workers share a uid")
     t.stage("measured: 0 bytes of guest memory, 0 capabilities, seccomp mode 2, own namespaces, empty root")
 
+    require([d["copy"] for d in devices.values()] == ["direct"] * 3, f"ps says copy {devices}")
     table = serving.tool("audit")
     require(table.returncode == 0, f"audit: status {table.returncode}\n{table.stdout}{table.stderr}")
     for name in devices:

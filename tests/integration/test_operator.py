@@ -160,6 +160,7 @@ def ordinary_user_runs_a_vm(t):
     guest.run("mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt && guest_load fill /mnt/data 0 16M 1")
     guest.run("echo 3 >/proc/sys/vm/drop_caches; guest_load check /mnt/data 0 16M 1; umount /mnt")
     guest.run("dd if=/dev/hwrng of=/dev/null bs=1k count=4 2>/dev/null")
+    require(serving.ps()["disk0"]["copy"] == "direct", f"ps says copy {serving.ps()}")
     t.stage("a guest of an ordinary user has a disk and entropy")
     own = serving.tool("audit")
     require(own.returncode == 0, f"audit by the user: status {own.returncode}\n{own.stdout}{own.stderr}")

@@ -215,9 +215,48 @@ static void a_worker_can_only_narrow_itself(void **state)
                                  flags == 0);
 }
 
+/* The broker copies to one range of one process, and nobody else to any; from another process nobody copies. */
+static void copies_to_a_process_are_the_brokers_and_plain(void **state)
+{
+        const int call = SYS_process_vm_writev;
+
+        (void)state;
+        assert_never(&CALL(SYS_process_vm_readv, 4711, 0x1000, 1, 0x2000, 1, 0));
+        for (uint64_t n = 0; n < 1025; n++)
+                assert_int_equal(
+                    allows("broker", POLICY_GATE_RUN, &CALL(call, 4711, 0x1000, 7, 0x2000, n, 0)), n == 1);
+        for (unsigned bit = 0; bit < 64; bit++)
+                assert_never(&CALL(call, 4711, 0x1000, 1, 0x2000, 1, UINT64_C(1) << bit));
+        for (int gate = POLICY_GATE_START; gate <= POLICY_GATE_RUN; gate++) {
+                assert_false(allows("blk", gate, &CALL(call, 4711, 0x1000, 1, 0x2000, 1, 0)));
+                assert_false(allows("rng", gate, &CALL(call, 4711, 0x1000, 1, 0x2000, 1, 0)));
+        }
+}
+
+/* Who writes to a worker's memory must never wait for that worker: no page of it is one that somebody serves. */
+static void a_worker_has_no_memory_that_makes_its_writer_wait(void **state)
+{
+        static const char *const types[] = {"blk", "rng"};
+        const uint64_t shared_or_file[] = {MAP_SHARED, MAP_SHARED_VALIDATE, MAP_PRIVATE,
+                                           MAP_SHARED | MAP_ANONYMOUS};
+
+        (void)state;
+        assert_never(&CALL(SYS_userfaultfd, 0));
+        assert_never(&CALL(SYS_remap_file_pages, 0x1000, 4096, 0, 0, 0));
+        for (size_t t = 0; t < array_size(types); t++)
+                for (int gate = POLICY_GATE_START; gate <= POLICY_GATE_RUN; gate++)
+                        for (size_t i = 0; i < array_size(shared_or_file); i++)
+                                for (uint64_t fd = 0; fd < DESCRIPTORS; fd++)
+                                        assert_false(allows(types[t], gate,
+                                                            &CALL(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE,
+                                                                  shared_or_file[i], fd)));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+            cmocka_unit_test(copies_to_a_process_are_the_brokers_and_plain),
+            cmocka_unit_test(a_worker_has_no_memory_that_makes_its_writer_wait),
             cmocka_unit_test(memory_never_becomes_executable),
             cmocka_unit_test(a_worker_maps_nothing_after_lockdown_and_no_file_before),
             cmocka_unit_test(a_disk_worker_punches_and_zeroes_and_does_nothing_else_to_its_file),

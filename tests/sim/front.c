@@ -52,7 +52,7 @@ static void on_gone(void *context)
 {
         (void)context;
         for (unsigned i = 0; i < n_sim_devices; i++)
-                supervisor_spawner_gone(device_supervisor(sim_devices[i].device));
+                device_spawner_gone(sim_devices[i].device);
 }
 
 static const struct spawner_client_ops client_ops = {.spawned = on_spawned,
@@ -242,7 +242,8 @@ void front_start(uv_loop_t *loop)
                 const struct device_owner owner = {.context = dev, .ready = on_ready, .failed = on_failed};
 
                 driver_init(dev);
-                sim_check(device_new(loop, &dev->config, i, client, &owner, &dev->device) == 0, "no device");
+                sim_check(device_new(loop, &dev->config, 0, i, client, &owner, &dev->device) == 0,
+                          "no device");
         }
 }
 

@@ -72,7 +72,7 @@ static bool judged_requests(const struct lane_requests *m, uint32_t payload_len)
                 if (m->queue[i] >= LIMIT_QUEUES || m->must_fail[i] > 1 || m->inlined[i] > m->readable[i] ||
                     (uint64_t)m->readable[i] + m->writable[i] > LIMIT_CHAIN_BYTES)
                         return false;
-                total += m->inlined[i];
+                total += m->in_at && m->in_at[i] != 0 ? 0 : m->inlined[i];
         }
         return total == payload_len;
 }
@@ -124,6 +124,14 @@ static bool judged_fields(const struct control_hello *hello)
         return true;
 }
 
+static bool judged_area(const struct control_area *area)
+{
+        if (area->len == 0)
+                return area->at == 0 && area->lead == 0;
+        return area->len % 4096 == 0 && area->len <= LIMIT_AREA && area->lead < 4096 &&
+               area->at % 4096 == 0 && area->at + (uint64_t)area->len * LIMIT_LANES > area->at;
+}
+
 static bool judged_hello(const struct control_hello *hello)
 {
         if (hello->n_queues < 1 || hello->n_queues > LIMIT_QUEUES || !own_features(hello->features))
@@ -138,7 +146,8 @@ static bool judged_hello(const struct control_hello *hello)
         return hello->device_type != 0 && hello->max_segments >= 1 &&
                hello->max_segments <= LIMIT_CHAIN_SEGMENTS && hello->credit_requests >= 1 &&
                hello->credit_requests <= LIMIT_CREDITS && hello->max_inline <= hello->credit_bytes &&
-               hello->credit_bytes <= LIMIT_FRAME_PAYLOAD && judged_fields(hello);
+               hello->credit_bytes <= LIMIT_FRAME_PAYLOAD && judged_fields(hello) &&
+               judged_area(&hello->area);
 }
 
 /* Reads a whole blob. */
@@ -195,7 +204,7 @@ static bool judged_configure(const struct control_configure *m)
 {
         if (!vm_config_name_ok(m->name) || m->n_lanes < 1 || m->n_lanes > LIMIT_LANES ||
             m->n_lanes > m->n_queues || m->n_queues > LIMIT_QUEUES || m->max_payload < 1 ||
-            m->max_payload > LIMIT_FRAME_PAYLOAD)
+            m->max_payload > LIMIT_FRAME_PAYLOAD || m->area_len > LIMIT_AREA || m->area_len % 4096 != 0)
                 return false;
         if (m->type == DEVICE_TYPE_BLK)
                 return (m->blk.block_size == 512 || m->blk.block_size == 4096) &&
@@ -324,7 +333,8 @@ bool judged_vm_config(const struct vm_config *config)
                     device->n_queues < 1 || device->n_queues > device_types[device->type].max_queues ||
                     device->n_lanes < 1 || device->n_lanes > device->n_queues ||
                     vm_config_memory(config, device) >> 20 < 6 + 2 * device->n_lanes ||
-                    device->request_timeout < 1 || device->request_timeout > 3600)
+                    device->request_timeout < 1 || device->request_timeout > 3600 ||
+                    device->copy >= DEVICE_COPY_COUNT_)
                         return false;
                 if (strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)
                         return false;

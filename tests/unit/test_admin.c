@@ -57,6 +57,7 @@ static struct admin_to_client status_of(size_t n_devices)
                     UINT64_MAX;
                 device->attached = i % 2;
                 device->seccomp_log = i % 3 == 0;
+                device->direct = i % 5 == 0;
                 device->n_resources = LIMIT_RESOURCES;
                 device->n_lanes = LIMIT_LANES;
                 device->throttled = UINT64_MAX - 1;
@@ -184,6 +185,9 @@ static void flags_and_counts_are_refused_even_when_forged(void **state)
         device.seccomp_log = 2;
         assert_int_equal(forged_status(&body), -EPROTO);
         device.seccomp_log = 1;
+        device.direct = 2;
+        assert_int_equal(forged_status(&body), -EPROTO);
+        device.direct = 1;
         assert_int_equal(forged_status(&body), 0);
 }
 

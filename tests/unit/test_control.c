@@ -51,6 +51,7 @@ static struct control_to_broker hello(void)
                        {8, 4, false, UINT32_MAX},
                        {12, 2, false, 0xffff},
                        {32, 1, true, 255}},
+            .area = {.at = 0x7f0000200000, .len = LIMIT_AREA, .lead = 16},
         };
         return message;
 }
@@ -66,6 +67,7 @@ static struct control_to_worker configure_blk(void)
             .max_payload = LIMIT_FRAME_PAYLOAD,
             .type = DEVICE_TYPE_BLK,
             .blk = {.read_only = true, .serial = "12345678901234567890", .block_size = 4096, .direct = true},
+            .area_len = LIMIT_AREA,
         };
         return message;
 }
@@ -385,6 +387,9 @@ static void configure_numbers_end_at_their_limits(void **state)
         CONFIGURE_IS(-1, configure_blk(), max_payload, 0);
         CONFIGURE_IS(0, configure_blk(), max_payload, 1);
         CONFIGURE_IS(-1, configure_blk(), max_payload, LIMIT_FRAME_PAYLOAD + 1);
+        CONFIGURE_IS(0, configure_blk(), area_len, 0);
+        CONFIGURE_IS(-1, configure_blk(), area_len, LIMIT_AREA + LIMIT_AREA_PAGE);
+        CONFIGURE_IS(-1, configure_blk(), area_len, LIMIT_AREA_PAGE - 1);
         CONFIGURE_IS(0, configure_blk(), blk.block_size, 512);
         CONFIGURE_IS(-1, configure_blk(), blk.block_size, 0);
         CONFIGURE_IS(-1, configure_blk(), blk.block_size, 1024);
@@ -563,8 +568,9 @@ static void hellos_are_equal_up_to_their_fields_values(void **state)
         a = b = hello().hello;
         assert_true(control_hello_equal(&a, &b));
         b.fields[0].value++;
-        b.fields[4].width = 8;        /* beyond n_fields */
-        b.queue_kind[2] = QUEUE_WORK; /* beyond n_queues */
+        b.fields[4].width = 8;             /* beyond n_fields */
+        b.queue_kind[2] = QUEUE_WORK;      /* beyond n_queues */
+        b.area = (struct control_area){0}; /* another process, other addresses */
         assert_true(control_hello_equal(&a, &b));
         UNEQUAL(device_type);
         UNEQUAL(features);

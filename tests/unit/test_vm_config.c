@@ -275,6 +275,24 @@ static void block_devices_have_a_block_size_and_a_serial(void **state)
         bad("serial");
 }
 
+/* A worker that must live with 8 MiB is not promised 8 of them. */
+static void areas_are_a_quarter_of_the_memory(void **state)
+{
+        (void)state;
+        config.worker_memory_max = VM_CONFIG_MEMORY_MAX;
+        assert_int_equal(vm_config_area(&config, &devices[0]), LIMIT_AREA);
+        devices[0].n_lanes = 16;
+        assert_int_equal(vm_config_area(&config, &devices[0]), 1u << 20);
+        devices[0].n_lanes = 3;
+        devices[0].limits.memory = 8u << 20;
+        assert_int_equal(vm_config_area(&config, &devices[0]),
+                         (2u << 20) / 3 / LIMIT_AREA_PAGE * LIMIT_AREA_PAGE);
+        devices[0].limits.memory = UINT32_MAX;
+        assert_int_equal(vm_config_area(&config, &devices[0]), LIMIT_AREA);
+        devices[0].copy = DEVICE_COPY_SOCKET;
+        assert_int_equal(vm_config_area(&config, &devices[0]), 0);
+}
+
 static void requests_have_between_a_second_and_an_hour(void **state)
 {
         (void)state;
@@ -452,6 +470,20 @@ static void refused_configurations_leave_nothing_behind(void **state)
         assert_int_equal(mallinfo2().uordblks, heap);
 }
 
+static void copies_go_as_the_configuration_says(void **state)
+{
+        struct vm_config got;
+
+        (void)state;
+        devices[1].copy = DEVICE_COPY_SOCKET;
+        assert_int_equal(make_and_check(&got), 0);
+        assert_int_equal(got.devices[0].copy, DEVICE_COPY_AUTO);
+        assert_int_equal(got.devices[1].copy, DEVICE_COPY_SOCKET);
+        vm_config_done(&got);
+        devices[1].copy = DEVICE_COPY_COUNT_;
+        bad("device rng0: there is no such copy: use auto or socket");
+}
+
 static void no_limit_on_the_wire_means_the_default(void **state)
 {
         struct vm_config got;
@@ -577,6 +609,8 @@ int main(void)
             CONFIG_TEST(rates_and_bursts_end_at_their_edges),
             CONFIG_TEST(a_burst_is_a_tenth_of_a_second_and_a_large_request),
             CONFIG_TEST(block_devices_have_a_block_size_and_a_serial),
+            CONFIG_TEST(copies_go_as_the_configuration_says),
+            CONFIG_TEST(areas_are_a_quarter_of_the_memory),
             CONFIG_TEST(requests_have_between_a_second_and_an_hour),
             CONFIG_TEST(limits_end_at_their_edges),
             CONFIG_TEST(uid_ranges_are_large_enough_and_nobodys),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "proto/base/limits.h"
 #include "workers/runtime/inbox.h"
 
 #define N    8u
@@ -51,7 +52,7 @@ static int add(size_t n, uint64_t first_id, const uint32_t *inlined, uint8_t fil
 static int setup(void **state)
 {
         (void)state;
-        inbox_init(&inbox, NULL, requests, N, bytes, SIZE);
+        inbox_init(&inbox, NULL, requests, N, bytes, SIZE, NULL);
         return 0;
 }
 
@@ -165,6 +166,96 @@ static void any_order_of_answers_keeps_every_byte(void **state)
         }
 }
 
+/* ---- places in the area ---- */
+
+#define PAGES 4u
+
+static uint8_t area_bytes[PAGES * LIMIT_AREA_PAGE];
+
+static int setup_area(void **state)
+{
+        const struct inbox_area area = {.bytes = area_bytes, .len = sizeof(area_bytes), .lead = 16};
+
+        (void)state;
+        inbox_init(&inbox, NULL, requests, N, bytes, SIZE, &area);
+        return 0;
+}
+
+/* One request whose readable part has a place. */
+static int add_placed(uint32_t inlined, uint32_t in_at)
+{
+        const uint64_t id = 1;
+        const uint32_t zero = 0;
+        uint8_t *at;
+
+        return inbox_add(&inbox,
+                         &(struct lane_requests){.n = 1,
+                                                 .id = &id,
+                                                 .queue = &zero,
+                                                 .readable = &inlined,
+                                                 .writable = &zero,
+                                                 .inlined = &inlined,
+                                                 .attempt = &zero,
+                                                 .must_fail = &zero,
+                                                 .in_at = &in_at},
+                         in_at > 0 ? 0 : inlined, &at);
+}
+
+static void a_placed_request_costs_no_byte_credit(void **state)
+{
+        struct request *r;
+
+        (void)state;
+        assert_int_equal(add_placed(LIMIT_AREA_PAGE + 16, 1), 0);
+        r = inbox_next(&inbox);
+        assert_ptr_equal(inbox_inlined(&inbox, r), area_bytes + LIMIT_AREA_PAGE - 16);
+        assert_int_equal(inbox.held, 0);
+        assert_int_equal(add(1, 3, (uint32_t[]){SIZE}, 1), 0);
+        inbox_remove(&inbox, r);
+        assert_int_equal(inbox.held, SIZE);
+}
+
+static void places_end_with_the_area(void **state)
+{
+        (void)state;
+        assert_int_equal(add_placed(3 * LIMIT_AREA_PAGE + 16, 1), 0);
+        assert_int_equal(add_placed(3 * LIMIT_AREA_PAGE + 17, 1), -EPROTO);
+        assert_int_equal(add_placed(16, PAGES), 0);
+        assert_int_equal(add_placed(17, PAGES), -EPROTO);
+        assert_int_equal(add_placed(1, PAGES + 1), -EPROTO);
+        assert_int_equal(add_placed(1, UINT32_MAX), -EPROTO);
+        assert_int_equal(inbox.n_held, 2);
+}
+
+static void without_an_area_there_are_no_places(void **state)
+{
+        (void)state;
+        inbox_init(&inbox, NULL, requests, N, bytes, SIZE, NULL);
+        assert_int_equal(add_placed(1, 1), -EPROTO);
+        assert_int_equal(add_placed(1, 0), 0);
+        assert_null(inbox_next(&inbox)->in);
+}
+
+/* What moves down is what lies in the inbox. */
+static void placed_bytes_stay_where_they_are(void **state)
+{
+        struct request *a, *placed, *c;
+
+        (void)state;
+        assert_int_equal(add(1, 1, (uint32_t[]){24}, 0xa1), 0);
+        assert_int_equal(add_placed(100, 2), 0);
+        assert_int_equal(add(1, 3, (uint32_t[]){24}, 0xa3), 0);
+        a = inbox_next(&inbox);
+        placed = inbox_next(&inbox);
+        c = inbox_next(&inbox);
+        inbox_remove(&inbox, a);
+        assert_int_equal(add(1, 4, (uint32_t[]){40}, 0xa4), 0);
+        assert_int_equal(c->inline_at, 0);
+        assert_filled(c, 0xa3);
+        assert_ptr_equal(inbox_inlined(&inbox, placed), area_bytes + 2 * LIMIT_AREA_PAGE - 16);
+        assert_filled(inbox_next(&inbox), 0xa4);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -174,6 +265,10 @@ int main(void)
             cmocka_unit_test_setup(requests_are_handed_out_in_order_of_arrival, setup),
             cmocka_unit_test_setup(held_bytes_move_down_and_keep_their_value, setup),
             cmocka_unit_test_setup(any_order_of_answers_keeps_every_byte, setup),
+            cmocka_unit_test_setup(a_placed_request_costs_no_byte_credit, setup_area),
+            cmocka_unit_test_setup(places_end_with_the_area, setup_area),
+            cmocka_unit_test_setup(without_an_area_there_are_no_places, setup_area),
+            cmocka_unit_test_setup(placed_bytes_stay_where_they_are, setup_area),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

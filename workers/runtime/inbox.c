@@ -4,19 +4,23 @@
  *
  * How the bytes are kept: appended in order of arrival. When the space behind is too small, what is still
  * held moves down to the front; it fits then, because the credits are the size. With a device that answers in
- * order nothing is held when a batch comes, and nothing moves.
+ * order nothing is held when a batch comes, and nothing moves. What lies in the area lies where the broker has put it, and
+ * counts for nothing here.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/inbox.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "proto/base/limits.h"
 #include "workers/runtime/trap.h"
 
 void inbox_init(struct inbox *inbox, struct worker_lane *lane, struct request *requests, uint32_t n_requests,
-                uint8_t *bytes, uint32_t size)
+                uint8_t *bytes, uint32_t size, const struct inbox_area *area)
 {
         *inbox = (struct inbox){.requests = requests, .n_requests = n_requests, .bytes = bytes, .size = size};
+        if (area)
+                inbox->area = *area;
         for (uint32_t i = n_requests; i-- > 0;) {
                 requests[i] = (struct request){.lane = lane, .newer = inbox->free};
                 inbox->free = &requests[i];
@@ -28,6 +32,8 @@ static void inbox_compact(struct inbox *inbox)
         uint32_t at = 0;
 
         for (struct request *r = inbox->oldest; r; r = r->newer) {
+                if (r->in)
+                        continue;
                 memmove(inbox->bytes + at, inbox->bytes + r->inline_at, r->inlined);
                 r->inline_at = at;
                 at += r->inlined;
@@ -35,8 +41,39 @@ static void inbox_compact(struct inbox *inbox)
         inbox->end = at;
 }
 
+/* How far from its page's beginning a readable part begins. */
+static uint32_t area_shift(const struct inbox_area *area)
+{
+        return area->lead > 0 ? LIMIT_AREA_PAGE - area->lead : 0;
+}
+
+/* `at`: a page's number and one, or 0. Do `len` bytes from there on lie in the area? */
+static bool area_holds(const struct inbox_area *area, uint32_t at, uint32_t shift, uint32_t len)
+{
+        uint64_t start = at > 0 ? (uint64_t)(at - 1) * LIMIT_AREA_PAGE + shift : 0;
+
+        return at == 0 || (start <= area->len && len <= area->len - start);
+}
+
+static uint8_t *area_place(const struct inbox_area *area, const uint32_t *at, size_t i, uint32_t shift)
+{
+        return at && at[i] > 0 ? area->bytes + (size_t)(at[i] - 1) * LIMIT_AREA_PAGE + shift : NULL;
+}
+
+static bool inbox_places_ok(const struct inbox *inbox, const struct lane_requests *batch)
+{
+        const struct inbox_area *area = &inbox->area;
+
+        for (size_t i = 0; i < batch->n; i++) {
+                if (batch->in_at && !area_holds(area, batch->in_at[i], area_shift(area), batch->inlined[i]))
+                        return false;
+        }
+        return true;
+}
+
 static void inbox_append(struct inbox *inbox, const struct lane_requests *batch, size_t i)
 {
+        const struct inbox_area *area = &inbox->area;
         struct request *r = inbox->free;
 
         inbox->free = r->newer;
@@ -46,6 +83,7 @@ static void inbox_append(struct inbox *inbox, const struct lane_requests *batch,
                               .writable = batch->writable[i],
                               .inlined = batch->inlined[i],
                               .inline_at = inbox->end,
+                              .in = area_place(area, batch->in_at, i, area_shift(area)),
                               .attempt = batch->attempt[i],
                               .must_fail = batch->must_fail[i] != 0,
                               .lane = r->lane,
@@ -57,13 +95,15 @@ static void inbox_append(struct inbox *inbox, const struct lane_requests *batch,
         inbox->newest = r;
         if (!inbox->waiting)
                 inbox->waiting = r;
-        inbox->end += r->inlined;
+        inbox->end += r->in ? 0 : r->inlined;
 }
 
 int inbox_add(struct inbox *inbox, const struct lane_requests *batch, uint32_t payload_len,
               uint8_t **ret_bytes)
 {
         if (batch->n > inbox->n_requests - inbox->n_held || payload_len > inbox->size - inbox->held)
+                return -EPROTO;
+        if (!inbox_places_ok(inbox, batch))
                 return -EPROTO;
         if (payload_len > inbox->size - inbox->end)
                 inbox_compact(inbox);
@@ -74,6 +114,11 @@ int inbox_add(struct inbox *inbox, const struct lane_requests *batch, uint32_t p
         inbox->n_held += (uint32_t)batch->n;
         inbox->n_waiting += (uint32_t)batch->n;
         return 0;
+}
+
+const uint8_t *inbox_inlined(const struct inbox *inbox, const struct request *request)
+{
+        return request->in ? request->in : inbox->bytes + request->inline_at;
 }
 
 struct request *inbox_next(struct inbox *inbox)
@@ -99,7 +144,7 @@ void inbox_remove(struct inbox *inbox, struct request *request)
                 request->newer->older = request->older;
         else
                 inbox->newest = request->older;
-        inbox->held -= request->inlined;
+        inbox->held -= request->in ? 0 : request->inlined;
         inbox->n_held--;
         if (inbox->held == 0)
                 inbox->end = 0;

@@ -15,12 +15,19 @@ struct worker_lane;
 struct request {
         uint64_t id;
         uint32_t queue, readable, writable;
-        uint32_t inlined;   /* the first so many readable bytes are here, */
-        uint32_t inline_at; /* at this place in the inbox's bytes */
+        uint32_t inlined;   /* the first so many readable bytes are here: */
+        uint32_t inline_at; /* at this place in the inbox's bytes, */
+        const uint8_t *in;  /* or here in the area, if not NULL */
         uint32_t attempt;
         bool must_fail;
         struct worker_lane *lane;
         struct request *older, *newer; /* in order of arrival; `newer` also links the free ones */
+};
+
+/* One lane's part of the memory that the broker copies to; it hands out the pages. */
+struct inbox_area {
+        uint8_t *bytes; /* NULL: none */
+        uint32_t len, lead;
 };
 
 struct inbox {
@@ -33,16 +40,21 @@ struct inbox {
         uint32_t size; /* of `bytes`: credit_bytes */
         uint32_t end;  /* bytes[end, size) has not been used since the last compaction */
         uint32_t held; /* inlined bytes of held requests */
+        struct inbox_area area;
 };
 
-/* `requests` and `bytes` are the caller's and outlive the inbox. */
+/* `requests`, `bytes` and the area are the caller's and outlive the inbox. `area` NULL: none. */
 void inbox_init(struct inbox *inbox, struct worker_lane *lane, struct request *requests, uint32_t n_requests,
-                uint8_t *bytes, uint32_t size);
+                uint8_t *bytes, uint32_t size, const struct inbox_area *area);
 
 /* Files a judged batch behind what waits. *ret_bytes is where its payload of `payload_len` bytes is to be
- * put; inlined bytes of other requests may have moved. -EPROTO: over the credits; nothing was filed. */
+ * put; inlined bytes of other requests may have moved. -EPROTO: over the credits, or a place outside of the area; nothing
+ * was filed. */
 int inbox_add(struct inbox *inbox, const struct lane_requests *batch, uint32_t payload_len,
               uint8_t **ret_bytes);
+
+/* Its inlined bytes; good until the next inbox_add. */
+const uint8_t *inbox_inlined(const struct inbox *inbox, const struct request *request);
 
 /* The next request that the device has not been given, or NULL. It stays held until it is removed. */
 struct request *inbox_next(struct inbox *inbox);

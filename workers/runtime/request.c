@@ -47,7 +47,7 @@ bool request_must_fail(const struct request *request)
 const uint8_t *request_inlined(const struct request *request, uint32_t *ret_len)
 {
         *ret_len = request->inlined;
-        return request->lane->inbox.bytes + request->inline_at;
+        return inbox_inlined(&request->lane->inbox, request);
 }
 
 int request_read(struct request *request, uint32_t offset, void *buf, uint32_t len)
@@ -121,8 +121,9 @@ ssize_t request_reader_next(struct request_reader *reader, const uint8_t **ret_b
 
         request_reader_ask(reader);
         if (len > 0) {
-                *ret_bytes = request->lane->inbox.bytes + request->inline_at + reader->at;
-                reader->at = reader->inlined;
+                *ret_bytes = inbox_inlined(&request->lane->inbox, request) + reader->at;
+                len = MIN(len, REQUEST_PIECE);
+                reader->at += len;
                 return len;
         }
         if (reader->at == reader->end)

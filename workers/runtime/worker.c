@@ -164,17 +164,45 @@ static int worker_judge_payload(const struct worker *worker)
         return worker->hello.credit_bytes > LIMIT_FRAME_PAYLOAD ? -EINVAL : 0;
 }
 
+/* The area of all lanes. Untouched: an idle worker does not pay for it. What the device has said of it stays. */
+static int worker_allocate_area(struct worker *worker)
+{
+        struct control_area *area = &worker->hello.area;
+        void *bytes;
+
+        if (worker->configure.area_len == 0) {
+                *area = (struct control_area){0};
+                return 0;
+        }
+        bytes = worker_memory_untouched((size_t)worker->configure.area_len * worker->n_lanes);
+        if (!bytes)
+                return -ENOMEM;
+        area->at = (uintptr_t)bytes;
+        area->len = worker->configure.area_len;
+        return 0;
+}
+
+static struct inbox_area worker_lane_area(const struct worker *worker, unsigned lane)
+{
+        const struct control_area *area = &worker->hello.area;
+
+        return (struct inbox_area){.bytes = (uint8_t *)(uintptr_t)area->at + (size_t)lane * area->len,
+                                   .len = area->len,
+                                   .lead = area->lead};
+}
+
 static int worker_allocate(struct worker *worker)
 {
         uint8_t *piece = worker_memory(OUTBOX_PIECE);
 
-        if (!piece)
+        if (!piece || worker_allocate_area(worker) < 0)
                 return -ENOMEM;
         worker->shared.piece = piece;
         for (unsigned i = 0; i < worker->n_lanes; i++) {
+                struct inbox_area area = worker_lane_area(worker, i);
                 int r = worker_lane_init(&worker->lanes[i], &worker->shared, WORKER_FD_LANE + (int)i,
                                          worker->configure.max_payload, worker->hello.credit_requests,
-                                         worker->hello.credit_bytes);
+                                         worker->hello.credit_bytes, &area);
 
                 if (r < 0)
                         return r;

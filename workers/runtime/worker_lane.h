@@ -27,9 +27,9 @@ struct worker_lane {
         uint32_t seq_oldest; /* so this one is answered next */
 };
 
-/* Allocates everything the lane will ever use. 0 or -ENOMEM. */
+/* Allocates everything the lane will ever use, but its area, which is the caller's. 0 or -ENOMEM. */
 int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
-                     uint32_t credit_requests, uint32_t credit_bytes);
+                     uint32_t credit_requests, uint32_t credit_bytes, const struct inbox_area *area);
 
 /* Waits for one frame of requests and files it. A frame of any other kind is out of order here. */
 void worker_lane_receive(struct worker_lane *lane);

@@ -8,7 +8,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/worker_memory.h"
 
+#include <stdint.h>
 #include <sys/mman.h>
+
+#define WORKER_LARGE_PAGE (2u << 20) /* the kernel maps so much at once, where it begins so */
 
 /* Not by calloc, which writes zeros into what the heap had before. */
 void *worker_memory(size_t len)
@@ -16,4 +19,20 @@ void *worker_memory(size_t len)
         void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         return p == MAP_FAILED ? NULL : p;
+}
+
+void *worker_memory_untouched(size_t len)
+{
+        size_t size = len + WORKER_LARGE_PAGE;
+        uint8_t *p =
+            mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        size_t before;
+
+        if (p == MAP_FAILED)
+                return NULL;
+        before = -(uintptr_t)p % WORKER_LARGE_PAGE;
+        if (before > 0)
+                munmap(p, before);
+        munmap(p + before + len, WORKER_LARGE_PAGE - before);
+        return p + before;
 }

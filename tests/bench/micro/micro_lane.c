@@ -192,7 +192,7 @@ static void start_lane(struct micro_lane *micro)
         must(lane_queue_start(&micro->lane, &micro->lane.queues[0], &layout, &features,
                               micro->ring.is_packed ? QUEUE_PACKED_BASE : 0, event_new(), event_new()),
              "queue");
-        lane_attach(&micro->lane, fd);
+        lane_attach(&micro->lane, fd, NULL);
 }
 
 /* What the lane's thread does when the socket is ready, without the loop around it. */
