@@ -197,7 +197,7 @@ static int batch_push(struct lane *lane, struct batch *batch, struct request *re
 
         if (request->must_fail || !direct_takes(&lane->direct, len))
                 return 0;
-        if (batch->n > 0 && len > LIMIT_FRAME_PAYLOAD - MIN(batch->pushed, LIMIT_FRAME_PAYLOAD))
+        if (batch->n > 0 && len > LIMIT_DIRECT_PUSH - MIN(batch->pushed, LIMIT_DIRECT_PUSH))
                 return -EAGAIN;
         r = direct_push(&lane->direct, lane->memory, request);
         if (r == -EIO) {

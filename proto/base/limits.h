@@ -30,6 +30,7 @@
 #define LIMIT_AREA_PAGE   4096u /* bytes of an area that are handed out together: the smallest page there is */
 #define LIMIT_AREA        (8u << 20) /* bytes of a worker's area, a lane: four requests of 1 MiB under way, and four to come */
 #define LIMIT_DIRECT_PART (2u << 20) /* bytes of one part of a request that lies in it: twice Linux's largest */
+#define LIMIT_DIRECT_PUSH (256u << 10) /* bytes put there for one Requests frame, but for a single request: then the worker begins */
 
 /* ---- quotas of a worker (broker/core/quota.h) ---- */
 #define LIMIT_QUOTA_FRAMES       16u    /* frames that a request of any size is worth: ours send one in 16 requests */

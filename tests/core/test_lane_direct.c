@@ -150,19 +150,25 @@ static void writable_parts_get_no_place(void **state)
         assert_int_equal(bench.lane.direct.area.used[0], 0);
 }
 
-static void a_frame_has_no_more_put_there_than_a_payload_has(void **state)
+static void the_worker_hears_of_requests_before_too_much_is_put_there(void **state)
 {
         uint32_t pushed, n = 0;
 
         (void)state;
         for (unsigned i = 0; i < 6; i++)
-                post(A, 400 * K, false);
+                post(A, LIMIT_DIRECT_PUSH / 2, false);
         bench_run(&bench);
         for (; bench_next(&bench, &pushed); n++) {
                 assert_int_equal(bench.n, 2);
-                assert_int_equal(pushed, 800 * K);
+                assert_int_equal(pushed, LIMIT_DIRECT_PUSH);
         }
         assert_int_equal(n, 3);
+        for (unsigned i = 0; i < 2; i++)
+                post(A, LIMIT_DIRECT_PUSH + 1, false);
+        bench_run(&bench);
+        for (n = 0; bench_next(&bench, &pushed); n++)
+                assert_int_equal(pushed, LIMIT_DIRECT_PUSH + 1);
+        assert_int_equal(n, 2);
 }
 
 static void requests_that_must_fail_get_no_place(void **state)
@@ -284,7 +290,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(a_part_of_many_segments_arrives_in_order, begin, end),
             cmocka_unit_test_setup_teardown(short_and_endless_parts_go_through_the_socket, begin, end),
             cmocka_unit_test_setup_teardown(writable_parts_get_no_place, begin, end),
-            cmocka_unit_test_setup_teardown(a_frame_has_no_more_put_there_than_a_payload_has, begin, end),
+            cmocka_unit_test_setup_teardown(the_worker_hears_of_requests_before_too_much_is_put_there, begin,
+                                            end),
             cmocka_unit_test_setup_teardown(requests_that_must_fail_get_no_place, begin, end),
             cmocka_unit_test_setup_teardown(pages_go_to_others_when_a_request_is_answered, begin, end),
             cmocka_unit_test_setup_teardown(without_room_bytes_go_through_the_socket, begin, end),

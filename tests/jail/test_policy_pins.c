@@ -228,8 +228,10 @@ static void copies_to_a_process_are_the_brokers_and_plain(void **state)
         for (unsigned bit = 0; bit < 64; bit++)
                 assert_never(&CALL(call, 4711, 0x1000, 1, 0x2000, 1, UINT64_C(1) << bit));
         for (int gate = POLICY_GATE_START; gate <= POLICY_GATE_RUN; gate++) {
-                assert_false(allows("blk", gate, &CALL(call, 4711, 0x1000, 1, 0x2000, 1, 0)));
-                assert_false(allows("rng", gate, &CALL(call, 4711, 0x1000, 1, 0x2000, 1, 0)));
+                assert_false(
+                    allows("blk", (enum policy_gate)gate, &CALL(call, 4711, 0x1000, 1, 0x2000, 1, 0)));
+                assert_false(
+                    allows("rng", (enum policy_gate)gate, &CALL(call, 4711, 0x1000, 1, 0x2000, 1, 0)));
         }
 }
 
@@ -247,7 +249,7 @@ static void a_worker_has_no_memory_that_makes_its_writer_wait(void **state)
                 for (int gate = POLICY_GATE_START; gate <= POLICY_GATE_RUN; gate++)
                         for (size_t i = 0; i < array_size(shared_or_file); i++)
                                 for (uint64_t fd = 0; fd < DESCRIPTORS; fd++)
-                                        assert_false(allows(types[t], gate,
+                                        assert_false(allows(types[t], (enum policy_gate)gate,
                                                             &CALL(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE,
                                                                   shared_or_file[i], fd)));
 }
