@@ -37,6 +37,7 @@ struct control_field {
 struct control_configure {
         char name[LIMIT_NAME];
         uint32_t n_queues, n_lanes, max_payload;
+        uint32_t poll_us;         /* 0 .. LIMIT_POLL_US */
         enum device_type_id type; /* which options are there */
         struct {
                 bool read_only;

@@ -72,12 +72,14 @@ static int check_configure(const Bulkhead__Control__Configure *wire, struct cont
                 return r;
         if (!in_range(wire->n_queues, 1, device_types[ret->type].max_queues) ||
             !in_range(wire->n_lanes, 1, MIN(wire->n_queues, LIMIT_LANES)) ||
-            !in_range(wire->max_payload, 1, LIMIT_FRAME_PAYLOAD) || !area_len_ok(wire->area_len))
+            !in_range(wire->max_payload, 1, LIMIT_FRAME_PAYLOAD) || !area_len_ok(wire->area_len) ||
+            wire->poll_us > LIMIT_POLL_US)
                 return -EPROTO;
         ret->n_queues = wire->n_queues;
         ret->n_lanes = wire->n_lanes;
         ret->max_payload = wire->max_payload;
         ret->area_len = wire->area_len;
+        ret->poll_us = wire->poll_us;
         return wire_copy_string(wire->name, ret->name, sizeof(ret->name));
 }
 

@@ -25,6 +25,7 @@ static ssize_t make_configure(const struct control_configure *message, uint8_t *
         body.n_lanes = message->n_lanes;
         body.max_payload = message->max_payload;
         body.area_len = message->area_len;
+        body.poll_us = message->poll_us;
         switch (message->type) {
         case DEVICE_TYPE_BLK:
                 blk.read_only = message->blk.read_only;

@@ -264,6 +264,9 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
         if ((unsigned)device->copy >= DEVICE_COPY_COUNT_)
                 return refuse(why, why_size, "device %s: there is no such copy: use auto or socket",
                               device->name);
+        if (device->poll_us > LIMIT_POLL_US)
+                return refuse(why, why_size, "device %s: poll_us is %u: use 0 to %u microseconds",
+                              device->name, device->poll_us, LIMIT_POLL_US);
         if (judge_socket_path(config, device, why, why_size) < 0 || judge_limits(device, why, why_size) < 0 ||
             judge_rate(device, why, why_size) < 0 || judge_lanes(config, device, why, why_size) < 0)
                 return -EINVAL;

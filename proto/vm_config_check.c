@@ -52,6 +52,7 @@ static int check_device(const Bulkhead__Config__Device *wire, struct device_conf
         ret->n_lanes = wire->n_lanes;
         ret->request_timeout = wire->request_timeout ? wire->request_timeout : VM_CONFIG_REQUEST_TIMEOUT;
         ret->copy = (enum device_copy)wire->copy;
+        ret->poll_us = wire->poll_us;
         check_limits(wire->limits, &ret->limits);
         check_rate(wire->rate, &ret->rate);
         ret->seccomp_log = wire->seccomp_log;

@@ -59,6 +59,11 @@ static void call_set_max_age(struct lane *lane, void *argument)
         lane_set_max_age(lane, *(const uint64_t *)argument);
 }
 
+static void call_set_poll(struct lane *lane, void *argument)
+{
+        lane_set_poll(lane, *(const uint32_t *)argument);
+}
+
 static void call_set_rate(struct lane *lane, void *argument)
 {
         lane_set_rate(lane, argument);
@@ -342,6 +347,14 @@ void device_call_unhold(struct device *device)
 void device_call_set_max_age(struct device *device, uint64_t max_age_ms)
 {
         call_all(device, call_set_max_age, &max_age_ms);
+}
+
+void device_call_set_poll(struct device *device)
+{
+        uint32_t poll_us = device->config->poll_us;
+
+        if (poll_us > 0)
+                call_all(device, call_set_poll, &poll_us);
 }
 
 void device_call_set_rate(struct device *device)

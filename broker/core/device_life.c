@@ -18,6 +18,7 @@ static void make_configure(const struct device *device, uint32_t area_len,
                                                     .n_lanes = config->n_lanes,
                                                     .max_payload = LIMIT_FRAME_PAYLOAD,
                                                     .area_len = area_len,
+                                                    .poll_us = config->poll_us,
                                                     .type = config->type};
         memcpy(ret_configure->name, config->name, sizeof(config->name));
         if (config->type == DEVICE_TYPE_BLK) {

@@ -108,6 +108,7 @@ void device_call_set_memory(struct device *device, struct guest_memory *memory);
 void device_call_hold(struct device *device);
 void device_call_unhold(struct device *device);
 void device_call_set_max_age(struct device *device, uint64_t max_age_ms);
+void device_call_set_poll(struct device *device); /* if it has one */
 void device_call_set_rate(struct device *device); /* if it has one; once, with full buckets */
 uint64_t device_call_completed(struct device *device);
 

@@ -190,6 +190,7 @@ static int on_hello(void *context, const struct control_hello *hello)
         if (device->config->request_timeout > 0)
                 device_call_set_max_age(device, UINT64_C(1000) * device->config->request_timeout);
         device_call_set_rate(device);
+        device_call_set_poll(device);
         config_space_init(&device->space, hello);
         return 0;
 }

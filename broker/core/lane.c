@@ -216,9 +216,26 @@ void lane_turn(struct lane *lane)
                         return;
                 if (lane->used_requests >= lane->credit_requests || lane->n_unsent > 0)
                         return; /* out of credit: a completion is the next event */
+                if (lane->poll.us > 0 && lane_poll_defers(lane))
+                        return;
                 if (!lane_ask_for_kicks(lane) || !lane_tx_requests(lane))
                         return;
         }
+}
+
+bool lane_look(struct lane *lane)
+{
+        const char *why = NULL;
+        int r;
+
+        if (lane->fd < 0 || lane->faulted)
+                return false;
+        r = lane_rx_run(lane, &why);
+        if (r < 0)
+                lane_worker_fault(lane, why);
+        else if (r > 0)
+                lane_turn(lane);
+        return r != 0;
 }
 
 void lane_readable(struct lane *lane)

@@ -4,7 +4,7 @@
  * lane_readable takes the worker's answers, lets their bytes land in the guest's buffers and completes
  * requests. Both stop when the socket would block. The order matters: requests that a dead worker held are
  * sent again before any new chain is taken, and a ring is asked for kicks only when nothing more can be taken
- * off it.
+ * off it, and not while its thread looks for more by itself (lane_poll.h).
  *
  * A lane knows no event loop and no thread (broker/core/lane_thread.c does): all functions run in whatever
  * thread owns it.
@@ -19,6 +19,7 @@
 #include "broker/core/fair.h"
 #include "broker/core/guest_memory.h"
 #include "broker/core/lane_isolate.h"
+#include "broker/core/lane_poll.h"
 #include "broker/core/lane_rx.h"
 #include "broker/core/lane_tx.h"
 #include "broker/core/queue.h"
@@ -95,6 +96,7 @@ struct lane {
         uint64_t wait_ms; /* > 0: until the rate allows the next chain */
         bool again;       /* a turn has left work: it wants another one soon */
         bool more;        /* a turn has ended at its bound; the socket, which is writable, brings the next */
+        struct lane_poll poll;
         struct lane_tx tx;
         struct lane_rx rx;
         struct lane_stats stats;
@@ -125,6 +127,9 @@ void lane_turn(struct lane *lane);
 /* Takes what the worker has sent, then a turn. Call when the socket is readable. */
 void lane_readable(struct lane *lane);
 
+/* As lane_readable, but does nothing where nothing has come. False: nothing has. */
+bool lane_look(struct lane *lane);
+
 /* This queue has been kicked `count` times (the eventfd's counter): a turn. */
 void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count);
 
@@ -154,7 +159,7 @@ uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue);
 
 void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fault fault);
 
-/* Used by lane_tx.c, lane_rx.c and lane_fail.c. */
+/* Used by lane_tx.c, lane_rx.c, lane_fail.c and lane_poll.c. */
 bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue);
 /* Asks each ring that nothing was left in for kicks. True: something came in between, so it is too early to sleep. */
 bool lane_ask_for_kicks(struct lane *lane);

@@ -372,6 +372,14 @@ static ssize_t rx_receive(struct lane *lane, bool *ret_all)
         return n;
 }
 
+/* Something came, and then there was no more. */
+static int rx_end_turn(struct lane *lane, size_t bytes, const char **ret_why)
+{
+        int r = rx_pay_turn(lane, bytes, ret_why);
+
+        return r < 0 ? r : 1;
+}
+
 int lane_rx_run(struct lane *lane, const char **ret_why)
 {
         size_t bytes = 0;
@@ -383,7 +391,7 @@ int lane_rx_run(struct lane *lane, const char **ret_why)
                 int r;
 
                 if (n == -EAGAIN)
-                        return bytes > 0 ? rx_pay_turn(lane, bytes, ret_why) : 0;
+                        return bytes > 0 ? rx_end_turn(lane, bytes, ret_why) : 0;
                 if (n == -EINTR)
                         continue;
                 if (n <= 0) {
@@ -396,7 +404,7 @@ int lane_rx_run(struct lane *lane, const char **ret_why)
                         return r;
                 /* More than was there was asked for: what has come since wakes us again. */
                 if (all)
-                        return rx_pay_turn(lane, bytes, ret_why);
+                        return rx_end_turn(lane, bytes, ret_why);
         }
-        return 0;
+        return 1;
 }

@@ -49,6 +49,6 @@ int lane_rx_init(struct lane_rx *rx);
 void lane_rx_done(struct lane_rx *rx);
 void lane_rx_reset(struct lane_rx *rx);
 
-/* Reads and handles what is there, a bounded amount. 0, or negative errno: the worker is finished and
- * *ret_why says why. */
+/* Reads and handles what is there, a bounded amount. 1; 0: nothing was there; or negative errno: the worker is
+ * finished and *ret_why says why. */
 int lane_rx_run(struct lane *lane, const char **ret_why);

@@ -27,8 +27,12 @@ struct lane_thread {
         uv_thread_t thread;
         uv_loop_t loop;
         uv_async_t called;
-        uv_timer_t age;   /* runs only while something with the worker ages */
-        uv_timer_t later; /* a turn has left work, or must wait before it takes more */
+        uv_timer_t age;       /* runs only while something with the worker ages */
+        uv_timer_t later;     /* a turn has left work, or must wait before it takes more */
+        uv_prepare_t prepare; /* this and idle: with `polls` */
+        uv_idle_t idle;       /* active: the loop must not sleep */
+        bool polls;           /* the lane has poll_us */
+        atomic_bool wanted;   /* `call` waits to be made */
         uv_mutex_t mutex;
         uv_cond_t done;
         void (*call)(struct lane *lane, void *argument);
@@ -132,6 +136,36 @@ static void thread_follow(struct lane_thread *thread)
                 uv_timer_start(&thread->later, on_later, lane->again ? 1 : lane->wait_ms, 0);
 }
 
+/* That it is active is all: the loop looks at its descriptors and does not wait for them. */
+static void on_idle(uv_idle_t *idle)
+{
+        (void)idle;
+}
+
+/* Before each sleep. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+        struct lane_thread *thread = prepare->data;
+        bool again = lane_poll(&thread->lane, &thread->wanted);
+
+        thread_follow(thread);
+        if (again)
+                uv_idle_start(&thread->idle, on_idle);
+        else
+                uv_idle_stop(&thread->idle);
+}
+
+static void thread_follow_poll(struct lane_thread *thread)
+{
+        if (thread->lane.poll.us == 0 || thread->polls)
+                return;
+        thread->polls = true;
+        uv_prepare_init(&thread->loop, &thread->prepare);
+        uv_idle_init(&thread->loop, &thread->idle);
+        thread->prepare.data = thread;
+        uv_prepare_start(&thread->prepare, on_prepare);
+}
+
 static void on_later(uv_timer_t *timer)
 {
         struct lane_thread *thread = timer->data;
@@ -216,10 +250,13 @@ static void on_called(uv_async_t *async)
         if (!call)
                 return;
         call(&thread->lane, argument);
-        if (!thread->stopping)
+        if (!thread->stopping) {
                 thread_follow(thread);
+                thread_follow_poll(thread);
+        }
         uv_mutex_lock(&thread->mutex);
         thread->call = NULL;
+        atomic_store_explicit(&thread->wanted, false, memory_order_relaxed);
         uv_cond_signal(&thread->done);
         uv_mutex_unlock(&thread->mutex);
 }
@@ -233,6 +270,10 @@ static void call_stop(struct lane *lane, void *argument)
         watch_close(&thread->socket);
         for (unsigned i = 0; i < lane->n_queues; i++)
                 watch_close(&thread->kicks[i]);
+        if (thread->polls) {
+                uv_close((uv_handle_t *)&thread->prepare, NULL);
+                uv_close((uv_handle_t *)&thread->idle, NULL);
+        }
         uv_close((uv_handle_t *)&thread->age, NULL);
         uv_close((uv_handle_t *)&thread->later, NULL);
         uv_close((uv_handle_t *)&thread->called, NULL);
@@ -347,6 +388,7 @@ void lane_thread_call(struct lane_thread *thread, void (*call)(struct lane *lane
         uv_mutex_lock(&thread->mutex);
         thread->call = call;
         thread->argument = argument;
+        atomic_store_explicit(&thread->wanted, true, memory_order_relaxed);
         uv_async_send(&thread->called);
         while (thread->call) {
                 int r =

@@ -145,6 +145,13 @@ int queue_pop(struct queue *queue, struct chain *chain)
         return queue->features.packed ? queue_packed_pop(queue, chain) : queue_split_pop(queue, chain);
 }
 
+bool queue_has_chain(const struct queue *queue)
+{
+        if (queue->fault != QUEUE_FAULT_NONE || !queue->started)
+                return false;
+        return queue->features.packed ? queue_packed_has_chain(queue) : queue_split_has_chain(queue);
+}
+
 int queue_push(struct queue *queue, uint16_t head, uint32_t len)
 {
         bool outstanding = head < LIMIT_RING_SIZE && head_is_outstanding(queue, head);

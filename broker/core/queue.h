@@ -109,6 +109,9 @@ int queue_rebind(struct queue *queue, struct guest_memory *memory);
  * chain->segments and max_segments are the caller's; `chain` is undefined unless 1 is returned. */
 int queue_pop(struct queue *queue, struct chain *chain);
 
+/* Would queue_pop find anything: a chain, or something wrong? A look that judges and breaks nothing. */
+bool queue_has_chain(const struct queue *queue);
+
 /* Gives a head back with the bytes written; shown to the guest by queue_publish. -EPROTO: broken (the head is
  * no longer outstanding all the same); -EINVAL: this head is not outstanding. */
 int queue_push(struct queue *queue, uint16_t head, uint32_t len);

@@ -147,6 +147,14 @@ int queue_packed_pop(struct queue *queue, struct chain *chain)
         return 1;
 }
 
+bool queue_packed_has_chain(const struct queue *queue)
+{
+        uint16_t flags;
+
+        return fault_safe_load16(place_at(queue, queue->last_avail) + PACKED_DESC_FLAGS, &flags) < 0 ||
+               packed_is_available(le16toh(flags), queue->avail_wrap);
+}
+
 int queue_packed_push(struct queue *queue, uint16_t id, uint32_t len)
 {
         uint64_t flags = (queue->used_wrap ? PACKED_AVAIL | PACKED_USED : 0) | (len > 0 ? PACKED_WRITE : 0);

@@ -108,6 +108,14 @@ int queue_split_pop(struct queue *queue, struct chain *chain)
         return 1;
 }
 
+bool queue_split_has_chain(const struct queue *queue)
+{
+        uint16_t index;
+
+        return fault_safe_load16(queue->avail + RING_INDEX, &index) < 0 ||
+               le16toh(index) != queue->last_avail;
+}
+
 int queue_split_push(struct queue *queue, uint16_t head, uint32_t len)
 {
         struct wire_used element = {.id = htole32(head), .len = htole32(len)};

@@ -13,6 +13,7 @@ int queue_split_begin(struct queue *queue, uint32_t base);
 uint32_t queue_split_end(struct queue *queue);
 
 int queue_split_pop(struct queue *queue, struct chain *chain);
+bool queue_split_has_chain(const struct queue *queue);
 int queue_split_push(struct queue *queue, uint16_t head, uint32_t len);
 int queue_split_publish(struct queue *queue);
 int queue_split_want_kicks(struct queue *queue);

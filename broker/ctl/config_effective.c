@@ -77,7 +77,8 @@ static void fill_device(struct device_config *config, struct config_device *ret,
                                       .queues = &config->n_queues,
                                       .lanes = &config->n_lanes,
                                       .request_timeout = &config->request_timeout,
-                                      .copy = &config->copy};
+                                      .copy = &config->copy,
+                                      .poll_us = &config->poll_us};
         ret->limits = fill_limits(&config->limits, place);
         ret->rate = fill_rate(&config->rate, place);
         if (config->type != DEVICE_TYPE_BLK)

@@ -23,6 +23,9 @@
 #define SECTOR_SIZE    512u
 #define BLOCK_SIZE_MAX 4096u /* that a disk of ours can have */
 
+#define POLL_MIN_CPUS   4   /* below, guest, broker and worker spin in each other's way */
+#define POLL_US_DEFAULT 50u /* a few times what a wake-up and a small request of a cached image take */
+
 static const char *open_remedy(int negative_errno)
 {
         switch (negative_errno) {
@@ -136,6 +139,11 @@ int config_host_image(const struct device_config *device, char *why, size_t why_
         if (r == 0 && direct)
                 r = judge_direct(device, fd, shown, why, why_size);
         return r < 0 ? r : judge_lock(fd, device->blk.read_only, shown, why, why_size);
+}
+
+uint32_t config_host_poll_us(void)
+{
+        return sysconf(_SC_NPROCESSORS_ONLN) < POLL_MIN_CPUS ? 0 : POLL_US_DEFAULT;
 }
 
 int config_host_program(const char *folder, const char *program, char *why, size_t why_size)

@@ -11,6 +11,9 @@
  * process holds its lock. Nothing stays open or locked. */
 int config_host_image(const struct device_config *device, char *why, size_t why_size);
 
+/* The poll_us of a device that has none: a spin takes a CPU that nobody else wants only where there are some. */
+uint32_t config_host_poll_us(void);
+
 /* Is the program in the directory? 0, or negative errno with `why`. */
 int config_host_program(const char *folder, const char *program, char *why, size_t why_size);
 

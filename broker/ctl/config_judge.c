@@ -172,6 +172,13 @@ static int set_request_timeout(struct judge *judge, const char *text, char *why,
         return config_value_uint(text, &judge->device->request_timeout) < 0 ? -ENOMSG : 0;
 }
 
+static int set_poll_us(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        (void)why;
+        (void)why_size;
+        return config_value_uint(text, &judge->device->poll_us) < 0 ? -ENOMSG : 0;
+}
+
 static int set_serial(struct judge *judge, const char *text, char *why, size_t why_size)
 {
         if (!vm_config_serial_ok(text)) /* before the copy: the text may be longer than its field */
@@ -311,6 +318,7 @@ static const struct device_key {
     {"queues", UINT32_MAX, false, set_queues},
     {"lanes", UINT32_MAX, false, set_lanes}, /* behind queues and limits, which bound them */
     {"request_timeout", UINT32_MAX, false, set_request_timeout},
+    {"poll_us", UINT32_MAX, false, set_poll_us},
 };
 
 static void judge_device_key(struct judge *judge, const yaml_node_t *mapping, const struct device_key *row)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "broker/ctl/config_document.h"
+#include "broker/ctl/config_host.h"
 #include "broker/ctl/config_schema.h"
 #include "broker/ctl/config_value.h"
 #include "broker/ctl/config_walk.h"
@@ -85,6 +86,7 @@ static void fill_device(const struct config_device *file, const struct config_co
             .n_lanes = file->lanes ? *file->lanes : 1,
             .request_timeout = file->request_timeout ? *file->request_timeout : VM_CONFIG_REQUEST_TIMEOUT,
             .copy = file->copy ? *file->copy : DEVICE_COPY_AUTO,
+            .poll_us = file->poll_us ? *file->poll_us : config_host_poll_us(),
         };
         snprintf(ret->name, sizeof(ret->name), "%s", file->name);
         fill_limits(file->limits, &ret->limits);

@@ -79,6 +79,7 @@ static const cyaml_schema_field_t device_fields[] = {
     CYAML_FIELD_UINT_PTR("request_timeout", OPTIONAL, struct config_device, request_timeout),
     CYAML_FIELD_ENUM_PTR("copy", OPTIONAL | CYAML_FLAG_STRICT, struct config_device, copy, copies,
                          CYAML_ARRAY_LEN(copies)),
+    CYAML_FIELD_UINT_PTR("poll_us", OPTIONAL, struct config_device, poll_us),
     /* Quoted when written: "" is a serial number too, and an empty value is not. */
     CYAML_FIELD_STRING_PTR("serial", OPTIONAL | CYAML_FLAG_SCALAR_QUOTE_DOUBLE, struct config_device, serial,
                            0, TEXT_MAX),

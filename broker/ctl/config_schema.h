@@ -46,6 +46,7 @@ struct config_device {
         bool *direct;
         uint32_t *request_timeout; /* seconds */
         enum device_copy *copy;
+        uint32_t *poll_us;
         const char *serial;
         uint32_t *block_size;
         struct config_device_limits *limits;

@@ -51,6 +51,12 @@
 #define LIMIT_CONTROL_CONFIG_BURST 64u  /* changed config spaces at once: each interrupts guest and VMM */
 #define LIMIT_CONTROL_CONFIG_RATE  16u  /* ... and a second */
 
+/* ---- spinning before a sleep (proto/base/spin.h) ---- */
+#define LIMIT_POLL_US       1000u /* poll_us: a sleep and a wake-up cost a fiftieth; who wants more wants a core to burn */
+#define LIMIT_POLL_SERVED   16u   /* times that a spin of a lane finds something in one go: the loop has timers and calls to serve */
+#define LIMIT_SPIN_BARREN   4u    /* spins in a row that find nothing: then fewer wake-ups are followed by one, ... */
+#define LIMIT_SPIN_SKIPS    64u   /* ... down to one in so many: it sees again when they pay */
+
 /* ---- rings (virtio 1.3, 2.7) ---- */
 #define LIMIT_RING_SIZE     1024u       /* QEMU's largest (VIRTQUEUE_MAX_SIZE); the specification allows 32768 */
 #define LIMIT_CHAIN_BYTES   (32u << 20) /* bytes of one chain, both directions: 25 times Linux's largest request */

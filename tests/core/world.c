@@ -453,6 +453,8 @@ void world_init(struct world *world, unsigned n_lanes)
         world_init_as(world, n_lanes, DEVICE_TYPE_BLK);
 }
 
+uint32_t world_poll_us;
+
 void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id type)
 {
         const struct device_owner owner = {.context = world, .ready = on_ready, .failed = on_device_failed};
@@ -466,6 +468,7 @@ void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id ty
                                                .type = type,
                                                .n_queues = world->hello.n_queues,
                                                .n_lanes = n_lanes,
+                                               .poll_us = world_poll_us,
                                                .blk.block_size = 512};
         assert_int_equal(uv_loop_init(&world->loop), 0);
         assert_int_equal(fd_stream_pair(pair), 0);

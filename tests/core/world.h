@@ -72,6 +72,7 @@ struct world {
 
 /* A blk device with two queues (or another, with as many as its type has) on `n_lanes` lanes; no worker has
  * said anything yet. */
+extern uint32_t world_poll_us; /* of devices that are begun from now on; 0 at first */
 void world_init(struct world *world, unsigned n_lanes);
 void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id type);
 void world_done(struct world *world); /* all handles, processes and descriptors are gone */

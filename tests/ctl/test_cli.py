@@ -22,6 +22,7 @@ devices:
   - {name: disk0, type: blk, path: demo.img, read_only: false, queues: 2}
   - {name: rng0, type: rng}
 """
+POLL_US = 0 if os.sysconf("SC_NPROCESSORS_ONLN") < 4 else 50  # where no poll_us is given
 ANSWER_S = 2.0  # LIMIT_CTL_ANSWER_MS
 
 
@@ -178,6 +179,7 @@ devices:
   lanes: 1
   request_timeout: 60
   copy: auto
+  poll_us: {POLL_US}
   serial: "disk0"
   block_size: 512
 - name: rng0
@@ -186,6 +188,7 @@ devices:
   lanes: 1
   request_timeout: 60
   copy: auto
+  poll_us: {POLL_US}
 """)
 
     def test_every_mistake_has_its_line_and_column(self):

@@ -204,7 +204,8 @@ static bool judged_configure(const struct control_configure *m)
 {
         if (!vm_config_name_ok(m->name) || m->n_lanes < 1 || m->n_lanes > LIMIT_LANES ||
             m->n_lanes > m->n_queues || m->n_queues > LIMIT_QUEUES || m->max_payload < 1 ||
-            m->max_payload > LIMIT_FRAME_PAYLOAD || m->area_len > LIMIT_AREA || m->area_len % 4096 != 0)
+            m->max_payload > LIMIT_FRAME_PAYLOAD || m->area_len > LIMIT_AREA || m->area_len % 4096 != 0 ||
+            m->poll_us > 1000)
                 return false;
         if (m->type == DEVICE_TYPE_BLK)
                 return (m->blk.block_size == 512 || m->blk.block_size == 4096) &&
@@ -334,7 +335,7 @@ bool judged_vm_config(const struct vm_config *config)
                     device->n_lanes < 1 || device->n_lanes > device->n_queues ||
                     vm_config_memory(config, device) >> 20 < 6 + 2 * device->n_lanes ||
                     device->request_timeout < 1 || device->request_timeout > 3600 ||
-                    device->copy >= DEVICE_COPY_COUNT_)
+                    device->copy >= DEVICE_COPY_COUNT_ || device->poll_us > 1000)
                         return false;
                 if (strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)
                         return false;

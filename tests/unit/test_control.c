@@ -65,6 +65,7 @@ static struct control_to_worker configure_blk(void)
             .n_queues = 4,
             .n_lanes = 2,
             .max_payload = LIMIT_FRAME_PAYLOAD,
+            .poll_us = 7,
             .type = DEVICE_TYPE_BLK,
             .blk = {.read_only = true, .serial = "12345678901234567890", .block_size = 4096, .direct = true},
             .area_len = LIMIT_AREA,
@@ -390,6 +391,9 @@ static void configure_numbers_end_at_their_limits(void **state)
         CONFIGURE_IS(0, configure_blk(), area_len, 0);
         CONFIGURE_IS(-1, configure_blk(), area_len, LIMIT_AREA + LIMIT_AREA_PAGE);
         CONFIGURE_IS(-1, configure_blk(), area_len, LIMIT_AREA_PAGE - 1);
+        CONFIGURE_IS(0, configure_blk(), poll_us, 0);
+        CONFIGURE_IS(0, configure_blk(), poll_us, LIMIT_POLL_US);
+        CONFIGURE_IS(-1, configure_blk(), poll_us, LIMIT_POLL_US + 1);
         CONFIGURE_IS(0, configure_blk(), blk.block_size, 512);
         CONFIGURE_IS(-1, configure_blk(), blk.block_size, 0);
         CONFIGURE_IS(-1, configure_blk(), blk.block_size, 1024);

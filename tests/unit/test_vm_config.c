@@ -484,6 +484,21 @@ static void copies_go_as_the_configuration_says(void **state)
         bad("device rng0: there is no such copy: use auto or socket");
 }
 
+static void a_spin_lasts_a_millisecond_at_most(void **state)
+{
+        struct vm_config got;
+
+        (void)state;
+        devices[1].poll_us = LIMIT_POLL_US;
+        good();
+        assert_int_equal(make_and_check(&got), 0);
+        assert_int_equal(got.devices[0].poll_us, 0);
+        assert_int_equal(got.devices[1].poll_us, 1000);
+        vm_config_done(&got);
+        devices[1].poll_us++;
+        bad("device rng0: poll_us is 1001: use 0 to 1000 microseconds");
+}
+
 static void no_limit_on_the_wire_means_the_default(void **state)
 {
         struct vm_config got;
@@ -618,6 +633,7 @@ int main(void)
             CONFIG_TEST(a_small_place_for_the_sentence_is_not_overrun),
             CONFIG_TEST(configurations_come_back_as_they_were),
             CONFIG_TEST(refused_configurations_leave_nothing_behind),
+            CONFIG_TEST(a_spin_lasts_a_millisecond_at_most),
             CONFIG_TEST(no_limit_on_the_wire_means_the_default),
             CONFIG_TEST(texts_longer_than_their_place_are_refused),
             CONFIG_TEST(devices_without_a_type_are_refused),

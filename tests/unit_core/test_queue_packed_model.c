@@ -160,8 +160,10 @@ static void device_takes(struct model *model)
 {
         struct guest *guest = model->guest;
         struct posted *posted;
+        bool seen = queue_has_chain(&guest->queue);
         int r = guest_pop(guest, MAX_SEGMENTS);
 
+        assert_int_equal(seen, r != 0);
         assert_true(r >= 0);
         if (r == 0) {
                 assert_int_equal(model->n_posted - model->n_done, model->n_taken);

@@ -236,6 +236,36 @@ struct worker_marks {
         struct pollfd fds[LIMIT_LANES + 2]; /* the lanes, the device's own, control */
 };
 
+#define LOOKS_A_US                                                                                           \
+        2u /* of a spin: each is a ppoll of half a microsecond. A clock might be a call that no policy has */
+
+static bool worker_look(struct worker *worker, struct worker_marks *marks, const struct timespec *time)
+{
+        int r = ppoll(marks->fds, worker->n_lanes + 2, time, NULL);
+
+        if (r < 0 && errno != EINTR)
+                worker_trap();
+        return r > 0;
+}
+
+/* Looks for so long as poll_us says, where that has paid lately. True: something has come. Nothing is read between
+ * looks, so the last one alone counts, and the marks hold. */
+static bool worker_spin(struct worker *worker, struct worker_marks *marks)
+{
+        static const struct timespec no_time;
+        uint32_t looks = LOOKS_A_US * worker->configure.poll_us;
+        bool found = false;
+
+        if (!spin_wanted(&worker->spin)) {
+                spin_skip(&worker->spin);
+                return false;
+        }
+        while (!found && looks-- > 0)
+                found = worker_look(worker, marks, &no_time);
+        spin_end(&worker->spin, found);
+        return found;
+}
+
 static void worker_wait(struct worker *worker, struct worker_marks *marks)
 {
         static const struct timespec no_time;
@@ -250,8 +280,9 @@ static void worker_wait(struct worker *worker, struct worker_marks *marks)
         }
         marks->fds[worker->n_lanes] = (struct pollfd){.fd = worker->wake_fd, .events = POLLIN};
         marks->fds[worker->n_lanes + 1] = (struct pollfd){.fd = worker->control.fd, .events = POLLIN};
-        if (ppoll(marks->fds, worker->n_lanes + 2, busy ? &no_time : NULL, NULL) < 0 && errno != EINTR)
-                worker_trap();
+        if (!busy && worker->configure.poll_us > 0 && worker_spin(worker, marks))
+                return;
+        worker_look(worker, marks, busy ? &no_time : NULL);
 }
 
 static void worker_receive(struct worker_lane *lane, uint64_t mark, bool readable)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "proto/base/limits.h"
+#include "proto/base/spin.h"
 #include "proto/control.h"
 #include "proto/rpc.h"
 #include "workers/runtime/device_ops.h"
@@ -29,6 +30,7 @@ struct worker {
         struct control_hello hello;
         unsigned n_lanes, n_resources;
         int wake_fd; /* the device's; -1: none */
+        struct spin spin;
         struct worker_lane lanes[LIMIT_LANES];
 };
 
