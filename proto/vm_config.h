@@ -55,7 +55,7 @@ struct device_config {
         uint32_t n_lanes;
         uint32_t request_timeout; /* seconds that a worker may hold a request; 1 .. LIMIT_REQUEST_TIMEOUT_S */
         enum device_copy copy;
-        uint32_t poll_us;         /* looks for so long before it sleeps; 0 .. LIMIT_POLL_US */
+        uint32_t poll_us; /* looks for so long before it sleeps; 0 .. LIMIT_POLL_US */
         struct device_limits limits;
         struct device_rate rate;
         bool seccomp_log; /* development: calls out of policy are logged instead of killed. No key sets it */
