@@ -130,7 +130,7 @@ static void more_than_can_be_staged_waits_for_room(void **state)
         start_direct(512);
         host_control->backwards = true;
         for (unsigned i = 0; i < BATCH; i++)
-                add(i % 2 ? T_OUT : T_IN, i * 128, i % 2 ? 64 * 1024 : 4 << 20 >> (i % 3));
+                add(i % 2 ? T_OUT : T_IN, i * 128, i % 2 ? 64u * 1024 : 4u << 20 >> (i % 3));
         for (unsigned i = 0; i < BATCH; i++) { /* as far as the disk goes */
                 uint32_t most = SIZE - i * 128 * 512;
 
