@@ -242,7 +242,7 @@ int main(int argc, char **argv)
         };
         struct options options = {.n_queues = 1, .batch = {BATCH_DEFAULT, BATCH_KIB << 10}};
         _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
-        uv_loop_t loop;
+        static uv_loop_t loop; /* as long as the program runs: nobody closes what ends with it */
         int option, r;
 
         while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
