@@ -6,8 +6,8 @@
  * there before the worker is told of the request. No pages left, or no right to copy: they go through the socket, as short
  * ones do.
  *
- * The other direction has no such way: measured, it gains nothing over the socket, into which a worker can moreover send the
- * cached pages of a file without a copy of its own (request_write_file).
+ * The other direction has no such way: a worker can send the cached pages of a file into its socket without a copy of its
+ * own (request_write_file), which was faster than fetching what it had read (docs/PERFORMANCE.md).
  *
  * The pid is good for as long as the worker is attached: nobody reaps it before the supervisor has said so, which it does
  * when the lanes have let go (supervisor.c).
