@@ -269,12 +269,12 @@ static int jail_poll_report(const struct jail_spec *spec, struct jail_attempt *a
                 if (r < 0 && errno != EINTR)
                         return -errno;
                 slices += r == 0;
-                if (r > 0 && pfds[0].revents)
-                        return 0;
-                if (r > 0 && pfds[1].revents)
+                if (r > 0 && pfds[1].revents) /* before the report: it may be there each time */
                         spec->wake(spec->wake_context);
                 if (attempt->trace.pid > 0)
                         (void)trace_look(&attempt->trace, attempt->pidfd, &info);
+                if (r > 0 && pfds[0].revents)
+                        return 0;
         }
         return -ETIMEDOUT;
 }
