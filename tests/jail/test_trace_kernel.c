@@ -53,7 +53,8 @@ static void load_filter(void)
         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
-static void child_start(struct child *child, void (*act)(void))
+/* death: the signal that it gets when its parent ends, so that a test that fails leaves nobody who spins. */
+static void child_start_with(struct child *child, void (*act)(void), int death)
 {
         char ready;
         int go[2];
@@ -65,6 +66,7 @@ static void child_start(struct child *child, void (*act)(void))
                 char byte = 0;
 
                 close(go[1]);
+                prctl(PR_SET_PDEATHSIG, death);
                 for (int i = 1; i < 32; i++) /* the test framework catches some */
                         signal(i, SIG_DFL);
                 if (write(go[0], &byte, 1) == 1 && read(go[0], &byte, 1) == 1)
@@ -77,6 +79,11 @@ static void child_start(struct child *child, void (*act)(void))
         child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
         assert_true(child->pidfd >= 0);
         assert_int_equal(trace_seize(&child->trace, child->pid), 0);
+}
+
+static void child_start(struct child *child, void (*act)(void))
+{
+        child_start_with(child, act, SIGKILL);
 }
 
 static void child_go(const struct child *child)
@@ -273,19 +280,8 @@ static char process_state(pid_t pid)
         return strrchr(line, ')')[2];
 }
 
-static void await_state(struct child *child, char wanted)
-{
-        siginfo_t info;
-
-        for (int i = 0; i < WAIT_MS && process_state(child->pid) != wanted; i++) {
-                assert_int_equal(trace_look(&child->trace, child->pidfd, &info), 0);
-                poll(NULL, 0, 1);
-        }
-        assert_int_equal(process_state(child->pid), wanted);
-}
-
-/* Stopped, and its tracer has nothing more to say to that, for a while. */
-static void await_listening(struct child *child)
+/* For a while in that state, its tracer having nothing more to say: one look may meet it on its way to another. */
+static void await_calm(struct child *child, char wanted)
 {
         siginfo_t info;
         int calm = 0;
@@ -295,12 +291,12 @@ static void await_listening(struct child *child)
                 info.si_pid = 0;
                 assert_int_equal(
                     waitid(P_PIDFD, (id_t)child->pidfd, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT), 0);
-                calm = process_state(child->pid) == 't' && info.si_pid == 0 ? calm + 1 : 0;
+                calm = process_state(child->pid) == wanted && info.si_pid == 0 ? calm + 1 : 0;
                 if (calm == 10)
                         return;
                 poll(NULL, 0, 1);
         }
-        fail_msg("it does not stop");
+        fail_msg("it is in state %c, not %c", process_state(child->pid), wanted);
 }
 
 static void act_spin(void)
@@ -318,19 +314,19 @@ static void stopped_child_stays_stopped_until_it_is_continued(void **state)
         (void)state;
         child_start(&child, act_spin);
         child_go(&child);
-        await_state(&child, 'R');
+        await_calm(&child, 'R');
         for (int round = 0; round < 3; round++) {
                 kill(child.pid, SIGSTOP);
-                await_listening(&child);
+                await_calm(&child, 't');
                 for (int i = 0; i < 20; i++) {
                         assert_int_equal(trace_look(&child.trace, child.pidfd, &info), 0);
                         assert_int_equal(process_state(child.pid), 't');
                 }
                 kill(child.pid, SIGCONT);
-                await_state(&child, 'R');
+                await_calm(&child, 'R');
         }
         kill(child.pid, SIGSTOP);
-        await_listening(&child);
+        await_calm(&child, 't');
         kill(child.pid, SIGKILL); /* also while it is stopped */
         child_await(&child, &info);
         assert_int_equal(info.si_status, SIGKILL);
@@ -357,7 +353,7 @@ static void signal_reaches_its_handler(void **state)
         (void)state;
         child_start(&child, act_catch);
         child_go(&child);
-        await_state(&child, 'R');
+        await_calm(&child, 'R');
         for (int i = 0; i < WAIT_MS && strcmp(status_word(child.pid, "SigCgt:"), "0000000000000200") != 0;
              i++)
                 poll(NULL, 0, 1);
@@ -389,9 +385,18 @@ static void child_that_pesters_its_tracer_is_let_go(void **state)
         }
         assert_int_equal(child.trace.pid, 0);
         assert_int_equal(child.trace.stops, LIMIT_TRACE_STOPS + 1);
-        await_state(&child, 'R');
+        await_calm(&child, 'R');
         assert_string_equal(status_word(child.pid, "TracerPid:"), "0");
         child_done(&child);
+}
+
+#define ALONE_S 60
+
+/* It outlives its parent; should the test fail, not for ever. */
+static void act_spin_alone(void)
+{
+        alarm(ALONE_S);
+        act_spin();
 }
 
 static void tracer_that_dies_leaves_the_child_as_it_was(void **state)
@@ -405,9 +410,9 @@ static void tracer_that_dies_leaves_the_child_as_it_was(void **state)
         assert_int_equal(pipe(report), 0);
         middle = fork();
         if (middle == 0) {
-                child_start(&child, act_spin);
+                child_start_with(&child, act_spin_alone, 0);
                 child_go(&child);
-                await_state(&child, 'R');
+                await_calm(&child, 'R');
                 _exit(write(report[1], &child.pid, sizeof(child.pid)) == sizeof(child.pid) ? 0 : 1);
         }
         assert_int_equal(waitpid(middle, &status, 0), middle);
