@@ -28,6 +28,11 @@ const char *device_name(const struct device *device)
         return device->config->name;
 }
 
+uint32_t device_virtio_id(const struct device *device)
+{
+        return device->type->virtio_id;
+}
+
 bool device_is_ready(const struct device *device)
 {
         return device->have_hello;
@@ -180,7 +185,8 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
                 r = duplicate(call_fd, call_fd >= 0, &interrupt);
         if (r < 0)
                 return r;
-        r = device_call_start(device, queue, layout, &features, base, kick, interrupt);
+        r = device_call_start(device, queue, layout, &features, base, kick, interrupt,
+                              device->front.interrupt_status);
         if (r < 0)
                 return r;
         take_fd(&kick);

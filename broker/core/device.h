@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,12 +23,16 @@ struct device_front {
         /* A running queue was kicked, not for the first time since its start, and every byte of its available
          * ring is zero: the memory is probably not the guest's (queue_avail_is_zero). Once a start. */
         void (*suspicious)(void *context, unsigned queue);
+        /* Where used buffers are told before a queue's interrupt is signaled: bit 0 is set, by the lane (virtio
+         * 1.3, 4.2.2, InterruptStatus). Latched when a queue starts; must outlive its run. NULL: nowhere. */
+        atomic_uint *interrupt_status;
 };
 
 /* One front end at a time; NULL detaches: every queue must have been stopped. */
 void device_attach(struct device *device, const struct device_front *front);
 
 const char *device_name(const struct device *device);
+uint32_t device_virtio_id(const struct device *device); /* virtio 1.3, 5 */
 bool device_is_ready(
     const struct device *device); /* Hello has come once: the calls below give real answers */
 unsigned device_n_queues(const struct device *device);

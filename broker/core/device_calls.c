@@ -15,6 +15,7 @@ struct queue_call {
         struct queue_features features;
         uint32_t base;
         int kick_fd, call_fd;
+        atomic_uint *interrupt_status;
         enum queue_fault fault;
         int result;
 };
@@ -34,9 +35,12 @@ static void call_lane(const struct device *device, unsigned queue,
 static void call_start(struct lane *lane, void *argument)
 {
         struct queue_call *call = argument;
+        struct lane_queue *queue = lane_queue_find(lane, call->queue);
 
-        call->result = lane_queue_start(lane, lane_queue_find(lane, call->queue), call->layout,
-                                        &call->features, call->base, call->kick_fd, call->call_fd);
+        call->result = lane_queue_start(lane, queue, call->layout, &call->features, call->base, call->kick_fd,
+                                        call->call_fd);
+        if (call->result == 0)
+                queue->interrupt_status = call->interrupt_status;
 }
 
 static void call_release(struct lane *lane, void *argument)
@@ -203,10 +207,15 @@ static void call_all(const struct device *device, void (*call)(struct lane *lane
 }
 
 int device_call_start(struct device *device, unsigned queue, const struct queue_layout *layout,
-                      const struct queue_features *features, uint32_t base, int kick_fd, int call_fd)
+                      const struct queue_features *features, uint32_t base, int kick_fd, int call_fd,
+                      atomic_uint *interrupt_status)
 {
-        struct queue_call call = {
-            .layout = layout, .features = *features, .base = base, .kick_fd = kick_fd, .call_fd = call_fd};
+        struct queue_call call = {.layout = layout,
+                                  .features = *features,
+                                  .base = base,
+                                  .kick_fd = kick_fd,
+                                  .call_fd = call_fd,
+                                  .interrupt_status = interrupt_status};
 
         call_lane(device, queue, call_start, &call);
         return call.result;

@@ -87,7 +87,8 @@ void device_refuse_config(struct device *device, uint64_t value);
 /* ---- device_calls.c: calls into the lanes, each waits until its lane has done it ---- */
 
 int device_call_start(struct device *device, unsigned queue, const struct queue_layout *layout,
-                      const struct queue_features *features, uint32_t base, int kick_fd, int call_fd);
+                      const struct queue_features *features, uint32_t base, int kick_fd, int call_fd,
+                      atomic_uint *interrupt_status);
 void device_call_release(struct device *device, unsigned queue);
 void device_call_set_call(struct device *device, unsigned queue, int call_fd);
 int device_call_signal(struct device *device, int fd); /* of any queue */

@@ -316,7 +316,11 @@ static void lane_signal(struct lane_queue *queue)
 {
         uint64_t one = 1;
 
-        if (queue->call_fd < 0 || write(queue->call_fd, &one, sizeof(one)) >= 0 || errno != EINTR)
+        if (queue->call_fd < 0)
+                return;
+        if (queue->interrupt_status)
+                atomic_fetch_or(queue->interrupt_status, LANE_USED_BUFFER);
+        if (write(queue->call_fd, &one, sizeof(one)) >= 0 || errno != EINTR)
                 return;
         cleanup_close(&queue->call_fd);
         queue->call_fd = -1;
@@ -425,6 +429,7 @@ uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue)
         queue_init(&queue->ring); /* the ring forgets too: what was outstanding may be posted again */
         lane_close(lane, &queue->kick_fd);
         lane_close(lane, &queue->call_fd);
+        queue->interrupt_status = NULL;
         queue->held = false;
         return base;
 }

@@ -48,6 +48,8 @@ struct lane_events {
         void (*closing)(struct lane *lane, int fd);
 };
 
+#define LANE_USED_BUFFER 1u /* of an interrupt status (virtio 1.3, 4.2.2) */
+
 struct lane_queue {
         struct queue ring;
         unsigned index; /* in the device */
@@ -57,6 +59,8 @@ struct lane_queue {
         unsigned kicks; /* since the start, up to the one that is looked at */
         uint32_t outstanding;
         int kick_fd, call_fd; /* owned; -1: none */
+        atomic_uint
+            *interrupt_status; /* bit 0 is set before call_fd is signaled; of the front end; NULL: none */
         enum replay_class replay;
         bool supply; /* lent for input: no request of it ages */
 };
