@@ -16,6 +16,7 @@
 
 #include "proto/base/checked.h"
 #include "proto/base/log.h"
+#include "proto/vm_config_kvm.h"
 
 #define UID_MIN_ALLOWED  1000u      /* below are the system's own */
 #define UID_NOBODY       65534u     /* what unmapped ids look like: anybody's */
@@ -220,21 +221,29 @@ uint32_t vm_config_area(const struct vm_config *config, const struct device_conf
         return MIN(len, LIMIT_AREA) / LIMIT_AREA_PAGE * LIMIT_AREA_PAGE;
 }
 
-/* RUNDIR/<vm>/<device>.sock must fit a socket address with its NUL. */
-static int judge_socket_path(const struct vm_config *config, const struct device_config *device, char *why,
+/* RUNDIR/<vm>/<name>.sock must fit a socket address with its NUL. */
+static int judge_socket_path(const struct vm_config *config, const char *what, const char *name, char *why,
                              size_t why_size)
 {
         const size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
-        size_t len =
-            strlen(config->run_dir) + 1 + strlen(config->name) + 1 + strlen(device->name) + strlen(".sock");
+        size_t len = strlen(config->run_dir) + 1 + strlen(config->name) + 1 + strlen(name) + strlen(".sock");
 
         if (len <= room)
                 return 0;
         return refuse(why, why_size,
-                      "device %s: its socket's path would have %zu bytes, Unix sockets have room for %zu: "
+                      "%s%s: its socket's path would have %zu bytes, Unix sockets have room for %zu: "
                       "use a shorter "
                       "run directory or shorter names",
-                      device->name, len, room);
+                      what, name, len, room);
+}
+
+/* A VM of our own has no socket a device. */
+static int judge_device_socket(const struct vm_config *config, const struct device_config *device, char *why,
+                               size_t why_size)
+{
+        if (config->frontend == VM_FRONTEND_KVM)
+                return 0;
+        return judge_socket_path(config, "device ", device->name, why, why_size);
 }
 
 static int judge_device(const struct vm_config *config, size_t index, char *why, size_t why_size)
@@ -267,13 +276,19 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
         if (device->poll_us > LIMIT_POLL_US)
                 return refuse(why, why_size, "device %s: poll_us is %u: use 0 to %u microseconds",
                               device->name, device->poll_us, LIMIT_POLL_US);
-        if (judge_socket_path(config, device, why, why_size) < 0 || judge_limits(device, why, why_size) < 0 ||
-            judge_rate(device, why, why_size) < 0 || judge_lanes(config, device, why, why_size) < 0)
+        if (judge_device_socket(config, device, why, why_size) < 0 ||
+            judge_limits(device, why, why_size) < 0 || judge_rate(device, why, why_size) < 0 ||
+            judge_lanes(config, device, why, why_size) < 0)
                 return -EINVAL;
         return device->type == DEVICE_TYPE_BLK ? judge_blk(device, why, why_size) : 0;
 }
 
-/* One id for the broker and one a device, none of them anybody else's. */
+uint32_t vm_config_uids(const struct vm_config *config)
+{
+        return 1 + (uint32_t)config->n_devices + (config->frontend == VM_FRONTEND_KVM);
+}
+
+/* None of the range anybody else's. */
 static int judge_uids(const struct vm_config *config, char *why, size_t why_size)
 {
         static const uint32_t foreign[] = {UID_NOBODY, UID_UNSET_16, UID_UNSET};
@@ -283,11 +298,12 @@ static int judge_uids(const struct vm_config *config, char *why, size_t why_size
                 return refuse(why, why_size,
                               "the uid range starts at %u, among the system's own: start at %u or above",
                               config->uid_first, UID_MIN_ALLOWED);
-        if (config->uid_count < config->n_devices + 1)
-                return refuse(
-                    why, why_size,
-                    "the uid range has %u ids: %zu are needed, one for the broker and one a device: widen it",
-                    config->uid_count, config->n_devices + 1);
+        if (config->uid_count < vm_config_uids(config))
+                return refuse(why, why_size,
+                              "the uid range has %u ids: %u are needed, one for the broker%s and one a "
+                              "device: widen it",
+                              config->uid_count, vm_config_uids(config),
+                              config->frontend == VM_FRONTEND_KVM ? ", one for the kernel's loader" : "");
         if (end > (uint64_t)UINT32_MAX + 1)
                 return refuse(why, why_size,
                               "the uid range passes the largest uid: start it lower or make it shorter");
@@ -309,8 +325,8 @@ static int judge_vm(const struct vm_config *config, char *why, size_t why_size)
         if (strcmp(config->name, "uids") == 0)
                 return refuse(why, why_size,
                               "no VM can be called uids: the run directory keeps its uids there");
-        if (config->frontend != VM_FRONTEND_VHOST_USER)
-                return refuse(why, why_size, "there is no such frontend: use vhost-user");
+        if (config->frontend < VM_FRONTEND_VHOST_USER || config->frontend >= VM_FRONTEND_END_)
+                return refuse(why, why_size, "there is no such frontend: use vhost-user or kvm");
         if ((config->socket_mode & ~0777u) != 0 || (config->socket_mode & 0600u) != 0600u)
                 return refuse(why, why_size,
                               "socket mode 0%o is not usable: use 0660 or another mode from 0600 to 0777",
@@ -323,7 +339,7 @@ static int judge_vm(const struct vm_config *config, char *why, size_t why_size)
 
 int vm_config_judge(const struct vm_config *config, char *why, size_t why_size)
 {
-        if (judge_vm(config, why, why_size) < 0)
+        if (judge_vm(config, why, why_size) < 0 || vm_config_judge_kvm(config, why, why_size) < 0)
                 return -EINVAL;
         if (config->n_devices < 1)
                 return refuse(why, why_size, "the VM has no devices: add one under devices:");
@@ -333,6 +349,8 @@ int vm_config_judge(const struct vm_config *config, char *why, size_t why_size)
         for (size_t i = 0; i < config->n_devices; i++)
                 if (judge_device(config, i, why, why_size) < 0)
                         return -EINVAL;
+        if (judge_socket_path(config, "", "admin", why, why_size) < 0)
+                return -EINVAL;
         return judge_uids(config, why, why_size);
 }
 

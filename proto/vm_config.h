@@ -15,7 +15,30 @@
 #define VM_CONFIG_NO_GID UINT32_MAX
 
 enum vm_frontend {
-        VM_FRONTEND_VHOST_USER = 1,
+        VM_FRONTEND_VHOST_USER = 1, /* a VMM attaches to a socket a device */
+        VM_FRONTEND_KVM,            /* the broker runs the VM itself */
+        VM_FRONTEND_END_,
+};
+
+/* Where the guest's first serial port leads. */
+enum vm_serial {
+        VM_SERIAL_STDIO = 0, /* the broker's standard output and input */
+        VM_SERIAL_NONE,      /* nowhere: the guest may write, nothing is read */
+        VM_SERIAL_COUNT_,
+};
+
+/* What the broker gives a VM of its own; all zeros with another front end. */
+struct kvm_config {
+        uint32_t vcpus;  /* 1 .. LIMIT_VCPUS */
+        uint64_t memory; /* bytes, whole VM_CONFIG_GUEST_UNIT */
+        enum vm_serial serial;
+};
+
+/* What the kernel loader boots it with; empty texts with another front end. */
+struct boot_config {
+        char kernel[PATH_MAX];
+        char initrd[PATH_MAX]; /* "": none */
+        char cmdline[LIMIT_CMDLINE];
 };
 
 struct blk_config {
@@ -71,6 +94,8 @@ struct vm_config {
         uint32_t socket_gid;  /* VM_CONFIG_NO_GID: leave it */
         uint32_t uid_first, uid_count;
         uint32_t worker_memory_max; /* bytes; never 0 here */
+        struct kvm_config kvm;
+        struct boot_config boot;
         struct device_config *devices;
         size_t n_devices;
 };
@@ -81,12 +106,23 @@ struct vm_config {
 
 #define VM_CONFIG_REQUEST_TIMEOUT (LIMIT_REQUEST_AGE_MS / 1000u)
 
+#define VM_CONFIG_GUEST_MEMORY (UINT64_C(512) << 20) /* when the configuration says nothing */
+#define VM_CONFIG_GUEST_MIN    (UINT64_C(16) << 20)  /* below, no kernel of today gets to its init */
+#define VM_CONFIG_GUEST_MAX    (UINT64_C(1) << 46) /* 64T: no sum of a memory map overflows; hosts have less */
+#define VM_CONFIG_GUEST_UNIT   (UINT64_C(1) << 20) /* whole pages of any host, and of a size to be read */
+
 /* Is this a good VM or device name? 1 to 63 of [A-Za-z0-9._-], not starting with '.' or '-'. */
 bool vm_config_name_ok(const char *name);
 
 /* Is this a good serial number? At most 20 bytes of printable ASCII (virtio 1.3, 5.2.6.1,
  * VIRTIO_BLK_T_GET_ID). */
 bool vm_config_serial_ok(const char *serial);
+
+/* Is this a good kernel command line? Printable ASCII that fits its place. */
+bool vm_config_cmdline_ok(const char *cmdline);
+
+/* Uids that a VM takes: the broker's, one a device, and the kernel loader's where there is one. */
+uint32_t vm_config_uids(const struct vm_config *config);
 
 /* Bytes that this device's worker may have. */
 uint32_t vm_config_memory(const struct vm_config *config, const struct device_config *device);

@@ -70,6 +70,21 @@ static int check_device(const Bulkhead__Config__Device *wire, struct device_conf
         }
 }
 
+/* Not there: all zeros, which the judge wants of every other front end. */
+static int check_kvm(const Bulkhead__Config__Vm *wire, struct vm_config *ret)
+{
+        if (wire->kvm)
+                ret->kvm = (struct kvm_config){.vcpus = wire->kvm->vcpus,
+                                               .memory = wire->kvm->memory,
+                                               .serial = (enum vm_serial)wire->kvm->serial};
+        if (!wire->boot)
+                return 0;
+        if (wire_copy_string(wire->boot->kernel, ret->boot.kernel, sizeof(ret->boot.kernel)) < 0 ||
+            wire_copy_string(wire->boot->initrd, ret->boot.initrd, sizeof(ret->boot.initrd)) < 0)
+                return -EPROTO;
+        return wire_copy_string(wire->boot->cmdline, ret->boot.cmdline, sizeof(ret->boot.cmdline));
+}
+
 static int check_vm(const Bulkhead__Config__Vm *wire, struct vm_config *ret)
 {
         ret->frontend = (enum vm_frontend)wire->frontend;
@@ -82,7 +97,7 @@ static int check_vm(const Bulkhead__Config__Vm *wire, struct vm_config *ret)
             wire_copy_string(wire->run_dir, ret->run_dir, sizeof(ret->run_dir)) < 0 ||
             wire_copy_string(wire->worker_dir, ret->worker_dir, sizeof(ret->worker_dir)) < 0)
                 return -EPROTO;
-        return 0;
+        return check_kvm(wire, ret);
 }
 
 /* The pre-scan has bounded n_device; none at all is for the judge to say. */
@@ -131,3 +146,7 @@ int vm_config_check(struct arena *arena, const uint8_t *bytes, size_t len, struc
 
 _Static_assert((int)VM_FRONTEND_VHOST_USER == (int)BULKHEAD__CONFIG__FRONTEND__FRONTEND_VHOST_USER,
                "front ends");
+_Static_assert((int)VM_FRONTEND_KVM == (int)BULKHEAD__CONFIG__FRONTEND__FRONTEND_KVM, "front ends");
+_Static_assert((int)VM_SERIAL_STDIO == (int)BULKHEAD__CONFIG__SERIAL__SERIAL_STDIO &&
+                   (int)VM_SERIAL_NONE == (int)BULKHEAD__CONFIG__SERIAL__SERIAL_NONE,
+               "serial ports");

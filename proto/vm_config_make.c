@@ -75,11 +75,31 @@ static int make_device(const struct device_config *device, struct device_wire *r
         }
 }
 
+/* Adds what a VM of our own has; the parts live as long as the message. */
+static void make_kvm(const struct vm_config *config, Bulkhead__Config__Kvm *kvm, Bulkhead__Config__Boot *boot,
+                     Bulkhead__Config__Vm *ret)
+{
+        bulkhead__config__kvm__init(kvm);
+        bulkhead__config__boot__init(boot);
+        if (config->frontend != VM_FRONTEND_KVM)
+                return;
+        kvm->vcpus = config->kvm.vcpus;
+        kvm->memory = config->kvm.memory;
+        kvm->serial = (Bulkhead__Config__Serial)config->kvm.serial;
+        boot->kernel = (char *)config->boot.kernel;
+        boot->initrd = (char *)config->boot.initrd;
+        boot->cmdline = (char *)config->boot.cmdline;
+        ret->kvm = kvm;
+        ret->boot = boot;
+}
+
 ssize_t vm_config_make(const struct vm_config *config, uint8_t *buf, size_t size)
 {
         Bulkhead__Config__Vm wire = BULKHEAD__CONFIG__VM__INIT;
         struct device_wire devices[LIMIT_DEVICES];
         Bulkhead__Config__Device *rows[LIMIT_DEVICES];
+        Bulkhead__Config__Kvm kvm;
+        Bulkhead__Config__Boot boot;
 
         if (config->n_devices > LIMIT_DEVICES)
                 return -E2BIG;
@@ -99,6 +119,7 @@ ssize_t vm_config_make(const struct vm_config *config, uint8_t *buf, size_t size
         wire.uid_first = config->uid_first;
         wire.uid_count = config->uid_count;
         wire.worker_memory_max = config->worker_memory_max;
+        make_kvm(config, &kvm, &boot, &wire);
         wire.n_device = config->n_devices;
         wire.device = rows;
         return wire_pack(&wire.base, buf, size);

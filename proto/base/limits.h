@@ -84,6 +84,8 @@
 #define LIMIT_CONFIG_BYTES  256u  /* bytes of a config space (vhost-user carries no more) */
 #define LIMIT_STATE_BYTES   4096u /* a worker's saved state (PutState): small by contract */
 #define LIMIT_WHY           160u /* bytes of the clause that says why a device is quarantined: it stands in a line of ps */
+#define LIMIT_VCPUS         64u   /* vCPUs of a VM of our own: a thread each, and a local APIC's id has room for 254 */
+#define LIMIT_CMDLINE       2048u /* bytes of a kernel's command line with its NUL: what x86 and arm64 kernels take */
 #define LIMIT_RESOURCES     8u    /* files that one device's configuration may name */
 
 /* ---- workers ---- */

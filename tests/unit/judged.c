@@ -320,12 +320,27 @@ static bool judged_rate(const struct device_rate *rate)
                judged_rate_of(rate->bytes, rate->bytes_burst, 1u << 20, UINT64_C(16) << 30);
 }
 
+static bool judged_kvm(const struct vm_config *config)
+{
+        const struct kvm_config *kvm = &config->kvm;
+        const struct boot_config *boot = &config->boot;
+
+        if (config->frontend == VM_FRONTEND_VHOST_USER)
+                return kvm->vcpus == 0 && kvm->memory == 0 && kvm->serial == 0 && boot->kernel[0] == '\0' &&
+                       boot->initrd[0] == '\0' && boot->cmdline[0] == '\0';
+        return config->frontend == VM_FRONTEND_KVM && kvm->vcpus >= 1 && kvm->vcpus <= 64 &&
+               kvm->memory >= 16u << 20 && kvm->memory >> 46 <= 1 && kvm->memory % (1u << 20) == 0 &&
+               kvm->serial < VM_SERIAL_COUNT_ && boot->kernel[0] == '/' &&
+               (boot->initrd[0] == '/' || boot->initrd[0] == '\0') && strlen(boot->cmdline) < 2048 &&
+               config->uid_count >= config->n_devices + 2;
+}
+
 bool judged_vm_config(const struct vm_config *config)
 {
         if (!vm_config_name_ok(config->name) || config->run_dir[0] != '/' || config->worker_dir[0] != '/' ||
             config->n_devices < 1 || config->n_devices > LIMIT_DEVICES ||
             config->worker_memory_max < 8u << 20 || config->uid_first < 1000 ||
-            config->uid_count <= config->n_devices)
+            config->uid_count <= config->n_devices || !judged_kvm(config))
                 return false;
         for (size_t i = 0; i < config->n_devices; i++) {
                 const struct device_config *device = &config->devices[i];
@@ -337,7 +352,8 @@ bool judged_vm_config(const struct vm_config *config)
                     device->request_timeout < 1 || device->request_timeout > 3600 ||
                     device->copy >= DEVICE_COPY_COUNT_ || device->poll_us > 1000)
                         return false;
-                if (strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)
+                if (config->frontend == VM_FRONTEND_VHOST_USER &&
+                    strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)
                         return false;
                 if (!judged_limits(device) || !judged_rate(&device->rate))
                         return false;
