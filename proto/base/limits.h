@@ -76,6 +76,11 @@
 /* ---- guest memory ---- */
 #define LIMIT_REGIONS       512u        /* regions of one table: QEMU's cap on x86 (VHOST_USER_MAX_RAM_SLOTS) */
 
+/* ---- a VM of the KVM front end (broker/kvm/) ---- */
+#define LIMIT_KVM_MEMORY_MIN (16u << 20) /* bytes of RAM: no Linux kernel lives in less */
+#define LIMIT_KVM_VCPUS      64u   /* processors of one VM: each is a thread of the broker; a PC's numbers have eight bits */
+#define LIMIT_KVM_SLOTS      512u  /* memory slots of one VM: as many as a table has regions (LIMIT_REGIONS) */
+
 /* ---- devices ---- */
 #define LIMIT_DEVICES       64u   /* devices of one VM: the spawner keeps one child each */
 #define LIMIT_LANES         16u   /* lanes of one device */
