@@ -9,6 +9,7 @@
 
 #include "proto/base/arena.h"
 #include "proto/base/limits.h"
+#include "proto/boot.h"
 #include "proto/device_type.h"
 
 #define CONTROL_PROTOCOL_VERSION 1u
@@ -47,6 +48,7 @@ struct control_configure {
         } blk;
         /* What each lane's area is to have: 0, or whole pages (LIMIT_AREA_PAGE), at most LIMIT_AREA. */
         uint32_t area_len;
+        struct boot_options boot; /* of a loader, whose n_queues is 0 and n_lanes 1 */
 };
 
 /* A worker's memory that the broker copies to: `len` bytes a lane, lane after lane. Another one in each
@@ -59,7 +61,8 @@ struct control_area {
 };
 
 struct control_hello {
-        uint32_t device_type; /* virtio id */
+        uint32_t
+            device_type; /* virtio id; 0: no device, it takes no requests, and all of the following is 0 */
         uint64_t features;
         uint32_t n_queues; /* 1 .. LIMIT_QUEUES */
         enum queue_kind queue_kind[LIMIT_QUEUES];
@@ -113,6 +116,8 @@ enum control_kind_to_broker {
         CONTROL_PUT_STATE = 4,
         CONTROL_LOG = 5,
         CONTROL_STATS = 6,
+        CONTROL_BOOTED = 7,
+        CONTROL_BOOT_FAILED = 8,
         CONTROL_TO_BROKER_COUNT_,
 };
 
@@ -136,6 +141,10 @@ struct control_to_broker {
                 struct {
                         uint64_t requests, bytes_read, bytes_written, errors;
                 } stats;
+                struct boot_done booted;
+                struct {
+                        char reason[LIMIT_BOOT_REASON]; /* foreign bytes: escape before printing; not empty */
+                } boot_failed;
         };
 };
 

@@ -12,6 +12,7 @@
 #include "proto/base/checked.h"
 #include "proto/base/log.h"
 #include "proto/base/status.h"
+#include "proto/control_boot.h"
 #include "proto/vm_config.h"
 #include "proto/wire.h"
 #include "schema/control.pb-c.h"
@@ -28,7 +29,7 @@ static bool device_features_ok(uint64_t features)
 
 static bool virtio_id_known(uint32_t virtio_id)
 {
-        for (size_t i = 0; i < DEVICE_TYPE_COUNT_; i++)
+        for (size_t i = 0; i < WORKER_TYPE_COUNT_; i++)
                 if (device_types[i].virtio_id == virtio_id)
                         return true;
         return false;
@@ -52,6 +53,14 @@ static bool area_len_ok(uint32_t len)
         return len <= LIMIT_AREA && len % LIMIT_AREA_PAGE == 0;
 }
 
+/* Who takes no requests has one lane to write by. */
+static bool queues_ok(const struct device_type *type, uint32_t n_queues, uint32_t n_lanes)
+{
+        if (type->max_queues == 0)
+                return n_queues == 0 && n_lanes == 1;
+        return in_range(n_queues, 1, type->max_queues) && in_range(n_lanes, 1, MIN(n_queues, LIMIT_LANES));
+}
+
 static int check_configure(const Bulkhead__Control__Configure *wire, struct control_configure *ret)
 {
         int r = 0;
@@ -65,13 +74,16 @@ static int check_configure(const Bulkhead__Control__Configure *wire, struct cont
         case BULKHEAD__CONTROL__CONFIGURE__OPTIONS_RNG:
                 ret->type = DEVICE_TYPE_RNG;
                 break;
+        case BULKHEAD__CONTROL__CONFIGURE__OPTIONS_BOOT:
+                ret->type = DEVICE_TYPE_LOADER;
+                r = control_boot_check_options(wire->boot, &ret->boot);
+                break;
         default:
                 return -EPROTO;
         }
         if (r < 0)
                 return r;
-        if (!in_range(wire->n_queues, 1, device_types[ret->type].max_queues) ||
-            !in_range(wire->n_lanes, 1, MIN(wire->n_queues, LIMIT_LANES)) ||
+        if (!queues_ok(&device_types[ret->type], wire->n_queues, wire->n_lanes) ||
             !in_range(wire->max_payload, 1, LIMIT_FRAME_PAYLOAD) || !area_len_ok(wire->area_len) ||
             wire->poll_us > LIMIT_POLL_US)
                 return -EPROTO;
@@ -153,6 +165,19 @@ static int check_area(const Bulkhead__Control__Hello *wire, struct control_area 
         return 0;
 }
 
+/* Of a worker that is no device: it says nothing of requests, so the judged one is zero as it was. */
+static int check_hello_plain(const Bulkhead__Control__Hello *wire)
+{
+        if (wire->features != 0 || wire->n_queue_kind != 0 || wire->n_queue_replay != 0 ||
+            wire->n_field_offset != 0 || wire->n_field_width != 0 || wire->n_field_writable != 0 ||
+            wire->n_field_value != 0)
+                return -EPROTO;
+        if (wire->max_segments != 0 || wire->credit_requests != 0 || wire->credit_bytes != 0 ||
+            wire->max_inline != 0 || wire->area_at != 0 || wire->area_len != 0 || wire->area_lead != 0)
+                return -EPROTO;
+        return 0;
+}
+
 static int check_hello(const Bulkhead__Control__Hello *wire, struct control_hello *ret)
 {
         int r;
@@ -160,6 +185,8 @@ static int check_hello(const Bulkhead__Control__Hello *wire, struct control_hell
         if (wire->protocol_version != CONTROL_PROTOCOL_VERSION || !virtio_id_known(wire->device_type) ||
             !device_features_ok(wire->features))
                 return -EPROTO;
+        if (wire->device_type == 0)
+                return check_hello_plain(wire);
         if (!in_range(wire->max_segments, 1, LIMIT_CHAIN_SEGMENTS) ||
             !in_range(wire->credit_requests, 1, LIMIT_CREDITS) ||
             !in_range(wire->credit_bytes, wire->max_inline, LIMIT_FRAME_PAYLOAD))
@@ -236,6 +263,10 @@ static int check_to_broker(const Bulkhead__Control__ToBroker *wire, struct contr
                 ret->stats.bytes_written = wire->stats->bytes_written;
                 ret->stats.errors = wire->stats->errors;
                 return 0;
+        case BULKHEAD__CONTROL__TO_BROKER__KIND_BOOTED:
+                return control_boot_check_booted(wire->booted, &ret->booted);
+        case BULKHEAD__CONTROL__TO_BROKER__KIND_BOOT_FAILED:
+                return control_boot_check_failed(wire->boot_failed, ret->boot_failed.reason);
         default:
                 return -EPROTO;
         }
@@ -346,6 +377,8 @@ bool control_hello_equal(const struct control_hello *a, const struct control_hel
 /* The casts above rely on it. */
 _Static_assert((int)CONTROL_HELLO == (int)BULKHEAD__CONTROL__TO_BROKER__KIND_HELLO, "kinds are cases");
 _Static_assert((int)CONTROL_STATS == (int)BULKHEAD__CONTROL__TO_BROKER__KIND_STATS, "kinds are cases");
+_Static_assert((int)CONTROL_BOOT_FAILED == (int)BULKHEAD__CONTROL__TO_BROKER__KIND_BOOT_FAILED,
+               "kinds are cases");
 _Static_assert((int)CONTROL_CONFIGURE == (int)BULKHEAD__CONTROL__TO_WORKER__KIND_CONFIGURE,
                "kinds are cases");
 _Static_assert((int)CONTROL_SHUTDOWN == (int)BULKHEAD__CONTROL__TO_WORKER__KIND_SHUTDOWN, "kinds are cases");

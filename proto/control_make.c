@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proto/base/status.h"
+#include "proto/control_boot.h"
 #include "proto/wire.h"
 #include "schema/control.pb-c.h"
 
@@ -18,6 +19,8 @@ static ssize_t make_configure(const struct control_configure *message, uint8_t *
         Bulkhead__Control__Configure body = BULKHEAD__CONTROL__CONFIGURE__INIT;
         Bulkhead__Control__BlkOptions blk = BULKHEAD__CONTROL__BLK_OPTIONS__INIT;
         Bulkhead__Control__RngOptions rng = BULKHEAD__CONTROL__RNG_OPTIONS__INIT;
+        struct control_boot_wire boot;
+        int r;
 
         body.protocol_version = CONTROL_PROTOCOL_VERSION;
         body.name = (char *)message->name;
@@ -38,6 +41,13 @@ static ssize_t make_configure(const struct control_configure *message, uint8_t *
         case DEVICE_TYPE_RNG:
                 body.options_case = BULKHEAD__CONTROL__CONFIGURE__OPTIONS_RNG;
                 body.rng = &rng;
+                break;
+        case DEVICE_TYPE_LOADER:
+                r = control_boot_fill_options(&message->boot, &boot);
+                if (r < 0)
+                        return r;
+                body.options_case = BULKHEAD__CONTROL__CONFIGURE__OPTIONS_BOOT;
+                body.boot = &boot.options;
                 break;
         default:
                 return -EINVAL;
@@ -275,6 +285,10 @@ ssize_t control_make_to_broker(const struct control_to_broker *message, uint8_t 
                 return make_log(message, buf, size);
         case CONTROL_STATS:
                 return make_stats(message, buf, size);
+        case CONTROL_BOOTED:
+                return control_boot_make_booted(&message->booted, buf, size);
+        case CONTROL_BOOT_FAILED:
+                return control_boot_make_failed(message->boot_failed.reason, buf, size);
         case CONTROL_TO_BROKER_COUNT_:
                 break;
         }

@@ -17,7 +17,8 @@ const struct device_type *device_type_find(const char *name)
 
 #define BLK_S_IOERR 1 /* VIRTIO_BLK_S_IOERR, in a request's last byte (virtio 1.3, 5.2.6) */
 
-const struct device_type device_types[DEVICE_TYPE_COUNT_] = {
+const struct device_type device_types[WORKER_TYPE_COUNT_] = {
     [DEVICE_TYPE_BLK] = {"blk", "bulkhead-worker-blk", 2, 16, 1, "vhost-user-blk-pci", {BLK_S_IOERR}, 1},
     [DEVICE_TYPE_RNG] = {"rng", "bulkhead-worker-rng", 4, 1, 1, "vhost-user-rng-pci", {0}, 0},
+    [DEVICE_TYPE_LOADER] = {"loader", "bulkhead-worker-loader", 0, 0, 0, NULL, {0}, 0},
 };

@@ -33,10 +33,17 @@ struct lane_mem_read_reply {
         const uint32_t *status;
 };
 
+/* What an id and an offset name. */
+enum lane_space {
+        LANE_SPACE_CHAIN = 0, /* a request; [offset, offset + len) inside LIMIT_CHAIN_BYTES */
+        LANE_SPACE_BOOT,      /* a range of RAM (boot.h): for the loader, before the VM has ever run */
+};
+
 struct lane_mem_write {
         size_t n; /* 1 .. LIMIT_MEM_SEGMENTS */
         const uint64_t *id;
         const uint32_t *offset, *len; /* len >= 1; sum of len is the payload */
+        enum lane_space space;        /* the receiver refuses what is not its own */
 };
 
 struct lane_complete {

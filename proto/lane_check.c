@@ -15,15 +15,15 @@
 #include "proto/wire.h"
 #include "schema/lane.pb-c.h"
 
-/* n segments of a chain: each inside the longest chain there may be, and none empty unless `may_be_empty`. A
+/* n segments: each ends at `end` or before, and none is empty unless `may_be_empty`. A
  * column has at most LIMIT_WIRE_COLUMN elements of 32 bits, so the sum cannot wrap. */
-static int lane_check_segments(size_t n, const uint32_t *offset, const uint32_t *len, bool may_be_empty,
-                               uint64_t *ret_total)
+static int lane_check_segments(size_t n, const uint32_t *offset, const uint32_t *len, uint64_t end,
+                               bool may_be_empty, uint64_t *ret_total)
 {
         uint64_t total = 0;
 
         for (size_t i = 0; i < n; i++) {
-                if (!range_inside(offset[i], len[i], LIMIT_CHAIN_BYTES))
+                if (!range_inside(offset[i], len[i], end))
                         return -EPROTO;
                 if (len[i] == 0 && !may_be_empty)
                         return -EPROTO;
@@ -46,7 +46,7 @@ static int lane_check_mem_read(const Bulkhead__Lane__MemRead *wire, uint32_t pay
                 return -EPROTO;
         if (wire->space != BULKHEAD__LANE__SPACE__SPACE_CHAIN || payload_len != 0)
                 return -EPROTO;
-        r = lane_check_segments(n, wire->offset, wire->len, false, &total);
+        r = lane_check_segments(n, wire->offset, wire->len, LIMIT_CHAIN_BYTES, false, &total);
         if (r < 0)
                 return r;
         *ret = (struct lane_mem_read){.seq = wire->seq,
@@ -58,23 +58,46 @@ static int lane_check_mem_read(const Bulkhead__Lane__MemRead *wire, uint32_t pay
         return 0;
 }
 
+static int lane_check_space(Bulkhead__Lane__Space wire, enum lane_space *ret_space)
+{
+        switch (wire) {
+        case BULKHEAD__LANE__SPACE__SPACE_CHAIN:
+                *ret_space = LANE_SPACE_CHAIN;
+                return 0;
+        case BULKHEAD__LANE__SPACE__SPACE_BOOT:
+                *ret_space = LANE_SPACE_BOOT;
+                return 0;
+        default:
+                return -EPROTO;
+        }
+}
+
+/* Offsets of a request end with the longest chain there may be; how long a range of RAM is, its receiver knows. */
+static uint64_t lane_space_end(enum lane_space space)
+{
+        return space == LANE_SPACE_CHAIN ? LIMIT_CHAIN_BYTES : UINT64_C(1) << 32;
+}
+
 static int lane_check_mem_write(const Bulkhead__Lane__MemWrite *wire, uint32_t payload_len,
                                 struct lane_mem_write *ret)
 {
         size_t n = wire->n_id;
+        enum lane_space space;
         uint64_t total;
         int r;
 
         if (n < 1 || n > LIMIT_MEM_SEGMENTS || wire->n_offset != n || wire->n_len != n)
                 return -EPROTO;
-        if (wire->space != BULKHEAD__LANE__SPACE__SPACE_CHAIN)
-                return -EPROTO;
-        r = lane_check_segments(n, wire->offset, wire->len, false, &total);
+        r = lane_check_space(wire->space, &space);
+        if (r < 0)
+                return r;
+        r = lane_check_segments(n, wire->offset, wire->len, lane_space_end(space), false, &total);
         if (r < 0)
                 return r;
         if (total != payload_len)
                 return -EPROTO;
-        *ret = (struct lane_mem_write){.n = n, .id = wire->id, .offset = wire->offset, .len = wire->len};
+        *ret = (struct lane_mem_write){
+            .n = n, .id = wire->id, .offset = wire->offset, .len = wire->len, .space = space};
         return 0;
 }
 
@@ -90,7 +113,7 @@ static int lane_check_complete(const Bulkhead__Lane__Complete *wire, uint32_t pa
         for (size_t i = 0; i < n; i++)
                 if (wire->status[i] != WIRE_STATUS_OK && wire->status[i] != WIRE_STATUS_PROTOCOL)
                         return -EPROTO;
-        r = lane_check_segments(n, wire->offset, wire->len, true, &total);
+        r = lane_check_segments(n, wire->offset, wire->len, LIMIT_CHAIN_BYTES, true, &total);
         if (r < 0)
                 return r;
         if (total != payload_len)

@@ -39,7 +39,8 @@ static ssize_t lane_make_mem_write(const struct lane_mem_write *message, uint8_t
 {
         Bulkhead__Lane__MemWrite body = {
             .base = PROTOBUF_C_MESSAGE_INIT(&bulkhead__lane__mem_write__descriptor),
-            .space = BULKHEAD__LANE__SPACE__SPACE_CHAIN,
+            .space = message->space == LANE_SPACE_BOOT ? BULKHEAD__LANE__SPACE__SPACE_BOOT
+                                                       : BULKHEAD__LANE__SPACE__SPACE_CHAIN,
             COLUMN64(id, message->n, message->id),
             COLUMN32(offset, message->n, message->offset),
             COLUMN32(len, message->n, message->len),

@@ -15,7 +15,7 @@
 
 static int check_device(uint32_t wire, uint32_t *ret_device)
 {
-        if (wire >= LIMIT_DEVICES)
+        if (wire >= LIMIT_WORKERS)
                 return -EPROTO;
         *ret_device = wire;
         return 0;

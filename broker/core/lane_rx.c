@@ -174,6 +174,8 @@ static int rx_judge(struct lane *lane, const char **ret_why)
                 return rx_judge_read(lane, &message->mem_read, ret_why);
         case LANE_MEM_WRITE:
                 *ret_why = "sent a MemWrite outside its requests";
+                if (message->mem_write.space != LANE_SPACE_CHAIN)
+                        return -EPROTO;
                 r = rx_find_targets(lane, message->mem_write.id, message->mem_write.n);
                 if (r < 0)
                         return r;

@@ -552,6 +552,8 @@ static int on_message(void *context, const struct control_to_broker *message)
         case CONTROL_STATS:
                 return 0; /* the broker counts for itself */
         case CONTROL_DONE:
+        case CONTROL_BOOTED: /* no device boots anything */
+        case CONTROL_BOOT_FAILED:
         case CONTROL_TO_BROKER_COUNT_:
                 break;
         }

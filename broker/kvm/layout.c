@@ -43,11 +43,11 @@ static const uint8_t x86_pins[] = {5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 18, 1
 _Static_assert(X86_RAM_LOW <= X86_DEVICES, "RAM ends before the devices begin");
 _Static_assert(array_size(x86_pins) <= (X86_IO_APIC - X86_DEVICES) / KVM_DEVICE_WINDOW,
                "the devices end before the I/O APIC");
-_Static_assert(LIMIT_KVM_VCPUS *ARM64_REDIST_EACH <= ARM64_SERIAL - ARM64_GIC_REDIST,
+_Static_assert(LIMIT_VCPUS *ARM64_REDIST_EACH <= ARM64_SERIAL - ARM64_GIC_REDIST,
                "redistributors end before the PL011");
 _Static_assert(LIMIT_DEVICES *KVM_DEVICE_WINDOW <= ARM64_RAM - ARM64_DEVICES,
                "the devices end before RAM begins");
-_Static_assert(LIMIT_KVM_VCPUS < 255, "an APIC's number has eight bits, and one of them means all");
+_Static_assert(LIMIT_VCPUS < 255, "an APIC's number has eight bits, and one of them means all");
 
 static uint64_t range_end(const struct kvm_range *range)
 {
@@ -82,8 +82,8 @@ static int layout_check(enum kvm_arch arch, uint64_t memory, unsigned n_vcpus, u
                     -EINVAL, why, why_size,
                     "no processor has more than %u bits of guest-physical address; give less memory",
                     KVM_ADDRESS_BITS);
-        if (n_vcpus == 0 || n_vcpus > LIMIT_KVM_VCPUS)
-                return kvm_why(-EINVAL, why, why_size, "vcpus is %u; give 1 to %u", n_vcpus, LIMIT_KVM_VCPUS);
+        if (n_vcpus == 0 || n_vcpus > LIMIT_VCPUS)
+                return kvm_why(-EINVAL, why, why_size, "vcpus is %u; give 1 to %u", n_vcpus, LIMIT_VCPUS);
         if (n_devices > devices_max(arch))
                 return kvm_why(
                     -EINVAL, why, why_size,

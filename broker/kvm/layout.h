@@ -68,7 +68,7 @@ struct kvm_layout {
 
 /* The layout of a VM. `memory` and `shmem_len` are bytes. 0, or -EINVAL: `why` holds one clause with the remedy, and
  * *ret_layout is untouched:
- *   memory: whole MiB, LIMIT_KVM_MEMORY_MIN at least; vCPUs: 1 to LIMIT_KVM_VCPUS (also what the GIC's window holds);
+ *   memory: whole MiB, LIMIT_KVM_MEMORY_MIN at least; vCPUs: 1 to LIMIT_VCPUS (also what the GIC's window holds);
  *   devices: as many as there are interrupts for (x86_64: 17; arm64: LIMIT_DEVICES); shmem_len: whole MiB, or 0;
  *   and an end within KVM_ADDRESS_BITS. Whether this host has so many bits: broker/kvm/width.h. */
 int kvm_layout_make(enum kvm_arch arch, uint64_t memory, unsigned n_vcpus, unsigned n_devices,

@@ -78,7 +78,8 @@
 
 /* ---- a VM of the KVM front end (broker/kvm/) ---- */
 #define LIMIT_KVM_MEMORY_MIN (16u << 20) /* bytes of RAM: no Linux kernel lives in less */
-#define LIMIT_KVM_VCPUS      64u   /* processors of one VM: each is a thread of the broker; a PC's numbers have eight bits */
+#define LIMIT_VCPUS          64u   /* vCPUs of one VM: a thread of the broker each, and a local APIC's id has room for 254 */
+#define LIMIT_CMDLINE        2048u /* bytes of a kernel's command line with its NUL: what x86 and arm64 kernels take */
 #define LIMIT_KVM_SLOTS      512u  /* memory slots of one VM: as many as a table has regions (LIMIT_REGIONS) */
 
 /* ---- devices ---- */
@@ -89,9 +90,13 @@
 #define LIMIT_CONFIG_BYTES  256u  /* bytes of a config space (vhost-user carries no more) */
 #define LIMIT_STATE_BYTES   4096u /* a worker's saved state (PutState): small by contract */
 #define LIMIT_WHY           160u /* bytes of the clause that says why a device is quarantined: it stands in a line of ps */
-#define LIMIT_VCPUS         64u   /* vCPUs of a VM of our own: a thread each, and a local APIC's id has room for 254 */
-#define LIMIT_CMDLINE       2048u /* bytes of a kernel's command line with its NUL: what x86 and arm64 kernels take */
 #define LIMIT_RESOURCES     8u    /* files that one device's configuration may name */
+
+/* ---- booting (kvm front end) ---- */
+#define LIMIT_WORKERS        (LIMIT_DEVICES + 1u) /* children of one spawner: one a device, and the loader */
+#define LIMIT_BOOT_RAM       4u    /* ranges of RAM: x86 has two */
+#define LIMIT_BOOT_INTERRUPT 988u  /* GSI or SPI numbers: a GIC has no more */
+#define LIMIT_BOOT_REASON    256u  /* bytes of the sentence that says why a kernel cannot be loaded: one log line */
 
 /* ---- workers ---- */
 #define LIMIT_RNG_BYTES    65536u /* bytes of one entropy request: less than asked for is allowed, and no other waits */
@@ -145,6 +150,9 @@
 #define LIMIT_REQUEST_TIMEOUT_S 3600u /* the longest that a configuration may say: a hung worker is found in an hour */
 #ifndef LIMIT_DRAIN_MS
 #define LIMIT_DRAIN_MS        2000u /* GET_VRING_BASE: the guest is frozen while we wait */
+#endif
+#ifndef LIMIT_BOOT_MS
+#define LIMIT_BOOT_MS         60000u /* to load kernel and initrd: a gigabyte from a slow disk. Then the loader is killed */
 #endif
 #define LIMIT_KILL_MS         5000u /* SIGKILL to exit: longer means a process stuck in the kernel: said loudly */
 #define LIMIT_TRACE_STOPS     256u  /* signals that the spawner delivers as a worker's tracer: a real one gets none */

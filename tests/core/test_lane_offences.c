@@ -171,6 +171,18 @@ static void write_to_a_forged_generation(void)
 {
         write_one(ids[1] + 0x10000, 0, 1);
 }
+/* Of a request that it holds, to a part that it may write: but that space is the kernel loader's. */
+static void write_as_if_it_were_the_loader(void)
+{
+        const uint32_t offset = 0, len = 1;
+
+        fake_worker_send(
+            &bench.worker,
+            &(struct lane_to_broker){
+                .kind = LANE_MEM_WRITE,
+                .mem_write = {.n = 1, .id = ids, .offset = &offset, .len = &len, .space = LANE_SPACE_BOOT}},
+            zeros, 1);
+}
 static void write_behind_the_writable_bytes(void)
 {
         write_one(ids[1], WRITABLE, 1);
@@ -379,6 +391,7 @@ static const struct offence {
     OFFENCE(read_of_nothing, 0),
     OFFENCE(write_to_an_unknown_id, 0),
     OFFENCE(write_to_a_forged_generation, 0),
+    OFFENCE(write_as_if_it_were_the_loader, 0),
     OFFENCE(write_behind_the_writable_bytes, 0),
     OFFENCE(write_over_their_end, 0),
     OFFENCE(write_that_wraps, 0),

@@ -53,13 +53,14 @@ static void seed(const char *name, uint8_t channel, ssize_t header_len, uint32_t
 
 static void seed_lanes(void)
 {
-        const uint64_t id[3] = {1, UINT64_C(1) << 40, 3};
+        const uint64_t id[3] = {1, UINT64_C(1) << 40, 3}, zero64[3] = {0};
         const uint32_t zero[3] = {0}, some[3] = {512, 4096, 1}, at[3] = {0, 512, 1 << 20}, ok[3] = {0, 10, 0};
         const uint32_t places[3] = {0, 1, 2048};
         const struct lane_to_broker up[] = {
             {.kind = LANE_MEM_READ, .mem_read = {7, 3, id, at, some, 0}},
             {.kind = LANE_MEM_WRITE, .mem_write = {3, id, at, some}},
             {.kind = LANE_COMPLETE, .complete = {3, id, ok, at, some}},
+            {.kind = LANE_MEM_WRITE, .mem_write = {3, zero64, at, some, LANE_SPACE_BOOT}},
         };
         const struct lane_to_worker requests = {.kind = LANE_REQUESTS,
                                                 .requests = {3, id, zero, some, at, some, zero, zero}};
@@ -70,6 +71,7 @@ static void seed_lanes(void)
         seed("lane_requests_placed", LANE_DOWN, lane_make_to_worker(&placed, header, sizeof(header)), 512);
         seed("lane_mem_read", LANE_UP, lane_make_to_broker(&up[0], header, sizeof(header)), 0);
         seed("lane_mem_write", LANE_UP, lane_make_to_broker(&up[1], header, sizeof(header)), 4609);
+        seed("lane_mem_write_boot", LANE_UP, lane_make_to_broker(&up[3], header, sizeof(header)), 4609);
         seed("lane_complete", LANE_UP, lane_make_to_broker(&up[2], header, sizeof(header)), 4609);
         seed("lane_requests", LANE_DOWN, lane_make_to_worker(&requests, header, sizeof(header)), 4609);
         seed("lane_mem_read_reply", LANE_DOWN, lane_make_to_worker(&reply, header, sizeof(header)), 4609);
@@ -77,10 +79,11 @@ static void seed_lanes(void)
 
 static void seed_control_up(void)
 {
-        static const char *const names[] = {"control_hello",     "control_done", "control_config_space",
-                                            "control_put_state", "control_log",  "control_stats"};
+        static const char *const names[] = {"control_hello",     "control_done",       "control_config_space",
+                                            "control_put_state", "control_log",        "control_stats",
+                                            "control_booted",    "control_boot_failed"};
         const uint64_t values[3] = {1, 2, 3};
-        static struct control_to_broker up[6];
+        static struct control_to_broker up[8];
 
         up[0].kind = CONTROL_HELLO;
         up[0].hello =
@@ -102,24 +105,54 @@ static void seed_control_up(void)
             (struct control_to_broker){.kind = CONTROL_PUT_STATE, .put_state = {(const uint8_t *)"st", 2}};
         up[4] = (struct control_to_broker){.kind = CONTROL_LOG, .log = {1, "text"}};
         up[5] = (struct control_to_broker){.kind = CONTROL_STATS, .stats = {1, 2, 3, 4}};
+        up[6] = (struct control_to_broker){
+            .kind = CONTROL_BOOTED,
+            .booted = {.entry = {KVM_BOOT_PVH, 1 << 20, 4096}, .kernel_len = 9 << 20, .initrd_len = 1}};
+        up[7] = (struct control_to_broker){.kind = CONTROL_BOOT_FAILED,
+                                           .boot_failed = {"not a kernel: name another one"}};
         for (size_t i = 0; i < array_size(up); i++)
                 seed(names[i], CONTROL_UP, control_make_to_broker(&up[i], header, sizeof(header)), 0);
 }
 
 static void seed_control_down(void)
 {
-        static const char *const names[] = {
-            "control_configure_blk", "control_configure_rng", "control_set_features", "control_config_write",
-            "control_start_queue",   "control_restore_state", "control_shutdown"};
+        static const char *const names[] = {"control_configure_blk", "control_configure_rng",
+                                            "control_set_features",  "control_config_write",
+                                            "control_start_queue",   "control_restore_state",
+                                            "control_shutdown",      "control_configure_boot"};
         const struct control_to_worker down[] = {
             {.kind = CONTROL_CONFIGURE,
-             .configure = {"disk0", 2, 2, 1 << 20, DEVICE_TYPE_BLK, {true, "serial", 512}, 1 << 20}},
-            {.kind = CONTROL_CONFIGURE, .configure = {"rng0", 1, 1, 1 << 20, DEVICE_TYPE_RNG, {0}}},
+             .configure = {.name = "disk0",
+                           .n_queues = 2,
+                           .n_lanes = 2,
+                           .max_payload = 1 << 20,
+                           .type = DEVICE_TYPE_BLK,
+                           .blk = {true, "serial", 512},
+                           .area_len = 1 << 20}},
+            {.kind = CONTROL_CONFIGURE,
+             .configure = {.name = "rng0",
+                           .n_queues = 1,
+                           .n_lanes = 1,
+                           .max_payload = 1 << 20,
+                           .type = DEVICE_TYPE_RNG}},
             {.kind = CONTROL_SET_FEATURES, .seq = 1, .set_features = {0x246}},
             {.kind = CONTROL_CONFIG_WRITE, .seq = 2, .config_write = {2, 1}},
             {.kind = CONTROL_START_QUEUE, .seq = 3, .start_queue = {1, 256}},
             {.kind = CONTROL_RESTORE_STATE, .seq = 4, .restore_state = {(const uint8_t *)"st", 2}},
             {.kind = CONTROL_SHUTDOWN},
+            {.kind = CONTROL_CONFIGURE,
+             .configure = {.name = "loader",
+                           .n_lanes = 1,
+                           .max_payload = 1 << 20,
+                           .type = DEVICE_TYPE_LOADER,
+                           .boot = {.arch = BOOT_ARCH_X86_64,
+                                    .n_vcpus = 2,
+                                    .n_ram = 2,
+                                    .ram = {{0, 3u << 30}, {UINT64_C(4) << 30, 1u << 30}},
+                                    .devices_start = 0xd0000000,
+                                    .n_devices = 3,
+                                    .interrupt = {5, 6, 7},
+                                    .cmdline = "console=ttyS0"}}},
         };
 
         for (size_t i = 0; i < array_size(down); i++)

@@ -13,13 +13,13 @@
 static volatile uint64_t seen; /* what is read has to go somewhere */
 
 static bool columns_inside(size_t n, const uint64_t *id, const uint32_t *offset, const uint32_t *len,
-                           uint32_t min_len, uint64_t *ret_total)
+                           uint32_t min_len, uint64_t end, uint64_t *ret_total)
 {
         uint64_t total = 0;
 
         for (size_t i = 0; i < n; i++) {
                 seen ^= id[i];
-                if (len[i] < min_len || (uint64_t)offset[i] + len[i] > LIMIT_CHAIN_BYTES)
+                if (len[i] < min_len || (uint64_t)offset[i] + len[i] > end)
                         return false;
                 total += len[i];
         }
@@ -32,7 +32,7 @@ static bool judged_complete(const struct lane_complete *m, uint32_t payload_len)
         uint64_t total;
 
         if (m->n < 1 || m->n > LIMIT_WIRE_COLUMN ||
-            !columns_inside(m->n, m->id, m->offset, m->len, 0, &total))
+            !columns_inside(m->n, m->id, m->offset, m->len, 0, LIMIT_CHAIN_BYTES, &total))
                 return false;
         for (size_t i = 0; i < m->n; i++)
                 if (m->status[i] != WIRE_STATUS_OK && m->status[i] != WIRE_STATUS_PROTOCOL)
@@ -49,11 +49,14 @@ bool judged_lane_to_broker(const struct lane_to_broker *message, uint32_t payloa
         switch (message->kind) {
         case LANE_MEM_READ:
                 return read->n >= 1 && read->n <= LIMIT_MEM_SEGMENTS &&
-                       columns_inside(read->n, read->id, read->offset, read->len, 1, &total) &&
+                       columns_inside(read->n, read->id, read->offset, read->len, 1, LIMIT_CHAIN_BYTES,
+                                      &total) &&
                        total == read->total && payload_len == 0;
         case LANE_MEM_WRITE:
-                return write->n >= 1 && write->n <= LIMIT_MEM_SEGMENTS &&
-                       columns_inside(write->n, write->id, write->offset, write->len, 1, &total) &&
+                return write->n >= 1 && write->n <= LIMIT_MEM_SEGMENTS && write->space <= LANE_SPACE_BOOT &&
+                       columns_inside(write->n, write->id, write->offset, write->len, 1,
+                                      write->space == LANE_SPACE_BOOT ? UINT64_C(1) << 32 : LIMIT_CHAIN_BYTES,
+                                      &total) &&
                        total == payload_len;
         case LANE_COMPLETE:
                 return judged_complete(&message->complete, payload_len);
@@ -134,6 +137,10 @@ static bool judged_area(const struct control_area *area)
 
 static bool judged_hello(const struct control_hello *hello)
 {
+        static const struct control_hello plain;
+
+        if (hello->device_type == 0)
+                return memcmp(hello, &plain, sizeof(plain)) == 0;
         if (hello->n_queues < 1 || hello->n_queues > LIMIT_QUEUES || !own_features(hello->features))
                 return false;
         for (uint32_t i = 0; i < hello->n_queues; i++) {
@@ -143,11 +150,10 @@ static bool judged_hello(const struct control_hello *hello)
                     hello->queue_replay[i] != REPLAY_AT_MOST_ONCE)
                         return false;
         }
-        return hello->device_type != 0 && hello->max_segments >= 1 &&
-               hello->max_segments <= LIMIT_CHAIN_SEGMENTS && hello->credit_requests >= 1 &&
-               hello->credit_requests <= LIMIT_CREDITS && hello->max_inline <= hello->credit_bytes &&
-               hello->credit_bytes <= LIMIT_FRAME_PAYLOAD && judged_fields(hello) &&
-               judged_area(&hello->area);
+        return hello->max_segments >= 1 && hello->max_segments <= LIMIT_CHAIN_SEGMENTS &&
+               hello->credit_requests >= 1 && hello->credit_requests <= LIMIT_CREDITS &&
+               hello->max_inline <= hello->credit_bytes && hello->credit_bytes <= LIMIT_FRAME_PAYLOAD &&
+               judged_fields(hello) && judged_area(&hello->area);
 }
 
 /* Reads a whole blob. */
@@ -184,6 +190,12 @@ bool judged_control_to_broker(const struct control_to_broker *message)
                 return message->log.level <= 3 && strlen(message->log.text) < LIMIT_LOG_LINE;
         case CONTROL_STATS:
                 return true;
+        case CONTROL_BOOTED:
+                return message->booted.entry.mode >= KVM_BOOT_LINUX64 &&
+                       message->booted.entry.mode <= KVM_BOOT_ARM64;
+        case CONTROL_BOOT_FAILED:
+                return message->boot_failed.reason[0] != 0 &&
+                       strnlen(message->boot_failed.reason, LIMIT_BOOT_REASON) < LIMIT_BOOT_REASON;
         case CONTROL_TO_BROKER_COUNT_:
                 break;
         }
@@ -200,17 +212,44 @@ static bool judged_serial(const char serial[21])
         return true;
 }
 
+static bool judged_boot(const struct boot_options *boot)
+{
+        uint64_t end = 0;
+
+        if ((boot->arch != BOOT_ARCH_X86_64 || boot->gic != 0) &&
+            (boot->arch != BOOT_ARCH_ARM64 || (boot->gic != 2 && boot->gic != 3)))
+                return false;
+        if (boot->n_vcpus < 1 || boot->n_vcpus > LIMIT_VCPUS || boot->n_ram < 1 ||
+            boot->n_ram > LIMIT_BOOT_RAM)
+                return false;
+        for (uint32_t i = 0; i < boot->n_ram; end = boot->ram[i].start + boot->ram[i].len, i++)
+                if (boot->ram[i].start < end || boot->ram[i].len == 0 ||
+                    (boot->ram[i].start | boot->ram[i].len) % 4096 != 0 ||
+                    boot->ram[i].start + boot->ram[i].len < boot->ram[i].start)
+                        return false;
+        if (boot->n_devices > LIMIT_DEVICES || boot->devices_start % 4096 != 0 ||
+            boot->devices_start + LIMIT_DEVICES * BOOT_DEVICE_WINDOW < boot->devices_start)
+                return false;
+        for (uint32_t i = 0; i < boot->n_devices; i++)
+                if (boot->interrupt[i] >= LIMIT_BOOT_INTERRUPT)
+                        return false;
+        return strnlen(boot->cmdline, LIMIT_CMDLINE) < LIMIT_CMDLINE;
+}
+
 static bool judged_configure(const struct control_configure *m)
 {
+        if (m->type == DEVICE_TYPE_LOADER && (m->n_queues != 0 || m->n_lanes != 1 || !judged_boot(&m->boot)))
+                return false;
+        if (m->type != DEVICE_TYPE_LOADER && m->n_lanes > m->n_queues)
+                return false;
         if (!vm_config_name_ok(m->name) || m->n_lanes < 1 || m->n_lanes > LIMIT_LANES ||
-            m->n_lanes > m->n_queues || m->n_queues > LIMIT_QUEUES || m->max_payload < 1 ||
-            m->max_payload > LIMIT_FRAME_PAYLOAD || m->area_len > LIMIT_AREA || m->area_len % 4096 != 0 ||
-            m->poll_us > 1000)
+            m->n_queues > LIMIT_QUEUES || m->max_payload < 1 || m->max_payload > LIMIT_FRAME_PAYLOAD ||
+            m->area_len > LIMIT_AREA || m->area_len % 4096 != 0 || m->poll_us > 1000)
                 return false;
         if (m->type == DEVICE_TYPE_BLK)
                 return (m->blk.block_size == 512 || m->blk.block_size == 4096) &&
                        judged_serial(m->blk.serial);
-        return m->type < DEVICE_TYPE_COUNT_;
+        return m->type < WORKER_TYPE_COUNT_;
 }
 
 bool judged_control_to_worker(const struct control_to_worker *message)
@@ -235,7 +274,7 @@ bool judged_control_to_worker(const struct control_to_worker *message)
 
 bool judged_spawn_to_broker(const struct spawn_to_broker *message)
 {
-        if (message->device >= LIMIT_DEVICES || message->pid > INT32_MAX)
+        if (message->device >= LIMIT_WORKERS || message->pid > INT32_MAX)
                 return false;
         switch (message->kind) {
         case SPAWN_SPAWNED:
@@ -258,7 +297,7 @@ bool judged_spawn_to_broker(const struct spawn_to_broker *message)
 
 bool judged_spawn_to_spawner(const struct spawn_to_spawner *message)
 {
-        return message->device < LIMIT_DEVICES && message->kind >= SPAWN_SPAWN && message->kind <= SPAWN_STOP;
+        return message->device < LIMIT_WORKERS && message->kind >= SPAWN_SPAWN && message->kind <= SPAWN_STOP;
 }
 
 bool judged_admin_to_broker(const struct admin_to_broker *message)

@@ -552,7 +552,7 @@ static void messages_of_no_kind_are_refused(void **state)
         assert_int_equal(control_make_to_broker(&up, buf, sizeof(buf)), -EINVAL);
         assert_int_equal(control_make_to_worker(&down, buf, sizeof(buf)), -EINVAL);
         down = configure_rng();
-        down.configure.type = DEVICE_TYPE_COUNT_;
+        down.configure.type = WORKER_TYPE_COUNT_;
         assert_int_equal(control_make_to_worker(&down, buf, sizeof(buf)), -EINVAL);
 }
 

@@ -18,7 +18,7 @@ static void every_type_is_found_by_its_name(void **state)
 
 static void other_names_are_not_found(void **state)
 {
-        static const char *const names[] = {"", "b", "blkk", "BLK", "blk ", "gpu"};
+        static const char *const names[] = {"", "b", "blkk", "BLK", "blk ", "gpu", "loader"};
 
         (void)state;
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -45,12 +45,24 @@ static void rows_are_whole_and_differ(void **state)
         }
 }
 
+/* No configuration can make one; its Hello says 0. */
+static void the_loader_is_no_device(void **state)
+{
+        const struct device_type *loader = &device_types[DEVICE_TYPE_LOADER];
+
+        (void)state;
+        assert_string_equal(loader->program, "bulkhead-worker-loader");
+        assert_int_equal(loader->virtio_id, 0);
+        assert_int_equal(loader->max_queues, 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(every_type_is_found_by_its_name),
             cmocka_unit_test(other_names_are_not_found),
             cmocka_unit_test(rows_are_whole_and_differ),
+            cmocka_unit_test(the_loader_is_no_device),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,7 @@ static void messages_come_back_as_they_were(void **state)
         }
         for (enum spawn_kind_to_spawner kind = SPAWN_SPAWN; kind <= SPAWN_STOP; kind++) {
                 struct spawn_to_spawner down = {.kind = kind,
-                                                .device = kind == SPAWN_STOP ? 0 : LIMIT_DEVICES - 1};
+                                                .device = kind == SPAWN_STOP ? 0 : LIMIT_WORKERS - 1};
                 ssize_t n = spawn_make_to_spawner(&down, buf, sizeof(buf));
 
                 assert_true(n > 0);
@@ -90,7 +90,7 @@ static void the_broker_names_devices_inside_the_limit_only(void **state)
 
         (void)state;
         for (enum spawn_kind_to_spawner kind = SPAWN_SPAWN; kind <= SPAWN_REAP; kind++) {
-                struct spawn_to_spawner down = {.kind = kind, .device = LIMIT_DEVICES};
+                struct spawn_to_spawner down = {.kind = kind, .device = LIMIT_WORKERS};
                 ssize_t n = spawn_make_to_spawner(&down, buf, sizeof(buf));
 
                 assert_int_equal(spawn_check_to_spawner(&arena, buf, (size_t)n, &got), -EPROTO);
@@ -112,10 +112,10 @@ static void the_broker_names_devices_inside_the_limit_only(void **state)
 static void numbers_end_at_their_limits(void **state)
 {
         (void)state;
-        IS(0, spawned, device, LIMIT_DEVICES - 1);
-        IS(-EPROTO, spawned, device, LIMIT_DEVICES);
-        IS(-EPROTO, failed, device, LIMIT_DEVICES);
-        IS(-EPROTO, exited, device, LIMIT_DEVICES);
+        IS(0, spawned, device, LIMIT_WORKERS - 1);
+        IS(-EPROTO, spawned, device, LIMIT_WORKERS);
+        IS(-EPROTO, failed, device, LIMIT_WORKERS);
+        IS(-EPROTO, exited, device, LIMIT_WORKERS);
         IS(-EPROTO, spawned, pid, 0);
         IS(0, spawned, pid, 1);
         IS(0, spawned, pid, INT32_MAX);

@@ -8,6 +8,7 @@
 void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload)
 {
         outbox->link = link;
+        outbox->space = LANE_SPACE_CHAIN;
         outbox->payload = payload;
         outbox->n = 0;
         outbox->start = outbox->used = outbox->reserved = 0;
@@ -40,8 +41,11 @@ static struct lane_to_broker outbox_gathered(const struct outbox *outbox)
                                                           .offset = outbox->offset,
                                                           .len = outbox->len};
         else
-                message.mem_write = (struct lane_mem_write){
-                    .n = outbox->n, .id = outbox->id, .offset = outbox->offset, .len = outbox->len};
+                message.mem_write = (struct lane_mem_write){.space = outbox->space,
+                                                            .n = outbox->n,
+                                                            .id = outbox->id,
+                                                            .offset = outbox->offset,
+                                                            .len = outbox->len};
         return message;
 }
 
@@ -110,8 +114,9 @@ void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t 
 int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len, int fd,
                       uint64_t file_offset)
 {
-        struct lane_to_broker message = {.kind = LANE_MEM_WRITE,
-                                         .mem_write = {.n = 1, .id = &id, .offset = &offset, .len = &len}};
+        struct lane_to_broker message = {
+            .kind = LANE_MEM_WRITE,
+            .mem_write = {.space = outbox->space, .n = 1, .id = &id, .offset = &offset, .len = &len}};
         struct link_frame before = {.frame = NULL};
         uint32_t header_len = outbox_make(&message, outbox->frame);
 

@@ -22,6 +22,7 @@
 
 struct outbox {
         struct link *link;
+        enum lane_space space;         /* what ids and offsets name: CHAIN unless its owner says otherwise */
         enum lane_kind_to_broker kind; /* of what is gathered */
         size_t n;                      /* elements gathered */
         uint64_t id[OUTBOX_BATCH];
