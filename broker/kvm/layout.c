@@ -11,43 +11,36 @@
 #include "broker/kvm/why.h"
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
+#include "proto/kvm_platform.h"
+#include "proto/vm_config.h"
 
-#define KIB (1ull << 10)
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 
-/* Fixed by the architecture, or where every PC has them. KVM wants a page for an identity map and three for a task
- * state on Intel processors without unrestricted guest mode; no guest looks there. */
+/* What lies between these stands in proto/kvm_platform.h, and the assertions below keep the order. */
 #define X86_RAM_LOW      (3 * GIB)
 #define X86_RAM_HIGH     (4 * GIB)
 #define X86_DEVICES      0xd0000000ull
-#define X86_IO_APIC      0xfec00000ull
-#define X86_LOCAL_APIC   0xfee00000ull
-#define X86_IDENTITY_MAP 0xfffbc000ull
-#define X86_TSS          0xfffbd000ull
-
-/* As QEMU's machine "virt" has them, so that no guest meets a first. */
-#define ARM64_GIC_DIST    0x08000000ull
-#define ARM64_GIC_CPU     0x08010000ull
-#define ARM64_GIC_REDIST  0x080a0000ull
-#define ARM64_REDIST_EACH (128 * KIB)
-#define ARM64_SERIAL      0x09000000ull
-#define ARM64_SERIAL_SPI  1u
-#define ARM64_DEVICES     0x0a000000ull
-#define ARM64_DEVICE_SPI  16u
-#define ARM64_RAM         0x40000000ull
+#define ARM64_DEVICES    0x0a000000ull
+#define ARM64_DEVICE_SPI 16u
+#define ARM64_RAM        0x40000000ull
 
 /* Pins of the I/O APIC that are no other part's: timer, keyboard, cascade, serial ports, clock, coprocessor. */
 static const uint8_t x86_pins[] = {5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
 _Static_assert(X86_RAM_LOW <= X86_DEVICES, "RAM ends before the devices begin");
-_Static_assert(array_size(x86_pins) <= (X86_IO_APIC - X86_DEVICES) / KVM_DEVICE_WINDOW,
-               "the devices end before the I/O APIC");
-_Static_assert(LIMIT_VCPUS *ARM64_REDIST_EACH <= ARM64_SERIAL - ARM64_GIC_REDIST,
-               "redistributors end before the PL011");
-_Static_assert(LIMIT_DEVICES *KVM_DEVICE_WINDOW <= ARM64_RAM - ARM64_DEVICES,
-               "the devices end before RAM begins");
-_Static_assert(LIMIT_VCPUS < 255, "an APIC's number has eight bits, and one of them means all");
+_Static_assert(X86_DEVICES + array_size(x86_pins) * KVM_DEVICE_WINDOW <= KVM_X86_IOAPIC,
+               "and they end before the APICs");
+_Static_assert(KVM_X86_IOAPIC < KVM_X86_LOCAL_APIC && KVM_X86_LOCAL_APIC < KVM_X86_IDENTITY_MAP &&
+                   KVM_X86_IDENTITY_MAP < KVM_X86_TSS && KVM_X86_TSS + 0x3000 <= X86_RAM_HIGH,
+               "which end before the rest of RAM");
+_Static_assert(KVM_ARM64_GIC_REDISTRIBUTOR + LIMIT_VCPUS * KVM_ARM64_GIC_REDISTRIBUTOR_LEN <=
+                       KVM_ARM64_SERIAL &&
+                   KVM_ARM64_SERIAL + KVM_ARM64_SERIAL_LEN <= ARM64_DEVICES &&
+                   ARM64_DEVICES + LIMIT_DEVICES * KVM_DEVICE_WINDOW <= ARM64_RAM,
+               "GIC, PL011, devices and RAM lie one behind the other");
+_Static_assert(KVM_ARM64_SERIAL_SPI < ARM64_DEVICE_SPI && ARM64_DEVICE_SPI + LIMIT_DEVICES <= KVM_ARM64_N_SPI,
+               "no interrupt is two parts'");
 
 static uint64_t range_end(const struct kvm_range *range)
 {
@@ -69,10 +62,10 @@ static int layout_check(enum kvm_arch arch, uint64_t memory, unsigned n_vcpus, u
 {
         const uint64_t most = 1ull << KVM_ADDRESS_BITS;
 
-        if (memory < LIMIT_KVM_MEMORY_MIN || memory % MIB != 0)
+        if (memory < VM_CONFIG_GUEST_MIN || memory % MIB != 0)
                 return kvm_why(-EINVAL, why, why_size,
                                "memory is %" PRIu64 " bytes; give whole MiB, %u at least", memory,
-                               (unsigned)(LIMIT_KVM_MEMORY_MIN / MIB));
+                               (unsigned)(VM_CONFIG_GUEST_MIN / MIB));
         if (shmem_len % MIB != 0)
                 return kvm_why(-EINVAL, why, why_size,
                                "the shared memory regions are %" PRIu64 " bytes; give whole MiB", shmem_len);
@@ -100,10 +93,6 @@ static void layout_x86(struct kvm_layout *layout, uint64_t memory)
         if (memory > low)
                 layout->ram[layout->n_ram++] = (struct kvm_range){X86_RAM_HIGH, memory - low};
         layout->devices_start = X86_DEVICES;
-        layout->x86.io_apic = (struct kvm_range){X86_IO_APIC, 4 * KIB};
-        layout->x86.local_apic = (struct kvm_range){X86_LOCAL_APIC, 4 * KIB};
-        layout->x86.identity_map = X86_IDENTITY_MAP;
-        layout->x86.tss = X86_TSS;
         layout->end = X86_RAM_HIGH; /* the reset vector, and KVM's own pages, lie right below it */
 }
 
@@ -111,11 +100,6 @@ static void layout_arm64(struct kvm_layout *layout, uint64_t memory)
 {
         layout->ram[layout->n_ram++] = (struct kvm_range){ARM64_RAM, memory};
         layout->devices_start = ARM64_DEVICES;
-        layout->arm64.gic_dist = (struct kvm_range){ARM64_GIC_DIST, 64 * KIB};
-        layout->arm64.gic_cpu = (struct kvm_range){ARM64_GIC_CPU, 8 * KIB};
-        layout->arm64.gic_redist = (struct kvm_range){ARM64_GIC_REDIST, layout->n_vcpus * ARM64_REDIST_EACH};
-        layout->arm64.serial = (struct kvm_range){ARM64_SERIAL, 4 * KIB};
-        layout->arm64.serial_spi = ARM64_SERIAL_SPI;
         layout->end = ARM64_RAM;
 }
 

@@ -31,14 +31,11 @@ enum kvm_arch {
 #error "bulkhead runs VMs on x86_64 and arm64"
 #endif
 
-#define KVM_LAYOUT_RAM 4u /* pieces of RAM that a layout has room for */
-#define KVM_DEVICE_WINDOW                                                                                    \
-        0x1000u /* from one device's registers to the next's: a page, so that each can be told apart */
-#define KVM_DEVICE_REGISTERS                                                                                 \
-        0x200u               /* bytes of a device's register file: registers, and 256 of config space */
-#define KVM_ADDRESS_BITS 52u /* the widest guest-physical address of either architecture */
-#define KVM_SHMEM_ALIGN                                                                                      \
-        (1ull << 30) /* of the first shared memory region: a guest maps it with its largest pages */
+#define KVM_LAYOUT_RAM       4u           /* pieces of RAM that a layout has room for */
+#define KVM_DEVICE_WINDOW    0x1000u      /* from one device's registers to the next's: a page */
+#define KVM_DEVICE_REGISTERS 0x200u       /* bytes of a device's registers, 256 of config space among them */
+#define KVM_ADDRESS_BITS     52u          /* the widest guest-physical address of either architecture */
+#define KVM_SHMEM_ALIGN      (1ull << 30) /* of the first region: a guest maps it with its largest pages */
 
 struct kvm_range {
         uint64_t start, len; /* len 0: there is none, and start is 0 */
@@ -49,26 +46,13 @@ struct kvm_layout {
         unsigned n_vcpus, n_devices, n_ram;
         struct kvm_range ram[KVM_LAYOUT_RAM]; /* ascending; the first holds kernel and initrd */
         uint64_t devices_start;               /* device i: kvm_layout_device() */
-        union {
-                struct {
-                        struct kvm_range io_apic, local_apic; /* fixed by the architecture */
-                        uint64_t identity_map,
-                            tss; /* pages for KVM_SET_IDENTITY_MAP_ADDR, KVM_SET_TSS_ADDR */
-                } x86;
-                struct {
-                        struct kvm_range gic_dist, gic_cpu,
-                            gic_redist; /* GICv3: dist + redist; GICv2: dist + cpu */
-                        struct kvm_range serial;
-                        uint32_t serial_spi; /* without the 32 of the banked interrupts */
-                } arm64;
-        };
-        struct kvm_range shmem; /* shared memory regions of all devices, one behind the other */
-        uint64_t end;           /* one past the highest byte of all that */
+        struct kvm_range shmem;               /* shared memory regions of all devices, one behind the other */
+        uint64_t end;                         /* one past the highest byte of all that */
 };
 
 /* The layout of a VM. `memory` and `shmem_len` are bytes. 0, or -EINVAL: `why` holds one clause with the remedy, and
  * *ret_layout is untouched:
- *   memory: whole MiB, LIMIT_KVM_MEMORY_MIN at least; vCPUs: 1 to LIMIT_VCPUS (also what the GIC's window holds);
+ *   memory: whole MiB, VM_CONFIG_GUEST_MIN at least; vCPUs: 1 to LIMIT_VCPUS;
  *   devices: as many as there are interrupts for (x86_64: 17; arm64: LIMIT_DEVICES); shmem_len: whole MiB, or 0;
  *   and an end within KVM_ADDRESS_BITS. Whether this host has so many bits: broker/kvm/width.h. */
 int kvm_layout_make(enum kvm_arch arch, uint64_t memory, unsigned n_vcpus, unsigned n_devices,

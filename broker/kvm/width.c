@@ -11,6 +11,7 @@
 #include "broker/kvm/why.h"
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
+#include "proto/vm_config.h"
 
 #define MIB (1ull << 20)
 
@@ -46,12 +47,12 @@ static uint64_t memory_most(const struct kvm_layout *layout, unsigned width)
                 int r = kvm_layout_make(layout->arch, middle * MIB, layout->n_vcpus, layout->n_devices,
                                         layout->shmem.len, &tried, ignored, sizeof(ignored));
 
-                if (middle * MIB >= LIMIT_KVM_MEMORY_MIN && (r < 0 || bits_below(tried.end) > width))
+                if (middle * MIB >= VM_CONFIG_GUEST_MIN && (r < 0 || bits_below(tried.end) > width))
                         too_much = middle;
                 else
                         fits = middle;
         }
-        return fits * MIB >= LIMIT_KVM_MEMORY_MIN ? fits : 0;
+        return fits * MIB >= VM_CONFIG_GUEST_MIN ? fits : 0;
 }
 
 static void remedy_make(const struct kvm_layout *layout, unsigned width, unsigned needed, char *remedy,
