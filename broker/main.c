@@ -141,8 +141,13 @@ static int remember_paths(struct spawner *spawner, const struct vm_config *confi
 static int prepare(const struct vm_config *config, struct spawner *spawner, struct endpoints *endpoints,
                    char *why, size_t why_size)
 {
-        int r = endpoints_make_run_dir(config, why, why_size);
+        int r;
 
+        if (config->frontend == VM_FRONTEND_KVM) {
+                snprintf(why, why_size, "frontend kvm is not in this build: use vhost-user");
+                return -ENOTSUP;
+        }
+        r = endpoints_make_run_dir(config, why, why_size);
         if (r == 0)
                 r = spawner_init(spawner, config, why, why_size);
         if (r < 0)

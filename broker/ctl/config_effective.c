@@ -90,6 +90,19 @@ static void fill_device(struct device_config *config, struct config_device *ret,
         ret->block_size = &config->blk.block_size;
 }
 
+/* Only for a VM of our own. */
+static void fill_kvm(struct vm_config *config, char memory[static 32], struct config_file *ret)
+{
+        if (config->frontend != VM_FRONTEND_KVM)
+                return;
+        ret->vcpus = &config->kvm.vcpus;
+        ret->memory = config_value_size_text(config->kvm.memory, memory, 32);
+        ret->serial = &config->kvm.serial;
+        ret->kernel = config->boot.kernel;
+        ret->initrd = config->boot.initrd[0] ? config->boot.initrd : NULL;
+        ret->cmdline = config->boot.cmdline;
+}
+
 static int print(const struct config_file *file, FILE *out)
 {
         const cyaml_config_t options = config_schema_options(NULL, NULL);
@@ -109,7 +122,7 @@ int config_effective_print(const struct vm_config *config, FILE *out)
         struct vm_config copy = *config; /* the schema's pointers are not const */
         _cleanup_free_ struct config_device *devices = calloc(copy.n_devices, sizeof(*devices));
         _cleanup_free_ struct effective_limits *places = calloc(copy.n_devices, sizeof(*places));
-        char mode[16], group[64], memory[32];
+        char mode[16], group[64], memory[32], guest_memory[32];
         struct config_socket socket = {.mode = mode};
         struct config_uids uids = {.first = &copy.uid_first, .count = &copy.uid_count};
         struct config_limits limits = {.worker_memory = memory};
@@ -130,6 +143,7 @@ int config_effective_print(const struct vm_config *config, FILE *out)
         config_value_size_text(copy.worker_memory_max, memory, sizeof(memory));
         if (copy.socket_gid != VM_CONFIG_NO_GID)
                 socket.group = config_value_group_text(copy.socket_gid, group, sizeof(group));
+        fill_kvm(&copy, guest_memory, &file);
         for (size_t i = 0; i < copy.n_devices; i++)
                 fill_device(&copy.devices[i], &devices[i], &places[i]);
         return print(&file, out);

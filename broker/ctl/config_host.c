@@ -13,8 +13,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "broker/ctl/config_value.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/direct_io.h"
 #include "proto/base/log.h"
@@ -139,6 +141,61 @@ int config_host_image(const struct device_config *device, char *why, size_t why_
         if (r == 0 && direct)
                 r = judge_direct(device, fd, shown, why, why_size);
         return r < 0 ? r : judge_lock(fd, device->blk.read_only, shown, why, why_size);
+}
+
+int config_host_boot_file(const char *key, const char *path, char *why, size_t why_size)
+{
+        char shown[SHOWN];
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+        int r;
+
+        log_escape(path, strlen(path), shown, sizeof(shown));
+        if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+                snprintf(why, why_size, "%s %s is not a file: name the %s itself", key, shown, key);
+                return -EINVAL;
+        }
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                r = -errno;
+                snprintf(why, why_size, "%s %s cannot be opened for reading: %s: %s", key, shown,
+                         strerror(-r),
+                         r == -EACCES ? "run as a user who may, or change its mode" : "correct the path");
+                return r;
+        }
+        if (st.st_size > 0)
+                return 0;
+        snprintf(why, why_size, "%s %s is empty: name another file", key, shown);
+        return -EINVAL;
+}
+
+int config_host_memory(uint64_t bytes, char *why, size_t why_size)
+{
+        char wanted[32], there[32];
+        struct sysinfo info;
+        uint64_t host;
+
+        if (sysinfo(&info) < 0)
+                return 0; /* advice: the host's answer to the first page counts */
+        host = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
+        if (bytes <= host)
+                return 0;
+        snprintf(why, why_size, "memory is %s: this host has %s, swap included: give the VM less",
+                 config_value_size_text(bytes, wanted, sizeof(wanted)),
+                 config_value_size_text(host >> 20 << 20, there, sizeof(there)));
+        return -ENOMEM;
+}
+
+int config_host_vcpus(uint32_t vcpus, char *why, size_t why_size)
+{
+        long host = sysconf(_SC_NPROCESSORS_ONLN);
+
+        if (host < 1 || vcpus <= (unsigned long)host)
+                return 0;
+        snprintf(why, why_size,
+                 "vcpus is %" PRIu32 ": this host has %ld CPUs, and they will wait for each other", vcpus,
+                 host);
+        return -ERANGE;
 }
 
 uint32_t config_host_poll_us(void)

@@ -1,84 +1,42 @@
 /* A document's values, judged where they stand.
  * Owns a growing vm_config of the values that were good; called by config_load.c after config_walk.c.
  *
- * How it works: vm_config_judge (proto/) is the one place that knows what a value may be, but it sees a whole
- * configuration and stops at the first mistake. So we begin with a good configuration and put the file's
- * values in one by one: what makes the judge complain is complained about at its line and taken out again.
- * Then come the rules that only this side has: keys that belong to a type, reserved names, files on this
- * host.
+ * How it works: we begin with a good configuration and put the file's values in one by one (config_step.c);
+ * then come the rules that only this side has: keys that belong to a type or a front end, reserved names,
+ * files on this host.
  *
  * TRUST: values are the operator's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_judge.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/ctl/config_host.h"
+#include "broker/ctl/config_judge_kvm.h"
 #include "broker/ctl/config_schema.h"
+#include "broker/ctl/config_step.h"
 #include "broker/ctl/config_value.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
-#define WHY_SIZE 512u
-
-struct judge {
-        yaml_document_t *document;
-        const struct config_context *context;
-        struct mistakes *mistakes;
-        struct vm_config vm;           /* judged good after every step */
-        struct device_config *device;  /* the one at work: the last of vm.devices */
-        bool type_known;               /* of that device */
-        const struct limit_key *limit; /* the one at work */
-};
-
-/* Puts a text into the configuration. 0; -EINVAL with a sentence in `why`; -ENOMSG: config_walk has refused
- * it. */
-typedef int (*value_set)(struct judge *judge, const char *text, char *why, size_t why_size);
-
-static int refuse(char *why, size_t why_size, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static int refuse(char *why, size_t why_size, const char *format, ...)
-{
-        va_list args;
-
-        va_start(args, format);
-        vsnprintf(why, why_size, format, args);
-        va_end(args);
-        return -EINVAL;
-}
-
 static int set_name(const char *what, const char *text, char ret_name[static LIMIT_NAME], char *why,
                     size_t why_size)
 {
-        char shown[WHY_SIZE / 4];
+        char shown[JUDGE_WHY / 4];
 
         if (!vm_config_name_ok(
                 text)) /* said here and not by the judge: the text may be longer than its field */
-                return refuse(
+                return judge_refuse(
                     why, why_size,
                     "%s name \"%s\" cannot be a file name: use 1 to %u of A-Z a-z 0-9 . _ - and start "
                     "with a letter, a digit or _",
                     what, log_escape(text, strlen(text), shown, sizeof(shown)), LIMIT_NAME - 1);
         memcpy(ret_name, text, strlen(text) + 1);
         return 0;
-}
-
-static int set_path(const struct judge *judge, const char *key, const char *text,
-                    char ret_path[static PATH_MAX], char *why, size_t why_size)
-{
-        switch (config_value_path(text, judge->context->folder, ret_path)) {
-        case 0:
-                return 0;
-        case -ENAMETOOLONG:
-                return refuse(why, why_size, "%s is longer than a path can be (%u bytes)", key, PATH_MAX - 1);
-        default:
-                return refuse(why, why_size, "%s is empty", key);
-        }
 }
 
 static int set_vm(struct judge *judge, const char *text, char *why, size_t why_size)
@@ -91,31 +49,31 @@ static int set_run_dir(struct judge *judge, const char *text, char *why, size_t 
 {
         for (const char *c = text; *c; c++)
                 if (*c <= 0x20 || *c >= 0x7f || *c == ',')
-                        return refuse(
+                        return judge_refuse(
                             why, why_size,
                             "run_dir: use printable ASCII without blanks and commas, so that it can stand "
                             "in a VMM's arguments");
         if (judge->context->run_dir_given)
                 return 0;
-        return set_path(judge, "run_dir", text, judge->vm.run_dir, why, why_size);
+        return judge_set_path(judge, "run_dir", text, judge->vm.run_dir, why, why_size);
 }
 
 static int set_socket_mode(struct judge *judge, const char *text, char *why, size_t why_size)
 {
         if (config_value_mode(text, &judge->vm.socket_mode) == 0)
                 return 0;
-        return refuse(why, why_size, "mode: use an octal number such as \"0660\"");
+        return judge_refuse(why, why_size, "mode: use an octal number such as \"0660\"");
 }
 
 static int set_socket_group(struct judge *judge, const char *text, char *why, size_t why_size)
 {
-        char shown[WHY_SIZE / 4];
+        char shown[JUDGE_WHY / 4];
 
         if (config_value_group(text, &judge->vm.socket_gid) == 0)
                 return 0;
-        return refuse(why, why_size,
-                      "group: this host has no group \"%s\": make it with groupadd, or name another",
-                      log_escape(text, strlen(text), shown, sizeof(shown)));
+        return judge_refuse(why, why_size,
+                            "group: this host has no group \"%s\": make it with groupadd, or name another",
+                            log_escape(text, strlen(text), shown, sizeof(shown)));
 }
 
 static int set_worker_memory(struct judge *judge, const char *text, char *why, size_t why_size)
@@ -124,7 +82,7 @@ static int set_worker_memory(struct judge *judge, const char *text, char *why, s
 
         if (config_value_size(text, &bytes) == 0 && checked_u32(bytes, &judge->vm.worker_memory_max))
                 return 0;
-        return refuse(why, why_size, "worker_memory: use a number below 4G, such as 64M");
+        return judge_refuse(why, why_size, "worker_memory: use a number below 4G, such as 64M");
 }
 
 static int set_uid_first(struct judge *judge, const char *text, char *why, size_t why_size)
@@ -148,7 +106,7 @@ static int set_device_name(struct judge *judge, const char *text, char *why, siz
 
 static int set_device_path(struct judge *judge, const char *text, char *why, size_t why_size)
 {
-        return set_path(judge, "path", text, judge->device->blk.path, why, why_size);
+        return judge_set_path(judge, "path", text, judge->device->blk.path, why, why_size);
 }
 
 static int set_queues(struct judge *judge, const char *text, char *why, size_t why_size)
@@ -182,8 +140,8 @@ static int set_poll_us(struct judge *judge, const char *text, char *why, size_t 
 static int set_serial(struct judge *judge, const char *text, char *why, size_t why_size)
 {
         if (!vm_config_serial_ok(text)) /* before the copy: the text may be longer than its field */
-                return refuse(why, why_size, "serial: use at most %zu printable ASCII characters",
-                              sizeof(judge->device->blk.serial) - 1);
+                return judge_refuse(why, why_size, "serial: use at most %zu printable ASCII characters",
+                                    sizeof(judge->device->blk.serial) - 1);
         memcpy(judge->device->blk.serial, text, strlen(text) + 1);
         return 0;
 }
@@ -230,49 +188,13 @@ static int set_limit(struct judge *judge, const char *text, char *why, size_t wh
         if (!row->parse && config_value_uint(text, &number) < 0)
                 return -ENOMSG;
         if (row->parse && row->parse(text, &value) < 0)
-                return refuse(why, why_size, "%s: %s", row->key, row->remedy);
+                return judge_refuse(why, why_size, "%s: %s", row->key, row->remedy);
         if (!row->parse && number == 0)
-                return refuse(why, why_size, "%s: 0 is no limit: remove it", row->key);
+                return judge_refuse(why, why_size, "%s: 0 is no limit: remove it", row->key);
         if (!row->parse)
                 value = number;
         memcpy((uint8_t *)judge->device + row->offset, &value, sizeof(value));
         return 0;
-}
-
-/* The judge names the device, which the line does better; and it may be the name that we began with. */
-static const char *without_device(const struct judge *judge, const char *why)
-{
-        char prefix[LIMIT_NAME + 16];
-        int len = snprintf(prefix, sizeof(prefix), "device %s: ", judge->device->name);
-
-        return strncmp(why, prefix, (size_t)len) == 0 ? why + len : why;
-}
-
-/* Sets one value and asks the judge; takes the value out again when it is refused. The node, when it is good.
- */
-static const yaml_node_t *judge_value(struct judge *judge, const yaml_node_t *mapping, const char *key,
-                                      value_set set)
-{
-        const yaml_node_t *node = config_document_find(judge->document, mapping, key);
-        const char *text = config_document_text(node);
-        const struct vm_config vm = judge->vm;
-        const struct device_config device = *judge->device;
-        char why[WHY_SIZE];
-        int r;
-
-        if (!text || (text[0] == '\0' && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE))
-                return NULL; /* config_walk has said it */
-        r = set(judge, text, why, sizeof(why));
-        if (r == 0)
-                r = vm_config_judge(&judge->vm, why, sizeof(why));
-        if (r == 0)
-                return node;
-        if (r == -EINVAL)
-                config_document_mistake(judge->mistakes, MISTAKE_ERROR, node, "%s",
-                                        without_device(judge, why));
-        judge->vm = vm;
-        *judge->device = device;
-        return NULL;
 }
 
 /* Both ends of the range are judged together: each is good or bad only with the other. */
@@ -281,7 +203,7 @@ static void judge_uids(struct judge *judge, const yaml_node_t *root)
         const yaml_node_t *uids = config_document_find(judge->document, root, "uids");
         const char *first = config_document_text(config_document_find(judge->document, uids, "first"));
         const char *count = config_document_text(config_document_find(judge->document, uids, "count"));
-        char why[WHY_SIZE];
+        char why[JUDGE_WHY];
 
         if (!uids || uids->type != YAML_MAPPING_NODE)
                 return;
@@ -353,7 +275,7 @@ static bool judge_bool(const struct judge *judge, const yaml_node_t *mapping, co
 static void judge_image(struct judge *judge, const yaml_node_t *mapping)
 {
         const yaml_node_t *path = config_document_find(judge->document, mapping, "path");
-        char why[WHY_SIZE];
+        char why[JUDGE_WHY];
         int r;
 
         if (!judge_bool(judge, mapping, "read_only", &judge->device->blk.read_only) ||
@@ -442,7 +364,7 @@ static void judge_devices(struct judge *judge, const yaml_node_t *root)
 static void judge_programs(struct judge *judge)
 {
         uint32_t types = 0;
-        char why[WHY_SIZE];
+        char why[JUDGE_WHY];
 
         for (size_t i = 0; i < judge->vm.n_devices; i++)
                 types |= 1u << judge->vm.devices[i].type;
@@ -473,6 +395,7 @@ int config_judge(yaml_document_t *document, const struct config_context *context
         snprintf(judge.vm.run_dir, sizeof(judge.vm.run_dir), "%s", context->run_dir);
         snprintf(judge.vm.worker_dir, sizeof(judge.vm.worker_dir), "%s", context->worker_dir);
         begin_device(&judge);
+        judge_kvm(&judge, root);
         judge_value(&judge, root, "vm", set_vm);
         judge_value(&judge, root, "run_dir", set_run_dir);
         judge_socket(&judge, root);

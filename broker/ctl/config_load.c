@@ -100,6 +100,23 @@ static void fill_device(const struct config_device *file, const struct config_co
         snprintf(ret->blk.serial, sizeof(ret->blk.serial), "%s", file->serial ? file->serial : file->name);
 }
 
+/* What config_judge has found good of a VM of our own. */
+static void fill_kvm(const struct config_file *file, const struct config_context *context,
+                     struct vm_config *ret)
+{
+        if (file->frontend != VM_FRONTEND_KVM)
+                return;
+        ret->kvm = (struct kvm_config){.vcpus = file->vcpus ? *file->vcpus : 1,
+                                       .memory = VM_CONFIG_GUEST_MEMORY,
+                                       .serial = file->serial ? *file->serial : VM_SERIAL_STDIO};
+        if (file->memory)
+                config_value_size(file->memory, &ret->kvm.memory);
+        config_value_path(file->kernel, context->folder, ret->boot.kernel);
+        if (file->initrd)
+                config_value_path(file->initrd, context->folder, ret->boot.initrd);
+        snprintf(ret->boot.cmdline, sizeof(ret->boot.cmdline), "%s", file->cmdline ? file->cmdline : "");
+}
+
 /* Every text here has been judged: nothing is cut and nothing fails. */
 static void fill_vm(const struct config_file *file, const struct config_context *context,
                     struct vm_config *ret)
@@ -125,6 +142,7 @@ static void fill_vm(const struct config_file *file, const struct config_context 
         if (file->limits && file->limits->worker_memory)
                 config_value_size(file->limits->worker_memory, &memory);
         ret->worker_memory_max = (uint32_t)memory;
+        fill_kvm(file, context, ret);
 }
 
 static int fill(const struct config_file *file, const struct config_context *context,

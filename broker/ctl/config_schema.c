@@ -16,7 +16,15 @@
 
 static const cyaml_strval_t frontends[] = {
     {"vhost-user", VM_FRONTEND_VHOST_USER},
+    {"kvm", VM_FRONTEND_KVM},
 };
+_Static_assert(array_size(frontends) == VM_FRONTEND_END_ - VM_FRONTEND_VHOST_USER, "one row a front end");
+
+static const cyaml_strval_t serials[] = {
+    {"stdio", VM_SERIAL_STDIO},
+    {"none", VM_SERIAL_NONE},
+};
+_Static_assert(array_size(serials) == VM_SERIAL_COUNT_, "one row a place");
 
 static const cyaml_strval_t types[] = {
     {"blk", DEVICE_TYPE_BLK},
@@ -97,6 +105,15 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_STRING_PTR("vm", REQUIRED, struct config_file, vm, 0, TEXT_MAX),
     CYAML_FIELD_ENUM("frontend", REQUIRED | CYAML_FLAG_STRICT, struct config_file, frontend, frontends,
                      CYAML_ARRAY_LEN(frontends)),
+    CYAML_FIELD_UINT_PTR("vcpus", OPTIONAL, struct config_file, vcpus),
+    CYAML_FIELD_STRING_PTR("memory", OPTIONAL, struct config_file, memory, 0, TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("kernel", OPTIONAL, struct config_file, kernel, 0, TEXT_MAX),
+    CYAML_FIELD_STRING_PTR("initrd", OPTIONAL, struct config_file, initrd, 0, TEXT_MAX),
+    /* Quoted when written: "" is a command line too, and an empty value is not. */
+    CYAML_FIELD_STRING_PTR("cmdline", OPTIONAL | CYAML_FLAG_SCALAR_QUOTE_DOUBLE, struct config_file, cmdline,
+                           0, TEXT_MAX),
+    CYAML_FIELD_ENUM_PTR("serial", OPTIONAL | CYAML_FLAG_STRICT, struct config_file, serial, serials,
+                         CYAML_ARRAY_LEN(serials)),
     CYAML_FIELD_STRING_PTR("run_dir", OPTIONAL, struct config_file, run_dir, 0, TEXT_MAX),
     CYAML_FIELD_MAPPING_PTR("socket", OPTIONAL, struct config_file, socket, socket_fields),
     CYAML_FIELD_MAPPING_PTR("uids", OPTIONAL, struct config_file, uids, uids_fields),

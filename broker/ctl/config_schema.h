@@ -56,6 +56,10 @@ struct config_device {
 struct config_file {
         const char *vm;
         enum vm_frontend frontend;
+        uint32_t *vcpus;
+        const char *memory; /* like worker_memory */
+        const char *kernel, *initrd, *cmdline;
+        enum vm_serial *serial;
         const char *run_dir;
         struct config_socket *socket;
         struct config_uids *uids;

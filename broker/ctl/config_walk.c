@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "broker/ctl/config_value.h"
-#include "proto/base/checked.h"
 #include "proto/base/log.h"
 
 #define SHOWN 128u /* bytes of a foreign value in a message */
@@ -17,13 +16,6 @@
 struct walk {
         yaml_document_t *document;
         struct mistakes *mistakes;
-};
-
-/* Values that deserve more than "unknown". */
-static const struct {
-        const char *key, *value, *text;
-} remarks[] = {
-    {"frontend", "kvm", "frontend \"kvm\" is not in this version: use vhost-user"},
 };
 
 static void walk_value(const struct walk *walk, const char *key, yaml_node_t *node,
@@ -73,11 +65,6 @@ static void walk_enum(const struct walk *walk, const char *key, const yaml_node_
         for (uint32_t i = 0; i < schema->enumeration.count; i++)
                 if (strcmp(schema->enumeration.strings[i].str, text) == 0)
                         return;
-        for (size_t i = 0; i < array_size(remarks); i++)
-                if (strcmp(remarks[i].key, key) == 0 && strcmp(remarks[i].value, text) == 0) {
-                        config_document_mistake(walk->mistakes, MISTAKE_ERROR, node, "%s", remarks[i].text);
-                        return;
-                }
         config_document_mistake(walk->mistakes, MISTAKE_ERROR, node, "unknown %s \"%s\": known are %s", key,
                                 show(node, shown), list_strings(schema, known, sizeof(known)));
 }

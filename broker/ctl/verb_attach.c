@@ -111,6 +111,13 @@ int verb_attach(const struct ctl_args *args)
                 return usage("--qemu-version needs a version, such as 7.2");
         if (config_open(args->operand, &wish, &config) < 0)
                 return CTL_FAILED;
+        if (config.frontend == VM_FRONTEND_KVM) {
+                fprintf(
+                    stderr,
+                    "bulkhead: attach: VM %s has frontend kvm and needs no VMM: start it with bulkhead run\n",
+                    config.name);
+                return CTL_FAILED;
+        }
         print_qemu(&config, memory, version_text ? reconnect_text(version) : "");
         return CTL_OK;
 }

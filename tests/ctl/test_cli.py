@@ -192,11 +192,24 @@ devices:
 """)
 
     def test_every_mistake_has_its_line_and_column(self):
-        path = self.config("vm: -x\nfrontend: kvm\ndevices:\n- {name: a, type: blk, path: demo.img, tap: 1}\n")
+        path = self.config("vm: -x\nfrontend: xen\ndevices:\n- {name: a, type: blk, path: demo.img, tap: 1}\n")
         got = self.run_it("check", path, code=1)
         self.assertEqual(got.stdout, "")
         self.assertEqual([line[len(path):line.index(" error")] for line in got.stderr.splitlines()],
                          [":1:5:", ":2:11:", ":4:40:"])
+
+    def test_attach_has_nothing_to_say_of_a_vm_of_our_own(self):
+        path = self.config("vm: own\nfrontend: kvm\nkernel: demo.img\ndevices:\n- {name: r, type: rng}\n")
+        got = self.run_it("attach", "--print", "qemu", path, code=1)
+        self.assertEqual(got.stdout, "")
+        self.assertIn("has frontend kvm and needs no VMM: start it with bulkhead run", got.stderr)
+
+    def test_what_a_vm_of_our_own_names_is_looked_at(self):
+        path = self.config("vm: own\nfrontend: kvm\nkernel: none\nmemory: 65536G\ndevices:\n"
+                           "- {name: r, type: rng}\n")
+        got = self.run_it("check", path, code=1)
+        self.assertRegex(got.stderr, rf"(?m)^{path}:3:9: error: kernel .*/none cannot be opened for reading: No such file")
+        self.assertRegex(got.stderr, rf"(?m)^{path}:4:9: error: memory is 65536G: this host has ")
 
     def test_images_are_looked_at(self):
         for image, word in ((None, "No such file"), (0, "is empty"), (1000, "not a multiple of 512")):

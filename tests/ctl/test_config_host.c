@@ -55,6 +55,33 @@ static void a_missing_image_is_told_with_the_remedy(void **state)
         assert_non_null(strstr(why, "truncate -s"));
 }
 
+static void a_kernel_is_a_file_with_bytes_in_it(void **state)
+{
+        (void)state;
+        assert_int_equal(config_host_boot_file("kernel", device.blk.path, why, sizeof(why)), -ENOENT);
+        assert_non_null(strstr(why, "kernel "));
+        assert_non_null(strstr(why, "correct the path"));
+        assert_int_equal(config_host_boot_file("initrd", folder, why, sizeof(why)), -EINVAL);
+        assert_non_null(strstr(why, "is not a file: name the initrd itself"));
+        make_image(0);
+        assert_int_equal(config_host_boot_file("kernel", device.blk.path, why, sizeof(why)), -EINVAL);
+        assert_non_null(strstr(why, "is empty"));
+        make_image(1);
+        assert_int_equal(config_host_boot_file("kernel", device.blk.path, why, sizeof(why)), 0);
+}
+
+static void a_guest_larger_than_the_host_is_told_of(void **state)
+{
+        (void)state;
+        assert_int_equal(config_host_memory(16u << 20, why, sizeof(why)), 0);
+        assert_int_equal(config_host_memory(VM_CONFIG_GUEST_MAX, why, sizeof(why)), -ENOMEM);
+        assert_non_null(strstr(why, "memory is 65536G: this host has "));
+        assert_non_null(strstr(why, "give the VM less"));
+        assert_int_equal(config_host_vcpus(1, why, sizeof(why)), 0);
+        assert_int_equal(config_host_vcpus(UINT32_MAX, why, sizeof(why)), -ERANGE);
+        assert_non_null(strstr(why, "this host has "));
+}
+
 static void an_image_is_a_multiple_of_its_block_size(void **state)
 {
         (void)state;
@@ -139,6 +166,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(a_missing_image_is_told_with_the_remedy, setup, teardown),
+            cmocka_unit_test_setup_teardown(a_kernel_is_a_file_with_bytes_in_it, setup, teardown),
+            cmocka_unit_test(a_guest_larger_than_the_host_is_told_of),
             cmocka_unit_test_setup_teardown(an_image_is_a_multiple_of_its_block_size, setup, teardown),
             cmocka_unit_test_setup_teardown(an_image_in_use_is_told_and_left_alone, setup, teardown),
             cmocka_unit_test_setup_teardown(only_files_and_block_devices_are_images, setup, teardown),

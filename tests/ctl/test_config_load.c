@@ -17,6 +17,7 @@
 #include "proto/base/checked.h"
 
 #define HEAD      "vm: demo\nfrontend: vhost-user\n"
+#define KVM       "vm: demo\nfrontend: kvm\nkernel: vmlinuz\n"
 #define RNG       "devices: [{name: r, type: rng}]\n"
 #define BLK(more) HEAD "devices:\n  - {name: d, type: blk, path: /i" more "}\n"
 
@@ -120,6 +121,43 @@ static void every_key_arrives_where_it_belongs(void **state)
         vm_config_done(&c);
 }
 
+static void a_vm_of_our_own_gets_its_defaults(void **state)
+{
+        struct mistakes mistakes;
+        struct vm_config c;
+
+        (void)state;
+        assert_int_equal(parse_in(KVM RNG, strlen(KVM RNG), &context, &mistakes, &c), 0);
+        assert_int_equal(c.frontend, VM_FRONTEND_KVM);
+        assert_int_equal(c.kvm.vcpus, 1);
+        assert_true(c.kvm.memory == VM_CONFIG_GUEST_MEMORY);
+        assert_int_equal(c.kvm.serial, VM_SERIAL_STDIO);
+        assert_string_equal(c.boot.kernel, "/etc/vms/vmlinuz");
+        assert_string_equal(c.boot.initrd, "");
+        assert_string_equal(c.boot.cmdline, "");
+        vm_config_done(&c);
+}
+
+static void each_key_of_a_vm_of_our_own_arrives(void **state)
+{
+        static const char text[] =
+            "devices:\n- {name: r, type: rng}\nserial: none\ncmdline: console=ttyS0 quiet\n"
+            "initrd: ./i\nkernel: /boot/k\nmemory: 3G\nvcpus: 64\nfrontend: kvm\n"
+            "uids: {first: 1000, count: 3}\nvm: v\n";
+        struct mistakes mistakes;
+        struct vm_config c;
+
+        (void)state;
+        assert_int_equal(parse_in(text, strlen(text), &context, &mistakes, &c), 0);
+        assert_int_equal(c.kvm.vcpus, 64);
+        assert_true(c.kvm.memory == 3ull << 30);
+        assert_int_equal(c.kvm.serial, VM_SERIAL_NONE);
+        assert_string_equal(c.boot.kernel, "/boot/k");
+        assert_string_equal(c.boot.initrd, "/etc/vms/i");
+        assert_string_equal(c.boot.cmdline, "console=ttyS0 quiet");
+        vm_config_done(&c);
+}
+
 static void a_given_run_dir_wins_over_the_files(void **state)
 {
         static const char text[] = HEAD "run_dir: /other\n" RNG;
@@ -156,6 +194,8 @@ static void values_at_their_limits_are_good(void **state)
             HEAD "uids: {first: 4294900000, count: 3}\n" RNG,
             HEAD "limits: {worker_memory: 8M}\n" RNG,
             HEAD "limits: {worker_memory: 4294967295}\n" RNG,
+            KVM "vcpus: 64\nmemory: 16M\n" RNG,
+            KVM "memory: 65536G\ncmdline: \"\"\n" RNG,
             HEAD "limits: {}\nuids: {}\nsocket: {}\n" RNG,
             BLK(", limits: {}"),
             BLK(", rate: {}"),
@@ -208,10 +248,33 @@ static const struct {
     {HEAD "devices: none\n", {{3, 10, "devices is not a list"}}},
     {HEAD "devices: [x, {name: r, type: rng}]\n", {{3, 11, "an entry of devices is not a mapping"}}},
     {HEAD RNG "devices: []\n", {{4, 1, "devices is there twice"}}},
-    {HEAD RNG "tap: 1\n", {{4, 1, "unknown key \"tap\": known here are vm, frontend, run_dir"}}},
+    {HEAD RNG "tap: 1\n", {{4, 1, "unknown key \"tap\": known here are vm, frontend, vcpus"}}},
     {HEAD RNG "\"a\\nb\": 1\n", {{4, 1, "unknown key \"a\\x0ab\""}}},
     {HEAD RNG "[a]: 1\n", {{4, 1, "a key is not a plain word"}}},
-    {"vm: demo\nfrontend: kvm\n" RNG, {{2, 11, "\"kvm\" is not in this version: use vhost-user"}}},
+    {"vm: demo\nfrontend: xen\nkernel: x\n" RNG,
+     {{2, 11, "unknown frontend \"xen\": known are vhost-user, kvm"}}},
+    {"vm: demo\nfrontend: kvm\n" RNG, {{1, 1, "kernel: is missing: frontend kvm needs it"}}},
+    {KVM "vcpus: 0\n" RNG, {{4, 8, "vcpus is 0: use 1 to 64"}}},
+    {KVM "vcpus: 65\n" RNG, {{4, 8, "vcpus is 65: use 1 to 64"}}},
+    {KVM "vcpus: two\n" RNG, {{4, 8, "vcpus is \"two\": use a whole decimal number"}}},
+    {KVM "memory: 15M\n" RNG, {{4, 9, "memory is 15728640 bytes: use 16M to 64T"}}},
+    {KVM "memory: 65537G\n" RNG, {{4, 9, "use 16M to 64T"}}},
+    {KVM "memory: 33000K\n" RNG, {{4, 9, "use whole megabytes, such as 512M"}}},
+    {KVM "memory: lots\n" RNG, {{4, 9, "memory: use a size such as 512M"}}},
+    {KVM "initrd: \"\"\n" RNG, {{4, 9, "initrd is empty"}}},
+    {KVM "initrd: \n" RNG, {{4, 8, "initrd is empty: give it a value or leave it out"}}},
+    {KVM "cmdline: \"a\\tb\"\n" RNG, {{4, 10, "cmdline: use at most 2047 printable ASCII characters"}}},
+    {KVM "serial: pty\n" RNG, {{4, 9, "unknown serial \"pty\": known are stdio, none"}}},
+    {KVM "kernel: /b\n" RNG, {{4, 1, "kernel is there twice"}}},
+    {KVM "uids: {first: 1000, count: 2}\n" RNG,
+     {{4, 7, "3 are needed, one for the broker, one for the kernel's loader"}}},
+    {HEAD "vcpus: 2\nmemory: 1G\nkernel: /k\ninitrd: /i\ncmdline: a\nserial: none\n" RNG,
+     {{3, 8, "vcpus: the VMM that attaches has its own: remove it, or say frontend: kvm"},
+      {4, 9, "memory: the VMM"},
+      {5, 9, "kernel: the VMM"},
+      {6, 9, "initrd: the VMM"},
+      {7, 10, "cmdline: the VMM"},
+      {8, 9, "serial: the VMM"}}},
     {"vm: demo\nfrontend: vfio\n" RNG, {{2, 11, "unknown frontend \"vfio\": known are vhost-user"}}},
     {"vm: demo\nfrontend: 1\n" RNG, {{2, 11, "unknown frontend \"1\""}}},
     {"vm: demo\nfrontend: [vhost-user]\n" RNG, {{2, 11, "frontend is a list"}}},
@@ -308,11 +371,11 @@ static const struct {
     {BLK(", rate: 5"), {{4, 42, "rate is not a mapping"}}},
     {HEAD "devices: [{name: r, type: rng, limits: {write_iops: 10}}]\n",
      {{3, 53, "rng has no disk: remove it"}}},
-    {"vm: .a\nfrontend: kvm\nfoo: 1\nlimits: {worker_memory: 1}\ndevices:\n  - {name: d, type: blk, queues: "
+    {"vm: .a\nfrontend: xen\nfoo: 1\nlimits: {worker_memory: 1}\ndevices:\n  - {name: d, type: blk, queues: "
      "99}\n"
      "  - {name: d, type: rng}\n",
      {{1, 5, "cannot be a file name"},
-      {2, 11, "not in this version"},
+      {2, 11, "unknown frontend"},
       {3, 1, "unknown key"},
       {4, 25, "8 MiB"},
       {6, 5, "path: is missing"},
@@ -395,6 +458,8 @@ static void what_check_prints_means_the_same(void **state)
             BLK(", limits: {cpu: 50%, read_bps: 7M}"),
             BLK(", limits: {memory: 8388609, cpu_weight: 1, io_weight: 2, write_bps: 3G, read_iops: 44, "
                 "write_iops: 55}"),
+            KVM RNG,
+            KVM "vcpus: 3\nmemory: 48M\ninitrd: /i\ncmdline: \"true\"\nserial: none\n" RNG,
             "vm: \"123\"\nfrontend: vhost-user\ndevices: [{name: \"null\", type: rng}]\n",
         };
 
@@ -524,6 +589,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(the_example_gets_its_defaults),
             cmocka_unit_test(every_key_arrives_where_it_belongs),
+            cmocka_unit_test(a_vm_of_our_own_gets_its_defaults),
+            cmocka_unit_test(each_key_of_a_vm_of_our_own_arrives),
             cmocka_unit_test(a_given_run_dir_wins_over_the_files),
             cmocka_unit_test(values_at_their_limits_are_good),
             cmocka_unit_test(every_mistake_is_named_with_its_place),
