@@ -111,6 +111,10 @@
 #define LIMIT_VHOST_USER_TURN    32u   /* messages of one session a turn, so that no front end starves the loop */
 #define LIMIT_ACCEPT_RETRY_MS    200u  /* accept failed for want of descriptors or memory: not a busy loop */
 
+/* ---- virtio-mmio (broker/kvm/) ---- */
+#define LIMIT_MMIO_QUEUE_SIZE    256u /* QueueNumMax: as many as a worker may hold; the guest allocates rings of this size */
+#define LIMIT_MMIO_CONFIG_WRITES 64u  /* config writes that wait for the one before: a real driver makes one at a time */
+
 /* ---- the operator's command ---- */
 #define LIMIT_CTL_CONFIG_BYTES (1u << 20) /* bytes of a configuration file: 64 devices need 30 KiB */
 #define LIMIT_CTL_MISTAKES     100u       /* mistakes that one check prints: nobody reads more */

@@ -86,6 +86,12 @@ const char *device_name(const struct device *device)
         return "fake0";
 }
 
+uint32_t device_virtio_id(const struct device *device)
+{
+        (void)device;
+        return FAKE_VIRTIO_ID;
+}
+
 bool device_is_ready(const struct device *device)
 {
         return device->ready;
@@ -131,8 +137,10 @@ int device_config_write(struct device *device, uint32_t offset, uint32_t len, co
 {
         if (device->write_error)
                 return device->write_error;
-        if (!range_inside(offset, len, device->config_size) || device->written)
+        if (!range_inside(offset, len, device->config_size))
                 return -EINVAL;
+        if (device->written)
+                return -EBUSY;
         memcpy(device->config + offset, bytes, len);
         device->writes++;
         device->written = done;

@@ -9,6 +9,7 @@
 #include "broker/core/device.h"
 
 #define FAKE_QUEUES    4u
+#define FAKE_VIRTIO_ID 2u
 #define FAKE_PACKED    (UINT64_C(1) << 34) /* a feature that is served when a test adds it */
 #define FAKE_BASE_STEP 5u                  /* a queue that ran has taken so many chains */
 
