@@ -32,7 +32,7 @@ struct kvm_vcpus_options {
          * kernel does not say (before Linux 6.8). True: put right, the access is made again; false: the VM ends.
          * LIMIT_VCPU_FAULTS in a row end it too. */
         bool (*memory_fault)(void *context, const uint64_t *gpa);
-        /* The last vCPU that was asked to pause waits now; also after a reported end. Its thread; may come twice. */
+        /* The last vCPU that was asked to pause waits now; also after a reported end. Any thread; may come twice. */
         void (*paused)(void *context);
         /* The last thread has been asked to leave and is about to: kvm_vcpus_free will not wait. Its thread, once. */
         void (*left)(void *context);

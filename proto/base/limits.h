@@ -115,6 +115,16 @@
 #define LIMIT_MMIO_QUEUE_SIZE    256u /* QueueNumMax: as many as a worker may hold; the guest allocates rings of this size */
 #define LIMIT_MMIO_CONFIG_WRITES 64u  /* config writes that wait for the one before: a real driver makes one at a time */
 
+/* ---- the KVM front end's machine (broker/kvm/) ---- */
+#define LIMIT_BUS_RANGES      96u    /* devices and the platform's own: a dozen more than LIMIT_DEVICES */
+#define LIMIT_VCPU_FAULTS     256u   /* accesses to memory that is not there, in a row on one vCPU: one a page of a file's end */
+#define LIMIT_CPUID_LEAVES    256u   /* of the host's processor: real ones have about 60 */
+#define LIMIT_SERIAL_OUT      65536u /* bytes that a guest has printed and nobody has taken: a boot's messages */
+#define LIMIT_SERIAL_IN       256u   /* bytes typed ahead: a line */
+#ifndef LIMIT_SERIAL_FLUSH_MS
+#define LIMIT_SERIAL_FLUSH_MS 1000u  /* for a guest's last words when the reader is slow */
+#endif
+
 /* ---- the operator's command ---- */
 #define LIMIT_CTL_CONFIG_BYTES (1u << 20) /* bytes of a configuration file: 64 devices need 30 KiB */
 #define LIMIT_CTL_MISTAKES     100u       /* mistakes that one check prints: nobody reads more */
