@@ -107,7 +107,7 @@ struct vm_config {
 #define VM_CONFIG_REQUEST_TIMEOUT (LIMIT_REQUEST_AGE_MS / 1000u)
 
 #define VM_CONFIG_GUEST_MEMORY (UINT64_C(512) << 20) /* when the configuration says nothing */
-#define VM_CONFIG_GUEST_MIN    (UINT64_C(16) << 20)  /* below, no kernel of today gets to its init */
+#define VM_CONFIG_GUEST_MIN    ((uint64_t)LIMIT_KVM_MEMORY_MIN)
 #define VM_CONFIG_GUEST_MAX    (UINT64_C(1) << 46) /* 64T: no sum of a memory map overflows; hosts have less */
 #define VM_CONFIG_GUEST_UNIT   (UINT64_C(1) << 20) /* whole pages of any host, and of a size to be read */
 

@@ -148,9 +148,9 @@ static int stage_seccomp(const struct broker_jail *jail, uint32_t *missing)
 {
         struct policy_layout layout = {.binary_fd = -1, .report_fd = -1, .go_fd = -1, .self = getpid()};
         struct policy_program program = {0};
-        int r = policy_compile(policy_find("broker"), POLICY_GATE_RUN, &layout, &program);
+        int r = policy_compile(policy_find(jail->kvm ? "broker-kvm" : "broker"), POLICY_GATE_RUN, &layout,
+                               &program);
 
-        (void)jail;
         (void)missing;
         if (r < 0)
                 return r;

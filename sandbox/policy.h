@@ -18,7 +18,7 @@
 #include "proto/base/limits.h"
 
 #define POLICY_TESTS      6u    /* arguments of a system call */
-#define POLICY_GROUPS     3u    /* row groups of one gate: what all share, what some share, what is its own */
+#define POLICY_GROUPS     4u    /* row groups of one gate: what all share, what some share, what is its own */
 #define POLICY_FILTER_MAX 4096u /* BPF_MAXINSNS: the kernel takes no longer program */
 #define POLICY_REASON_MIN 8u    /* a reason is at least a word and a half */
 
@@ -100,7 +100,7 @@ struct policy_program {
         unsigned short n;
 };
 
-/* By device type name, and "broker". NULL when there is none: such a worker cannot start. */
+/* By device type name, and "broker", "broker-kvm". NULL when there is none: such a worker cannot start. */
 const struct policy *policy_find(const char *type);
 
 /* All policies, for audits and tests; NULL behind the last. */

@@ -1,4 +1,4 @@
-/* broker: event loops, vhost-user sessions, guest memory, workers' channels. No exec, no socket creation, no
+/* broker, broker-kvm: event loops, vhost-user sessions, guest memory, workers' channels. No exec, no socket creation, no
  * path, no tracing, no signal but SIGKILL by pidfd. Owns nothing; loaded by broker_confine. TRUST: sees no
  * foreign bytes.
  *
@@ -122,5 +122,12 @@ static const struct policy_row loop[] = {
 const struct policy policy_broker = {
     .type = "broker",
     .run = {ROWS(channel), ROWS(memory), ROWS(loop)},
+    .max_run_calls = 72,
+};
+
+/* Of a broker whose front end is KVM: no call more, but for commands of one that it has. */
+const struct policy policy_broker_kvm = {
+    .type = "broker-kvm",
+    .run = {ROWS(channel), ROWS(memory), ROWS(loop), ROWS(policy_kvm_run)},
     .max_run_calls = 72,
 };

@@ -34,11 +34,18 @@
 #define POLICY_BASE_START_ROWS 23u
 #endif
 #define POLICY_BASE_RUN_ROWS 8u
+#ifdef __x86_64__
+#define POLICY_KVM_ROWS 9u
+#else
+#define POLICY_KVM_ROWS 7u
+#endif
 
 extern const struct policy_row policy_base_start[POLICY_BASE_START_ROWS];
 extern const struct policy_row policy_base_run[POLICY_BASE_RUN_ROWS];
+extern const struct policy_row policy_kvm_run[POLICY_KVM_ROWS]; /* beside the broker's own */
 
 extern const struct policy policy_blk;
 extern const struct policy policy_blk_direct;
 extern const struct policy policy_rng;
 extern const struct policy policy_broker;
+extern const struct policy policy_broker_kvm;

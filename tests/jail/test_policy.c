@@ -434,13 +434,17 @@ static void broker_cannot_make_processes_sockets_or_open_paths(void **state)
             SYS_linkat,      SYS_renameat2,
         };
 
-        (void)state;
-        for (size_t i = 0; i < array_size(never); i++) {
-                const struct policy_row *row;
+        static const char *const types[] = {"broker", "broker-kvm"};
 
-                for (size_t r = 0; (row = policy_row_at(policy_find("broker"), POLICY_GATE_START, r)); r++)
-                        assert_int_not_equal(row->nr, never[i]);
-        }
+        (void)state;
+        for (size_t t = 0; t < array_size(types); t++)
+                for (size_t i = 0; i < array_size(never); i++) {
+                        const struct policy_row *row;
+
+                        for (size_t r = 0; (row = policy_row_at(policy_find(types[t]), POLICY_GATE_START, r));
+                             r++)
+                                assert_int_not_equal(row->nr, never[i]);
+                }
 }
 
 static uint32_t broker_verdict(int nr, uint64_t a0, uint64_t a1, uint64_t a2)

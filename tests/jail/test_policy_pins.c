@@ -4,12 +4,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <linux/audit.h>
 #include <linux/falloc.h>
+#include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -235,6 +237,59 @@ static void copies_to_a_process_are_the_brokers_and_plain(void **state)
         }
 }
 
+/* The kernel's own header is the oracle, and every number that it could have with any size and direction. */
+static void only_a_broker_with_a_vm_commands_kvm_and_makes_none(void **state)
+{
+        static const uint64_t needed[] = {
+                KVM_RUN,
+                KVM_SET_USER_MEMORY_REGION,
+                KVM_GET_DIRTY_LOG,
+                KVM_IRQFD,
+                KVM_IOEVENTFD,
+#if defined(__x86_64__)
+                KVM_GET_REGS,
+                KVM_SET_REGS,
+                KVM_GET_SREGS,
+                KVM_SET_SREGS
+#else
+                KVM_GET_ONE_REG,
+                KVM_SET_ONE_REG
+#endif
+        };
+        static const uint64_t never[] = {KVM_CREATE_VM,         KVM_CREATE_VCPU,     KVM_CHECK_EXTENSION,
+                                         KVM_GET_API_VERSION,   KVM_CREATE_DEVICE,   KVM_SET_DEVICE_ATTR,
+                                         KVM_ENABLE_CAP,        KVM_SIGNAL_MSI,      KVM_SET_GSI_ROUTING,
+                                         KVM_SET_SIGNAL_MASK,   KVM_GET_DEVICE_ATTR, KVM_IRQ_LINE,
+                                         KVM_GET_VCPU_MMAP_SIZE};
+        struct policy_program kvm = {0}, plain = {0};
+        uint32_t verdict = 0;
+
+        (void)state;
+        assert_int_equal(policy_compile(policy_find("broker-kvm"), POLICY_GATE_RUN, &layout, &kvm), 0);
+        assert_int_equal(policy_compile(policy_find("broker"), POLICY_GATE_RUN, &layout, &plain), 0);
+        for (uint64_t command = 0; command < 256; command++)
+                for (uint64_t size = 0; size < 1024; size++)
+                        for (uint64_t direction = 0; direction < 4; direction++) {
+                                uint64_t nr = direction << 30 | size << 16 | (uint64_t)KVMIO << 8 | command;
+                                bool wanted = false;
+
+                                for (size_t i = 0; i < array_size(needed); i++)
+                                        wanted |= needed[i] == nr;
+                                assert_int_equal(
+                                    bpf_sim_run(kvm.filter, kvm.n, &CALL(SYS_ioctl, 7, nr), &verdict), 0);
+                                assert_int_equal(verdict == SECCOMP_RET_ALLOW, wanted);
+                                assert_int_equal(
+                                    bpf_sim_run(plain.filter, plain.n, &CALL(SYS_ioctl, 7, nr), &verdict), 0);
+                                assert_int_not_equal(verdict, SECCOMP_RET_ALLOW);
+                        }
+        policy_program_done(&kvm);
+        policy_program_done(&plain);
+        for (size_t i = 0; i < array_size(never); i++)
+                assert_never(&CALL(SYS_ioctl, 7, never[i]));
+        for (size_t i = 0; i < array_size(needed); i++)
+                assert_never(&CALL(SYS_ioctl, 7, needed[i] | UINT64_C(1) << 32));
+}
+
 /* Who writes to a worker's memory must never wait for that worker: no page of it is one that somebody serves. */
 static void a_worker_has_no_memory_that_makes_its_writer_wait(void **state)
 {
@@ -258,6 +313,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(copies_to_a_process_are_the_brokers_and_plain),
+            cmocka_unit_test(only_a_broker_with_a_vm_commands_kvm_and_makes_none),
             cmocka_unit_test(a_worker_has_no_memory_that_makes_its_writer_wait),
             cmocka_unit_test(memory_never_becomes_executable),
             cmocka_unit_test(a_worker_maps_nothing_after_lockdown_and_no_file_before),
