@@ -77,6 +77,7 @@
 #define LIMIT_REGIONS       512u        /* regions of one table: QEMU's cap on x86 (VHOST_USER_MAX_RAM_SLOTS) */
 
 /* ---- a VM of the KVM front end (broker/kvm/) ---- */
+#define LIMIT_KVM_MEMORY_MIN (16u << 20) /* bytes of RAM: no Linux kernel lives in less */
 #define LIMIT_VCPUS          64u   /* vCPUs of one VM: a thread of the broker each, and a local APIC's id has room for 254 */
 #define LIMIT_CMDLINE        2048u /* bytes of a kernel's command line with its NUL: what x86 and arm64 kernels take */
 #define LIMIT_KVM_SLOTS      512u  /* memory slots of one VM: as many as a table has regions (LIMIT_REGIONS) */
