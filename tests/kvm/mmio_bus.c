@@ -75,7 +75,7 @@ uint64_t bus_access(struct mmio_bus *bus, uint64_t offset, unsigned len, bool wr
         uint64_t result = 0;
 
         for (unsigned i = 0; i < 8; i++)
-                bytes[i] = write ? (uint8_t)(value >> (8 * i)) : 0xcc;
+                bytes[i] = (uint8_t)(write ? value >> (8 * i) : 0xcc);
         virtio_mmio_access(bus->mmio, offset, len, write, bytes);
         for (unsigned i = 0; i < len && i < 8; i++)
                 result |= (uint64_t)bytes[i] << (8 * i);
