@@ -29,9 +29,11 @@ struct virtio_mmio_host {
         int (*kick_open)(void *context, unsigned queue, int *ret_fd);
         /* Unties and closes it. */
         void (*kick_close)(void *context, unsigned queue, int fd);
-        /* The device's interrupt, for all its queues and for changes of its configuration: non-blocking, stays the VM's. */
+        /* The device's interrupt, for all its queues and for changes of its configuration: a non-blocking eventfd that stays
+         * the VM's. Each write is an edge; the guest must have been told that the interrupt is edge-triggered. */
         int irq_fd;
-        /* The device has broken, for a reason that nobody has logged yet; `why` is one clause. May be NULL. */
+        /* The device has broken, for a reason that nobody has logged yet; `why` is one clause. A guest can make this come as
+         * often as it likes: to be logged with log_limited. May be NULL. */
         void (*failed)(void *context, const char *why);
         const struct virtio_mmio_shm *shm; /* outlives the device; ids differ */
         unsigned n_shm;
@@ -55,7 +57,8 @@ struct virtio_mmio;
 int virtio_mmio_new(struct device *device, const struct virtio_mmio_host *host, struct guest_memory *memory,
                     struct virtio_mmio **ret_mmio);
 
-/* Resets the device and takes it off the bus; no thread may be in virtio_mmio_fast. Accepts NULL, returns NULL. */
+/* Resets the device and takes it off the bus, before device_free; no thread may be in virtio_mmio_fast. Accepts NULL,
+ * returns NULL. */
 struct virtio_mmio *virtio_mmio_free(struct virtio_mmio *mmio);
 
 /* An access that needs no main thread: InterruptStatus is read, InterruptACK is written. False: it is another one, and

@@ -9,6 +9,7 @@
  * Owns the queues' kick descriptors; called by virtio_mmio.c and virtio_mmio_status.c. TRUST: values are a guest's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
+#include <errno.h>
 #include <unistd.h>
 
 #include "broker/core/features.h"
@@ -112,22 +113,30 @@ static int ring_start(struct mmio_queue *queue)
 }
 
 /* A driver does not look whether a queue has become ready: a device that cannot serve it must say so. */
-static void ring_try_start(struct mmio_queue *queue)
+static void queue_fail(struct mmio_queue *queue, const char *why)
 {
-        struct virtio_mmio *mmio = queue->mmio;
+        queue_untie(queue);
+        queue_set_state(queue, MMIO_QUEUE_IDLE);
+        mmio_break(queue->mmio, why);
+}
 
-        if (mmio->host.kick_open(mmio->host.context, queue_index(queue), &queue->kick) < 0) {
-                queue_set_state(queue, MMIO_QUEUE_IDLE);
-                mmio_break(mmio, "no event descriptor could be had for a queue");
+static void queue_try_start(struct mmio_queue *queue)
+{
+        const struct virtio_mmio_host *host = &queue->mmio->host;
+        int r = host->kick_open(host->context, queue_index(queue), &queue->kick);
+
+        if (r < 0) {
+                queue_fail(queue, "no event descriptor could be had for a queue");
                 return;
         }
-        if (ring_start(queue) < 0) {
-                queue_untie(queue);
-                queue_set_state(queue, MMIO_QUEUE_IDLE);
-                mmio_break(mmio, "its driver has set up a queue that cannot be served");
-                return;
-        }
-        queue_set_state(queue, MMIO_QUEUE_RUNNING);
+        r = ring_start(queue);
+        if (r == -EINVAL || r == -EFAULT)
+                queue_fail(queue,
+                           "its driver has set up a queue that is not in memory, or not as it must be");
+        else if (r < 0)
+                queue_fail(queue, "a queue could not be started");
+        else
+                queue_set_state(queue, MMIO_QUEUE_RUNNING);
 }
 
 /* The first that cannot be served ends it: the device is broken then. */
@@ -135,7 +144,7 @@ void mmio_queues_start(struct virtio_mmio *mmio)
 {
         for (unsigned i = 0; i < mmio->n_queues && mmio_phase(mmio) == MMIO_PHASE_LIVE; i++)
                 if (mmio->queues[i].state == MMIO_QUEUE_LATCHED)
-                        ring_try_start(&mmio->queues[i]);
+                        queue_try_start(&mmio->queues[i]);
 }
 
 /* ---- stop ---- */
@@ -169,7 +178,7 @@ static bool queue_make_ready(struct mmio_queue *queue)
                 return false;
         queue_set_state(queue, MMIO_QUEUE_LATCHED);
         if (phase == MMIO_PHASE_LIVE)
-                ring_try_start(queue);
+                queue_try_start(queue);
         return true;
 }
 

@@ -14,6 +14,8 @@
 
 #define VERSION_1 (UINT64_C(1) << 32)
 
+#define NOT_IN_MEMORY "its driver has set up a queue that is not in memory, or not as it must be"
+
 static const struct queue_layout layout = {.size = 128,
                                            .desc = GPA(UINT64_C(0x123456780)),
                                            .avail = GPA(UINT64_C(0xabcdef012345678)),
@@ -344,7 +346,7 @@ static void a_ring_that_cannot_be_served_breaks_its_device(void **state)
         assert_int_equal(bus_read(&bus, VIRTIO_MMIO_STATUS), STATUS_FEATURES_OK);
         bus_live(&bus);
         device.start_error = 0;
-        is_broken("its driver has set up a queue that cannot be served");
+        is_broken(NOT_IN_MEMORY);
         end();
 }
 
@@ -356,7 +358,19 @@ static void a_later_ring_that_cannot_be_served_breaks_its_device(void **state)
         device.start_error = -EINVAL;
         bus_set_up(&bus, 0, &layout);
         device.start_error = 0;
-        is_broken("its driver has set up a queue that cannot be served");
+        is_broken(NOT_IN_MEMORY);
+        end();
+}
+
+static void a_device_that_cannot_start_a_queue_is_broken_by_itself(void **state)
+{
+        (void)state;
+        begin_set_up(0);
+        device.start_error = -ENOMEM;
+        bus_set_up(&bus, 0, &layout);
+        bus_live(&bus);
+        device.start_error = 0;
+        is_broken("a queue could not be started");
         end();
 }
 
@@ -407,6 +421,7 @@ int main(void)
             cmocka_unit_test(a_queue_of_a_broken_device_can_be_stopped_but_none_started),
             cmocka_unit_test(a_ring_that_cannot_be_served_breaks_its_device),
             cmocka_unit_test(a_later_ring_that_cannot_be_served_breaks_its_device),
+            cmocka_unit_test(a_device_that_cannot_start_a_queue_is_broken_by_itself),
             cmocka_unit_test(a_kick_that_cannot_be_tied_breaks_its_device),
             cmocka_unit_test(queues_behind_one_that_cannot_be_served_do_not_start),
         };
