@@ -6,6 +6,7 @@
 
 #include "proto/control.h"
 #include "proto/device_type.h"
+#include "workers/runtime/boot_memory.h"
 #include "workers/runtime/request.h"
 
 struct device_ops {
@@ -30,12 +31,16 @@ struct device_ops {
         /* A blob of a predecessor: hostile input. 0 or negative errno. NULL: the device leaves none. */
         int (*restore_state)(void *state, const uint8_t *bytes, size_t len);
 
-        /* Answers the request, now or later. */
+        /* Answers the request, now or later. NULL: its Hello says that it has no queues. */
         void (*handle)(void *state, struct request *request);
 
         /* Every request that waited on a lane has been handed over: what the device has put off, to do several
          * at once, is due; its answers leave afterwards. NULL: it puts nothing off. */
         void (*batch_end)(void *state);
+
+        /* The work of one that waits for no requests: once, after Hello. It ends with a last word (boot_memory.h). NULL: it
+         * waits for requests. */
+        void (*load)(void *state, struct boot_memory *memory);
 
         /* A resource that is waited for beside the channels; -1: none. Asked once, after init. `woken` is called
          * when it can be read, and must read it; answers leave afterwards. NULL, both: there is none. */

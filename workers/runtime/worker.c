@@ -332,12 +332,23 @@ static void worker_turn(struct worker *worker)
         worker_flush(worker); /* of other lanes, what has become ready meanwhile */
 }
 
+/* Its last word is answered by its end, so it goes on to wait for that. */
+static void worker_load(struct worker *worker)
+{
+        struct boot_memory memory;
+
+        boot_memory_init(&memory, &worker->lanes[0].outbox, &worker->control);
+        worker->device->load(worker->device->state, &memory);
+}
+
 _Noreturn void worker_serve(struct worker *worker)
 {
         struct control_to_broker message = {.kind = CONTROL_HELLO, .hello = worker->hello};
 
         worker->state = WORKER_SERVING;
         worker_send(worker, &message);
+        if (worker->device->load)
+                worker_load(worker);
         for (;;)
                 worker_turn(worker);
 }
@@ -345,7 +356,8 @@ _Noreturn void worker_serve(struct worker *worker)
 #define SERVING (1u << WORKER_SERVING)
 
 static const struct rpc_row worker_control_rows[] = {
-    [CONTROL_CONFIGURE] = {"Configure", 0, 1024, 0, 0, 1u << WORKER_NEW, true, worker_on_configure},
+    [CONTROL_CONFIGURE] = {"Configure", 0, LIMIT_CMDLINE + 2048, 0, 0, 1u << WORKER_NEW, true,
+                           worker_on_configure},
     [CONTROL_SET_FEATURES] = {"SetFeatures", 0, 64, 0, 0, SERVING, false, worker_on_set_features},
     [CONTROL_CONFIG_WRITE] = {"ConfigWrite", 0, 64, 0, 0, SERVING, false, worker_on_config_write},
     [CONTROL_START_QUEUE] = {"StartQueue", 0, 64, 0, 0, SERVING, false, worker_on_start_queue},

@@ -14,7 +14,7 @@
 int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
                      uint32_t credit_requests, uint32_t credit_bytes, const struct inbox_area *area)
 {
-        struct request *requests = worker_memory(credit_requests * sizeof(*requests));
+        struct request *requests = worker_memory((credit_requests + 1) * sizeof(*requests));
         uint8_t *bytes = worker_memory(credit_bytes + 1);
         uint8_t *stage = worker_memory(LINK_STAGE);
         uint8_t *payload = worker_memory(OUTBOX_PAYLOAD);
