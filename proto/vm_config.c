@@ -253,6 +253,10 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
 
         if (judge_name("device", device->name, why, why_size) < 0)
                 return -EINVAL;
+        if (config->frontend == VM_FRONTEND_KVM && strcmp(device->name, VM_CONFIG_LOADER) == 0)
+                return refuse(why, why_size,
+                              "no device can be called " VM_CONFIG_LOADER
+                              ": the worker that boots the VM is");
         if (strcmp(device->name, "admin") == 0)
                 return refuse(why, why_size,
                               "no device can be called admin: admin.sock is the VM's own socket");
@@ -286,6 +290,15 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
 uint32_t vm_config_uids(const struct vm_config *config)
 {
         return 1 + (uint32_t)config->n_devices + (config->frontend == VM_FRONTEND_KVM);
+}
+
+bool vm_config_loader(const struct vm_config *config, struct device_config *ret_loader)
+{
+        if (config->frontend != VM_FRONTEND_KVM)
+                return false;
+        *ret_loader = (struct device_config){
+            .name = VM_CONFIG_LOADER, .type = DEVICE_TYPE_LOADER, .n_lanes = 1, .boot = &config->boot};
+        return true;
 }
 
 /* None of the range anybody else's. */

@@ -13,6 +13,7 @@
 #include "proto/device_type.h"
 
 #define VM_CONFIG_NO_GID UINT32_MAX
+#define VM_CONFIG_LOADER "loader" /* name of the worker that boots a VM: no device of it has that */
 
 enum vm_frontend {
         VM_FRONTEND_VHOST_USER = 1, /* a VMM attaches to a socket a device */
@@ -82,7 +83,8 @@ struct device_config {
         struct device_limits limits;
         struct device_rate rate;
         bool seccomp_log; /* development: calls out of policy are logged instead of killed. No key sets it */
-        struct blk_config blk; /* when type is DEVICE_TYPE_BLK */
+        struct blk_config blk;          /* when type is DEVICE_TYPE_BLK */
+        const struct boot_config *boot; /* when it is DEVICE_TYPE_LOADER, which no VM's list has */
 };
 
 struct vm_config {
@@ -123,6 +125,10 @@ bool vm_config_cmdline_ok(const char *cmdline);
 
 /* Uids that a VM takes: the broker's, one a device, and the kernel loader's where there is one. */
 uint32_t vm_config_uids(const struct vm_config *config);
+
+/* What the kernel loader is to the spawner, which starts workers by such rows: there is one, behind the last device, where
+ * the front end is KVM. It borrows from `config`. */
+bool vm_config_loader(const struct vm_config *config, struct device_config *ret_loader);
 
 /* Bytes that this device's worker may have. */
 uint32_t vm_config_memory(const struct vm_config *config, const struct device_config *device);

@@ -14,7 +14,7 @@
 #include "sandbox/policy/rows.h"
 
 static const struct policy *const policies[] = {
-    &policy_blk, &policy_blk_direct, &policy_rng, &policy_broker, &policy_broker_kvm,
+    &policy_blk, &policy_blk_direct, &policy_rng, &policy_loader, &policy_broker, &policy_broker_kvm,
 };
 
 const struct policy *policy_at(size_t i)

@@ -231,7 +231,9 @@ int resources_open(const struct device_config *device, struct resources *ret_res
         case DEVICE_TYPE_RNG:
                 *ret_resources = (struct resources){0};
                 return 0;
-        case DEVICE_TYPE_COUNT_:
+        case DEVICE_TYPE_LOADER:
+                return resources_open_boot(device->boot, ret_resources, why, why_size);
+        case WORKER_TYPE_COUNT_:
                 break;
         }
         snprintf(why, why_size, "unknown device type %d", (int)device->type);

@@ -27,6 +27,11 @@ struct resources {
  * with resources_close. */
 int resources_open(const struct device_config *device, struct resources *ret_resources, char *why,
                    size_t why_size);
+
+/* Of a loader: the kernel, and the initrd if one is named, read-only, without a lock: regular files only. Likewise. */
+int resources_open_boot(const struct boot_config *boot, struct resources *ret_resources, char *why,
+                        size_t why_size);
+
 void resources_close(struct resources *resources);
 
 /* The worker program of a device type in the configured directory: an O_PATH-free, CLOEXEC, read-only

@@ -78,7 +78,7 @@ static int spawner_dispatch(struct spawner *spawner, const uint8_t *bytes, size_
         r = spawn_check_to_spawner(&spawner->arena, bytes, len, &message);
         if (r < 0)
                 return r;
-        if (message.kind != SPAWN_STOP && message.device >= spawner->config->n_devices)
+        if (message.kind != SPAWN_STOP && message.device >= spawner->n_workers)
                 return -EPROTO;
         return rpc_dispatch(&table, &spawner->peer, 0, message.kind, len, 0, spawner, &message);
 }
@@ -160,7 +160,7 @@ static int spawner_look_at_children(struct spawner *spawner)
         spawner->look = false;
         spawner_device_serve_all(spawner);
         spawner_look_at_broker(spawner);
-        for (uint32_t i = 0; i < spawner->config->n_devices && !spawner->broker_exited; i++) {
+        for (uint32_t i = 0; i < spawner->n_workers && !spawner->broker_exited; i++) {
                 int r = spawner_device_look(spawner, i);
 
                 if (r < 0)
@@ -250,7 +250,7 @@ int spawner_run(struct spawner *spawner)
         while (r == 0 && !spawner->broker_exited)
                 r = spawner_turn(spawner, true);
         spawner_await_broker(spawner, r);
-        for (uint32_t i = 0; i < spawner->config->n_devices; i++)
+        for (uint32_t i = 0; i < spawner->n_workers; i++)
                 spawner_device_end(spawner, i);
         if (spawner->broker_status != 0)
                 log_error("broker ended %s status=%d", spawner->stopping ? "badly" : "unasked",

@@ -43,11 +43,13 @@ struct spawner_device {
 
 struct spawner {
         const struct vm_config *config; /* borrowed; must outlive the spawner */
+        uint32_t n_workers; /* the configuration's devices, and behind them the loader if there is one */
+        struct device_config loader;
         bool rootless;
         int run_dir_fd; /* RUNDIR */
         int null_fd;
-        int program_fds[DEVICE_TYPE_COUNT_]; /* opened once: a restart runs the same program as the start */
-        struct uid_claim *claims;            /* one a device, then the broker's; NULL when rootless */
+        int program_fds[WORKER_TYPE_COUNT_]; /* opened once: a restart runs the same program as the start */
+        struct uid_claim *claims;            /* one a worker, then the broker's; NULL when rootless */
         uid_t broker_uid; /* known on both sides of the fork; the claims stay with the spawner */
         gid_t broker_gid;
         struct cgroup_host cgroup_host;

@@ -47,6 +47,11 @@ static void cleanup_channels(const struct spawner_channels *channels)
         }
 }
 
+const struct device_config *spawner_worker(const struct spawner *spawner, uint32_t i)
+{
+        return i < spawner->config->n_devices ? &spawner->config->devices[i] : &spawner->loader;
+}
+
 static int channel_widen(const int pair[static 2])
 {
         int r = fd_set_send_buffer(pair[0], LIMIT_LANE_SOCKET);
@@ -151,7 +156,7 @@ static int device_cgroup(const struct spawner *spawner, const struct device_conf
 
 int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, char *why, size_t why_size)
 {
-        const struct device_config *config = &spawner->config->devices[device];
+        const struct device_config *config = spawner_worker(spawner, device);
         _cleanup_(resources_close) struct resources resources = {0};
         struct cgroup group;
         int r;
@@ -183,7 +188,7 @@ static const struct policy *device_policy(const struct device_config *config)
 static void device_spec(struct spawner *spawner, uint32_t device, const struct spawner_channels *channels,
                         const struct resources *resources, const char *title, struct jail_spec *ret_spec)
 {
-        const struct device_config *config = &spawner->config->devices[device];
+        const struct device_config *config = spawner_worker(spawner, device);
         uid_t broker = spawner_broker_uid(spawner);
         uid_t uid = spawner->claims ? spawner->claims[device].uid : broker;
         gid_t gid = spawner->claims ? (gid_t)uid : getegid();
@@ -225,7 +230,7 @@ static void device_tell_layers(struct spawner *spawner, uint32_t device, uint32_
 
         if (missing & ~state->layers_told)
                 log_warning("jail without: %s dev=%s", jail_layers_text(missing, text, sizeof(text)),
-                            spawner->config->devices[device].name);
+                            spawner_worker(spawner, device)->name);
         state->layers_told |= missing;
 }
 
@@ -268,7 +273,7 @@ static int device_jail_failed(const struct spawner *spawner, uint32_t device,
 
 int spawner_device_spawn(struct spawner *spawner, uint32_t device)
 {
-        const struct device_config *config = &spawner->config->devices[device];
+        const struct device_config *config = spawner_worker(spawner, device);
         struct spawner_device *state = &spawner->devices[device];
         _cleanup_(cleanup_channels) struct spawner_channels channels = {0};
         _cleanup_(resources_close) struct resources resources = {0};
@@ -309,14 +314,14 @@ void spawner_device_serve_all(struct spawner *spawner)
 {
         siginfo_t info;
 
-        for (uint32_t i = 0; i < spawner->config->n_devices; i++)
+        for (uint32_t i = 0; i < spawner->n_workers; i++)
                 if (spawner->devices[i].state == SPAWNER_RUNNING)
                         (void)trace_look(&spawner->devices[i].trace, spawner->devices[i].pidfd, &info);
 }
 
 static void device_explain(const struct spawner *spawner, uint32_t device, struct spawn_to_broker *exited)
 {
-        const struct device_config *config = &spawner->config->devices[device];
+        const struct device_config *config = spawner_worker(spawner, device);
 
         exited->cause = spawner->devices[device].trace.cause;
         exited->cause.oom = exited->signaled && exited->code == SIGKILL &&
@@ -392,7 +397,7 @@ void spawner_device_end(struct spawner *spawner, uint32_t device)
                 return;
         syscall(SYS_pidfd_send_signal, state->pidfd, SIGKILL, NULL, 0);
         if (!device_await_end(state))
-                log_error("worker does not die dev=%s pid=%d", spawner->config->devices[device].name,
+                log_error("worker does not die dev=%s pid=%d", spawner_worker(spawner, device)->name,
                           (int)state->pid);
         device_forget(state);
 }

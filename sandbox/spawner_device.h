@@ -5,6 +5,9 @@
 #include "proto/spawn.h"
 #include "sandbox/spawner.h"
 
+/* The row of worker `i`, which is below n_workers. */
+const struct device_config *spawner_worker(const struct spawner *spawner, uint32_t i);
+
 /* One frame to the broker with descriptors beside it; never blocks. Negative errno: the broker does not read
  * or is gone. */
 int spawner_send(const struct spawner *spawner, const struct spawn_to_broker *message, const int *fds,

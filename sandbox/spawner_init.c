@@ -95,7 +95,7 @@ static int spawner_init_device(struct spawner *spawner, const struct device_conf
 static int spawner_init_uids(struct spawner *spawner, char *why, size_t why_size)
 {
         const struct vm_config *config = spawner->config;
-        size_t n = config->n_devices + 1;
+        size_t n = spawner->n_workers + 1;
         int r;
 
         if (spawner->rootless) {
@@ -120,25 +120,24 @@ static int spawner_init_uids(struct spawner *spawner, char *why, size_t why_size
                          config->run_dir, strerror(-r));
         if (r < 0)
                 return r;
-        spawner->broker_uid = spawner->claims[config->n_devices].uid;
+        spawner->broker_uid = spawner->claims[spawner->n_workers].uid;
         spawner->broker_gid = (gid_t)spawner->broker_uid;
         return 0;
 }
 
 static int spawner_init_devices(struct spawner *spawner, char *why, size_t why_size)
 {
-        const struct vm_config *config = spawner->config;
         int r = arena_init(&spawner->arena, LIMIT_ARENA);
 
         if (r < 0)
                 return r;
-        spawner->devices = calloc(config->n_devices + 1, sizeof(*spawner->devices));
+        spawner->devices = calloc(spawner->n_workers + 1, sizeof(*spawner->devices));
         if (!spawner->devices)
                 return -ENOMEM;
-        for (size_t i = 0; i < config->n_devices; i++)
+        for (uint32_t i = 0; i < spawner->n_workers; i++)
                 spawner->devices[i].pidfd = -1;
-        for (size_t i = 0; i < config->n_devices; i++) {
-                r = spawner_init_device(spawner, &config->devices[i], why, why_size);
+        for (uint32_t i = 0; i < spawner->n_workers; i++) {
+                r = spawner_init_device(spawner, spawner_worker(spawner, i), why, why_size);
                 if (r < 0)
                         return r;
         }
@@ -147,11 +146,9 @@ static int spawner_init_devices(struct spawner *spawner, char *why, size_t why_s
 
 static int spawner_init_groups(struct spawner *spawner, char *why, size_t why_size)
 {
-        const struct vm_config *config = spawner->config;
-
         cgroup_host_init(&spawner->cgroup_host);
-        for (uint32_t i = 0; i < config->n_devices; i++) {
-                int len = snprintf(why, why_size, "%s: ", config->devices[i].name);
+        for (uint32_t i = 0; i < spawner->n_workers; i++) {
+                int len = snprintf(why, why_size, "%s: ", spawner_worker(spawner, i)->name);
                 int r;
 
                 r = spawner_device_try_limits(spawner, i, why + len, why_size - (size_t)len);
@@ -165,6 +162,7 @@ static void spawner_init_empty(struct spawner *spawner, const struct vm_config *
 {
         memset(spawner, 0, sizeof(*spawner));
         spawner->config = config;
+        spawner->n_workers = (uint32_t)config->n_devices + vm_config_loader(config, &spawner->loader);
         spawner->run_dir_fd = spawner->null_fd = spawner->channel = -1;
         spawner->signal_fd = spawner->broker_pidfd = -1;
         for (size_t i = 0; i < array_size(spawner->program_fds); i++)
@@ -215,10 +213,10 @@ static void close_and_clear(int *fd)
 /* Memory and descriptors only: nothing is unlinked or given back. */
 static void spawner_release(struct spawner *spawner)
 {
-        for (size_t i = 0; spawner->claims && i <= spawner->config->n_devices; i++)
+        for (size_t i = 0; spawner->claims && i <= spawner->n_workers; i++)
                 uid_claim_forget(&spawner->claims[i]);
         free(take_ptr(spawner->claims));
-        for (size_t i = 0; spawner->devices && i < spawner->config->n_devices; i++)
+        for (size_t i = 0; spawner->devices && i < spawner->n_workers; i++)
                 close_and_clear(&spawner->devices[i].pidfd);
         free(take_ptr(spawner->devices));
         while (spawner->n_unlink_paths > 0)
@@ -237,7 +235,7 @@ void spawner_done(struct spawner *spawner)
 {
         for (size_t i = 0; i < spawner->n_unlink_paths; i++)
                 unlink(spawner->unlink_paths[i]);
-        for (size_t i = 0; spawner->claims && i <= spawner->config->n_devices; i++)
+        for (size_t i = 0; spawner->claims && i <= spawner->n_workers; i++)
                 uid_claim_done(spawner->run_dir_fd, &spawner->claims[i]);
         spawner_release(spawner);
 }

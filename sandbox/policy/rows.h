@@ -47,5 +47,6 @@ extern const struct policy_row policy_kvm_run[POLICY_KVM_ROWS]; /* beside the br
 extern const struct policy policy_blk;
 extern const struct policy policy_blk_direct;
 extern const struct policy policy_rng;
+extern const struct policy policy_loader;
 extern const struct policy policy_broker;
 extern const struct policy policy_broker_kvm;

@@ -316,7 +316,7 @@ static void rng_needs_no_resource(void **state)
         (void)state;
         assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), 0);
         assert_int_equal(resources.n, 0);
-        device.type = DEVICE_TYPE_COUNT_;
+        device.type = WORKER_TYPE_COUNT_;
         assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), -EINVAL);
 }
 

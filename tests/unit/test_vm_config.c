@@ -486,6 +486,26 @@ static void a_vm_of_our_own_has_one_socket_and_one_more_uid(void **state)
         bad_kvm("admin: its socket's path would have 108 bytes");
 }
 
+/* The row that a spawner starts the loader by; a device of that name would share its control group. */
+static void a_vm_of_our_own_has_a_loader_behind_its_devices(void **state)
+{
+        struct device_config loader = {.n_lanes = 77};
+
+        (void)state;
+        assert_false(vm_config_loader(&config, &loader));
+        assert_int_equal(loader.n_lanes, 77);
+        strcpy(devices[0].name, "loader");
+        good();
+        be_kvm();
+        bad_kvm("no device can be called loader");
+        assert_true(vm_config_loader(&config, &loader));
+        assert_string_equal(loader.name, "loader");
+        assert_int_equal(loader.type, DEVICE_TYPE_LOADER);
+        assert_int_equal(loader.n_lanes, 1);
+        assert_ptr_equal(loader.boot, &config.boot);
+        assert_int_equal(vm_config_memory(&config, &loader), config.worker_memory_max);
+}
+
 static void numbers_of_the_vm_end_at_their_limits(void **state)
 {
         (void)state;
@@ -760,6 +780,7 @@ int main(void)
             CONFIG_TEST(a_vm_of_our_own_has_a_kernel),
             CONFIG_TEST(another_front_end_has_nothing_of_a_vm_of_our_own),
             CONFIG_TEST(a_vm_of_our_own_has_one_socket_and_one_more_uid),
+            CONFIG_TEST(a_vm_of_our_own_has_a_loader_behind_its_devices),
             CONFIG_TEST(numbers_of_the_vm_end_at_their_limits),
             CONFIG_TEST(a_small_place_for_the_sentence_is_not_overrun),
             CONFIG_TEST(configurations_come_back_as_they_were),
