@@ -1,0 +1,198 @@
+/* The test guest's body: one row a test, chosen by a word of the command line.
+ * Owns nothing; called by entry.S in ring 3, on each processor. TRUST: it is the guest.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/kvm/guest/guest.h"
+
+#include <stddef.h>
+
+#define SPIN_MAX 2000000000u
+
+void guest_body(uint32_t processor);
+
+static volatile uint32_t arrived; /* further processors, so far */
+static volatile uint32_t sum;     /* of what all have counted */
+
+static void hello(void)
+{
+        uint32_t words[4];
+
+        cpuid(1, 0, words);
+        if (!(words[2] & 1u << 31))
+                fail("hello", "no hypervisor in CPUID", words[2]);
+        else
+                pass("hello", option("hello", 0));
+}
+
+/* Starts the others; each counts, and all have different ids. */
+static void cpus(void)
+{
+        uint32_t n = (uint32_t)option("cpus", 1);
+
+        apic_enable();
+        for (uint32_t i = 1; i < n; i++) {
+                apic_start(i);
+                for (uint32_t spin = 0; arrived < i; spin++) {
+                        if (spin == SPIN_MAX) {
+                                fail("cpus", "processor does not come", i);
+                                return;
+                        }
+                }
+        }
+        for (uint32_t spin = 0; sum < 1000 * (n - 1); spin++) {
+                if (spin == SPIN_MAX) {
+                        fail("cpus", "they have counted to", sum);
+                        return;
+                }
+        }
+        pass("cpus", n);
+}
+
+static void further_body(uint32_t processor)
+{
+        uint32_t words[4];
+
+        cpuid(1, 0, words);
+        if (words[1] >> 24 != processor)
+                fail("cpus", "another's APIC id", words[1] >> 24);
+        __atomic_fetch_add(&arrived, 1, __ATOMIC_SEQ_CST);
+        for (uint32_t i = 0; i < 1000; i++)
+                __atomic_fetch_add(&sum, 1, __ATOMIC_SEQ_CST);
+        for (volatile uint32_t never = 0;;)
+                wait_while(&never, 0);
+}
+
+/* An eventfd of the host's raises GSI `gsi` so many times, each after a write to the doorbell. */
+static void doorbell(void)
+{
+        uint32_t n = (uint32_t)option("doorbells", 1);
+        volatile uint32_t *came = &interrupts[VECTOR_CALL];
+
+        apic_enable();
+        apic_route((uint32_t)option("gsi", 5), VECTOR_CALL);
+        for (uint32_t i = 0; i < n; i++) {
+                mmio_write(option("doorbell", 0xd0000050), 0);
+                while (*came == i)
+                        wait_while(came, i);
+        }
+        if (*came != n)
+                fail("doorbells", "more than asked for", *came);
+        else
+                pass("doorbells", n);
+}
+
+/* All of the bus that nobody serves reads as ones. */
+static void nothing(void)
+{
+        uint32_t word = mmio_read(0xd8000000);
+        uint8_t byte = in8(0x3e0);
+
+        mmio_write(0xd8000000, 1);
+        out8(0x3e0, 1);
+        if (word != 0xffffffff || byte != 0xff)
+                fail("nothing", "not all ones", word & byte);
+        else
+                pass("nothing", 0);
+}
+
+/* Says so, then gives back each byte that is typed until a full stop. */
+static void echo(void)
+{
+        volatile uint32_t *came = &interrupts[VECTOR_SERIAL];
+        uint32_t n = 0;
+        char c = 0;
+
+        apic_enable();
+        apic_route(4, VECTOR_SERIAL);
+        out8(0x3fc, 0x0b);
+        out8(0x3f9, 0x01);
+        put_text("echo\n");
+        while (c != '.') {
+                uint32_t seen = *came;
+
+                while (in8(0x3fd) & 1) {
+                        c = (char)in8(0x3f8);
+                        put_char(c);
+                        n++;
+                }
+                if (c != '.')
+                        wait_while(came, seen);
+        }
+        out8(0x3f9, 0);
+        put_char('\n');
+        pass("echo", n);
+}
+
+static void spin(void)
+{
+        put_text("spinning\n");
+        for (;;)
+                __asm__ volatile("pause");
+}
+
+/* A flood: far more than anybody takes. */
+static void flood(void)
+{
+        for (uint64_t i = option("flood", 0); i > 0; i--)
+                put_char('x');
+        put_char('\n');
+        pass("flood", 0);
+}
+
+/* Memory at `at`, read and then written. */
+static void touch(void)
+{
+        uint64_t at = option("touch", 0);
+        uint32_t word = mmio_read(at);
+
+        put_text("read ");
+        put_hex(word);
+        put_char('\n');
+        mmio_write(at, 0x5eed);
+        pass("touch", 0);
+}
+
+static void triple_fault(void)
+{
+        __asm__ volatile("ud2" : : "a"(SERVICE_TRIPLE_FAULT));
+}
+
+static void reset(void)
+{
+        out8(0x64, 0xfe);
+}
+
+static void reset_acpi(void)
+{
+        out8(0x604, 1);
+}
+
+static const struct {
+        const char *word;
+        void (*run)(void);
+} tests[] = {
+    {"hello", hello},
+    {"nothing", nothing},
+    {"cpus", cpus},
+    {"doorbells", doorbell},
+    {"flood", flood},
+    {"echo", echo},
+    {"touch", touch},
+    {"spin", spin},
+    {"triple", triple_fault},
+    {"reset", reset},
+    {"reset_acpi", reset_acpi},
+};
+
+void guest_body(uint32_t processor)
+{
+        if (processor > 0)
+                further_body(processor);
+        for (uint32_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+                if (option(tests[i].word, UINT64_MAX) != UINT64_MAX)
+                        tests[i].run();
+        }
+        put_text("end\n");
+        out8(0x600, 0x34);
+        for (volatile uint32_t never = 0;;)
+                wait_while(&never, 0);
+}

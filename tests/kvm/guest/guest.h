@@ -1,0 +1,85 @@
+/* The test guest: a kernel of our own for tests of the KVM front end. No C library, no 128-bit registers in ring 0.
+ *
+ * Its body runs in ring 3, which every KVM runs at full speed; ring 0 has the traps only (a KVM without help of the
+ * processor emulates it). What it shall do is its command line; what it found it prints on the serial port: a line
+ * "ok NAME ..." or "FAIL NAME ..." a test, and then it switches itself off.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GUEST_CPUS 8u
+
+/* ---- words ---- */
+void put_char(char c);
+void put_text(const char *text);
+void put_number(uint64_t value);
+void put_hex(uint64_t value);
+/* "FAIL NAME: what value", once a test. */
+void fail(const char *name, const char *what, uint64_t value);
+void pass(const char *name, uint64_t value);
+
+/* "name=123" or "name=0x1f" of the command line, else `otherwise`; "name" alone is 1. */
+uint64_t option(const char *name, uint64_t otherwise);
+
+/* ---- the processor ---- */
+static inline void out8(uint16_t port, uint8_t value)
+{
+        __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+static inline uint8_t in8(uint16_t port)
+{
+        uint8_t value;
+
+        __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+        return value;
+}
+
+static inline uint64_t rdtsc(void)
+{
+        uint32_t low, high;
+
+        __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+        return (uint64_t)high << 32 | low;
+}
+
+static inline void cpuid(uint32_t leaf, uint32_t index, uint32_t ret[4])
+{
+        __asm__ volatile("cpuid"
+                         : "=a"(ret[0]), "=b"(ret[1]), "=c"(ret[2]), "=d"(ret[3])
+                         : "a"(leaf), "c"(index));
+}
+
+static inline uint32_t mmio_read(uint64_t at)
+{
+        return *(volatile uint32_t *)at;
+}
+
+static inline void mmio_write(uint64_t at, uint32_t value)
+{
+        *(volatile uint32_t *)at = value;
+}
+
+/* ---- ring 0's services, asked for by ud2 (int does not work everywhere) ---- */
+enum { SERVICE_WAIT, SERVICE_TRIPLE_FAULT };
+
+/* Sleeps until an interrupt has come, unless *word is not `old` any more; returns then. */
+void wait_while(volatile uint32_t *word, uint32_t old);
+
+/* ---- interrupts ---- */
+#define VECTOR_DEVICES 40u /* device i */
+#define N_DEVICES      16u
+#define VECTOR_TIMER   32u
+#define VECTOR_SERIAL  33u
+#define VECTOR_CALL    34u /* from one processor to another */
+
+extern volatile uint32_t interrupts[64];        /* how often each vector came */
+void apic_enable(void);                         /* this processor's */
+void apic_route(uint32_t gsi, uint32_t vector); /* to processor 0, an edge */
+void apic_send(uint32_t processor, uint32_t vector);
+void apic_start(uint32_t processor); /* INIT, SIPI: it runs guest_body(processor) */
+
+/* Tests in files of their own. */
+void test_blk(void);
