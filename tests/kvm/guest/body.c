@@ -129,15 +129,6 @@ static void spin(void)
                 __asm__ volatile("pause");
 }
 
-/* A flood: far more than anybody takes. */
-static void flood(void)
-{
-        for (uint64_t i = option("flood", 0); i > 0; i--)
-                put_char('x');
-        put_char('\n');
-        pass("flood", 0);
-}
-
 /* Memory at `at`, read and then written. */
 static void touch(void)
 {
@@ -174,7 +165,6 @@ static const struct {
     {"nothing", nothing},
     {"cpus", cpus},
     {"doorbells", doorbell},
-    {"flood", flood},
     {"echo", echo},
     {"touch", touch},
     {"spin", spin},
