@@ -113,6 +113,12 @@ static void remove_socket(const struct vm_config *config, const char *name)
         unlink(path);
 }
 
+/* A VM of our own is reached by nobody's VMM. */
+static size_t n_device_sockets(const struct vm_config *config)
+{
+        return config->frontend == VM_FRONTEND_VHOST_USER ? config->n_devices : 0;
+}
+
 int endpoints_open(const struct vm_config *config, uid_t owner, struct endpoints *ret_endpoints, char *why,
                    size_t why_size)
 {
@@ -121,7 +127,7 @@ int endpoints_open(const struct vm_config *config, uid_t owner, struct endpoints
 
         if (r == 0)
                 r = open_socket(config, owner, "admin", &made.admin_fd, why, why_size);
-        for (size_t i = 0; r == 0 && i < config->n_devices; i++) {
+        for (size_t i = 0; r == 0 && i < n_device_sockets(config); i++) {
                 r = open_socket(config, owner, config->devices[i].name, &made.device_fds[i], why, why_size);
                 if (r == 0)
                         made.n_devices++;

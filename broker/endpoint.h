@@ -1,5 +1,5 @@
-/* The places where a VM's broker can be reached: RUNDIR/<vm>/<device>.sock for front ends and
- * RUNDIR/<vm>/admin.sock for the operator. Made by the spawner while there is a right to do so.
+/* The places where a VM's broker can be reached: RUNDIR/<vm>/<device>.sock for front ends (none of a VM of the
+ * broker's own) and RUNDIR/<vm>/admin.sock for the operator. Made by the spawner while there is a right to do so.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 

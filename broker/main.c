@@ -123,14 +123,15 @@ static void set_title(const char *role, const char *vm)
         prctl(PR_SET_NAME, *role ? "bulkhead-spawn" : "bulkhead-broker");
 }
 
-static int remember_paths(struct spawner *spawner, const struct vm_config *config)
+static int remember_paths(struct spawner *spawner, const struct vm_config *config,
+                          const struct endpoints *endpoints)
 {
         char path[2 * PATH_MAX];
         int r;
 
         endpoints_path(config, "admin", path, sizeof(path));
         r = spawner_unlink_later(spawner, path);
-        for (size_t i = 0; r == 0 && i < config->n_devices; i++) {
+        for (size_t i = 0; r == 0 && i < endpoints->n_devices; i++) {
                 endpoints_path(config, config->devices[i].name, path, sizeof(path));
                 r = spawner_unlink_later(spawner, path);
         }
@@ -155,7 +156,7 @@ static int prepare(const struct vm_config *config, struct spawner *spawner, stru
         r = endpoints_open(config, spawner_broker_uid(spawner), endpoints, why, why_size);
         if (r == 0) {
                 snprintf(why, why_size, "out of memory");
-                r = remember_paths(spawner, config);
+                r = remember_paths(spawner, config, endpoints);
         }
         if (r < 0)
                 spawner_done(spawner);

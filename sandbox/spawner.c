@@ -26,6 +26,7 @@
 #include "proto/frame.h"
 #include "proto/rpc.h"
 #include "proto/spawn.h"
+#include "proto/vm_exit.h"
 #include "sandbox/spawner_device.h"
 
 #define SPAWNER_TERMINATE_MS                                                                                 \
@@ -252,7 +253,8 @@ int spawner_run(struct spawner *spawner)
         spawner_await_broker(spawner, r);
         for (uint32_t i = 0; i < spawner->n_workers; i++)
                 spawner_device_end(spawner, i);
-        if (spawner->broker_status != 0)
+        if (spawner->broker_status != 0 &&
+            !(spawner->config->frontend == VM_FRONTEND_KVM && vm_exit_is_guests(spawner->broker_status)))
                 log_error("broker ended %s status=%d", spawner->stopping ? "badly" : "unasked",
                           spawner->broker_status);
         return spawner->broker_status;
