@@ -382,130 +382,6 @@ static void uid_ranges_are_large_enough_and_nobodys(void **state)
         bad("passes the largest uid");
 }
 
-/* A good VM of our own. */
-static void be_kvm(void)
-{
-        config.frontend = VM_FRONTEND_KVM;
-        config.kvm = (struct kvm_config){.vcpus = 2, .memory = VM_CONFIG_GUEST_MEMORY};
-        snprintf(config.boot.kernel, PATH_MAX, "/boot/vmlinuz");
-        snprintf(config.boot.initrd, PATH_MAX, "/boot/initrd.img");
-        snprintf(config.boot.cmdline, LIMIT_CMDLINE, "console=ttyS0 quiet");
-}
-
-static void bad_kvm(const char *words)
-{
-        bad(words);
-        be_kvm();
-}
-
-static void a_vm_of_our_own_has_vcpus_and_memory_within_limits(void **state)
-{
-        (void)state;
-        be_kvm();
-        good();
-        config.kvm.vcpus = LIMIT_VCPUS;
-        good();
-        config.kvm.vcpus++;
-        bad_kvm("vcpus is 65: use 1 to 64");
-        config.kvm.vcpus = 0;
-        bad_kvm("vcpus is 0");
-        config.kvm.memory = VM_CONFIG_GUEST_MIN;
-        good();
-        config.kvm.memory -= VM_CONFIG_GUEST_UNIT;
-        bad_kvm("use 16M to 64T");
-        config.kvm.memory = VM_CONFIG_GUEST_MAX;
-        good();
-        config.kvm.memory += VM_CONFIG_GUEST_UNIT;
-        bad_kvm("use 16M to 64T");
-        config.kvm.memory = VM_CONFIG_GUEST_MIN + 4096;
-        bad_kvm("whole megabytes");
-        config.kvm.serial = VM_SERIAL_NONE;
-        good();
-        config.kvm.serial = VM_SERIAL_COUNT_;
-        bad_kvm("no such serial: use stdio or none");
-}
-
-static void a_vm_of_our_own_has_a_kernel(void **state)
-{
-        (void)state;
-        be_kvm();
-        config.boot.kernel[0] = '\0';
-        bad_kvm("kernel: is missing");
-        config.boot.kernel[0] = 'x';
-        bad_kvm("kernel \"xboot/vmlinuz\" is not absolute");
-        config.boot.initrd[0] = '\0';
-        good();
-        config.boot.initrd[0] = '\n';
-        bad_kvm("initrd \"\\x0aboot/initrd.img\" is not absolute");
-        config.boot.cmdline[0] = '\0';
-        good();
-        memset(config.boot.cmdline, 'a', LIMIT_CMDLINE - 1);
-        good();
-        config.boot.cmdline[LIMIT_CMDLINE - 1] = 'a';
-        bad_kvm("at most 2047 printable ASCII characters");
-        config.boot.cmdline[3] = '\n';
-        bad_kvm("cmdline");
-        config.boot.cmdline[3] = '\x7f';
-        bad_kvm("cmdline");
-}
-
-static void another_front_end_has_nothing_of_a_vm_of_our_own(void **state)
-{
-        (void)state;
-        config.kvm.vcpus = 1;
-        bad("vcpus: the VMM that attaches has its own: remove it, or say frontend: kvm");
-        config.kvm.memory = 1;
-        bad("memory: the VMM");
-        config.kvm.serial = VM_SERIAL_NONE;
-        bad("serial: the VMM");
-        config.boot.kernel[0] = '/';
-        bad("kernel: the VMM");
-        config.boot.initrd[0] = '/';
-        bad("initrd: the VMM");
-        config.boot.cmdline[0] = 'a';
-        bad("cmdline: the VMM");
-}
-
-static void a_vm_of_our_own_has_one_socket_and_one_more_uid(void **state)
-{
-        (void)state;
-        be_kvm();
-        assert_int_equal(vm_config_uids(&config), 4);
-        config.uid_count = 4;
-        good();
-        config.uid_count = 3;
-        bad_kvm("has 3 ids: 4 are needed, one for the broker, one for the kernel's loader and one a device");
-        /* /dir + /demo + /admin.sock: 5 and 11 bytes; no name of a device counts */
-        memset(devices[0].name, 'n', LIMIT_NAME - 1);
-        memset(config.run_dir, 'd', 107 - 5 - 11);
-        config.run_dir[0] = '/';
-        config.run_dir[107 - 5 - 11] = '\0';
-        good();
-        config.run_dir[107 - 5 - 11] = 'd';
-        config.run_dir[107 - 5 - 10] = '\0';
-        bad_kvm("admin: its socket's path would have 108 bytes");
-}
-
-/* The row that a spawner starts the loader by; a device of that name would share its control group. */
-static void a_vm_of_our_own_has_a_loader_behind_its_devices(void **state)
-{
-        struct device_config loader = {.n_lanes = 77};
-
-        (void)state;
-        assert_false(vm_config_loader(&config, &loader));
-        assert_int_equal(loader.n_lanes, 77);
-        strcpy(devices[0].name, "loader");
-        good();
-        be_kvm();
-        bad_kvm("no device can be called loader");
-        assert_true(vm_config_loader(&config, &loader));
-        assert_string_equal(loader.name, "loader");
-        assert_int_equal(loader.type, DEVICE_TYPE_LOADER);
-        assert_int_equal(loader.n_lanes, 1);
-        assert_ptr_equal(loader.boot, &config.boot);
-        assert_int_equal(vm_config_memory(&config, &loader), config.worker_memory_max);
-}
-
 static void numbers_of_the_vm_end_at_their_limits(void **state)
 {
         (void)state;
@@ -568,21 +444,6 @@ static void configurations_come_back_as_they_were(void **state)
         assert_memory_equal(got.devices, devices, sizeof(devices[0]) * LIMIT_DEVICES);
         vm_config_done(&got);
         assert_null(got.devices);
-        vm_config_done(&got);
-        got.devices = config.devices;
-        got.n_devices = config.n_devices;
-        assert_memory_equal(&got, &config, sizeof(got));
-}
-
-static void a_vm_of_our_own_comes_back_as_it_was(void **state)
-{
-        struct vm_config got;
-
-        (void)state;
-        be_kvm();
-        config.kvm.serial = VM_SERIAL_NONE;
-        memset(config.boot.cmdline, '~', LIMIT_CMDLINE - 1);
-        assert_int_equal(make_and_check(&got), 0);
         vm_config_done(&got);
         got.devices = config.devices;
         got.n_devices = config.n_devices;
@@ -748,10 +609,6 @@ static void bit_flips_and_truncations_never_break_a_promise(void **state)
         (void)state;
         unit_sweep(buf, (size_t)vm_config_make(&config, buf, sizeof(buf)), sweep, NULL);
         assert_true(accepted >= 100);
-        accepted = 0;
-        be_kvm();
-        unit_sweep(buf, (size_t)vm_config_make(&config, buf, sizeof(buf)), sweep, NULL);
-        assert_true(accepted >= 100);
 }
 
 #define CONFIG_TEST(f) cmocka_unit_test_setup_teardown(f, config_setup, config_teardown)
@@ -776,15 +633,9 @@ int main(void)
             CONFIG_TEST(requests_have_between_a_second_and_an_hour),
             CONFIG_TEST(limits_end_at_their_edges),
             CONFIG_TEST(uid_ranges_are_large_enough_and_nobodys),
-            CONFIG_TEST(a_vm_of_our_own_has_vcpus_and_memory_within_limits),
-            CONFIG_TEST(a_vm_of_our_own_has_a_kernel),
-            CONFIG_TEST(another_front_end_has_nothing_of_a_vm_of_our_own),
-            CONFIG_TEST(a_vm_of_our_own_has_one_socket_and_one_more_uid),
-            CONFIG_TEST(a_vm_of_our_own_has_a_loader_behind_its_devices),
             CONFIG_TEST(numbers_of_the_vm_end_at_their_limits),
             CONFIG_TEST(a_small_place_for_the_sentence_is_not_overrun),
             CONFIG_TEST(configurations_come_back_as_they_were),
-            CONFIG_TEST(a_vm_of_our_own_comes_back_as_it_was),
             CONFIG_TEST(refused_configurations_leave_nothing_behind),
             CONFIG_TEST(a_spin_lasts_a_millisecond_at_most),
             CONFIG_TEST(no_limit_on_the_wire_means_the_default),
