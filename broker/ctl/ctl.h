@@ -70,5 +70,6 @@ int verb_run(const struct ctl_args *args);
 int verb_check(const struct ctl_args *args);
 int verb_ps(const struct ctl_args *args);
 int verb_audit(const struct ctl_args *args);
+int verb_doctor(const struct ctl_args *args);
 int verb_attach(const struct ctl_args *args);
 int verb_attack_demo(const struct ctl_args *args);

@@ -42,6 +42,14 @@ static const struct ctl_verb verbs[] = {
      "descriptors,\n"
      "uid, control group. Exits with 1 when anything is looser than its policy or cannot be measured.",
      verb_audit},
+    {"doctor", CTL_OPERAND_OPTIONAL, "CONFIG", "find what this host lacks, before anything is started",
+     CTL_OPTION_BIT(CTL_OPTION_RUN_DIR) | CTL_OPTION_BIT(CTL_OPTION_JSON),
+     "Prints one line a thing that bulkhead needs or makes use of: ok, weaker or missing, and what to do. "
+     "With\n"
+     "CONFIG also whether that VM can run here. Exits with 1 when something is missing; what only frontend "
+     "kvm\n"
+     "needs counts when CONFIG has it.",
+     verb_doctor},
     {"attack-demo", CTL_OPERAND_NONE, NULL, "let a worker attack, and see what stops it", 0,
      "Starts throw-away VMs in directories of their own whose block worker has been taken over by its "
      "guest,\n"

@@ -15,7 +15,7 @@ import time
 import unittest
 
 BULKHEAD, FAKE_BROKER = sys.argv[1:3]
-VERBS = ["run", "check", "attach", "ps", "audit", "attack-demo", "help"]
+VERBS = ["run", "check", "attach", "ps", "audit", "doctor", "attack-demo", "help"]
 EXAMPLE = """vm: demo
 frontend: vhost-user
 devices:
@@ -36,7 +36,7 @@ class Case(unittest.TestCase):
         self.bin = os.path.join(self.dir, "bin")
         os.mkdir(self.bin)
         self.bulkhead = shutil.copy(BULKHEAD, os.path.join(self.bin, "bulkhead"))
-        for name in ("bulkhead-broker", "bulkhead-worker-blk", "bulkhead-worker-rng"):
+        for name in ("bulkhead-broker", "bulkhead-worker-blk", "bulkhead-worker-rng", "bulkhead-worker-loader"):
             self.program(name, "#!/bin/sh\nexit 0\n")
 
     def tearDown(self):
@@ -117,6 +117,61 @@ class Words(Case):
             got = subprocess.run([self.bulkhead, "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
         self.assertEqual(got.returncode, 1)
         self.assertIn("could not be written", got.stderr)
+
+
+class Doctor(Case):
+    """What this host has cannot be chosen here: the rules are judged by test_doctor."""
+
+    OWN = ("vm: own\nfrontend: kvm\nkernel: kernel\n%s\ndevices:\n- {name: r, type: rng}\n")
+
+    def kernel(self, head=b""):
+        with open(os.path.join(self.dir, "kernel"), "wb") as f:
+            f.write(head.ljust(4096, b"\0"))
+
+    def doctor(self, *args):
+        got = subprocess.run([self.bulkhead, "doctor", *args], capture_output=True, text=True, timeout=30)
+        self.assertIn(got.returncode, (0, 1), got.stderr)
+        return got
+
+    def test_lines_and_json_say_the_same(self):
+        lines = self.doctor()
+        tree = self.doctor("--json")
+        self.assertEqual(lines.returncode, tree.returncode)
+        checks = json.loads(tree.stdout)
+        self.assertEqual(set(checks), {"ok", "missing", "checks"})
+        self.assertEqual(checks["ok"], lines.returncode == 0)
+        self.assertEqual(len(checks["checks"]), len(lines.stdout.splitlines()))
+        for check, line in zip(checks["checks"], lines.stdout.splitlines()):
+            self.assertEqual(set(check), {"check", "verdict", "found", "remedy", "needed_by"})
+            self.assertTrue(line.startswith(check["verdict"]))
+            self.assertIn(check["found"], line)
+            self.assertIn(check["remedy"], line)
+        names = [check["check"] for check in checks["checks"]]
+        for name in ("kernel", "user namespaces", "seccomp", "Landlock", "control groups", "memfds", "huge pages",
+                     "/dev/kvm", "KVM", "address width"):
+            self.assertIn(name, names)
+
+    def test_only_what_the_vm_needs_counts(self):
+        checks = json.loads(self.doctor("--json").stdout)
+        missing = [c for c in checks["checks"] if c["verdict"] == "missing"]
+        self.assertEqual(checks["missing"], sum(c["needed_by"] == "all" for c in missing))
+        self.kernel()
+        checks = json.loads(self.doctor("--json", self.config(self.OWN % "")).stdout)
+        self.assertEqual(checks["missing"], sum(c["verdict"] == "missing" for c in checks["checks"]))
+        self.assertGreaterEqual(checks["missing"], 1)  # four KiB of zeros are no kernel
+
+    def test_a_vm_of_our_own_is_looked_at(self):
+        self.kernel()
+        got = self.doctor(self.config(self.OWN % "memory: 64M"))
+        self.assertEqual(got.returncode, 1)
+        self.assertRegex(got.stdout, r"(?m)^missing  its kernel +no kernel.*: name ")
+        self.assertRegex(got.stdout, r"(?m)^ok       this VM +1 vCPUs, 64M of memory, 1 devices$")
+
+    def test_a_configuration_with_mistakes_is_no_good_answer(self):
+        got = self.doctor(self.config(self.OWN % "vcpus: 0"))
+        self.assertEqual(got.returncode, 1)
+        self.assertIn("vcpus is 0", got.stderr)
+        self.assertIn("Landlock", got.stdout)
 
 
 class Pages(Case):

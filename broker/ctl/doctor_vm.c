@@ -1,0 +1,123 @@
+/* The rows of one VM of the broker's own: what its configuration asks of this host.
+ * Owns nothing beyond a call; called by `doctor`. The same questions, by the same functions, as `run` asks.
+ * TRUST: the configuration has been judged; of the kernel's file a few bytes are looked at.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/ctl/config_value.h"
+#include "broker/ctl/doctor_rules.h"
+#include "broker/ctl/kernel_kind.h"
+#include "broker/kvm/layout.h"
+#include "broker/kvm/width.h"
+#include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
+
+struct doctor_vm {
+        const struct doctor_facts *facts;
+        const struct vm_config *config;
+        bool laid_out;
+        struct kvm_layout layout;
+};
+
+static void say_missing(struct doctor_row *row, const char *why)
+{
+        row->verdict = DOCTOR_MISSING;
+        snprintf(row->found, sizeof(row->found), "%s", why);
+}
+
+static void check_layout(struct doctor_vm *vm, struct doctor_row *row)
+{
+        char why[DOCTOR_TEXT], size[32];
+        const struct vm_config *config = vm->config;
+
+        if (kvm_layout_make(KVM_ARCH_HERE, config->kvm.memory, config->kvm.vcpus, (unsigned)config->n_devices,
+                            0, &vm->layout, why, sizeof(why)) < 0) {
+                say_missing(row, why);
+                return;
+        }
+        vm->laid_out = true;
+        snprintf(row->found, sizeof(row->found), "%u vCPUs, %s of memory, %zu devices", config->kvm.vcpus,
+                 config_value_size_text(config->kvm.memory, size, sizeof(size)), config->n_devices);
+}
+
+/* Without a layout or without KVM there is nothing to compare. */
+static bool is_known(const struct doctor_vm *vm, struct doctor_row *row)
+{
+        if (vm->laid_out && vm->facts->kvm == 0)
+                return true;
+        row->verdict = DOCTOR_UNKNOWN;
+        snprintf(row->found, sizeof(row->found), "not known without what is missing above");
+        return false;
+}
+
+static void check_host(struct doctor_vm *vm, struct doctor_row *row)
+{
+        char why[DOCTOR_TEXT];
+
+        if (!is_known(vm, row))
+                return;
+        if (kvm_host_judge(&vm->facts->host, &vm->layout, why, sizeof(why)) < 0)
+                say_missing(row, why);
+        else
+                snprintf(row->found, sizeof(row->found),
+                         "vCPUs, memory and slots are within what this host has");
+}
+
+static void check_width(struct doctor_vm *vm, struct doctor_row *row)
+{
+        char what[DOCTOR_TEXT / 2], why[DOCTOR_TEXT];
+        unsigned bits;
+
+        if (!is_known(vm, row))
+                return;
+        if (kvm_width_judge(&vm->layout, vm->facts->host.width, vm->facts->host.width_known, &bits, why,
+                            sizeof(why)) < 0)
+                say_missing(row, why);
+        else
+                snprintf(row->found, sizeof(row->found), "%u bits needed: %s",
+                         kvm_width_needed(&vm->layout, what, sizeof(what)), what);
+}
+
+static void check_kernel(struct doctor_vm *vm, struct doctor_row *row)
+{
+        _cleanup_close_ int fd = open(vm->config->boot.kernel, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        uint8_t head[KERNEL_HEAD];
+        ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+
+        if (n < 0) { /* the configuration's reader has looked a moment ago, and said more */
+                say_missing(row, strerror(errno));
+                snprintf(row->remedy, sizeof(row->remedy), "correct the path");
+        } else if (!kernel_kind(KVM_ARCH_HERE, head, (size_t)n, row->found, sizeof(row->found)))
+                row->verdict = DOCTOR_MISSING;
+}
+
+static const struct {
+        const char *check;
+        void (*judge)(struct doctor_vm *vm, struct doctor_row *row);
+} checks[] = {
+    {"this VM", check_layout},
+    {"its place on this host", check_host},
+    {"its address width", check_width},
+    {"its kernel", check_kernel},
+};
+
+int doctor_vm_apply(const struct doctor_facts *facts, const struct vm_config *config,
+                    int (*visit)(void *context, const struct doctor_row *row), void *context)
+{
+        struct doctor_vm vm = {.facts = facts, .config = config};
+        int r = 0;
+
+        if (config->frontend != VM_FRONTEND_KVM)
+                return 0;
+        for (size_t i = 0; r >= 0 && i < array_size(checks); i++) {
+                struct doctor_row row = {.check = checks[i].check, .need = DOCTOR_NEED_KVM};
+
+                checks[i].judge(&vm, &row);
+                r = visit(context, &row);
+        }
+        return r < 0 ? r : 0;
+}
