@@ -60,6 +60,7 @@ static void serve_io(struct kvm_vcpu *vcpu)
                                run->io.direction == KVM_EXIT_IO_OUT, bytes + (uint64_t)i * run->io.size);
 }
 
+/* On AMD's processors KVM resets the vCPU first (the state is undefined there): then rip is 0xfff0. */
 static void serve_shutdown(struct kvm_vcpu *vcpu)
 {
         crash(vcpu, "triple fault");

@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -111,6 +112,14 @@ static void add_ram(struct rig *rig)
         must(ioctl(rig->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0 ? -errno : 0, "slot");
 }
 
+/* BULKHEAD_TEST_GUEST: elsewhere than where it was built. */
+static const char *guest_path(void)
+{
+        const char *elsewhere = getenv("BULKHEAD_TEST_GUEST");
+
+        return elsewhere ? elsewhere : TEST_GUEST;
+}
+
 void rig_open(struct rig *rig, unsigned n_vcpus)
 {
         struct kvm_platform_options platform = {.n_vcpus = n_vcpus};
@@ -128,7 +137,7 @@ void rig_open(struct rig *rig, unsigned n_vcpus)
         rig->vm_fd = ioctl(rig->kvm_fd, KVM_CREATE_VM, 0);
         assert_true(rig->vm_fd >= 0);
         add_ram(rig);
-        must(elf_load(TEST_GUEST, rig->memory, &rig->entries), TEST_GUEST);
+        must(elf_load(guest_path(), rig->memory, &rig->entries), guest_path());
         rig->bus = kvm_bus_new();
         platform.kvm_fd = vcpus.kvm_fd = rig->kvm_fd;
         platform.vm_fd = vcpus.vm_fd = rig->vm_fd;

@@ -9,8 +9,8 @@
 #include "broker/kvm/vcpu.h"
 #include "tests/kvm/elf.h"
 
-#define RIG_RAM    (64u << 20)
-#define RIG_WAIT_S 20 /* for anything: far longer than it takes */
+#define RIG_RAM    (256u << 20) /* a page is there when it is touched */
+#define RIG_WAIT_S 20           /* for anything: far longer than it takes */
 #define RIG_OUTPUT 65536u
 
 struct rig {

@@ -19,6 +19,8 @@ static void hello(void)
         cpuid(1, 0, words);
         if (!(words[2] & 1u << 31))
                 fail("hello", "no hypervisor in CPUID", words[2]);
+        else if (!(words[3] & 1u << 9))
+                fail("hello", "no local APIC in CPUID", words[3]);
         else
                 pass("hello", option("hello", 0));
 }
@@ -161,16 +163,9 @@ static const struct {
         const char *word;
         void (*run)(void);
 } tests[] = {
-    {"hello", hello},
-    {"nothing", nothing},
-    {"cpus", cpus},
-    {"doorbells", doorbell},
-    {"echo", echo},
-    {"touch", touch},
-    {"spin", spin},
-    {"triple", triple_fault},
-    {"reset", reset},
-    {"reset_acpi", reset_acpi},
+    {"hello", hello}, {"nothing", nothing},       {"cpus", cpus}, {"doorbells", doorbell},
+    {"echo", echo},   {"touch", touch},           {"spin", spin}, {"triple", triple_fault},
+    {"reset", reset}, {"reset_acpi", reset_acpi},
 };
 
 void guest_body(uint32_t processor)

@@ -1,0 +1,45 @@
+# The machine on a real KVM: a host with SVM, which is itself a guest of QEMU's TCG.
+# SPDX-License-Identifier: Apache-2.0
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from guest.backend import BUILD
+from guest.claims import claim, guest_image, main, needs, require
+from guest.machine import Binary
+from guest.nested import Nested
+
+QUICK = ("console=ttyS0 acpi=off reboot=k panic=-1 nokaslr noxsave mitigations=off tsc=reliable "
+         "initcall_blacklist=i8042_init,cmos_init bh.scenario=probe")
+
+
+def host(t, *names):
+    needs(Binary.host(), "no qemu-system-x86_64: apt-get install qemu-system-x86")
+    image = guest_image()
+    files = {os.path.basename(name): f"{BUILD}/{name}" for name in names}
+    machine = Nested(image, t.directory, {**files, "vmlinuz": f"{image}/vmlinuz", "initrd": f"{image}/initrd"})
+    t.undo.callback(machine.kill)
+    machine.wait_host()
+    t.stage("a host with /dev/kvm is up")
+    return machine
+
+
+@claim(seconds=180, long=True)
+def machine_holds_on_a_real_kvm(t):
+    machine = host(t, "tests/test_machine", "tests/bulkhead-test-guest")
+    answer = machine.ask("cd /host && MUST_RUN=1 BULKHEAD_TEST_GUEST=/host/bulkhead-test-guest ./test_machine", 120)
+    require(answer.status == 0, answer.output)
+    t.stage(answer.output.strip().splitlines()[-1])
+
+
+@claim(seconds=240, long=True)
+def linux_reaches_init_on_the_bare_machine(t):
+    machine = host(t, "tests/linux_boot", "tests/bulkhead-test-guest")
+    answer = machine.ask("cd /host && BULKHEAD_TEST_GUEST=/host/bulkhead-test-guest "
+                         f"./linux_boot vmlinuz initrd '{QUICK}' 'PROBE '", 180)
+    require(answer.status == 0, answer.output)
+    t.stage([line for line in answer.output.splitlines() if "PROBE" in line][-1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
