@@ -246,7 +246,7 @@ static void count(atomic_uint_fast64_t *counter)
         atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-bool virtio_mmio_fast(struct virtio_mmio *mmio, uint64_t offset, unsigned len, bool write, uint8_t bytes[8])
+bool virtio_mmio_fast(struct virtio_mmio *mmio, uint64_t offset, unsigned len, bool write, uint8_t *bytes)
 {
         if (len != REGISTER_BYTES)
                 return false;
@@ -307,21 +307,22 @@ static void log_refused(const struct virtio_mmio *mmio, uint64_t offset, unsigne
                     (unsigned long long)offset, len, mmio->status);
 }
 
-void virtio_mmio_access(struct virtio_mmio *mmio, uint64_t offset, unsigned len, bool write, uint8_t bytes[8])
+void virtio_mmio_access(struct virtio_mmio *mmio, uint64_t offset, unsigned len, bool write, uint8_t *bytes)
 {
         uint8_t data[8] = {0};
+        size_t n = MIN(len, (unsigned)sizeof(data));
 
         if (virtio_mmio_fast(mmio, offset, len, write, bytes))
                 return;
         count(&mmio->accesses);
         if (write)
-                memcpy(data, bytes, sizeof(data));
+                memcpy(data, bytes, n);
         if (!access_judged(mmio, offset, len, write, data)) {
                 count(&mmio->refused);
                 log_refused(mmio, offset, len, write);
         }
         if (!write)
-                memcpy(bytes, data, sizeof(data));
+                memcpy(bytes, data, n);
 }
 
 /* ---- a device's time on the bus ---- */

@@ -63,11 +63,10 @@ struct virtio_mmio *virtio_mmio_free(struct virtio_mmio *mmio);
 
 /* An access that needs no main thread: InterruptStatus is read, InterruptACK is written. False: it is another one, and
  * nothing was done. */
-bool virtio_mmio_fast(struct virtio_mmio *mmio, uint64_t offset, unsigned len, bool write, uint8_t bytes[8]);
+bool virtio_mmio_fast(struct virtio_mmio *mmio, uint64_t offset, unsigned len, bool write, uint8_t *bytes);
 
-/* Any access of the guest: `len` bytes, 1 to 8, little endian. Never fails: what is not permitted reads as zeros or is
+/* Any access of the guest: `len` bytes, 1 to 8, little endian, at `bytes`. Never fails: what is not permitted reads as zeros or is
  * ignored. What it starts (a worker's answer to a configuration write, a queue that drains) is not waited for. */
-void virtio_mmio_access(struct virtio_mmio *mmio, uint64_t offset, unsigned len, bool write,
-                        uint8_t bytes[8]);
+void virtio_mmio_access(struct virtio_mmio *mmio, uint64_t offset, unsigned len, bool write, uint8_t *bytes);
 
 void virtio_mmio_count(const struct virtio_mmio *mmio, struct virtio_mmio_counters *ret_counters);
