@@ -167,10 +167,10 @@ int kvm_host_judge(const struct kvm_host *host, const struct kvm_layout *layout,
                 return kvm_why(-E2BIG, why, why_size,
                                "vcpus is %u and this host's KVM allows %u; give at most so many",
                                layout->n_vcpus, host->max_vcpus);
-        if (layout->n_ram > host->max_memslots)
+        if (kvm_layout_n_slots(layout) > host->max_memslots)
                 return kvm_why(-E2BIG, why, why_size,
                                "this host's KVM has %u memory slots and the VM needs %u", host->max_memslots,
-                               layout->n_ram);
+                               kvm_layout_n_slots(layout));
         if (host->memory > 0 && memory > host->memory)
                 return kvm_why(-E2BIG, why, why_size,
                                "memory is %" PRIu64 " MiB and this host has %" PRIu64

@@ -150,3 +150,12 @@ uint64_t kvm_layout_memory(const struct kvm_layout *layout)
                 sum += layout->ram[i].len;
         return sum;
 }
+
+unsigned kvm_layout_n_slots(const struct kvm_layout *layout)
+{
+        uint64_t n = 0;
+
+        for (unsigned i = 0; i < layout->n_ram; i++)
+                n += (layout->ram[i].len + KVM_SLOT_MAX - 1) / KVM_SLOT_MAX;
+        return (unsigned)n;
+}

@@ -34,6 +34,7 @@ enum kvm_arch {
 #define KVM_LAYOUT_RAM       4u           /* pieces of RAM that a layout has room for */
 #define KVM_DEVICE_WINDOW    0x1000u      /* from one device's registers to the next's: a page */
 #define KVM_DEVICE_REGISTERS 0x200u       /* bytes of a device's registers, 256 of config space among them */
+#define KVM_SLOT_MAX         (1ull << 42) /* bytes of one memory slot: KVM takes less than 2^31 pages */
 #define KVM_ADDRESS_BITS     52u          /* the widest guest-physical address of either architecture */
 #define KVM_SHMEM_ALIGN      (1ull << 30) /* of the first region: a guest maps it with its largest pages */
 
@@ -65,5 +66,6 @@ uint64_t kvm_layout_device(const struct kvm_layout *layout, unsigned device);
  * (as a device tree has it). No two devices share one, and none is another part's. */
 uint32_t kvm_layout_gsi(const struct kvm_layout *layout, unsigned device);
 
-/* Bytes of RAM in all. */
+/* Bytes of RAM in all, and the memory slots that it takes: one for each KVM_SLOT_MAX of a piece. */
 uint64_t kvm_layout_memory(const struct kvm_layout *layout);
+unsigned kvm_layout_n_slots(const struct kvm_layout *layout);

@@ -38,7 +38,7 @@ struct kvm_vm {
         struct guest_memory *memory;
         uint64_t page;    /* the host's */
         uint64_t limit;   /* no slot ends beyond it */
-        uint32_t n_ram;   /* slots 0 to n_ram - 1: RAM, which stays */
+        uint32_t n_ram;   /* the first slots: RAM, which stays */
         uint32_t n_slots; /* that may be used: LIMIT_KVM_SLOTS or the host's */
         struct slot slots[LIMIT_KVM_SLOTS];
 };
@@ -90,7 +90,7 @@ int kvm_vm_slot_add(struct kvm_vm *vm, uint64_t gpa, uint64_t len, void *host, u
         uint32_t number = 0;
         int r;
 
-        if (len == 0 || ((gpa | len | (uintptr_t)host) & (vm->page - 1)) != 0 ||
+        if (len == 0 || len > KVM_SLOT_MAX || ((gpa | len | (uintptr_t)host) & (vm->page - 1)) != 0 ||
             !range_inside(gpa, len, vm->limit) ||
             (flags & ~(unsigned)(KVM_SLOT_READ_ONLY | KVM_SLOT_LOG_DIRTY)) != 0)
                 return -EINVAL;
@@ -177,14 +177,28 @@ int kvm_vm_dirty_log(struct kvm_vm *vm, uint32_t number, uint64_t *bitmap, size_
 
 /* ---- the VM ---- */
 
-/* One piece of RAM: its file, its mapping, its region of the snapshot, its slot. The file needs no descriptor then. */
+static int ram_slots_add(struct kvm_vm *vm, const struct kvm_range *ram, uint8_t *host)
+{
+        for (uint64_t at = 0; at < ram->len; at += KVM_SLOT_MAX) {
+                uint64_t len = MIN(ram->len - at, KVM_SLOT_MAX);
+                uint32_t number = 0;
+                int r = kvm_vm_slot_add(vm, ram->start + at, len, host + at, 0, &number);
+
+                if (r < 0)
+                        return r;
+                assert(number == vm->n_ram);
+                vm->n_ram++;
+        }
+        return 0;
+}
+
+/* One piece of RAM: its file, its mapping, its region of the snapshot, its slots. The file needs no descriptor then. */
 static int ram_add(struct kvm_vm *vm, const struct kvm_range *ram)
 {
         _cleanup_(cleanup_mapping) struct guest_mapping *mapping = NULL;
         _cleanup_close_ int fd = -1;
         struct guest_memory *memory;
         struct guest_region region;
-        uint32_t number;
         int r = kvm_ram_open("bulkhead-ram", ram->len, &fd);
 
         if (r < 0)
@@ -198,13 +212,7 @@ static int ram_add(struct kvm_vm *vm, const struct kvm_range *ram)
         if (r < 0)
                 return r;
         vm->memory = (guest_memory_unref(vm->memory), memory);
-        r = kvm_vm_slot_add(vm, ram->start, ram->len,
-                            guest_memory_ring(memory, GPA(ram->start), ram->len, vm->page, true), 0, &number);
-        if (r < 0)
-                return r;
-        assert(number == vm->n_ram);
-        vm->n_ram++;
-        return 0;
+        return ram_slots_add(vm, ram, guest_memory_ring(memory, GPA(ram->start), ram->len, vm->page, true));
 }
 
 /* x86_64 has one type of VM; on arm64 the type is the width, and 0 where the kernel knows no widths. */

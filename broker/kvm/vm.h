@@ -41,9 +41,9 @@ enum kvm_slot_flags {
 
 /* One memory slot more, while vCPUs run or not: `len` bytes at `host`, mapped by the caller, appear at guest
  * address `gpa`. The bytes stay mapped until the slot is removed, or KVM_RUN fails with EFAULT at the guest's next
- * access. All are multiples of the host's page. 0; -EINVAL: not so, empty, wraps, ends beyond the VM's width, or
- * unknown flags; -EEXIST: overlaps another slot; -E2BIG: LIMIT_KVM_SLOTS, or the host's; or what KVM said.
- * *ret_slot is untouched on failure. */
+ * access. All are multiples of the host's page. 0; -EINVAL: not so, empty, over KVM_SLOT_MAX, wraps, ends beyond
+ * the VM's width, or unknown flags; -EEXIST: overlaps another slot; -E2BIG: LIMIT_KVM_SLOTS, or the host's; or what
+ * KVM said. *ret_slot is untouched on failure. */
 int kvm_vm_slot_add(struct kvm_vm *vm, uint64_t gpa, uint64_t len, void *host, unsigned flags,
                     uint32_t *ret_slot);
 
@@ -51,8 +51,8 @@ int kvm_vm_slot_add(struct kvm_vm *vm, uint64_t gpa, uint64_t len, void *host, u
  * The guest's next access is an MMIO exit. -ENOENT: no such slot, or one of RAM. */
 int kvm_vm_slot_remove(struct kvm_vm *vm, uint32_t slot);
 
-/* Begins or ends to keep a slot's dirty log (RAM's slots are 0 to n_ram - 1); what was logged is lost. -ENOENT; or
- * what KVM said. */
+/* Begins or ends to keep a slot's dirty log (RAM's slots are the first, 0 to kvm_layout_n_slots - 1); what was logged
+ * is lost. -ENOENT; or what KVM said. */
 int kvm_vm_slot_log(struct kvm_vm *vm, uint32_t slot, bool on);
 
 /* The slot that holds a guest address. -ENOENT: none does. */

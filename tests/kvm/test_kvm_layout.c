@@ -207,6 +207,31 @@ static void nothing_lies_on_anything_else(void **state)
         }
 }
 
+static void ram_takes_a_slot_for_each_4t_of_a_piece(void **state)
+{
+        static const struct {
+                uint64_t memory;
+                unsigned pc, arm64;
+        } rows[] = {
+            {16 * MIB, 1, 1},
+            {3 * GIB + MIB, 2, 1},
+            {4096 * GIB, 2, 1},
+            {4096 * GIB + MIB, 2, 2},
+            {4099 * GIB, 2, 2},
+            {4099 * GIB + MIB, 3, 2},
+            {(1ull << 52) - GIB, 1025, 1024},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < array_size(rows); i++) {
+                struct kvm_layout layout = made(KVM_ARCH_X86_64, rows[i].memory, 0, 0);
+
+                assert_int_equal(kvm_layout_n_slots(&layout), rows[i].pc);
+                layout = made(KVM_ARCH_ARM64, rows[i].memory, 0, 0);
+                assert_int_equal(kvm_layout_n_slots(&layout), rows[i].arm64);
+        }
+}
+
 static void each_device_has_an_interrupt_of_its_own(void **state)
 {
         static const uint32_t pins[] = {5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
@@ -241,6 +266,7 @@ int main(void)
             cmocka_unit_test(shared_memory_lies_behind_ram_at_the_next_gib),
             cmocka_unit_test(every_edge_is_judged),
             cmocka_unit_test(nothing_lies_on_anything_else),
+            cmocka_unit_test(ram_takes_a_slot_for_each_4t_of_a_piece),
             cmocka_unit_test(each_device_has_an_interrupt_of_its_own),
             cmocka_unit_test(devices_lie_where_the_guest_is_told),
         };

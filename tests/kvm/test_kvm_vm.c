@@ -221,6 +221,7 @@ static void slots_that_make_no_sense_are_refused(void **state)
             {UINT64_MAX - page + 1, page, bytes, 0, -EINVAL},
             {UINT64_MAX - page + 1, 2 * page, bytes, 0, -EINVAL},
             {at, UINT64_MAX - page + 1, bytes, 0, -EINVAL},
+            {0, KVM_SLOT_MAX + page, bytes, 0, -EINVAL},
             {real.layout.ram[0].start, page, bytes, 0, -EEXIST},
             {real.layout.ram[0].start + REAL_VM_MEMORY - page, 2 * page, bytes, 0, -EEXIST},
         };
