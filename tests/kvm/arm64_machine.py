@@ -1,0 +1,101 @@
+# An emulated arm64 machine in which KVM works: Debian's kernel at EL2, and one static program that is all of its user space.
+# SPDX-License-Identifier: Apache-2.0
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from guest.child import Child
+from guest.claims import BUILD, TOP, needs
+
+ROOT = os.path.join(BUILD, "arm64")
+QEMU = "qemu-system-aarch64"
+COMPILER = "aarch64-linux-gnu-gcc"
+KERNEL_WORDS = "console=ttyAMA0 quiet panic=-1"
+PARANGE_A53 = 0x1122  # ID_AA64MMFR0_EL1 of a Cortex-A53; its lowest four bits are the physical width
+ISAR0_A53 = 0x11120  # its ID_AA64ISAR0_EL1, which is stored right before
+PARANGES = {32: 0, 36: 1, 40: 2, 42: 3, 44: 4, 48: 5, 52: 6}
+
+
+def last_line(done):
+    return ((done.stderr or "") + (done.stdout or "")).strip().split("\n")[-1]
+
+
+def fetch():
+    """Libraries and a kernel of arm64 are in ROOT."""
+    needs(shutil.which(QEMU), f"no {QEMU}: apt-get install qemu-system-arm")
+    needs(shutil.which(COMPILER), f"no {COMPILER}: apt-get install gcc-aarch64-linux-gnu")
+    done = subprocess.run([f"{TOP}/packaging/foreign", "arm64", ROOT], text=True, capture_output=True)
+    needs(done.returncode == 0, last_line(done))
+    return last_line(done)
+
+
+def build(target):
+    """Builds a target of this tree for arm64. Returns the directory of the programs for tests."""
+    directory = f"{ROOT}/build"
+    for argv in ([["cmake", "-S", TOP, "-B", directory, "-G", "Ninja", "--toolchain", f"{TOP}/cmake/aarch64.cmake",
+                   f"-DBULKHEAD_SYSROOT={ROOT}/sysroot", "-DBULKHEAD_WERROR=ON"],
+                  ["cmake", "--build", directory, "--target", target]]):
+        done = subprocess.run(argv, text=True, capture_output=True)
+        if done.returncode != 0:
+            raise AssertionError(f"{' '.join(argv[:2])}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return f"{directory}/tests"
+
+
+def qemu_with_width(width, directory):
+    """A copy of QEMU whose Cortex-A53 has another physical width: no processor that it has goes below 40 bits.
+
+    The place is the operand of the instruction that stores the register (movq $imm32, disp32(reg)), right behind the one
+    that stores another of the same processor's. Where it is not there exactly once, the copy cannot be made."""
+    original = shutil.which(QEMU)
+    with open(original, "rb") as file:
+        code = bytearray(file.read())
+    places, value = [], PARANGE_A53.to_bytes(4, "little")
+    at = code.find(value)
+    while at >= 0:
+        is_store = code[at - 7:at - 5] == b"\x48\xc7" and 0x80 <= code[at - 5] <= 0x87
+        if is_store and code[at - 11:at - 7] == ISAR0_A53.to_bytes(4, "little"):
+            places.append(at)
+        at = code.find(value, at + 1)
+    needs(len(places) == 1, f"this {QEMU} holds a Cortex-A53's width in {len(places)} places, not one: "
+                            f"no host of {width} bits can be made of it")
+    code[places[0]] = PARANGE_A53 & 0xF0 | PARANGES[width]
+    copy = f"{directory}/{QEMU}-{width}"
+    with open(copy, "wb") as file:
+        file.write(code)
+    os.chmod(copy, 0o755)
+    return copy
+
+
+def archive(program, path):
+    """An initial file system: the program as /init, a console and /dev/kvm. Made without root: devices are names in it."""
+    def entry(number, name, mode, data=b"", device=(0, 0)):
+        name = name.encode() + b"\0"
+        fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name), 0)
+        record = b"070701" + b"".join(b"%08X" % field for field in fields) + name
+        record += b"\0" * (-len(record) % 4) + data
+        return record + b"\0" * (-len(record) % 4)
+
+    with open(program, "rb") as file:
+        init = file.read()
+    with open(path, "wb") as file:
+        file.write(entry(1, "dev", 0o40755) + entry(2, "dev/console", 0o20600, device=(5, 1)) +
+                   entry(3, "dev/kvm", 0o20600, device=(10, 232)) + entry(4, "init", 0o100755, init) +
+                   entry(5, "TRAILER!!!", 0))
+
+
+def boot(directory, program, arguments, processor, binary=QEMU, seconds=60):
+    """Runs the program to its end as all there is of a machine. Returns its lines."""
+    archive(program, f"{directory}/initrd")
+    argv = [binary, "-M", "virt,virtualization=on,gic-version=3", "-cpu", processor, "-m", "512", "-display", "none",
+            "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", f"{ROOT}/vmlinuz", "-initrd",
+            f"{directory}/initrd", "-append", f"{KERNEL_WORDS} -- {' '.join(arguments)}"]
+    machine = Child("machine", argv, f"{directory}/machine.log")
+    try:
+        status = machine.wait(seconds)
+    finally:
+        machine.kill()
+    if status != 0:
+        raise AssertionError(f"QEMU ended with {status}; {machine.last_words()}")
+    return [line.rstrip("\r") for line in machine.lines]
