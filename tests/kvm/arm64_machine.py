@@ -1,4 +1,5 @@
-# An emulated arm64 machine in which KVM works: Debian's kernel at EL2, and one static program that is all of its user space.
+# An emulated arm64 machine in which KVM works: Debian's kernel at EL2, and one static program that is all of its
+# user space.
 # SPDX-License-Identifier: Apache-2.0
 import os
 import shutil
@@ -46,8 +47,8 @@ def build(target):
 def qemu_with_width(width, directory):
     """A copy of QEMU whose Cortex-A53 has another physical width: no processor that it has goes below 40 bits.
 
-    The place is the operand of the instruction that stores the register (movq $imm32, disp32(reg)), right behind the one
-    that stores another of the same processor's. Where it is not there exactly once, the copy cannot be made."""
+    The place is the operand of the instruction that stores the register (movq $imm32, disp32(reg)), right behind the
+    one that stores another of the same processor's. Where it is not there exactly once, the copy cannot be made."""
     original = shutil.which(QEMU)
     with open(original, "rb") as file:
         code = bytearray(file.read())
@@ -69,7 +70,7 @@ def qemu_with_width(width, directory):
 
 
 def archive(program, path):
-    """An initial file system: the program as /init, a console and /dev/kvm. Made without root: devices are names in it."""
+    """An initial file system: the program as /init, a console and /dev/kvm. No root is needed: its devices are records."""
     def entry(number, name, mode, data=b"", device=(0, 0)):
         name = name.encode() + b"\0"
         fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name), 0)

@@ -1,5 +1,5 @@
-/* Says what this host's KVM can do, and whether VMs of given sizes can be made on it; makes each, and lets a guest write its
- * last bytes.
+/* Says what this host's KVM can do, and whether VMs of given sizes can be made on it; makes each, and lets a guest write
+ * its last bytes.
  *
  *      kvm_probe [memory=MIB[,shmem=MIB]]...
  *

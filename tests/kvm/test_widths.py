@@ -36,8 +36,8 @@ def refused(memory, shmem, width, remedy):
     end = described(memory, shmem)
     bits = ((end << 20) - 1).bit_length()
     what = "the shared memory regions end" if shmem else "RAM ends"
-    return (f"memory={memory} shmem={shmem} end={end << 20:#x} refused: the VM needs {bits} bits of guest-physical address "
-            f"({what} at {end << 20:#x}), and this host has {width}; {remedy}")
+    return (f"memory={memory} shmem={shmem} end={end << 20:#x} refused: the VM needs {bits} bits of guest-physical "
+            f"address ({what} at {end << 20:#x}), and this host has {width}; {remedy}")
 
 
 def expectations(width):
