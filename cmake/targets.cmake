@@ -39,7 +39,14 @@ function(bulkhead_test name)
   target_link_libraries(${name} PRIVATE bulkhead_flags ${arg_LINK} PkgConfig::CMOCKA)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 120 SKIP_RETURN_CODE 77)
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 360 SKIP_RETURN_CODE 77)
+endfunction()
+
+# bulkhead_test_load(quarters seconds test...): what the tests keep busy, in quarters of a core, and about how long one
+# takes. tests/run runs four tests a core, those that take long first; who says nothing waits most of the time, or is over
+# in a moment.
+function(bulkhead_test_load quarters seconds)
+  set_tests_properties(${ARGN} PROPERTIES PROCESSORS ${quarters} COST ${seconds})
 endfunction()
 
 # bulkhead_fuzz(name SOURCES ... LINK ...): libFuzzer target in a fuzz build, a corpus replayer in any other.
@@ -52,7 +59,7 @@ function(bulkhead_fuzz name)
   else()
     add_executable(fuzz_${name} ${arg_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.c)
     add_test(NAME fuzz_${name}_corpus COMMAND fuzz_${name} ${corpus})
-    set_tests_properties(fuzz_${name}_corpus PROPERTIES LABELS "fuzz" TIMEOUT 120)
+    set_tests_properties(fuzz_${name}_corpus PROPERTIES LABELS "fuzz" TIMEOUT 360)
   endif()
   if(NOT TARGET fuzz_targets)
     add_custom_target(fuzz_targets)
