@@ -32,12 +32,18 @@ function(bulkhead_worker type)
   install(TARGETS ${name} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
 endfunction()
 
+# What has threads: all that tests/run builds and runs under the thread sanitizer (preset tsan).
+add_custom_target(bulkhead_threaded)
+
 # bulkhead_test(name SOURCES ... LINK ... LABELS ...): a cmocka program registered with ctest.
 function(bulkhead_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE bulkhead_flags ${arg_LINK} PkgConfig::CMOCKA)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if(name MATCHES "^test_core_")
+    add_dependencies(bulkhead_threaded ${name})
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 360 SKIP_RETURN_CODE 77)
 endfunction()

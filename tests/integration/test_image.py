@@ -4,13 +4,13 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
-from guest.claims import BUILD, claim, main, make_guest_image, needs, newest_qemu, require
+from guest.claims import GUEST, claim, main, make_guest_image, needs, newest_qemu, require
 from guest.machine import Binary
 
 
 @claim(seconds=300)
 def guest_image_is_made(t):
-    t.stage(make_guest_image(os.path.join(BUILD, "guest")))
+    t.stage(make_guest_image(GUEST))
     binary = Binary.host()
     needs(binary, "no qemu-system-x86_64: apt-get install qemu-system-x86")
     t.stage(f"QEMU {binary.version()}")

@@ -4,7 +4,8 @@
 #   python3 test_disk.py CLAIM...        run these (all without a name), one line a stage
 #
 # A claim that lacks something calls needs(): it is skipped with the reason (status 77), or fails if MUST_RUN=1.
-# BULKHEAD_BUILD (default: build) holds bin/, guest/, sid/ and test-logs/, where what a failed claim left is kept.
+# BULKHEAD_BUILD (default: build) holds bin/, guest/ (or BULKHEAD_GUEST is it), sid/ and test-logs/, where what a failed
+# claim left is kept.
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import os
@@ -22,6 +23,7 @@ from .machine import Binary, Machine
 
 TOP = backend.TOP
 BUILD = backend.BUILD
+GUEST = os.environ.get("BULKHEAD_GUEST") or os.path.join(BUILD, "guest")
 SKIPPED = 77
 BUSY = 3  # times as slow is a machine that is shared; what a claim waits for has deadlines of its own
 _claims = {}
@@ -51,10 +53,9 @@ def claim(seconds, long=False):
 
 
 def guest_image():
-    directory = os.path.join(BUILD, "guest")
-    if not os.path.exists(f"{directory}/stamp"):
-        make_guest_image(directory)
-    return directory
+    if not os.path.exists(f"{GUEST}/stamp"):
+        make_guest_image(GUEST)
+    return GUEST
 
 
 def make_guest_image(directory):
