@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,19 @@ static void device_gone(void *context)
         (void)context; /* the loop ends by itself when the last handle has closed */
 }
 
+/* No guest can reach a device any more. */
+static void broker_end_devices(void *context)
+{
+        struct broker *broker = context;
+
+        for (size_t i = 0; i < broker->n_devices; i++)
+                device_free(broker->devices[i], device_gone, broker);
+        broker->n_devices = 0;
+        spawner_client_stop(broker->spawner);
+        broker->spawner = spawner_client_free(broker->spawner);
+        uv_close((uv_handle_t *)&broker->terminated, NULL);
+}
+
 static void broker_end(struct broker *broker, int exit_code)
 {
         if (broker->state == BROKER_ENDING)
@@ -68,12 +82,10 @@ static void broker_end(struct broker *broker, int exit_code)
                 broker->listeners[i] = NULL;
         }
         broker->admin = admin_server_free(broker->admin);
-        for (size_t i = 0; i < broker->n_devices; i++)
-                device_free(broker->devices[i], device_gone, broker);
-        broker->n_devices = 0;
-        spawner_client_stop(broker->spawner);
-        broker->spawner = spawner_client_free(broker->spawner);
-        uv_close((uv_handle_t *)&broker->terminated, NULL);
+        if (broker->start->kvm)
+                kvm_front_stop(broker->start->kvm, &broker->loop, broker_end_devices, broker);
+        else
+                broker_end_devices(broker);
 }
 
 static void on_signal(uv_signal_t *handle, int signal_number)
@@ -86,10 +98,20 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 
 /* ---- from the spawner ---- */
 
+/* Behind the devices the spawner counts the loader of a VM of our own. */
+static bool is_loader(const struct broker *broker, uint32_t index)
+{
+        return index == broker->start->config->n_devices;
+}
+
 static void on_spawned(void *context, uint32_t device, struct spawned_worker *worker)
 {
         struct broker *broker = context;
 
+        if (is_loader(broker, device)) {
+                kvm_front_spawned(broker->start->kvm, worker);
+                return;
+        }
         supervisor_spawned(device_supervisor(broker->devices[device]), worker);
 }
 
@@ -97,6 +119,10 @@ static void on_spawn_failed(void *context, uint32_t device, int error, const cha
 {
         struct broker *broker = context;
 
+        if (is_loader(broker, device)) {
+                kvm_front_spawn_failed(broker->start->kvm, error, reason);
+                return;
+        }
         supervisor_spawn_failed(device_supervisor(broker->devices[device]), error, reason);
 }
 
@@ -104,6 +130,10 @@ static void on_exited(void *context, uint32_t device, const struct spawn_to_brok
 {
         struct broker *broker = context;
 
+        if (is_loader(broker, device)) {
+                kvm_front_exited(broker->start->kvm, exited);
+                return;
+        }
         broker->crashed[device] |= exited->signaled;
         supervisor_exited(device_supervisor(broker->devices[device]), exited);
 }
@@ -121,6 +151,8 @@ static void on_spawner_gone(void *context)
             "the spawner is dead: the VM goes on, but no worker can be restarted; restart the broker soon");
         for (size_t i = 0; i < broker->n_devices; i++)
                 device_spawner_gone(broker->devices[i]);
+        if (broker->start->kvm)
+                kvm_front_spawner_gone(broker->start->kvm);
 }
 
 static const struct spawner_client_ops spawner_ops = {
@@ -147,29 +179,74 @@ static void fill_status(void *context, struct admin_status *ret_status)
         for (size_t i = 0; i < broker->n_devices; i++) {
                 device_status(broker->devices[i], &ret_status->devices[i]);
                 ret_status->devices[i].attached =
-                    broker->listeners[i] && vhost_user_listener_attached(broker->listeners[i]);
+                    broker->start->kvm
+                        ? kvm_front_driven(broker->start->kvm, i)
+                        : broker->listeners[i] && vhost_user_listener_attached(broker->listeners[i]);
         }
+}
+
+/* ---- serving ---- */
+
+static void on_vm_running(void *context)
+{
+        const struct broker *broker = context;
+        const struct vm_config *config = broker->start->config;
+
+        log_info("ready vm=%s devices=%zu vcpus=%u memory=%" PRIu64 "M", config->name, config->n_devices,
+                 config->kvm.vcpus, config->kvm.memory >> 20);
+}
+
+static void on_vm_ended(void *context, enum vm_exit exit, const char *reason)
+{
+        if (vm_exit_is_guests((int)exit) && exit != VM_EXIT_CRASHED)
+                log_info("the VM has ended: %s", reason);
+        else
+                log_error("the VM has ended: %s", reason);
+        broker_end(context, (int)exit);
+}
+
+static int broker_serve_kvm(struct broker *broker)
+{
+        const struct kvm_front_start start = {.loop = &broker->loop,
+                                              .devices = broker->devices,
+                                              .n_devices = broker->n_devices,
+                                              .spawner = broker->spawner,
+                                              .loader = (uint32_t)broker->start->config->n_devices,
+                                              .context = broker,
+                                              .running = on_vm_running,
+                                              .ended = on_vm_ended};
+
+        return kvm_front_start(broker->start->kvm, &start);
+}
+
+static int broker_serve_vhost_user(struct broker *broker)
+{
+        const struct vm_config *config = broker->start->config;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < broker->n_devices; i++)
+                r = vhost_user_listener_new(&broker->loop, broker->devices[i],
+                                            take_fd(&broker->start->endpoints->device_fds[i]),
+                                            &broker->listeners[i]);
+        if (r == 0)
+                log_info("ready vm=%s devices=%zu sockets=%s/%s/", config->name, config->n_devices,
+                         config->run_dir, config->name);
+        return r;
 }
 
 static void broker_serve(struct broker *broker)
 {
-        struct endpoints *endpoints = broker->start->endpoints;
-        const struct vm_config *config = broker->start->config;
         int r;
 
         broker->state = BROKER_SERVING;
-        r = admin_server_new(&broker->loop, take_fd(&endpoints->admin_fd), fill_status, broker,
+        r = admin_server_new(&broker->loop, take_fd(&broker->start->endpoints->admin_fd), fill_status, broker,
                              &broker->admin);
-        for (size_t i = 0; r == 0 && i < broker->n_devices; i++)
-                r = vhost_user_listener_new(&broker->loop, broker->devices[i],
-                                            take_fd(&endpoints->device_fds[i]), &broker->listeners[i]);
+        if (r == 0)
+                r = broker->start->kvm ? broker_serve_kvm(broker) : broker_serve_vhost_user(broker);
         if (r < 0) {
-                log_error("cannot listen: %s", strerror(-r));
+                log_error("cannot serve: %s", strerror(-r));
                 broker_end(broker, EXIT_FAILURE);
-                return;
         }
-        log_info("ready vm=%s devices=%zu sockets=%s/%s/", config->name, config->n_devices, config->run_dir,
-                 config->name);
 }
 
 /* Every device has said Hello, or never will. */
@@ -237,13 +314,17 @@ static int confine(const struct broker_start *start)
         const char *stage;
         int r;
 
+        if (start->kvm)
+                n_files += kvm_front_files(start->kvm);
         for (size_t i = 0; i < start->config->n_devices; i++)
                 n_files +=
                     32 + 16 * start->config->devices[i].n_queues + 8 * start->config->devices[i].n_lanes;
-        r = broker_confine(
-            &(struct broker_jail){
-                .uid = start->uid, .gid = start->uid, .rootless = start->rootless, .nofile = n_files},
-            &missing, &stage);
+        r = broker_confine(&(struct broker_jail){.uid = start->uid,
+                                                 .gid = start->uid,
+                                                 .rootless = start->rootless,
+                                                 .kvm = start->kvm != NULL,
+                                                 .nofile = n_files},
+                           &missing, &stage);
         if (r < 0)
                 log_error("the broker cannot be confined, and will not run otherwise: stage %s: %s", stage,
                           strerror(-r));
@@ -253,7 +334,7 @@ static int confine(const struct broker_start *start)
 static int broker_start(struct broker *broker)
 {
         const struct broker_start *start = broker->start;
-        unsigned n_lanes[LIMIT_DEVICES];
+        unsigned n_lanes[LIMIT_WORKERS], n_workers = (unsigned)start->config->n_devices;
         int r = fault_safe_install();
 
         if (r < 0)
@@ -266,11 +347,24 @@ static int broker_start(struct broker *broker)
                 return r;
         for (size_t i = 0; i < start->config->n_devices; i++)
                 n_lanes[i] = start->config->devices[i].n_lanes;
-        r = spawner_client_new(&broker->loop, start->spawner_fd, n_lanes, (unsigned)start->config->n_devices,
-                               &spawner_ops, broker, &broker->spawner);
+        if (start->kvm)
+                n_lanes[n_workers++] = 1; /* the loader's */
+        r = spawner_client_new(&broker->loop, start->spawner_fd, n_lanes, n_workers, &spawner_ops, broker,
+                               &broker->spawner);
         if (r < 0)
                 return r;
         return start_devices(broker);
+}
+
+/* By the process that will run it, and before the filter, which allows no VM to be made. */
+static int create_vm(const struct broker_start *start)
+{
+        char why[512];
+        int r = kvm_front_create(start->kvm, why, sizeof(why));
+
+        if (r < 0)
+                log_error("the VM cannot be made: %s", why);
+        return r;
 }
 
 int broker_run(const struct broker_start *start)
@@ -280,7 +374,7 @@ int broker_run(const struct broker_start *start)
 
         signal(SIGPIPE, SIG_IGN);
         signal(SIGINT, SIG_IGN); /* the terminal's is for the spawner, which tells us */
-        if (uv_loop_init(&broker.loop) < 0 || confine(start) < 0)
+        if (uv_loop_init(&broker.loop) < 0 || (start->kvm && create_vm(start) < 0) || confine(start) < 0)
                 return EXIT_FAILURE;
         r = broker_start(&broker);
         if (r < 0) {

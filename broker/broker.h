@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "broker/endpoint.h"
+#include "broker/kvm/kvm_front.h"
 #include "proto/vm_config.h"
 
 struct broker_start {
@@ -14,6 +15,7 @@ struct broker_start {
         int spawner_fd;              /* taken */
         uid_t uid;
         bool rootless;
+        struct kvm_front *kvm; /* prepared, taken; NULL: vhost-user */
 };
 
 /* Confines itself, starts the devices, serves until it is told to end. Returns the exit code. */

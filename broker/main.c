@@ -138,17 +138,11 @@ static int remember_paths(struct spawner *spawner, const struct vm_config *confi
         return r;
 }
 
-/* Everything that can go wrong at start, with its remedy, before anything runs. */
-static int prepare(const struct vm_config *config, struct spawner *spawner, struct endpoints *endpoints,
-                   char *why, size_t why_size)
+static int prepare_sockets(const struct vm_config *config, struct spawner *spawner,
+                           struct endpoints *endpoints, char *why, size_t why_size)
 {
-        int r;
+        int r = endpoints_make_run_dir(config, why, why_size);
 
-        if (config->frontend == VM_FRONTEND_KVM) {
-                snprintf(why, why_size, "frontend kvm is not in this build: use vhost-user");
-                return -ENOTSUP;
-        }
-        r = endpoints_make_run_dir(config, why, why_size);
         if (r == 0)
                 r = spawner_init(spawner, config, why, why_size);
         if (r < 0)
@@ -163,15 +157,34 @@ static int prepare(const struct vm_config *config, struct spawner *spawner, stru
         return r;
 }
 
+/* Everything that can go wrong at start, with its remedy, before anything runs. *ret_front: NULL with another front end
+ * than kvm. */
+static int prepare(const struct vm_config *config, struct spawner *spawner, struct endpoints *endpoints,
+                   struct kvm_front **ret_front, char *why, size_t why_size)
+{
+        struct kvm_front *front = NULL;
+        int r = 0;
+
+        if (config->frontend == VM_FRONTEND_KVM)
+                r = kvm_front_prepare(config, &front, why, why_size);
+        if (r == 0)
+                r = prepare_sockets(config, spawner, endpoints, why, why_size);
+        if (r < 0)
+                front = kvm_front_free(front);
+        *ret_front = front;
+        return r;
+}
+
 static int run(const struct vm_config *config, bool trace)
 {
         struct endpoints endpoints;
         struct spawner spawner;
+        struct kvm_front *front;
         char why[512];
         uid_t uid;
         int channel, r;
 
-        r = prepare(config, &spawner, &endpoints, why, sizeof(why));
+        r = prepare(config, &spawner, &endpoints, &front, why, sizeof(why));
         if (r < 0) {
                 log_error("%s", why);
                 return EXIT_FAILURE;
@@ -180,6 +193,7 @@ static int run(const struct vm_config *config, bool trace)
         r = spawner_fork(&spawner, &channel);
         if (r < 0) {
                 log_error("cannot fork: %s", strerror(-r));
+                kvm_front_free(front);
                 spawner_done(&spawner);
                 endpoints_close(&endpoints);
                 return EXIT_FAILURE;
@@ -189,14 +203,17 @@ static int run(const struct vm_config *config, bool trace)
                                                    .endpoints = &endpoints,
                                                    .spawner_fd = channel,
                                                    .uid = uid,
-                                                   .rootless = spawner.rootless};
+                                                   .rootless = spawner.rootless,
+                                                   .kvm = front};
 
                 set_title("", config->name);
                 r = broker_run(&start);
+                kvm_front_free(front);
                 endpoints_close(&endpoints);
                 spawner_done(&spawner);
                 return r;
         }
+        kvm_front_free(front);
         set_title("spawner ", config->name);
         spawner.trace = trace;
         for (size_t i = 0; i < endpoints.n_devices; i++)
