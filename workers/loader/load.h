@@ -35,7 +35,10 @@ uint64_t load_ram_end(const struct load *load);
  * *ret_address is 0. 0, or -EINVAL after a refusal. */
 int load_initrd_below(struct load *load, uint64_t floor, uint64_t end, uint64_t *ret_address);
 
-/* The formats. 0, and load->entry is where to begin; or -EINVAL after a refusal. */
+/* Looks what the kernel file is, and loads it. 0, and load->entry is where to begin; or -EINVAL after a refusal. */
+int load_kernel(struct load *load);
+
+/* The formats, likewise; load->head has been read. */
 int load_bzimage(struct load *load);
 int load_elf(struct load *load);
 int load_arm64(struct load *load);

@@ -6,14 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proto/base/checked.h"
-#include "workers/loader/kernel_format.h"
 #include "workers/loader/load.h"
 #include "workers/runtime/device_ops.h"
 #include "workers/runtime/worker_log.h"
 
 static struct load loader;
-static uint8_t loader_head[KERNEL_FORMAT_BYTES];
 static struct boot_options loader_options;
 
 /* How long the files are, and no byte of them. */
@@ -37,36 +34,12 @@ static int loader_init(void *state, const struct control_configure *configure, c
         return r;
 }
 
-static int load_any(struct load *load)
-{
-        const char *why;
-        int r;
-
-        load->head = loader_head;
-        load->head_len = MIN(load->kernel.size, (uint64_t)sizeof(loader_head));
-        r = loader_file_read(&load->kernel, 0, loader_head, load->head_len);
-        if (r < 0)
-                return load_refuse(load, "the kernel file cannot be read (%s): copy it to another disk",
-                                   strerror(-r));
-        switch (kernel_format_find(load->options->arch, load->head, load->head_len, &why)) {
-        case KERNEL_FORMAT_BZIMAGE:
-                return load_bzimage(load);
-        case KERNEL_FORMAT_ELF:
-                return load_elf(load);
-        case KERNEL_FORMAT_ARM64:
-                return load_arm64(load);
-        case KERNEL_FORMAT_NONE:
-                break;
-        }
-        return load_refuse(load, "the kernel file %s", why);
-}
-
 static void loader_load(void *state, struct boot_memory *memory)
 {
         struct load *load = state;
 
         load->memory = memory;
-        if (load_any(load) < 0)
+        if (load_kernel(load) < 0)
                 boot_memory_failed(memory, load->why);
         else
                 boot_memory_booted(
