@@ -289,13 +289,16 @@ static bool mode_ok(const struct boot_options *options, enum kvm_boot_mode mode)
         return (options->arch == BOOT_ARCH_ARM64) == (mode == KVM_BOOT_ARM64);
 }
 
+static void on_lane_ready(uv_poll_t *poll, int status, int events);
+
+/* What it has written earlier waits until here. */
 static int on_hello(struct boot *boot, const struct control_hello *hello)
 {
         if (boot->state != BOOT_GREETING || hello->device_type != 0)
                 return -EPROTO;
         set_state(boot, BOOT_LOADING);
         set_timer(boot, LIMIT_BOOT_MS);
-        return 0;
+        return watch(boot, &boot->lane_watch, boot->lane_fd, on_lane_ready);
 }
 
 static int on_booted(struct boot *boot, const struct boot_done *done)
@@ -352,7 +355,6 @@ static void on_link_fault(void *context, const char *why)
 
 static const struct worker_link_ops link_ops = {.message = on_message, .fault = on_link_fault};
 
-/* Nothing before its Hello: what it writes earlier waits, and is taken when it may write. */
 static void on_lane_ready(uv_poll_t *poll, int status, int events)
 {
         struct boot *boot = poll->data;
@@ -442,8 +444,6 @@ void boot_spawned(struct boot *boot, struct spawned_worker *worker)
         r = boot_lane_init(&boot->lane, boot->lane_fd, &boot->options, boot->start.memory);
         if (r == 0)
                 r = watch(boot, &boot->exit_watch, boot->pidfd, on_exit_ready);
-        if (r == 0)
-                r = watch(boot, &boot->lane_watch, boot->lane_fd, on_lane_ready);
         if (r == 0)
                 r = greet(boot, worker);
         if (r < 0)

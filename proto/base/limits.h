@@ -168,7 +168,9 @@
 #ifndef LIMIT_BOOT_MS
 #define LIMIT_BOOT_MS         60000u /* to load kernel and initrd: a gigabyte from a slow disk. Then the loader is killed */
 #endif
+#ifndef LIMIT_KILL_MS
 #define LIMIT_KILL_MS         5000u /* SIGKILL to exit: longer means a process stuck in the kernel: said loudly */
+#endif
 #define LIMIT_TRACE_STOPS     256u  /* signals that the spawner delivers as a worker's tracer: a real one gets none */
 #define LIMIT_BARREN_RESTARTS 5u    /* incarnations in a row that completed nothing: then quarantine */
 #define LIMIT_POISON_ATTEMPTS 2u    /* incarnations that died with a request: then it is sent alone, to see */
