@@ -1,8 +1,6 @@
-/* A VM as KVM knows it: its descriptor, guest memory, memory slots, doorbells and interrupts.
- * Owns the VM's descriptor, the snapshot of its RAM and the table of its slots. Called by the KVM front end, in the
- * main thread; the kernel keeps vCPUs and changes of slots apart by itself.
- * TRUST: no guest's bytes are read here. Addresses and lengths of slots may have come from a worker, so they are
- * judged against the VM's width and against each other before the kernel sees them.
+/* A VM as KVM knows it: its descriptor, its RAM, doorbells and interrupts. Its slots: vm_slots.c.
+ * Owns the VM's descriptor and the snapshot of its RAM. Called by the KVM front end, in the main thread.
+ * TRUST: no guest's bytes are read here; sizes are the layout's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/kvm/vm.h"
 
@@ -17,6 +15,7 @@
 #include <unistd.h>
 
 #include "broker/kvm/ram.h"
+#include "broker/kvm/vm_state.h"
 #include "broker/kvm/why.h"
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
@@ -26,156 +25,6 @@
 #endif
 
 DEFINE_CLEANUP(struct guest_mapping, mapping, guest_mapping_unref)
-
-struct slot {
-        uint64_t gpa, len; /* len 0: free */
-        void *host;
-        uint32_t flags; /* KVM's */
-};
-
-struct kvm_vm {
-        int fd;
-        struct guest_memory *memory;
-        uint64_t page;    /* the host's */
-        uint64_t limit;   /* no slot ends beyond it */
-        uint32_t n_ram;   /* the first slots: RAM, which stays */
-        uint32_t n_slots; /* that may be used: LIMIT_KVM_SLOTS or the host's */
-        struct slot slots[LIMIT_KVM_SLOTS];
-};
-
-/* ---- slots ---- */
-
-static int slot_set(const struct kvm_vm *vm, uint32_t number, const struct slot *slot)
-{
-        struct kvm_userspace_memory_region region = {.slot = number,
-                                                     .flags = slot->flags,
-                                                     .guest_phys_addr = slot->gpa,
-                                                     .memory_size = slot->len,
-                                                     .userspace_addr = (uintptr_t)slot->host};
-
-        return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
-}
-
-static bool slot_overlaps(const struct slot *slot, uint64_t gpa, uint64_t len)
-{
-        return slot->len > 0 && (gpa < slot->gpa ? slot->gpa - gpa < len : gpa - slot->gpa < slot->len);
-}
-
-static struct slot *slot_at(struct kvm_vm *vm, uint32_t number)
-{
-        return number < vm->n_slots && vm->slots[number].len > 0 ? &vm->slots[number] : NULL;
-}
-
-/* A free number for these addresses. */
-static int slot_choose(const struct kvm_vm *vm, uint64_t gpa, uint64_t len, uint32_t *ret_number)
-{
-        uint32_t number = vm->n_slots;
-
-        for (uint32_t i = vm->n_slots; i-- > 0;) {
-                if (slot_overlaps(&vm->slots[i], gpa, len))
-                        return -EEXIST;
-                if (vm->slots[i].len == 0)
-                        number = i;
-        }
-        if (number == vm->n_slots)
-                return -E2BIG;
-        *ret_number = number;
-        return 0;
-}
-
-int kvm_vm_slot_add(struct kvm_vm *vm, uint64_t gpa, uint64_t len, void *host, unsigned flags,
-                    uint32_t *ret_slot)
-{
-        struct slot slot = {.gpa = gpa, .len = len, .host = host};
-        uint32_t number = 0;
-        int r;
-
-        if (len == 0 || len > KVM_SLOT_MAX || ((gpa | len | (uintptr_t)host) & (vm->page - 1)) != 0 ||
-            !range_inside(gpa, len, vm->limit) ||
-            (flags & ~(unsigned)(KVM_SLOT_READ_ONLY | KVM_SLOT_LOG_DIRTY)) != 0)
-                return -EINVAL;
-        if (flags & KVM_SLOT_READ_ONLY)
-                slot.flags |= KVM_MEM_READONLY;
-        if (flags & KVM_SLOT_LOG_DIRTY)
-                slot.flags |= KVM_MEM_LOG_DIRTY_PAGES;
-        r = slot_choose(vm, gpa, len, &number);
-        if (r < 0)
-                return r;
-        r = slot_set(vm, number, &slot);
-        if (r < 0)
-                return r;
-        vm->slots[number] = slot;
-        *ret_slot = number;
-        return 0;
-}
-
-int kvm_vm_slot_remove(struct kvm_vm *vm, uint32_t number)
-{
-        struct slot *slot = slot_at(vm, number), none = {0};
-        int r;
-
-        if (!slot || number < vm->n_ram)
-                return -ENOENT;
-        none.gpa = slot->gpa;
-        r = slot_set(vm, number, &none);
-        if (r < 0)
-                return r;
-        *slot = (struct slot){0};
-        return 0;
-}
-
-int kvm_vm_slot_log(struct kvm_vm *vm, uint32_t number, bool on)
-{
-        struct slot *slot = slot_at(vm, number), changed;
-        int r;
-
-        if (!slot)
-                return -ENOENT;
-        changed = *slot;
-        changed.flags &= ~(uint32_t)KVM_MEM_LOG_DIRTY_PAGES;
-        if (on)
-                changed.flags |= KVM_MEM_LOG_DIRTY_PAGES;
-        r = slot_set(vm, number, &changed);
-        if (r < 0)
-                return r;
-        *slot = changed;
-        return 0;
-}
-
-int kvm_vm_slot_find(const struct kvm_vm *vm, uint64_t gpa, uint32_t *ret_slot)
-{
-        for (uint32_t i = 0; i < vm->n_slots; i++) {
-                if (!slot_overlaps(&vm->slots[i], gpa, 1))
-                        continue;
-                *ret_slot = i;
-                return 0;
-        }
-        return -ENOENT;
-}
-
-size_t kvm_vm_dirty_size(const struct kvm_vm *vm, uint32_t number)
-{
-        uint64_t pages;
-
-        if (number >= vm->n_slots)
-                return 0;
-        pages = vm->slots[number].len / vm->page;
-        return (size_t)((pages + 63) / 64 * sizeof(uint64_t));
-}
-
-int kvm_vm_dirty_log(struct kvm_vm *vm, uint32_t number, uint64_t *bitmap, size_t size)
-{
-        const struct slot *slot = slot_at(vm, number);
-        struct kvm_dirty_log log = {.slot = number, .dirty_bitmap = bitmap};
-
-        if (!slot)
-                return -ENOENT;
-        if (size != kvm_vm_dirty_size(vm, number) || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
-                return -EINVAL;
-        return ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log) < 0 ? -errno : 0;
-}
-
-/* ---- the VM ---- */
 
 static int ram_slots_add(struct kvm_vm *vm, const struct kvm_range *ram, uint8_t *host)
 {
@@ -192,7 +41,7 @@ static int ram_slots_add(struct kvm_vm *vm, const struct kvm_range *ram, uint8_t
         return 0;
 }
 
-/* One piece of RAM: its file, its mapping, its region of the snapshot, its slots. The file needs no descriptor then. */
+/* One piece of RAM: its file, its mapping, its region of the snapshot, its slots. Then the file needs no descriptor. */
 static int ram_add(struct kvm_vm *vm, const struct kvm_range *ram)
 {
         _cleanup_(cleanup_mapping) struct guest_mapping *mapping = NULL;

@@ -55,6 +55,12 @@ int kvm_vm_slot_remove(struct kvm_vm *vm, uint32_t slot);
  * is lost. -ENOENT; or what KVM said. */
 int kvm_vm_slot_log(struct kvm_vm *vm, uint32_t slot, bool on);
 
+/* KVM_RUN has failed with EFAULT: a slot's file may have been cut short. Looks through all slots but RAM's (whose files
+ * are sealed): from the first page that is missing, zeros of our own take the place of the slot's bytes, over the
+ * caller's mapping, and `mended` is told. Returns how many slots there were; 0: EFAULT has another reason. -ENOMEM: no
+ * zeros to be had; who was told so far has them. `mended` may not add or remove slots. After fault_safe_install. */
+int kvm_vm_mend(struct kvm_vm *vm, void (*mended)(void *context, uint32_t slot), void *context);
+
 /* The slot that holds a guest address. -ENOENT: none does. */
 int kvm_vm_slot_find(const struct kvm_vm *vm, uint64_t gpa, uint32_t *ret_slot);
 

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "proto/base/checked.h"
+#include "broker/core/fault_safe.h"
 #include "tests/kvm/real_vm.h"
 
 #define PAGE        4096u
@@ -220,6 +220,47 @@ static void dirty_log_begins_and_ends_while_the_slot_is_there(void **state)
         assert_int_equal(kvm_vm_slot_log(real.vm, 0, false), 0);
 }
 
+static void count_mended(void *context, uint32_t slot)
+{
+        (void)slot;
+        ++*(unsigned *)context;
+}
+
+/* KVM_RUN says EFAULT, or, where it emulates, that there is no memory. Afterwards the guest reads zeros and goes on. */
+static void guest_lives_on_when_a_file_is_cut(void **state)
+{
+        int fd = memfd_create("bulkhead-test", MFD_CLOEXEC), reason;
+        unsigned n = 0;
+        uint8_t *file;
+        uint32_t slot;
+
+        (void)state;
+        assert_int_equal(fault_safe_install(), 0);
+        assert_int_equal(ftruncate(fd, 2 * PAGE), 0);
+        file = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        assert_true(file != MAP_FAILED);
+        file[0] = 0x31;
+        file[PAGE] = 0x32;
+        slot = slot_added(file, 2 * PAGE, 0);
+        real_vcpu_load(&vcpu, &real, CODE_READ8, AT + PAGE, 0);
+        assert_done();
+        assert_int_equal(done_value(), 0x32);
+        assert_int_equal(ftruncate(fd, PAGE), 0);
+        reason = real_vcpu_run(&vcpu);
+        assert_true(reason == -EFAULT || reason == KVM_EXIT_MMIO);
+        assert_int_equal(kvm_vm_mend(real.vm, count_mended, &n), 1);
+        assert_int_equal(n, 1);
+        assert_done(); /* of the access that failed */
+        assert_done();
+        assert_int_equal(done_value(), 0);
+        real_vcpu_load(&vcpu, &real, CODE_READ8, AT, 0);
+        assert_done();
+        assert_int_equal(done_value(), 0x31);
+        assert_int_equal(kvm_vm_slot_remove(real.vm, slot), 0);
+        assert_int_equal(munmap(file, 2 * PAGE), 0);
+        close(fd);
+}
+
 /* ---- while the processor runs ---- */
 
 static atomic_bool stopping;
@@ -378,6 +419,7 @@ int main(void)
             cmocka_unit_test(read_only_slot_is_read_and_not_written),
             cmocka_unit_test(dirty_log_holds_the_pages_that_were_written),
             cmocka_unit_test(dirty_log_begins_and_ends_while_the_slot_is_there),
+            cmocka_unit_test(guest_lives_on_when_a_file_is_cut),
             cmocka_unit_test(slots_are_swapped_while_the_processor_runs),
             cmocka_unit_test(kick_of_the_right_queue_causes_no_exit),
             cmocka_unit_test(interrupt_arrives_by_its_eventfd_alone),

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "broker/core/fault_safe.h"
 #include "broker/kvm/ram.h"
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
@@ -359,6 +360,99 @@ static void dirty_log_is_refused_where_there_is_none(void **state)
         assert_int_equal(kvm_vm_dirty_log(real.vm, UINT32_MAX, bitmap, 16), -ENOENT);
 }
 
+/* ---- files that are cut short ---- */
+
+#define CUT_PAGES 9u
+
+static uint32_t told_slot;
+static unsigned told;
+
+static void mended(void *context, uint32_t slot)
+{
+        assert_ptr_equal(context, &told);
+        told_slot = slot;
+        told++;
+}
+
+/* A slot whose file holds 1, 2, 3 ... in its pages; *ret_fd can cut it. */
+static uint32_t file_slot(uint64_t at, unsigned flags, int *ret_fd, uint8_t **ret_bytes)
+{
+        int fd = memfd_create("bulkhead-test", MFD_CLOEXEC);
+        uint8_t *file;
+        uint32_t slot;
+
+        assert_int_equal(ftruncate(fd, (off_t)(CUT_PAGES * page)), 0);
+        file = mmap(NULL, CUT_PAGES * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        assert_true(file != MAP_FAILED);
+        for (unsigned i = 0; i < CUT_PAGES; i++)
+                file[i * page] = (uint8_t)(i + 1);
+        assert_int_equal(kvm_vm_slot_add(real.vm, at, CUT_PAGES * page, file, flags, &slot), 0);
+        *ret_fd = fd;
+        *ret_bytes = file;
+        return slot;
+}
+
+static void file_slot_remove(uint32_t slot, int fd, uint8_t *file)
+{
+        assert_int_equal(kvm_vm_slot_remove(real.vm, slot), 0);
+        assert_int_equal(munmap(file, CUT_PAGES * page), 0);
+        close(fd);
+}
+
+static void assert_mended(uint32_t slot, const uint8_t *file, unsigned left)
+{
+        told = 0;
+        assert_int_equal(kvm_vm_mend(real.vm, mended, &told), 1);
+        assert_int_equal(told, 1);
+        assert_int_equal(told_slot, slot);
+        for (unsigned i = 0; i < CUT_PAGES; i++)
+                assert_int_equal(file[i * page], i < left ? i + 1 : 0);
+        assert_int_equal(kvm_vm_mend(real.vm, mended, &told), 0);
+        assert_int_equal(told, 1);
+}
+
+static void file_cut_anywhere_is_mended_from_there_on(void **state)
+{
+        (void)state;
+        assert_int_equal(fault_safe_install(), 0);
+        for (unsigned left = 0; left < CUT_PAGES; left++) {
+                uint8_t *file, *other_file;
+                int fd, other_fd;
+                uint32_t other = file_slot(real.layout.shmem.start + MIB, 0, &other_fd, &other_file);
+                uint32_t slot = file_slot(real.layout.shmem.start, 0, &fd, &file);
+
+                assert_int_equal(kvm_vm_mend(real.vm, mended, &told), 0);
+                assert_int_equal(ftruncate(fd, (off_t)(left * page)), 0);
+                assert_mended(slot, file, left);
+                file[(CUT_PAGES - 1) * page] = 1; /* they can be written */
+                assert_int_equal(other_file[(CUT_PAGES - 1) * page], CUT_PAGES);
+                file_slot_remove(slot, fd, file);
+                file_slot_remove(other, other_fd, other_file);
+        }
+}
+
+static void file_is_cut_again_and_again(void **state)
+{
+        uint8_t *file;
+        uint32_t slot;
+        int fd;
+
+        (void)state;
+        assert_int_equal(fault_safe_install(), 0); /* again: cmocka has handlers of its own for each test */
+        slot = file_slot(real.layout.shmem.start, KVM_SLOT_READ_ONLY, &fd, &file);
+        assert_int_equal(ftruncate(fd, (off_t)(6 * page + 1)),
+                         0); /* a page of which a byte is left is there */
+        assert_mended(slot, file, 7);
+        assert_int_equal(ftruncate(fd, (off_t)(CUT_PAGES * page)), 0); /* what has gone stays so */
+        assert_int_equal(kvm_vm_mend(real.vm, mended, &told), 0);
+        assert_int_equal(file[8 * page], 0);
+        assert_int_equal(ftruncate(fd, (off_t)(2 * page)), 0);
+        assert_mended(slot, file, 2);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_mended(slot, file, 0);
+        file_slot_remove(slot, fd, file);
+}
+
 static void doorbells_are_tied_once_and_untied(void **state)
 {
         uint64_t at = kvm_layout_device(&real.layout, 0) + 0x50, one = 1, two = 2;
@@ -396,6 +490,8 @@ int main(void)
             cmocka_unit_test(slots_are_as_many_as_the_limit_and_no_more),
             cmocka_unit_test(host_with_few_slots_has_no_more),
             cmocka_unit_test(dirty_log_is_refused_where_there_is_none),
+            cmocka_unit_test(file_cut_anywhere_is_mended_from_there_on),
+            cmocka_unit_test(file_is_cut_again_and_again),
             cmocka_unit_test(doorbells_are_tied_once_and_untied),
         };
         int status;
