@@ -360,7 +360,7 @@ static void judge_devices(struct judge *judge, const yaml_node_t *root)
                 begin_device(judge); /* none was readable; the uids are judged all the same */
 }
 
-/* Programs of the types that the file uses, one mistake a type. */
+/* Programs of the types that the file uses, and the loader's; one mistake a type. */
 static void judge_programs(struct judge *judge)
 {
         uint32_t types = 0;
@@ -368,7 +368,9 @@ static void judge_programs(struct judge *judge)
 
         for (size_t i = 0; i < judge->vm.n_devices; i++)
                 types |= 1u << judge->vm.devices[i].type;
-        for (unsigned i = 0; i < DEVICE_TYPE_COUNT_; i++)
+        if (judge->vm.frontend == VM_FRONTEND_KVM)
+                types |= 1u << DEVICE_TYPE_LOADER;
+        for (unsigned i = 0; i < WORKER_TYPE_COUNT_; i++)
                 if ((types & (1u << i)) && config_host_program(judge->context->worker_dir,
                                                                device_types[i].program, why, sizeof(why)) < 0)
                         mistakes_add(judge->mistakes, MISTAKE_ERROR, 0, 0, "%s", why);

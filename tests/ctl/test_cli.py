@@ -266,6 +266,13 @@ devices:
         self.assertRegex(got.stderr, rf"(?m)^{path}:3:9: error: kernel .*/none cannot be opened for reading: No such file")
         self.assertRegex(got.stderr, rf"(?m)^{path}:4:9: error: memory is 65536G: this host has ")
 
+    def test_a_vm_of_our_own_needs_the_loader_and_no_other_does(self):
+        os.unlink(os.path.join(self.bin, "bulkhead-worker-loader"))
+        path = self.config("vm: own\nfrontend: kvm\nkernel: demo.img\ndevices:\n- {name: r, type: rng}\n")
+        got = self.run_it("check", path, code=1)
+        self.assertRegex(got.stderr, r"\A[^\n]*bulkhead-worker-loader: No such file[^\n]*install bulkhead whole[^\n]*\n\Z")
+        self.run_it("check", self.config())
+
     def test_images_are_looked_at(self):
         for image, word in ((None, "No such file"), (0, "is empty"), (1000, "not a multiple of 512")):
             with self.subTest(word):
