@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/ctl/process_tree.h"
 #include "proto/base/cleanup.h"
+#include "proto/device_type.h"
 
 /* What the broker has mapped, from its own maps. Unreadable: then nobody's guest memory can be told. */
 static int collect_files(pid_t broker, struct memory_files *ret_files)
@@ -26,10 +28,23 @@ static int collect_files(pid_t broker, struct memory_files *ret_files)
         return r;
 }
 
+/* Is it the one child of the spawner that is no device's? It lives for as long as a VM of our own boots. */
+static bool is_loader(const struct audit_vm *vm, pid_t pid)
+{
+        const struct memory_files none = {0};
+        struct proc_facts facts;
+
+        proc_facts_measure(pid, &none, &facts);
+        return vm->n_vcpus > 0 && facts.program_error == 0 && facts.status_error == 0 &&
+               facts.status.ppid == (pid_t)vm->status.spawner_pid &&
+               strcmp(facts.program, device_types[DEVICE_TYPE_LOADER].program) == 0;
+}
+
 static int find_strangers(struct audit_vm *vm)
 {
         _cleanup_(process_tree_done) struct process_tree tree = {0};
-        pid_t known[LIMIT_DEVICES + 1];
+        const pid_t spawner = (pid_t)vm->status.spawner_pid;
+        pid_t known[1 + LIMIT_WORKERS];
         size_t n = 0;
         int r = process_tree_read(&tree);
 
@@ -39,8 +54,12 @@ static int find_strangers(struct audit_vm *vm)
         for (size_t i = 0; i < vm->status.n_devices; i++)
                 if (vm->status.devices[i].pid > 0)
                         known[n++] = (pid_t)vm->status.devices[i].pid;
-        vm->n_strangers =
-            process_tree_strangers(&tree, (pid_t)vm->status.spawner_pid, known, n, &vm->stranger);
+        vm->loader = 0;
+        vm->n_strangers = process_tree_strangers(&tree, spawner, known, n, &vm->stranger);
+        if (vm->n_strangers == 0 || !is_loader(vm, vm->stranger))
+                return 0;
+        vm->loader = known[n++] = vm->stranger;
+        vm->n_strangers = process_tree_strangers(&tree, spawner, known, n, &vm->stranger);
         return 0;
 }
 
@@ -69,6 +88,7 @@ int audit_measure(const struct admin_answer *answer, struct audit_vm *vm)
         if (files_error == -ESRCH || files_error == -ENOMEM)
                 return files_error;
         vm->guest_bytes = files.bytes;
+        vm->n_vcpus = files.n_vcpus;
         measure_one(vm->status.broker_pid, &files, files_error, &vm->broker);
         if (vm->status.spawner_alive)
                 measure_one(vm->status.spawner_pid, &files, files_error, &vm->spawner);

@@ -15,8 +15,10 @@ struct audit_vm {
         struct admin_status status;
         pid_t peer_pid;
         uint64_t guest_bytes; /* that the broker has mapped */
+        uint32_t n_vcpus;     /* that it runs itself; 0: VMMs attach */
         struct proc_facts broker, spawner,
             workers[LIMIT_DEVICES]; /* workers in the order of status.devices */
+        pid_t loader; /* of the kernel, at work now; 0: none. Known by its program and its parent */
         int strangers_error;
         size_t n_strangers; /* processes below the spawner that the broker has not named */
         pid_t stranger;     /* one of them */

@@ -84,6 +84,10 @@ static void rule_broker_memory(const struct audit_subject *s, struct audit_row *
 {
         set_wanted(row, "what its guest lends");
         set_measured(row, "%" PRIu64 " bytes mapped", s->vm->guest_bytes);
+        if (s->vm->n_vcpus > 0) {
+                set_wanted(row, "its own guest's");
+                set_measured(row, "%" PRIu64 " bytes mapped, %u vCPUs", s->vm->guest_bytes, s->vm->n_vcpus);
+        }
         judge(row, s->facts->maps_error, true);
 }
 
@@ -158,7 +162,10 @@ static void rule_claimed(const struct audit_subject *s, struct audit_row *row)
 {
         uint32_t files, events;
 
-        set_wanted(row, "policy %s", s->role == AUDIT_WORKER ? device_types[0].name : "broker");
+        set_wanted(row, "policy %s",
+                   s->role == AUDIT_WORKER ? device_types[0].name
+                   : s->vm->n_vcpus > 0    ? "broker-kvm"
+                                           : "broker");
         count_resources(s, &files, &events);
         if (s->device && device_type_find(s->device->type))
                 set_wanted(row, "policy %s%s", s->device->type, events > 0 ? "-direct" : "");
@@ -470,6 +477,9 @@ static void rule_strangers(const struct audit_subject *s, struct audit_row *row)
 {
         set_wanted(row, "0 not listed");
         set_measured(row, "%zu not listed", s->vm->n_strangers);
+        if (s->vm->loader > 0)
+                set_measured(row, "%zu not listed, beside the kernel's loader %d", s->vm->n_strangers,
+                             (int)s->vm->loader);
         if (s->vm->n_strangers > 0)
                 set_measured(row, "%zu not listed, one is %d", s->vm->n_strangers, (int)s->vm->stranger);
         judge(row, s->vm->strangers_error, s->vm->n_strangers == 0);

@@ -34,7 +34,9 @@ int memory_files_collect(const char *maps, size_t len, struct memory_files *ret_
         int r;
 
         while ((r = proc_maps_next(&maps, end, &m)) > 0)
-                if (m.shared && m.inode != 0) {
+                if (m.vcpu) {
+                        files.n_vcpus++;
+                } else if (m.shared && m.inode != 0) {
                         r = add(&files, &m);
                         if (r < 0)
                                 return r;

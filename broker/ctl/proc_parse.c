@@ -229,6 +229,16 @@ static bool is_aio_ring(const struct proc_mapping *m, struct cursor name)
                memcmp(name.at, ring, strlen(ring)) == 0;
 }
 
+/* The names of files begin with a slash, so no file can be called that. */
+static bool is_vcpu(const struct proc_mapping *m, struct cursor name)
+{
+        static const char vcpu[] = "anon_inode:kvm-vcpu";
+
+        eat_blanks(&name);
+        return m->shared && m->major == 0 && (size_t)(name.end - name.at) >= strlen(vcpu) &&
+               memcmp(name.at, vcpu, strlen(vcpu)) == 0;
+}
+
 /* "7f00-7f10 rw-s 00000000 00:01 1037 /memfd:ram (deleted)" */
 static bool parse_mapping(struct cursor line, struct proc_mapping *ret)
 {
@@ -256,6 +266,7 @@ static bool parse_mapping(struct cursor line, struct proc_mapping *ret)
         if (!m.shared && m.flags[3] != 'p')
                 return false;
         m.aio_ring = is_aio_ring(&m, line);
+        m.vcpu = is_vcpu(&m, line);
         *ret = m;
         return true;
 }

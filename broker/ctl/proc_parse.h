@@ -40,6 +40,7 @@ struct proc_mapping {
         uint64_t inode; /* 0: no file */
         bool shared;
         bool aio_ring; /* the kernel's own: where it puts ends of io_submit(2)'s transfers */
+        bool vcpu;     /* the kernel's own: what it tells of a vCPU's last exit */
 };
 
 /* The next mapping, at *text, which moves on. 1, 0 at the end, -EPROTO for a line that is none or is cut. */

@@ -107,6 +107,18 @@ static int visit(void *context, const struct audit_row *row)
         return 0;
 }
 
+/* What is measured of the broker's memory, and what is wanted of its filter. */
+static int keep_broker(void *context, const struct audit_row *row)
+{
+        char *const *texts = context;
+
+        if (strcmp(row->fact, "guest memory") == 0)
+                snprintf(texts[0], 160, "%s", row->measured);
+        if (strcmp(row->fact, "seccomp content") == 0)
+                snprintf(texts[1], 160, "%s", row->wanted);
+        return 0;
+}
+
 static struct tally judge(enum audit_role role, size_t worker)
 {
         struct audit_subject subject = {
@@ -405,6 +417,39 @@ static void a_process_that_nobody_named_is_found(void **state)
         assert_string_equal(judge(AUDIT_SPAWNER, 0).facts, "guest memory;descendants;");
 }
 
+/* What the kernel shows of it: the records of its vCPUs. */
+static void a_broker_with_a_vm_is_told_by_its_vcpus(void **state)
+{
+        struct audit_subject subject = {
+            .role = AUDIT_BROKER, .vm = &vms[0], .scene = &scene, .facts = &vms[0].broker};
+        char memory[160] = "", policy[160] = "";
+        char *const wanted[2] = {memory, policy};
+
+        (void)state;
+        assert_int_equal(audit_rules_apply(&subject, keep_broker, (void *)wanted), 0);
+        assert_string_equal(memory, "1073741824 bytes mapped");
+        assert_string_equal(policy, "policy broker");
+        vms[0].n_vcpus = 2;
+        assert_int_equal(audit_rules_apply(&subject, keep_broker, (void *)wanted), 0);
+        assert_string_equal(memory, "1073741824 bytes mapped, 2 vCPUs");
+        assert_string_equal(policy, "policy broker-kvm");
+        assert_string_equal(judge(AUDIT_BROKER, 0).facts, "");
+}
+
+static void the_loader_of_a_kernel_is_named_and_no_stranger(void **state)
+{
+        struct tally t;
+
+        (void)state;
+        vms[0].loader = 4712;
+        assert_string_equal(judge(AUDIT_SPAWNER, 0).facts, "");
+        vms[0].n_strangers = 1;
+        vms[0].stranger = 4711;
+        t = judge(AUDIT_SPAWNER, 0);
+        assert_string_equal(t.facts, "descendants;");
+        assert_non_null(strstr(t.measured, "one is 4711"));
+}
+
 static void a_dead_spawner_is_said_and_a_lost_one_is_unknown(void **state)
 {
         struct tally t;
@@ -463,6 +508,8 @@ int main(void)
             cmocka_unit_test_setup(without_control_groups_its_own_limits_count_less, setup),
             cmocka_unit_test_setup(limits_are_shown_as_they_are_in_force, setup),
             cmocka_unit_test_setup(brokers_are_judged_too, setup),
+            cmocka_unit_test_setup(a_broker_with_a_vm_is_told_by_its_vcpus, setup),
+            cmocka_unit_test_setup(the_loader_of_a_kernel_is_named_and_no_stranger, setup),
             cmocka_unit_test_setup(a_process_that_nobody_named_is_found, setup),
             cmocka_unit_test_setup(a_dead_spawner_is_said_and_a_lost_one_is_unknown, setup),
             cmocka_unit_test_setup(vms_that_did_not_answer_are_not_compared_with, setup),

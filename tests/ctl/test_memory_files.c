@@ -36,6 +36,27 @@ static void shared_files_count_once_and_private_ones_not(void **state)
         assert_null(files.list);
 }
 
+/* All eventfds have the inode of a vCPU's record: a worker that holds one holds no guest memory. */
+static void records_of_vcpus_are_counted_and_are_no_memory(void **state)
+{
+        static const char maps[] = "3000-5000 rw-s 00000000 00:01 7    /memfd:ram (deleted)\n"
+                                   "5000-6000 rw-s 00000000 00:10 1030    anon_inode:kvm-vcpu:0\n"
+                                   "6000-7000 rw-s 00000000 00:10 1030    anon_inode:kvm-vcpu:1\n"
+                                   "7000-8000 rw-s 00000000 00:10 1031    anon_inode:[io_uring]\n"
+                                   "8000-9000 rw-s 00000000 fe:10 1032    /tmp/anon_inode:kvm-vcpu:0\n";
+        struct memory_files files;
+
+        (void)state;
+        assert_int_equal(memory_files_collect(maps, strlen(maps), &files), 0);
+        assert_int_equal(files.n_vcpus, 2);
+        assert_int_equal(files.n, 3);
+        assert_true(files.bytes == 0x4000);
+        assert_false(memory_files_have(&files, 0, 0x10, 1030));
+        assert_true(memory_files_have(&files, 0, 0x10, 1031));
+        assert_true(memory_files_have(&files, 0xfe, 0x10, 1032));
+        memory_files_done(&files);
+}
+
 static int collect_n(size_t n, struct memory_files *files)
 {
         char *text = NULL;
@@ -77,6 +98,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(shared_files_count_once_and_private_ones_not),
+            cmocka_unit_test(records_of_vcpus_are_counted_and_are_no_memory),
             cmocka_unit_test(more_files_than_the_limit_are_an_error),
             cmocka_unit_test(a_cut_text_gives_nothing),
         };
