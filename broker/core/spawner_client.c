@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/spawner_client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ struct spawner_client {
         void *context;
         struct arena arena;
         unsigned n_devices;
-        unsigned n_lanes[LIMIT_DEVICES];
+        unsigned n_lanes[LIMIT_WORKERS];
 };
 
 static int client_spawned(struct spawner_client *client, const struct spawn_to_broker *message,
@@ -101,6 +102,7 @@ int spawner_client_new(uv_loop_t *loop, int fd, const unsigned *n_lanes, unsigne
         client->ops = ops;
         client->context = context;
         client->n_devices = n_devices;
+        assert(n_devices <= LIMIT_WORKERS);
         memcpy(client->n_lanes, n_lanes, n_devices * sizeof(n_lanes[0]));
         r = arena_init(&client->arena, LIMIT_ARENA);
         if (r == 0)

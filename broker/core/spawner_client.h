@@ -30,7 +30,8 @@ struct spawner_client_ops {
 
 struct spawner_client;
 
-/* Takes fd. n_lanes[i] is the number of lanes of device i. */
+/* Takes fd. n_lanes[i] is the number of lanes of device i; n_devices is LIMIT_WORKERS at most: the loader of a kernel
+ * stands behind all devices. */
 int spawner_client_new(uv_loop_t *loop, int fd, const unsigned *n_lanes, unsigned n_devices,
                        const struct spawner_client_ops *ops, void *context,
                        struct spawner_client **ret_client);

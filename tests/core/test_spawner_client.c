@@ -29,7 +29,7 @@ static struct test {
 static void on_spawned(void *context, uint32_t device, struct spawned_worker *worker)
 {
         (void)context;
-        assert_true(device < 2);
+        assert_true(device < LIMIT_WORKERS);
         test.n_spawned++;
         test.worker = *worker;
         if (!test.take)
@@ -76,9 +76,8 @@ static const struct spawner_client_ops ops = {.spawned = on_spawned,
                                               .terminate = on_terminate,
                                               .gone = on_gone};
 
-static void begin(void)
+static void begin_with(const unsigned *n_lanes, unsigned n_devices)
 {
-        static const unsigned n_lanes[] = {1, 3};
         uv_loop_t warm;
         int fds[2];
 
@@ -88,7 +87,15 @@ static void begin(void)
         assert_int_equal(uv_loop_init(&test.loop), 0);
         assert_int_equal(fd_stream_pair(fds), 0);
         test.peer = fds[1];
-        assert_int_equal(spawner_client_new(&test.loop, fds[0], n_lanes, 2, &ops, NULL, &test.client), 0);
+        assert_int_equal(spawner_client_new(&test.loop, fds[0], n_lanes, n_devices, &ops, NULL, &test.client),
+                         0);
+}
+
+static void begin(void)
+{
+        static const unsigned n_lanes[] = {1, 3};
+
+        begin_with(n_lanes, 2);
 }
 
 static void run(void)
@@ -180,6 +187,27 @@ static void messages_in_a_row_keep_their_own_descriptors(void **state)
         end();
 }
 
+/* As many devices as there may be, and the loader behind them. */
+static void the_last_of_all_workers_comes_with_its_lanes(void **state)
+{
+        unsigned n_lanes[LIMIT_WORKERS] = {0};
+
+        (void)state;
+        for (unsigned i = 0; i < LIMIT_WORKERS; i++)
+                n_lanes[i] = 1 + i % LIMIT_LANES;
+        begin_with(n_lanes, LIMIT_WORKERS);
+        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = LIMIT_WORKERS - 1, .pid = 80}, 4);
+        run();
+        assert_int_equal(test.n_gone, 0);
+        assert_int_equal(test.n_spawned, 1);
+        assert_int_equal(test.worker.n_lanes, 1);
+        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = LIMIT_WORKERS - 2, .pid = 81}, 19);
+        run();
+        assert_int_equal(test.n_gone, 0);
+        assert_int_equal(test.worker.n_lanes, 16);
+        end();
+}
+
 static void a_message_out_of_shape_ends_the_channel(void **state)
 {
         static const struct {
@@ -239,6 +267,7 @@ int main(void)
             cmocka_unit_test(what_is_not_taken_is_closed),
             cmocka_unit_test(what_is_taken_is_the_taker_s),
             cmocka_unit_test(messages_in_a_row_keep_their_own_descriptors),
+            cmocka_unit_test(the_last_of_all_workers_comes_with_its_lanes),
             cmocka_unit_test(a_message_out_of_shape_ends_the_channel),
             cmocka_unit_test(questions_arrive_and_a_dead_spawner_is_told_once),
         };
