@@ -83,8 +83,8 @@ static void on_failed(void *context, const char *why)
 {
         const struct front_device *front = context;
 
-        log_warning("the device is broken until its driver resets it dev=%s: %s", device_name(front->device),
-                    why);
+        log_limited(LOG_LEVEL_WARNING, "the device is broken until its driver resets it dev=%s: %s",
+                    device_name(front->device), why);
 }
 
 int front_device_open(struct front_device *front, struct device *device, const struct front_place *place)
