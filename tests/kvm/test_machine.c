@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "proto/base/limits.h"
+#include "tests/kvm/plain_blk.h"
 #include "tests/kvm/rig.h"
 
 static void guest_says_hello(enum kvm_boot_mode mode)
@@ -111,6 +112,30 @@ static void nothing_reads_as_ones_and_is_counted(void **state)
         assert_int_equal(kvm_bus_unknown(rig.bus, KVM_SPACE_MMIO), 2);
         assert_int_equal(kvm_bus_unknown(rig.bus, KVM_SPACE_PIO), 2);
         rig_close(&rig);
+}
+
+static void guest_drives_a_disk_and_starts_again_twenty_times(void **state)
+{
+        static struct plain_blk blk;
+        struct kvm_irqfd irqfd = {.gsi = 5};
+        struct rig rig;
+
+        (void)state;
+        blk.irq_fd = eventfd(0, EFD_CLOEXEC);
+        irqfd.fd = (uint32_t)blk.irq_fd;
+        rig_open(&rig, 1);
+        blk.memory = rig.memory;
+        assert_int_equal(ioctl(rig.vm_fd, KVM_IRQFD, &irqfd), 0);
+        assert_int_equal(
+            kvm_bus_add(rig.bus, KVM_SPACE_MMIO, 0xd0000000, 0x200, "disk", plain_blk_access, &blk), 0);
+        rig_boot(&rig, KVM_BOOT_PVH, "blk rounds=20 blocks=4");
+        rig_wait_output(&rig, "ok blk 80\n");
+        rig_wait_end(&rig, KVM_END_SHUTDOWN);
+        assert_int_equal(blk.n_requests, 20 * (4 + 1 + 4 + 1));
+        assert_int_equal(blk.n_resets, 21);
+        assert_int_equal(blk.n_wrong, 0);
+        rig_close(&rig);
+        close(blk.irq_fd);
 }
 
 /* ---- the serial port ---- */
@@ -374,6 +399,7 @@ int main(void)
             cmocka_unit_test(guest_of_pvh_runs_and_switches_itself_off),
             cmocka_unit_test(processors_start_by_init_and_sipi),
             cmocka_unit_test(each_write_reaches_its_device_and_each_interrupt_its_guest),
+            cmocka_unit_test(guest_drives_a_disk_and_starts_again_twenty_times),
             cmocka_unit_test(nothing_reads_as_ones_and_is_counted),
             cmocka_unit_test(what_is_typed_interrupts_and_comes_back),
             cmocka_unit_test(resets_are_told_from_crashes),

@@ -163,9 +163,9 @@ static const struct {
         const char *word;
         void (*run)(void);
 } tests[] = {
-    {"hello", hello}, {"nothing", nothing},       {"cpus", cpus}, {"doorbells", doorbell},
-    {"echo", echo},   {"touch", touch},           {"spin", spin}, {"triple", triple_fault},
-    {"reset", reset}, {"reset_acpi", reset_acpi},
+    {"hello", hello}, {"nothing", nothing},     {"cpus", cpus},    {"doorbells", doorbell},
+    {"echo", echo},   {"touch", touch},         {"blk", test_blk}, {"rng", test_rng},
+    {"spin", spin},   {"triple", triple_fault}, {"reset", reset},  {"reset_acpi", reset_acpi},
 };
 
 void guest_body(uint32_t processor)

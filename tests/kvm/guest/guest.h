@@ -83,3 +83,4 @@ void apic_start(uint32_t processor); /* INIT, SIPI: it runs guest_body(processor
 
 /* Tests in files of their own. */
 void test_blk(void);
+void test_rng(void);
