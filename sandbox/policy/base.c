@@ -48,6 +48,8 @@ const struct policy_row policy_base_start[] = {
                ARG_MASKED(3, ANONYMOUS_MASK, MAP_PRIVATE | MAP_ANONYMOUS)},
      .reason = "malloc and the runtime's buffers: anonymous, private, never executable"},
     {__NR_munmap, .reason = "free of a large block during initialisation"},
+    {__NR_madvise, .tests = {ARG_IS(2, MADV_HUGEPAGE)},
+     .reason = "worker_memory: large pages for what the broker copies to, where the host has them"},
     {__NR_mprotect, .tests = {ARG_ONLY(2, PROT_READ | PROT_WRITE)},
      .reason = "static-pie start: relocations become read-only; never executable"},
 #ifdef __NR_arch_prctl

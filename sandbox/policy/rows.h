@@ -29,9 +29,9 @@
 #define ARG_ONLY(n, bits) ARG_MASKED(n, ~(uint64_t)(bits), 0)
 
 #ifdef __NR_arch_prctl
-#define POLICY_BASE_START_ROWS 24u
+#define POLICY_BASE_START_ROWS 25u
 #else
-#define POLICY_BASE_START_ROWS 23u
+#define POLICY_BASE_START_ROWS 24u
 #endif
 #define POLICY_BASE_RUN_ROWS 8u
 #ifdef __x86_64__

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -326,10 +327,21 @@ int fake_start_queue(struct fake_broker *broker, uint32_t queue)
 
 /* ---- lanes ---- */
 
+void fake_place(const struct fake_broker *broker, const struct fake_request *request)
+{
+        uint64_t at = broker->hello.area.at + (uint64_t)(request->in_at - 1) * LIMIT_AREA_PAGE;
+        struct iovec from = {.iov_base = (void *)(uintptr_t)request->readable,
+                             .iov_len = request->n_readable};
+        struct iovec to = {.iov_base = (void *)(uintptr_t)at, .iov_len = request->n_readable};
+
+        assert_int_equal(broker->hello.area.lead, 0);
+        assert_int_equal(process_vm_writev(broker->pid, &from, 1, &to, 1, 0), request->n_readable);
+}
+
 void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_request *requests, size_t n)
 {
         static uint64_t id[LIMIT_WIRE_COLUMN];
-        static uint32_t column[6][LIMIT_WIRE_COLUMN];
+        static uint32_t column[7][LIMIT_WIRE_COLUMN];
         static uint8_t header[LIMIT_FRAME_HEADER], payload[LIMIT_FRAME_PAYLOAD];
         struct lane_to_worker message = {.kind = LANE_REQUESTS,
                                          .requests = {.n = n,
@@ -346,6 +358,10 @@ void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_r
         for (size_t i = 0; i < n; i++) {
                 struct fake_request *r = &requests[i];
 
+                if (r->in_at > 0) {
+                        r->inlined = 0;
+                        message.requests.in_at = column[6];
+                }
                 if (r->inlined == FAKE_INLINE_ALL)
                         r->inlined = MIN(r->n_readable, broker->hello.max_inline);
                 assert_true(len + r->inlined <= sizeof(payload));
@@ -356,9 +372,10 @@ void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_r
                 column[0][i] = r->queue;
                 column[1][i] = r->n_readable;
                 column[2][i] = r->n_writable;
-                column[3][i] = r->inlined;
+                column[3][i] = r->in_at > 0 ? r->n_readable : r->inlined;
                 column[4][i] = 0;
                 column[5][i] = r->must_fail;
+                column[6][i] = r->in_at;
                 assert_true(broker->n_out < array_size(broker->out));
                 broker->out[broker->n_out++] = r;
         }

@@ -26,6 +26,8 @@ struct fake_request {
         uint8_t *writable;
         uint32_t n_writable;
         uint32_t inlined; /* FAKE_INLINE_ALL: as much as Hello allows */
+        uint32_t
+            in_at; /* > 0: all of it is said to lie in lane 0's area, from this page on, counted from 1 */
         bool must_fail;
         bool done;
         uint32_t status, used;
@@ -83,6 +85,9 @@ void fake_configure(struct fake_broker *broker, const struct control_configure *
 int fake_set_features(struct fake_broker *broker, uint64_t features);
 int fake_config_write(struct fake_broker *broker, uint32_t field, uint64_t value);
 int fake_start_queue(struct fake_broker *broker, uint32_t queue);
+
+/* Puts the readable bytes where the request says they are. */
+void fake_place(const struct fake_broker *broker, const struct fake_request *request);
 
 /* Sends one frame of n requests; they must live until they are done. */
 void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_request *requests, size_t n);

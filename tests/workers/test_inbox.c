@@ -170,7 +170,7 @@ static void any_order_of_answers_keeps_every_byte(void **state)
 
 #define PAGES 4u
 
-static uint8_t area_bytes[PAGES * LIMIT_AREA_PAGE];
+static _Alignas(LIMIT_AREA_PAGE) uint8_t area_bytes[PAGES * LIMIT_AREA_PAGE];
 
 static int setup_area(void **state)
 {
@@ -256,6 +256,52 @@ static void placed_bytes_stay_where_they_are(void **state)
         assert_filled(inbox_next(&inbox), 0xa4);
 }
 
+static void an_area_rests_when_it_was_used_and_nothing_is_held(void **state)
+{
+        struct request *r;
+
+        (void)state;
+        assert_int_equal(add(1, 1, (uint32_t[]){24}, 0xa1), 0);
+        inbox_remove(&inbox, inbox_next(&inbox));
+        assert_false(inbox_may_rest(&inbox)); /* not used */
+        assert_int_equal(add_placed(100, 2), 0);
+        r = inbox_next(&inbox);
+        assert_false(inbox_may_rest(&inbox)); /* held */
+        memset(area_bytes, 0x5a, sizeof(area_bytes));
+        inbox_rest(&inbox);
+        assert_int_equal(area_bytes[2 * LIMIT_AREA_PAGE], 0x5a);
+        inbox_remove(&inbox, r);
+        assert_true(inbox_may_rest(&inbox));
+        inbox_rest(&inbox);
+        for (size_t i = 0; i < sizeof(area_bytes); i++)
+                assert_int_equal(area_bytes[i], 0);
+        assert_false(inbox_may_rest(&inbox)); /* once is enough */
+}
+
+/* It may have been put there before the rest. */
+static void after_a_rest_nothing_has_come_until_an_answer_has(void **state)
+{
+        struct request *r;
+
+        (void)state;
+        assert_int_equal(add_placed(100, 2), 0);
+        inbox_remove(&inbox, inbox_next(&inbox));
+        inbox_rest(&inbox);
+        assert_int_equal(add_placed(100, 2), 0);
+        r = inbox_next(&inbox);
+        assert_null(r->in);
+        assert_int_equal(r->inlined, 0);
+        assert_int_equal(r->readable, 100);
+        assert_int_equal(add(1, 3, (uint32_t[]){SIZE}, 0xa3), 0); /* what comes by the socket has come */
+        assert_filled(inbox_next(&inbox), 0xa3);
+        inbox_trust(&inbox);
+        inbox_remove(&inbox, r);
+        assert_int_equal(add_placed(100, 2), 0);
+        r = inbox_next(&inbox);
+        assert_ptr_equal(inbox_inlined(&inbox, r), area_bytes + 2 * LIMIT_AREA_PAGE - 16);
+        assert_int_equal(r->inlined, 100);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -269,6 +315,8 @@ int main(void)
             cmocka_unit_test_setup(places_end_with_the_area, setup_area),
             cmocka_unit_test_setup(without_an_area_there_are_no_places, setup_area),
             cmocka_unit_test_setup(placed_bytes_stay_where_they_are, setup_area),
+            cmocka_unit_test_setup(an_area_rests_when_it_was_used_and_nothing_is_held, setup_area),
+            cmocka_unit_test_setup(after_a_rest_nothing_has_come_until_an_answer_has, setup_area),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,11 @@
  * held moves down to the front; it fits then, because the credits are the size. With a device that answers in
  * order nothing is held when a batch comes, and nothing moves. What lies in the area lies where the broker has put it, and
  * counts for nothing here.
+ *
+ * How the area rests: a worker that has nothing to do gives its pages back. The broker does not know, and may just then
+ * be putting bytes there for a request that it has not sent yet. So after a rest no place is believed until an answer
+ * has come to a question that was asked after it: the broker puts bytes there right before it sends their request, and
+ * what it sends after that answer it has put there after the rest. Until then the bytes are asked for.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/inbox.h"
 
@@ -14,6 +19,7 @@
 
 #include "proto/base/limits.h"
 #include "workers/runtime/trap.h"
+#include "workers/runtime/worker_memory.h"
 
 void inbox_init(struct inbox *inbox, struct worker_lane *lane, struct request *requests, uint32_t n_requests,
                 uint8_t *bytes, uint32_t size, const struct inbox_area *area)
@@ -55,9 +61,9 @@ static bool area_holds(const struct inbox_area *area, uint32_t at, uint32_t shif
         return at == 0 || (start <= area->len && len <= area->len - start);
 }
 
-static uint8_t *area_place(const struct inbox_area *area, const uint32_t *at, size_t i, uint32_t shift)
+static uint8_t *area_place(const struct inbox_area *area, uint32_t at)
 {
-        return at && at[i] > 0 ? area->bytes + (size_t)(at[i] - 1) * LIMIT_AREA_PAGE + shift : NULL;
+        return area->bytes + (size_t)(at - 1) * LIMIT_AREA_PAGE + area_shift(area);
 }
 
 static bool inbox_places_ok(const struct inbox *inbox, const struct lane_requests *batch)
@@ -74,6 +80,7 @@ static bool inbox_places_ok(const struct inbox *inbox, const struct lane_request
 static void inbox_append(struct inbox *inbox, const struct lane_requests *batch, size_t i)
 {
         const struct inbox_area *area = &inbox->area;
+        bool placed = batch->in_at && batch->in_at[i] > 0, doubt = placed && inbox->area_doubt;
         struct request *r = inbox->free;
 
         inbox->free = r->newer;
@@ -81,9 +88,9 @@ static void inbox_append(struct inbox *inbox, const struct lane_requests *batch,
                               .queue = batch->queue[i],
                               .readable = batch->readable[i],
                               .writable = batch->writable[i],
-                              .inlined = batch->inlined[i],
+                              .inlined = doubt ? 0 : batch->inlined[i],
                               .inline_at = inbox->end,
-                              .in = area_place(area, batch->in_at, i, area_shift(area)),
+                              .in = placed && !doubt ? area_place(area, batch->in_at[i]) : NULL,
                               .attempt = batch->attempt[i],
                               .must_fail = batch->must_fail[i] != 0,
                               .lane = r->lane,
@@ -96,6 +103,7 @@ static void inbox_append(struct inbox *inbox, const struct lane_requests *batch,
         if (!inbox->waiting)
                 inbox->waiting = r;
         inbox->end += r->in ? 0 : r->inlined;
+        inbox->area_used |= placed;
 }
 
 int inbox_add(struct inbox *inbox, const struct lane_requests *batch, uint32_t payload_len,
@@ -150,4 +158,23 @@ void inbox_remove(struct inbox *inbox, struct request *request)
                 inbox->end = 0;
         *request = (struct request){.lane = request->lane, .newer = inbox->free};
         inbox->free = request;
+}
+
+bool inbox_may_rest(const struct inbox *inbox)
+{
+        return inbox->area_used && inbox->n_held == 0;
+}
+
+void inbox_rest(struct inbox *inbox)
+{
+        if (!inbox_may_rest(inbox))
+                return;
+        worker_memory_rest(inbox->area.bytes, inbox->area.len);
+        inbox->area_used = false;
+        inbox->area_doubt = true;
+}
+
+void inbox_trust(struct inbox *inbox)
+{
+        inbox->area_doubt = false;
 }

@@ -41,6 +41,8 @@ struct inbox {
         uint32_t end;  /* bytes[end, size) has not been used since the last compaction */
         uint32_t held; /* inlined bytes of held requests */
         struct inbox_area area;
+        bool area_used;  /* since it was given back last, if ever */
+        bool area_doubt; /* what is said to lie there may have been put there before it was given back */
 };
 
 /* `requests`, `bytes` and the area are the caller's and outlive the inbox. `area` NULL: none. */
@@ -61,3 +63,13 @@ struct request *inbox_next(struct inbox *inbox);
 
 /* The device is done with it. */
 void inbox_remove(struct inbox *inbox, struct request *request);
+
+/* Has the area been used, and is no request held? */
+bool inbox_may_rest(const struct inbox *inbox);
+
+/* Gives the area back to the host, if it may. From then on it is in doubt: a request whose bytes are said to lie there is
+ * filed as if none had come with it, and they must be asked for. */
+void inbox_rest(struct inbox *inbox);
+
+/* The answer to a question that was asked after inbox_rest has come. No doubt any more. */
+void inbox_trust(struct inbox *inbox);

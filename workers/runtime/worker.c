@@ -266,9 +266,24 @@ static bool worker_spin(struct worker *worker, struct worker_marks *marks)
         return found;
 }
 
+static bool worker_may_rest(const struct worker *worker)
+{
+        for (unsigned i = 0; i < worker->n_lanes; i++)
+                if (inbox_may_rest(&worker->lanes[i].inbox))
+                        return true;
+        return false;
+}
+
+/* Nothing has come for some time: what long writes have touched goes back to the host. */
+static void worker_rest(struct worker *worker)
+{
+        for (unsigned i = 0; i < worker->n_lanes; i++)
+                inbox_rest(&worker->lanes[i].inbox);
+}
+
 static void worker_wait(struct worker *worker, struct worker_marks *marks)
 {
-        static const struct timespec no_time;
+        static const struct timespec no_time, rest_time = {.tv_sec = LIMIT_AREA_REST_S};
         bool busy = link_has_bytes(&worker->control);
 
         for (unsigned i = 0; i < worker->n_lanes; i++) {
@@ -282,7 +297,10 @@ static void worker_wait(struct worker *worker, struct worker_marks *marks)
         marks->fds[worker->n_lanes + 1] = (struct pollfd){.fd = worker->control.fd, .events = POLLIN};
         if (!busy && worker->configure.poll_us > 0 && worker_spin(worker, marks))
                 return;
-        worker_look(worker, marks, busy ? &no_time : NULL);
+        if (busy || !worker_may_rest(worker))
+                worker_look(worker, marks, busy ? &no_time : NULL);
+        else if (!worker_look(worker, marks, &rest_time))
+                worker_rest(worker);
 }
 
 static void worker_receive(struct worker_lane *lane, uint64_t mark, bool readable)

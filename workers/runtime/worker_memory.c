@@ -1,5 +1,5 @@
 /* Memory that a worker gets before its jail closes, and keeps.
- * Owns nothing; called while the runtime starts. TRUST: sees no foreign bytes.
+ * Owns nothing; called while the runtime starts, and when it rests. TRUST: sees no foreign bytes.
  *
  * Nothing is touched here, so that an idle worker is small: what it never uses costs nothing. Nothing can come
  * of that later. RLIMIT_AS and RLIMIT_DATA count all of it now, and its control group has the same limit: a
@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 #include <sys/mman.h>
+
+#include "workers/runtime/trap.h"
 
 #define WORKER_LARGE_PAGE (2u << 20) /* the kernel maps so much at once, where it begins so */
 
@@ -34,5 +36,12 @@ void *worker_memory_untouched(size_t len)
         if (before > 0)
                 munmap(p, before);
         munmap(p + before + len, WORKER_LARGE_PAGE - before);
+        (void)madvise(p + before, len, MADV_HUGEPAGE); /* a kernel that has none: small ones will do */
         return p + before;
+}
+
+void worker_memory_rest(void *bytes, size_t len)
+{
+        if (madvise(bytes, len, MADV_DONTNEED) < 0)
+                worker_trap();
 }
