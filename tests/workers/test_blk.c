@@ -150,6 +150,56 @@ static void a_small_read_is_one_frame_of_data_and_status(void **state)
         finish();
 }
 
+/* A read of `len` bytes; in so many frames. */
+static void read_in_frames(uint32_t len, unsigned mem_writes)
+{
+        uint8_t *bytes = malloc(len);
+        unsigned before = broker.n_mem_writes, completes = broker.n_completes;
+
+        assert_int_equal(run(T_IN, 8, NULL, 0, bytes, len), BLK_STATUS_OK);
+        assert_memory_equal(bytes, disk + 8 * 512, len);
+        assert_int_equal(broker.n_mem_writes - before, mem_writes);
+        assert_int_equal(broker.n_completes - completes, 1);
+        free(bytes);
+}
+
+static void a_long_read_is_one_frame_once_the_file_can_be_sent(void **state)
+{
+        (void)state;
+        start();
+        read_in_frames(65536, 1); /* does it work with this file? */
+        read_in_frames(65536, 0);
+        read_in_frames((1 << 20) - 512, 0);
+        read_in_frames(1 << 20, 1); /* no room for a status in one frame */
+        read_in_frames((1 << 20) + 512, 1);
+        assert_int_equal(host_control->preads, 0);
+        finish();
+}
+
+static void a_batch_of_long_reads_brings_each_its_bytes_and_its_status(void **state)
+{
+        static struct fake_request requests[9];
+        static struct io ios[9];
+
+        (void)state;
+        start();
+        read_in_frames(65536, 1);
+        for (unsigned i = 0; i < 9; i++) { /* every third is a small one */
+                io_init(&ios[i], T_IN, i * 128, NULL, 0, i % 3 == 1 ? 513 : 65537);
+                requests[i] = ios[i].request;
+        }
+        fake_send_requests(&broker, 0, requests, 9);
+        fake_drain(&broker, 0);
+        for (unsigned i = 0; i < 9; i++) {
+                ios[i].request = requests[i];
+                assert_int_equal(io_status(&ios[i]), BLK_STATUS_OK);
+                assert_memory_equal(ios[i].writable, disk + i * 65536, requests[i].n_writable - 1);
+                io_done(&ios[i]);
+        }
+        assert_int_equal(broker.n_mem_writes, 1);
+        finish();
+}
+
 static void a_batch_of_small_reads_comes_back_in_pieces(void **state)
 {
         static struct fake_request requests[64];
@@ -290,9 +340,13 @@ static void an_image_that_shrinks_is_an_error_of_what_is_beyond(void **state)
 
         (void)state;
         start();
+        assert_int_equal(run(T_IN, 0, NULL, 0, bytes, 1 << 20), BLK_STATUS_OK);
         assert_int_equal(ftruncate(image, 300000 / 512 * 512), 0);
         assert_int_equal(run(T_IN, 0, NULL, 0, bytes, 4096), BLK_STATUS_OK);
         assert_int_equal(run(T_IN, 0, NULL, 0, bytes, 1 << 20), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_IN, 512, NULL, 0, bytes, 65536), BLK_STATUS_IOERR);
+        assert_int_equal(run(T_IN, 256, NULL, 0, bytes, 65536), BLK_STATUS_OK);
+        assert_memory_equal(bytes, disk + 256 * 512, 65536);
         assert_int_equal(run(T_IN, SECTORS - 1, NULL, 0, bytes, 512), BLK_STATUS_IOERR);
         free(bytes);
         finish_small();
@@ -395,6 +449,8 @@ int main(void)
             cmocka_unit_test(an_image_without_a_block_is_refused),
             cmocka_unit_test(data_of_every_size_is_written_and_read),
             cmocka_unit_test(a_small_read_is_one_frame_of_data_and_status),
+            cmocka_unit_test(a_long_read_is_one_frame_once_the_file_can_be_sent),
+            cmocka_unit_test(a_batch_of_long_reads_brings_each_its_bytes_and_its_status),
             cmocka_unit_test(a_batch_of_small_reads_comes_back_in_pieces),
             cmocka_unit_test(a_header_that_is_not_inlined_is_fetched),
             cmocka_unit_test(bad_requests_are_answered_with_an_error_and_change_nothing),

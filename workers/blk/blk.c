@@ -164,17 +164,29 @@ static bool blk_sends(const struct blk *blk, const struct blk_range *range)
 }
 
 /* False: this file cannot do that, read it. */
+static bool blk_send_first(struct blk *blk, struct request *request, const struct blk_range *range)
+{
+        int r = request_write_file(request, 0, (uint32_t)range->len, blk->file.fd, range->offset);
+
+        blk->file.no_send = r == -EINVAL;
+        blk->file.can_send = r == 0;
+        if (!blk->file.no_send)
+                blk_answer(request, r);
+        return !blk->file.no_send;
+}
+
 static bool blk_send(struct blk *blk, struct request *request, const struct blk_range *range)
 {
+        uint8_t *status;
         int r;
 
         if (!blk_sends(blk, range))
                 return false;
-        r = request_write_file(request, 0, (uint32_t)range->len, blk->file.fd, range->offset);
-        blk->file.no_send = r == -EINVAL;
-        if (!blk->file.no_send)
-                blk_answer(request, r);
-        return !blk->file.no_send;
+        if (!blk->file.can_send)
+                return blk_send_first(blk, request, range);
+        r = request_complete_file(request, (uint32_t)range->len, 1, blk->file.fd, range->offset, &status);
+        *status = blk_status(r);
+        return true;
 }
 
 static void blk_read(struct blk *blk, struct request *request, const struct blk_range *range)

@@ -7,13 +7,15 @@
 
 #include "workers/blk/blk_req.h"
 
+uint8_t blk_status(int error)
+{
+        if (error == 0)
+                return BLK_STATUS_OK;
+        return error == -EOPNOTSUPP ? BLK_STATUS_UNSUPP : BLK_STATUS_IOERR;
+}
+
 void blk_answer(struct request *request, int error)
 {
-        uint8_t *status = request_reserve(request, 1);
-
-        if (error == 0)
-                *status = BLK_STATUS_OK;
-        else
-                *status = error == -EOPNOTSUPP ? BLK_STATUS_UNSUPP : BLK_STATUS_IOERR;
+        *request_reserve(request, 1) = blk_status(error);
         request_complete(request, request_writable(request) - 1, 1);
 }

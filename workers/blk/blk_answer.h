@@ -4,5 +4,8 @@
 
 #include "workers/runtime/request.h"
 
-/* Ends the request: OK for 0, unsupported for -EOPNOTSUPP, an I/O error for any other negative errno. */
+/* OK for 0, unsupported for -EOPNOTSUPP, an I/O error for any other negative errno. */
+uint8_t blk_status(int error);
+
+/* Ends the request with that status. */
 void blk_answer(struct request *request, int error);

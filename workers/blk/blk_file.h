@@ -13,6 +13,7 @@ struct blk_file {
         uint64_t size;   /* bytes, as of open */
         int flush_error; /* of the first flush that failed, for good: the kernel reports a lost page once */
         bool no_punch, no_zero_range, no_send; /* this file system has said so */
+        bool can_send;                         /* ... or has shown it */
 };
 
 /* Looks at the descriptor. -EINVAL: neither a regular file nor a block device. -EACCES: not opened as

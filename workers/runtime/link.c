@@ -145,13 +145,31 @@ static int link_gather(const struct link_frame *frame, struct iovec *iov, int n)
         return n;
 }
 
+/* What the last frame still lacks goes first. Good until the next call of link_send_file. */
+static int link_gather_tail(struct link *link, struct iovec *iov)
+{
+        int n = link->n_tail > 0;
+
+        iov[0] = (struct iovec){.iov_base = link->tail, .iov_len = link->n_tail};
+        link->n_tail = 0;
+        return n;
+}
+
 void link_send(struct link *link, uint8_t *frame, uint32_t header_len, const void *payload,
                uint32_t payload_len)
 {
-        struct iovec iov[2];
+        struct iovec iov[3];
+        int n = link_gather_tail(link, iov);
 
         link_write(link, iov,
-                   link_gather(&(struct link_frame){frame, header_len, payload, payload_len}, iov, 0));
+                   link_gather(&(struct link_frame){frame, header_len, payload, payload_len}, iov, n));
+}
+
+void link_settle(struct link *link)
+{
+        struct iovec iov;
+
+        link_write(link, &iov, link_gather_tail(link, &iov));
 }
 
 /* What a frame has promised must come, whatever the file says. */
@@ -184,17 +202,20 @@ static ssize_t link_send_file_part(struct link *link, int fd, off_t *offset, siz
 }
 
 int link_send_file(struct link *link, const struct link_frame *before, uint8_t *frame, uint32_t header_len,
-                   int fd, uint64_t offset, uint32_t payload_len)
+                   const struct link_file *file)
 {
-        struct iovec iov[3];
-        int n_iov = before->frame ? link_gather(before, iov, 0) : 0;
-        uint32_t left = payload_len;
-        off_t at = (off_t)offset;
+        struct link_frame it = {frame, header_len, NULL, file->len + file->tail};
+        struct iovec iov[4];
+        int n_iov = link_gather_tail(link, iov);
+        off_t at = (off_t)file->offset;
+        uint32_t left = file->len;
 
-        n_iov = link_gather(&(struct link_frame){frame, header_len, NULL, payload_len}, iov, n_iov);
-        link_write(link, iov, n_iov);
+        if (before->frame)
+                n_iov = link_gather(before, iov, n_iov);
+        link_write(link, iov, link_gather(&it, iov, n_iov));
+        link->n_tail = file->tail;
         while (left > 0) {
-                ssize_t n = link_send_file_part(link, fd, &at, left);
+                ssize_t n = link_send_file_part(link, file->fd, &at, left);
 
                 if (n < 0) {
                         link_pad(link, left);

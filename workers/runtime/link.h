@@ -14,7 +14,8 @@
 #include "proto/frame.h"
 
 #define LINK_AHEAD                                                                                           \
-        16384u /* bytes read beyond what is needed: a batch of small requests, and no long memcpy */
+        16384u         /* bytes read beyond what is needed: a batch of small requests, and no long memcpy */
+#define LINK_TAIL  16u /* bytes that may follow a file's in their frame: a status */
 #define LINK_STAGE (FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER + LINK_AHEAD)
 
 struct link {
@@ -24,6 +25,8 @@ struct link {
         size_t at, end;        /* stage[at, end) has been read and not yet taken */
         uint32_t payload_left; /* of the frame taken last */
         uint64_t taken;        /* bytes of the stream taken so far */
+        uint8_t tail[LINK_TAIL];
+        uint32_t n_tail; /* bytes there that the last frame still lacks */
 };
 
 void link_init(struct link *link, int fd, uint8_t *stage, uint32_t max_payload);
@@ -60,8 +63,19 @@ struct link_frame {
         uint32_t payload_len;
 };
 
-/* As link_send, but the payload is bytes [offset, offset + payload_len) of a file, at least one: the kernel hands
- * its cached pages to the socket, and the one copy is the broker's. 0, or negative errno of the file (-EIO: it
- * ends before): the rest of the payload was zeros then, so the stream is in step. */
+/* Bytes of a file, at least one, and then `tail` more, LINK_TAIL at most. */
+struct link_file {
+        int fd;
+        uint64_t offset;
+        uint32_t len, tail;
+};
+
+/* As link_send, but the payload is a file's bytes: the kernel hands its cached pages to the socket, and the one copy is the
+ * broker's. 0, or negative errno of the file (-EIO: it ends before): the rest of them was zeros then, so the stream is in
+ * step. The tail is what the caller puts into link->tail before the next call: it goes out with the frame that follows, or
+ * with link_settle. */
 int link_send_file(struct link *link, const struct link_frame *before, uint8_t *frame, uint32_t header_len,
-                   int fd, uint64_t offset, uint32_t payload_len);
+                   const struct link_file *file);
+
+/* Writes what the last frame still lacks. */
+void link_settle(struct link *link);

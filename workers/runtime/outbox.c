@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/outbox.h"
 
+#include "proto/base/status.h"
 #include "workers/runtime/trap.h"
 
 void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload)
@@ -62,6 +63,8 @@ void outbox_flush(struct outbox *outbox)
 {
         if (outbox->n > 0)
                 outbox_send_gathered(outbox);
+        else
+                link_settle(outbox->link);
         outbox->start = outbox->used = outbox->reserved = 0;
 }
 
@@ -111,16 +114,14 @@ void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t 
         outbox_gather(outbox, LANE_MEM_WRITE, id, 0, offset, len);
 }
 
-int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len, int fd,
-                      uint64_t file_offset)
+/* Sends what is gathered, and then a frame whose payload is a file's. */
+static int outbox_send_file(struct outbox *outbox, const struct lane_to_broker *message,
+                            const struct link_file *file)
 {
-        struct lane_to_broker message = {
-            .kind = LANE_MEM_WRITE,
-            .mem_write = {.space = outbox->space, .n = 1, .id = &id, .offset = &offset, .len = &len}};
         struct link_frame before = {.frame = NULL};
-        uint32_t header_len = outbox_make(&message, outbox->frame);
+        uint32_t header_len = outbox_make(message, outbox->frame);
 
-        if (len == 0 || len > OUTBOX_FILE)
+        if (file->len == 0 || file->tail > LINK_TAIL || file->len > OUTBOX_FILE - file->tail)
                 worker_trap();
         if (outbox->n > 0) {
                 struct lane_to_broker gathered = outbox_gathered(outbox);
@@ -132,7 +133,31 @@ int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, uint3
         }
         outbox->n = 0;
         outbox->start = outbox->used = outbox->reserved = 0;
-        return link_send_file(outbox->link, &before, outbox->frame, header_len, fd, file_offset, len);
+        return link_send_file(outbox->link, &before, outbox->frame, header_len, file);
+}
+
+int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, const struct link_file *file)
+{
+        uint32_t len = file->len;
+        struct lane_to_broker message = {
+            .kind = LANE_MEM_WRITE,
+            .mem_write = {.space = outbox->space, .n = 1, .id = &id, .offset = &offset, .len = &len}};
+
+        if (file->tail > 0)
+                worker_trap();
+        return outbox_send_file(outbox, &message, file);
+}
+
+int outbox_complete_file(struct outbox *outbox, uint64_t id, uint32_t offset, const struct link_file *file,
+                         uint8_t **ret_tail)
+{
+        uint32_t len = file->len + file->tail, status = WIRE_STATUS_OK;
+        struct lane_to_broker message = {
+            .kind = LANE_COMPLETE,
+            .complete = {.n = 1, .id = &id, .status = &status, .offset = &offset, .len = &len}};
+
+        *ret_tail = outbox->link->tail;
+        return outbox_send_file(outbox, &message, file);
 }
 
 void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len)

@@ -17,7 +17,7 @@
 #define OUTBOX_FULL    65536u                /* bytes of payload: then it goes out */
 #define OUTBOX_PIECE   131072u               /* bytes of one large piece; and a status behind it: */
 #define OUTBOX_PAYLOAD (OUTBOX_PIECE + 512u) /* most that can be reserved */
-#define OUTBOX_FILE    LIMIT_FRAME_PAYLOAD   /* most bytes of a file in one frame */
+#define OUTBOX_FILE    LIMIT_FRAME_PAYLOAD   /* most bytes of a file, and its tail, in one frame */
 #define OUTBOX_HEADER  1024u /* bytes of protobuf: OUTBOX_BATCH elements of 20 bytes, tags, lengths */
 
 struct outbox {
@@ -48,10 +48,14 @@ void outbox_complete(struct outbox *outbox, uint64_t id, uint32_t status, uint32
 /* The next `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
 void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len);
 
-/* Sends what is gathered, and then `len` (1 .. OUTBOX_FILE) bytes of a file for [offset, offset + len) of the
- * writable part. Errors as link_send_file. */
-int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len, int fd,
-                      uint64_t file_offset);
+/* Sends what is gathered, and then 1 to OUTBOX_FILE bytes of a file, without a tail, for the writable part from `offset`
+ * on. Errors as link_send_file. */
+int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, const struct link_file *file);
+
+/* The same, and the request is done. The file's tail is the end of what is written: the caller fills it in, at *ret_tail,
+ * before anything else is said on this lane. */
+int outbox_complete_file(struct outbox *outbox, uint64_t id, uint32_t offset, const struct link_file *file,
+                         uint8_t **ret_tail);
 
 /* Sends what is gathered, and then asks for [offset, offset + len) of the readable part. */
 void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len);

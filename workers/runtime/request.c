@@ -16,6 +16,10 @@
 #define REQUEST_ALIGN                                                                                        \
         4096u /* pieces of a run start at multiples of it: a host file is written in whole pages */
 
+#define REQUEST_FILE OUTBOX_FILE
+#define REQUEST_FILE_PIECE                                                                                   \
+        (OUTBOX_FILE / 2) /* what remains of a longer run for the last frame has room for a tail */
+
 _Static_assert(REQUEST_AHEAD <= LIMIT_MEM_READS, "the broker refuses more");
 _Static_assert(REQUEST_PIECE % REQUEST_ALIGN == 0, "pieces keep the alignment");
 
@@ -164,10 +168,27 @@ int request_write_file(struct request *request, uint32_t offset, uint32_t len, i
                 worker_trap();
         for (uint32_t done = 0, piece; r == 0 && done < len; done += piece) {
                 piece = MIN(len - done, OUTBOX_FILE);
-                r = outbox_write_file(&request->lane->outbox, request->id, offset + done, piece, fd,
-                                      file_offset + done);
+                r = outbox_write_file(&request->lane->outbox, request->id, offset + done,
+                                      &(struct link_file){fd, file_offset + done, piece, 0});
         }
         return r;
+}
+
+int request_complete_file(struct request *request, uint32_t len, uint32_t tail, int fd, uint64_t file_offset,
+                          uint8_t **ret_tail)
+{
+        struct worker_lane *lane = request->lane;
+        uint32_t done = len > REQUEST_FILE - tail ? (len - 1) / REQUEST_FILE_PIECE * REQUEST_FILE_PIECE : 0;
+        uint64_t id = request->id;
+        int first, last;
+
+        if (len == 0 || tail > request->writable || len > request->writable - tail)
+                worker_trap();
+        first = request_write_file(request, 0, done, fd, file_offset);
+        inbox_remove(&lane->inbox, request);
+        last = outbox_complete_file(&lane->outbox, id, done,
+                                    &(struct link_file){fd, file_offset + done, len - done, tail}, ret_tail);
+        return first < 0 ? first : last;
 }
 
 static void request_finish(struct request *request, uint32_t status, uint32_t offset, uint32_t len)

@@ -78,6 +78,13 @@ void request_write(struct request *request, uint32_t offset, uint32_t len);
  * then the bytes from somewhere in the range on are zeros, and may be written again. */
 int request_write_file(struct request *request, uint32_t offset, uint32_t len, int fd, uint64_t file_offset);
 
+/* The same for [0, len) of the writable part, where these bytes and `tail` (LINK_TAIL at most) more behind them are the
+ * answer: the request is done. *ret_tail is where the caller puts the tail, before the next call that takes this or any
+ * other request; so it can say what has come of the file. To be used for a file that request_write_file has worked with: on
+ * an error zeros are what the guest gets. */
+int request_complete_file(struct request *request, uint32_t len, uint32_t tail, int fd, uint64_t file_offset,
+                          uint8_t **ret_tail);
+
 /* As request_write, but `len` may be 0; and the request is done: it must not be used any more. The used
  * length is what has been written, up to the highest byte. */
 void request_complete(struct request *request, uint32_t offset, uint32_t len);
