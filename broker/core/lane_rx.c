@@ -27,8 +27,9 @@
 #include "proto/base/status.h"
 
 #define RX_READS_A_TURN                                                                                      \
-        16u           /* system calls before other lanes' events get a look in: the socket stays readable */
-#define RX_IOVEC 256u /* spans of one call: a full piece of small completions */
+        16u            /* system calls before other lanes' events get a look in: the socket stays readable */
+#define RX_UNTOLD 4u   /* completions that the guest may not have been told of while the next frame is here */
+#define RX_IOVEC  256u /* spans of one call: a full piece of small completions */
 
 int lane_rx_init(struct lane_rx *rx)
 {
@@ -235,14 +236,17 @@ static bool rx_land_buffered(struct lane *lane)
 }
 
 /* Gathers where the next bytes of the payload belong: the open segment and those behind it that leave no gap
- * (a gap is closed when its segment is opened). 0, or -EFAULT: memory is gone under the open segment. */
-static int rx_gather(struct lane *lane, struct iovec *iov, size_t max, size_t *ret_n)
+ * (a gap is closed when its segment is opened); all: the frame ends there. Returns their number, or -EFAULT: memory is
+ * gone under the open segment. */
+static int64_t rx_gather(struct lane *lane, struct iovec *iov, size_t max, size_t *ret_n, bool *ret_all)
 {
         struct lane_rx *rx = &lane->rx;
         uint32_t done = rx->done;
-        size_t n = 0;
+        int64_t room = 0;
+        size_t i;
 
-        for (size_t i = rx->segment; i < rx->n && n < max; i++, done = 0) {
+        *ret_n = 0;
+        for (i = rx->segment; i < rx->n && *ret_n < max; i++, done = 0) {
                 struct request *request = rx->target[i];
                 uint32_t want = rx->len[i] - done;
                 int64_t r;
@@ -252,33 +256,21 @@ static int rx_gather(struct lane *lane, struct iovec *iov, size_t max, size_t *r
                 if (i != rx->segment && rx->offset[i] > request->written)
                         break;
                 r = memory_service_iovec_writable(lane->memory, request, rx->offset[i] + done, want, iov, max,
-                                                  &n);
+                                                  ret_n);
+                room += MAX(r, INT64_C(0));
                 if (r < want) /* gone (r < 0), or the iovec is full */
                         break;
         }
-        *ret_n = n;
-        return n > 0 ? 0 : -EFAULT;
+        *ret_all = i == rx->n;
+        return room > 0 ? room : -EFAULT;
 }
 
-/* Receives in place as much of the payload as one call takes. Bytes, 0: end of file, or negative errno;
- * -EFAULT: this frame must go on by copying. */
-static ssize_t rx_receive_in_place(struct lane *lane, bool *ret_all)
+/* Bytes of the payload have come to where they belong. */
+static void rx_land_in_place(struct lane *lane, uint32_t left)
 {
         struct lane_rx *rx = &lane->rx;
-        struct iovec iov[RX_IOVEC] _uninitialized_; /* the first n count */
-        struct msghdr msg = {.msg_iov = iov};
-        size_t room = 0;
-        ssize_t got;
 
-        if (rx_gather(lane, iov, array_size(iov), &msg.msg_iovlen) < 0)
-                return -EFAULT;
-        for (size_t i = 0; i < msg.msg_iovlen; i++)
-                room += iov[i].iov_len;
-        got = recvmsg(lane->fd, &msg, MSG_DONTWAIT);
-        if (got < 0)
-                return -errno;
-        *ret_all = (size_t)got < room;
-        for (uint32_t left = (uint32_t)got; left > 0;) {
+        while (left > 0) {
                 uint32_t len = MIN(left, rx->len[rx->segment] - rx->done);
 
                 rx_landed(rx, len);
@@ -286,10 +278,51 @@ static ssize_t rx_receive_in_place(struct lane *lane, bool *ret_all)
                 if (left > 0)
                         rx_open_segment(lane);
         }
+}
+
+/* Receives in place as much of the payload as one call takes, and behind its end the beginning of the next frame: that
+ * goes into the buffer, where it is judged before anything comes of it. Bytes, 0: end of file, or negative errno; -EFAULT:
+ * this frame must go on by copying. */
+static ssize_t rx_receive_in_place(struct lane *lane, bool *ret_all)
+{
+        struct lane_rx *rx = &lane->rx;
+        struct iovec iov[RX_IOVEC + 1] _uninitialized_; /* the first n count */
+        struct msghdr msg = {.msg_iov = iov};
+        int64_t room = rx_gather(lane, iov, RX_IOVEC, &msg.msg_iovlen, ret_all);
+        size_t ahead = room > 0 && *ret_all ? LANE_RX_FIRST_LONG : 0;
+        ssize_t got;
+
+        if (room < 0)
+                return -EFAULT;
+        if (ahead > 0)
+                iov[msg.msg_iovlen++] = (struct iovec){.iov_base = rx->buf, .iov_len = ahead};
+        got = recvmsg(lane->fd, &msg, MSG_DONTWAIT);
+        if (got < 0)
+                return -errno;
+        *ret_all = got < room + (int64_t)ahead;
+        rx_land_in_place(lane, (uint32_t)MIN((int64_t)got, room));
+        rx->pos = 0;
+        rx->have = (size_t)MAX((int64_t)got - room, INT64_C(0));
         return got;
 }
 
 /* ---- one step ---- */
+
+static void rx_publish(struct lane *lane)
+{
+        lane->rx.untold = 0;
+        lane_publish(lane);
+}
+
+/* An interrupt for several completions costs both sides less. One waits for others only while a frame has begun to come,
+ * and while the worker has enough to do without what the guest would post next. */
+static bool rx_may_wait(const struct lane *lane)
+{
+        const struct lane_rx *rx = &lane->rx;
+
+        return rx->untold < RX_UNTOLD && lane->used_requests >= RX_UNTOLD &&
+               rx_buffered(rx) >= FRAME_HEAD_BYTES;
+}
 
 static void rx_finish(struct lane *lane)
 {
@@ -298,7 +331,9 @@ static void rx_finish(struct lane *lane)
         if (rx->message.kind == LANE_COMPLETE) {
                 for (size_t i = 0; i < rx->n; i++)
                         lane_complete(lane, rx->target[i], rx->message.complete.status[i]);
-                lane_publish(lane);
+                rx->untold += (uint32_t)rx->n;
+                if (!rx_may_wait(lane))
+                        rx_publish(lane);
         }
         rx->state = LANE_RX_HEAD;
 }
@@ -382,7 +417,7 @@ static int rx_end_turn(struct lane *lane, size_t bytes, const char **ret_why)
         return r < 0 ? r : 1;
 }
 
-int lane_rx_run(struct lane *lane, const char **ret_why)
+static int rx_run(struct lane *lane, const char **ret_why)
 {
         size_t bytes = 0;
 
@@ -409,4 +444,13 @@ int lane_rx_run(struct lane *lane, const char **ret_why)
                         return rx_end_turn(lane, bytes, ret_why);
         }
         return 1;
+}
+
+int lane_rx_run(struct lane *lane, const char **ret_why)
+{
+        int r = rx_run(lane, ret_why);
+
+        if (lane->rx.untold > 0)
+                rx_publish(lane);
+        return r;
 }

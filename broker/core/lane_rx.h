@@ -42,6 +42,7 @@ struct lane_rx {
         uint32_t done;    /* of it */
         bool long_frames; /* the last frame's payload was no small one */
         bool copy_only;   /* a fault was met in this frame: no receiving in place */
+        uint32_t untold;  /* completions of this turn that have not been published */
         unsigned turn;    /* frames begun in this turn */
 };
 

@@ -67,7 +67,9 @@ int boot_memory_write_file(struct boot_memory *memory, uint32_t range, uint32_t 
                 if (by_copy)
                         r = copy_piece(memory, range, at, piece, fd, file_offset + done);
                 else
-                        r = outbox_write_file(memory->outbox, range, at, piece, fd, file_offset + done);
+                        r = outbox_write_file(
+                            memory->outbox, range, at,
+                            &(struct link_file){.fd = fd, .offset = file_offset + done, .len = piece});
                 if (r == -EINVAL && !by_copy) {
                         by_copy = true; /* what was padded with zeros is written again */
                         continue;
