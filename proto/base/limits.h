@@ -58,6 +58,18 @@
 #define LIMIT_SPIN_BARREN   4u    /* spins in a row that find nothing: then fewer wake-ups are followed by one, ... */
 #define LIMIT_SPIN_SKIPS    64u   /* ... down to one in so many: it sees again when they pay */
 
+/* ---- placement of a lane and its worker (broker/core/placement.h) ---- */
+#define LIMIT_PLACES            8u    /* CPUs of one trial: each costs a window; on a host with more the next has others */
+#define LIMIT_PLACE_CPUS        64u   /* CPUs that are candidates at all: where there are more, the rest is not looked at */
+#define LIMIT_PLACE_WINDOW_MS   20u   /* of a window at most: a load that does not fill it is too light to be placed */
+#define LIMIT_PLACE_HOLD_MIN_MS 50u   /* from a trial to the next: doubles while it finds the same, ... */
+#define LIMIT_PLACE_HOLD_MAX_MS 1000u /* ... up to this: a host that has changed is seen in a second */
+#define LIMIT_PLACE_TICK_MS     10u   /* a device that has been idle for so long is confined nowhere */
+#define LIMIT_PLACE_MEMORY_MS   10000u /* so long a choice is remembered over a rest: loads come in bursts */
+#define LIMIT_PLACE_GUARD_MS    250u  /* between two looks at what others use: the kernel counts in ticks of 10 ms */
+#define LIMIT_PLACE_BARRED_MS   4000u /* a CPU that others need is not tried for so long */
+#define LIMIT_PLACE_STAT        16384u /* bytes of /proc/stat that are looked at: lines of 100 CPUs, which come first */
+
 /* ---- rings (virtio 1.3, 2.7) ---- */
 #define LIMIT_RING_SIZE     1024u       /* QEMU's largest (VIRTQUEUE_MAX_SIZE); the specification allows 32768 */
 #define LIMIT_CHAIN_BYTES   (32u << 20) /* bytes of one chain, both directions: 25 times Linux's largest request */

@@ -1,0 +1,412 @@
+/* Where a lane's thread and its worker run.
+ * Owns nothing; called by lane_place.c, in the lane's thread. TRUST: how many requests end when is a worker's and a guest's
+ * doing: between them they can bring about any choice among the CPUs that both may use anyway, and any number of looks,
+ * but no more trials than their credit pays.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/placement.h"
+
+#include <assert.h>
+
+#include "proto/base/checked.h"
+
+#define MS UINT64_C(1000000) /* in nanoseconds */
+
+#define PLACE_REQUESTS   64u        /* of a window: about 6 ms of the slowest load that is worth it */
+#define PLACE_AGAIN      32u        /* ... that only has to show that a load is the remembered one */
+#define PLACE_BIG        16u        /* ... where they are large, ... */
+#define PLACE_BIG_BYTES  (8u << 20) /* ... with so many bytes in all */
+#define PLACE_WINDOW_NS  (3 * MS)   /* at least: some turns of the scheduler */
+#define PLACE_SETTLE     16u        /* requests after a move that do not count: caches move too */
+#define PLACE_COST       4096u      /* a request costs as much as so many bytes */
+#define PLACE_BETTER     12u        /* tenths of free's score that make a CPU worth its rigidity */
+#define PLACE_SURE       16u        /* ... that need not be seen twice */
+#define PLACE_STILL      11u        /* ... that keep the chosen one, and that another must have of its */
+#define PLACE_WORSE      6u         /* tenths of what was expected: less, or the inverse, is another load */
+#define PLACE_CREDIT     50u        /* one part in so many of the busy time may be lost by trials */
+#define PLACE_CREDIT_MAX (20 * MS)  /* saved up: two or three trials */
+#define PLACE_IDLE       4u         /* fewer requests in a tick, and none outstanding: the load has ended */
+
+void placement_init(struct placement *placement, const uint16_t *cpus, unsigned n_cpus)
+{
+        assert(n_cpus > 0 && n_cpus <= LIMIT_PLACE_CPUS);
+        *placement = (struct placement){.place = PLACE_FREE,
+                                        .chosen = PLACE_FREE,
+                                        .cpus = cpus,
+                                        .n_cpus = n_cpus,
+                                        .hold_ns = LIMIT_PLACE_HOLD_MIN_MS * MS,
+                                        .credit_ns = (int64_t)PLACE_CREDIT_MAX};
+}
+
+/* ---- windows ---- */
+
+enum window_end {
+        WINDOW_OPEN,
+        WINDOW_DONE,
+        WINDOW_LIGHT, /* too few requests for its time */
+};
+
+static void window_begin(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        p->window = (struct placement_window){.begin_ns = now_ns, .requests = requests, .bytes = bytes};
+}
+
+static void window_move(struct placement *p, int place, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        window_begin(p, now_ns, requests, bytes);
+        p->window.settling = p->place != place;
+        p->place = place;
+        p->moved_ns = now_ns;
+}
+
+static bool window_is_full(const struct placement *p, uint64_t requests, uint64_t bytes)
+{
+        bool again = p->state == PLACEMENT_WATCHING && p->level > 0;
+
+        return requests >= (again ? PLACE_AGAIN : PLACE_REQUESTS) ||
+               (requests >= PLACE_BIG && bytes >= PLACE_BIG_BYTES);
+}
+
+/* *ret_score: cost done in a millisecond, so far. */
+static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes,
+                                   uint64_t *ret_score)
+{
+        uint64_t elapsed_ns = now_ns - p->window.begin_ns;
+        uint64_t n = requests - p->window.requests, n_bytes = bytes - p->window.bytes;
+
+        *ret_score = (n * PLACE_COST + n_bytes) * 1000 / MAX(elapsed_ns / 1000, UINT64_C(1));
+        if (p->window.settling && n >= PLACE_SETTLE)
+                window_begin(p, now_ns, requests, bytes);
+        else if (!p->window.settling && elapsed_ns >= PLACE_WINDOW_NS && window_is_full(p, n, n_bytes))
+                return WINDOW_DONE;
+        return elapsed_ns > LIMIT_PLACE_WINDOW_MS * MS ? WINDOW_LIGHT : WINDOW_OPEN;
+}
+
+static void earn(struct placement *p, uint64_t elapsed_ns)
+{
+        p->credit_ns = MIN(p->credit_ns + (int64_t)(elapsed_ns / PLACE_CREDIT), (int64_t)PLACE_CREDIT_MAX);
+}
+
+/* ---- trials ---- */
+
+static void try_add(struct placement *p, int place, uint64_t score)
+{
+        p->tries[p->n_tries++] = (struct placement_try){.place = place, .score = score};
+}
+
+/* As many CPUs as one trial may have, beginning with one that the last trial has not come to. */
+static void try_add_cpus(struct placement *p, uint64_t now_ns)
+{
+        unsigned room = LIMIT_PLACES + 1 - p->n_tries, i = 0;
+
+        for (; i < p->n_cpus && room > 0; i++) {
+                unsigned at = (p->rotation + i) % p->n_cpus;
+
+                if (p->cpus[at] == p->chosen || p->barred_ns[at] > now_ns)
+                        continue;
+                try_add(p, p->cpus[at], 0);
+                room--;
+        }
+        p->rotation = (p->rotation + i) % p->n_cpus;
+}
+
+static void hold(struct placement *p, int place, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        p->state = PLACEMENT_HOLDING;
+        p->chosen = place;
+        p->expected = p->level;
+        p->hold_end_ns = now_ns + p->hold_ns;
+        window_move(p, place, now_ns, requests, bytes);
+}
+
+/* The chosen place has a level: it need not be measured again. */
+static void try_begin(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        p->n_tries = 0;
+        try_add(p, p->chosen, p->level);
+        if (p->chosen != PLACE_FREE)
+                try_add(p, PLACE_FREE, 0);
+        try_add_cpus(p, now_ns);
+        p->at_try = p->level > 0 ? 1 : 0;
+        if (p->at_try == p->n_tries) { /* all are barred */
+                hold(p, p->chosen, now_ns, requests, bytes);
+                return;
+        }
+        p->state = PLACEMENT_TRYING;
+        p->tried_ns = now_ns;
+        p->second = false;
+        window_move(p, p->tries[p->at_try].place, now_ns, requests, bytes);
+}
+
+static const struct placement_try *try_find(const struct placement *p, int place)
+{
+        unsigned i = 0;
+
+        while (p->tries[i].place != place)
+                i++;
+        return &p->tries[i];
+}
+
+/* The first is the chosen one, so it stays where others are not clearly better. */
+static const struct placement_try *try_best(const struct placement *p)
+{
+        const struct placement_try *best = NULL, *free = try_find(p, PLACE_FREE);
+        unsigned worth = p->chosen == PLACE_FREE ? PLACE_BETTER : PLACE_STILL;
+
+        for (unsigned i = 0; i < p->n_tries; i++) {
+                const struct placement_try *t = &p->tries[i];
+
+                if (t->place != PLACE_FREE && (!best || t->score * 10 > best->score * PLACE_STILL))
+                        best = t;
+        }
+        return best && best->score * 10 >= free->score * worth ? best : free;
+}
+
+/* What would have been done in the time that was spent elsewhere. */
+static uint64_t try_loss(const struct placement *p, uint64_t score)
+{
+        uint64_t loss_ns = 0;
+
+        for (unsigned i = 0; i < p->n_tries; i++) {
+                const struct placement_try *t = &p->tries[i];
+
+                if (t->score < score)
+                        loss_ns += t->elapsed_ns - t->elapsed_ns / 1000 * (t->score * 1000 / score);
+        }
+        return loss_ns;
+}
+
+/* One window each may have met a bad moment of the host. */
+static bool try_is_sure(const struct placement *p, const struct placement_try *best)
+{
+        return p->second || p->chosen != PLACE_FREE || best->place == PLACE_FREE ||
+               best->score * 10 >= try_find(p, PLACE_FREE)->score * PLACE_SURE;
+}
+
+static void try_again(struct placement *p, const struct placement_try *best, uint64_t now_ns,
+                      uint64_t requests, uint64_t bytes)
+{
+        const struct placement_try pair[] = {*try_find(p, PLACE_FREE), *best};
+
+        p->second = true;
+        p->n_tries = p->at_try = 0;
+        for (unsigned i = 0; i < array_size(pair); i++)
+                try_add(p, pair[i].place, pair[i].score);
+        window_move(p, PLACE_FREE, now_ns, requests, bytes);
+}
+
+static void try_decide(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        const struct placement_try *best = try_best(p);
+        bool confirmed = best->place == p->chosen;
+
+        p->credit_ns -= (int64_t)try_loss(p, best->score);
+        if (!try_is_sure(p, best)) {
+                try_again(p, best, now_ns, requests, bytes);
+                return;
+        }
+        p->hold_ns =
+            confirmed ? MIN(2 * p->hold_ns, LIMIT_PLACE_HOLD_MAX_MS * MS) : LIMIT_PLACE_HOLD_MIN_MS * MS;
+        p->level = best->score;
+        p->free_score = try_find(p, PLACE_FREE)->score;
+        hold(p, best->place, now_ns, requests, bytes);
+}
+
+static uint64_t try_best_score(const struct placement *p)
+{
+        uint64_t best = 0;
+
+        for (unsigned i = 0; i < p->at_try; i++)
+                best = MAX(best, p->tries[i].score);
+        return best;
+}
+
+/* What is measured again counts against the CPU. */
+static void try_note(struct placement *p, uint64_t score, uint64_t elapsed_ns)
+{
+        struct placement_try *t = &p->tries[p->at_try++];
+
+        if (p->second)
+                score = t->place == PLACE_FREE ? MAX(score, t->score) : MIN(score, t->score);
+        t->score = score;
+        t->elapsed_ns = elapsed_ns;
+}
+
+static void rest_and_watch(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        placement_rest(p);
+        p->state = PLACEMENT_WATCHING;
+        window_begin(p, now_ns, requests, bytes);
+}
+
+/* A place that is not half as good as another needs no whole window. Nobody looks by the clock while all is free: there the
+ * load has ended when a window was too long. */
+static void try_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        uint64_t score;
+        bool settling = p->window.settling;
+        enum window_end end = window_look(p, now_ns, requests, bytes, &score);
+
+        if (end == WINDOW_LIGHT && p->place == PLACE_FREE) {
+                rest_and_watch(p, now_ns, requests, bytes);
+                return;
+        }
+        if (end == WINDOW_OPEN &&
+            (settling || now_ns - p->window.begin_ns < PLACE_WINDOW_NS || score * 2 >= try_best_score(p)))
+                return;
+        try_note(p, MAX(score, UINT64_C(1)), now_ns - p->moved_ns);
+        if (p->at_try == p->n_tries)
+                try_decide(p, now_ns, requests, bytes);
+        else
+                window_move(p, p->tries[p->at_try].place, now_ns, requests, bytes);
+}
+
+/* ---- the other states ---- */
+
+static bool remembers(const struct placement *p, uint64_t now_ns, uint64_t score)
+{
+        return p->level > 0 && p->free_score > 0 && now_ns - p->rested_ns < LIMIT_PLACE_MEMORY_MS * MS &&
+               score * 2 >= p->free_score && p->free_score * 2 >= score;
+}
+
+static void watch_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        uint64_t score;
+        enum window_end end = window_look(p, now_ns, requests, bytes, &score);
+
+        if (end == WINDOW_OPEN)
+                return;
+        if (end == WINDOW_DONE)
+                earn(p, now_ns - p->window.begin_ns);
+        if (end == WINDOW_DONE && remembers(p, now_ns, score)) {
+                hold(p, p->chosen, now_ns, requests, bytes);
+        } else if (end == WINDOW_DONE && p->credit_ns >= 0) {
+                p->chosen = PLACE_FREE;
+                p->level = score;
+                p->free_score = 0;
+                p->hold_ns = LIMIT_PLACE_HOLD_MIN_MS * MS;
+                try_begin(p, now_ns, requests, bytes);
+        } else {
+                window_begin(p, now_ns, requests, bytes);
+        }
+}
+
+static void leave(struct placement *p, uint64_t now_ns)
+{
+        p->level = p->free_score = 0;
+        p->hold_ns = LIMIT_PLACE_HOLD_MIN_MS * MS;
+        hold(p, PLACE_FREE, now_ns, p->window.requests, p->window.bytes);
+}
+
+static bool is_worse(const struct placement *p)
+{
+        return p->level * 10 < p->expected * PLACE_WORSE ||
+               (p->chosen != PLACE_FREE && p->level < p->free_score);
+}
+
+static bool is_other_load(const struct placement *p)
+{
+        return p->expected > 0 && p->level * PLACE_WORSE > p->expected * 10;
+}
+
+static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        uint64_t score;
+        enum window_end end = window_look(p, now_ns, requests, bytes, &score);
+
+        if (end == WINDOW_LIGHT)
+                rest_and_watch(p, now_ns, requests, bytes);
+        if (end != WINDOW_DONE)
+                return;
+        earn(p, now_ns - p->window.begin_ns);
+        window_begin(p, now_ns, requests, bytes);
+        p->level = p->level > 0 ? (3 * p->level + score) / 4 : score;
+        if (p->chosen == PLACE_FREE)
+                p->free_score = p->level;
+        if (p->credit_ns >= 0 && (now_ns >= p->hold_end_ns || is_worse(p) || is_other_load(p)))
+                try_begin(p, now_ns, requests, bytes);
+        else if (p->chosen != PLACE_FREE && is_worse(p))
+                leave(p, now_ns);
+}
+
+/* ---- from outside ---- */
+
+int placement_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        switch (p->state) {
+        case PLACEMENT_RESTING:
+                p->state = PLACEMENT_WATCHING;
+                window_begin(p, now_ns, requests, bytes);
+                break;
+        case PLACEMENT_WATCHING:
+                watch_look(p, now_ns, requests, bytes);
+                break;
+        case PLACEMENT_TRYING:
+                try_look(p, now_ns, requests, bytes);
+                break;
+        case PLACEMENT_HOLDING:
+                hold_look(p, now_ns, requests, bytes);
+                break;
+        }
+        p->seen_ns = now_ns;
+        return p->place;
+}
+
+int placement_tick(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes, bool idle)
+{
+        bool few = requests - p->tick_requests < PLACE_IDLE;
+
+        p->tick_requests = requests;
+        if (!idle || !few)
+                return placement_look(p, now_ns, requests, bytes);
+        placement_rest(p);
+        return p->place;
+}
+
+/* A trial that was broken off has found nothing, and is paid for. */
+void placement_rest(struct placement *p)
+{
+        if (p->state == PLACEMENT_TRYING)
+                p->credit_ns -= (int64_t)(p->seen_ns - p->tried_ns);
+        if (p->state == PLACEMENT_TRYING || p->state == PLACEMENT_HOLDING)
+                p->rested_ns = p->seen_ns;
+        p->state = PLACEMENT_RESTING;
+        p->place = PLACE_FREE;
+}
+
+static void bar(struct placement *p, uint64_t now_ns, int cpu)
+{
+        for (unsigned i = 0; i < p->n_cpus; i++)
+                if (p->cpus[i] == cpu)
+                        p->barred_ns[i] = now_ns + LIMIT_PLACE_BARRED_MS * MS;
+}
+
+void placement_bar(struct placement *p, uint64_t now_ns, int cpu)
+{
+        bar(p, now_ns, cpu);
+        leave(p, now_ns);
+}
+
+static uint64_t subtract(uint64_t from, uint64_t what)
+{
+        return from > what ? from - what : 0;
+}
+
+bool placement_guard(struct placement *p, uint64_t now_ns, const struct placement_use *use)
+{
+        uint64_t others_ns = 0, least_ns = UINT64_MAX; /* used by others there, by anybody elsewhere */
+
+        if (p->state != PLACEMENT_HOLDING || p->chosen == PLACE_FREE)
+                return false;
+        for (unsigned i = 0; i < p->n_cpus; i++) {
+                uint64_t busy_ns = subtract(use->elapsed_ns, use->idle_ns[i]);
+
+                if (p->cpus[i] == p->chosen)
+                        others_ns = subtract(busy_ns, use->own_ns);
+                else
+                        least_ns = MIN(least_ns, busy_ns);
+        }
+        if (others_ns * 2 <= use->elapsed_ns || least_ns >= others_ns)
+                return false;
+        placement_bar(p, now_ns, p->chosen);
+        return true;
+}

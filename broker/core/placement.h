@@ -1,0 +1,96 @@
+/* Where a lane's thread and its worker run: free, or both on one CPU. This decides; lane_place.c does it.
+ *
+ * Why: they wake each other for every request, and on some hosts to wake another CPU that has gone idle costs ten times as
+ * much as to change threads on one's own. The kernel's scheduler prefers the idle CPU always; nobody but the one who sees
+ * requests end can tell which is faster, and it depends on the host, the driver's CPU and the load. So it is tried out.
+ *
+ * How it works: RESTING measures nothing. With the first requests comes WATCHING, which asks whether there is a load that
+ * is worth it: a window of so many requests within LIMIT_PLACE_WINDOW_MS. Then TRYING goes through the places, one window
+ * each, and HOLDING stays at the best. A place is not a CPU but one that is clearly better than free (PLACE_BETTER); a
+ * trial that finds it again doubles the time until the next. While holding, each window is compared with what was found:
+ * another load, or another host, is another trial at once.
+ *
+ * What trials may cost: their loss against the place that was chosen is taken from a credit, which grows by one part in
+ * PLACE_CREDIT of the busy time; without credit there is no trial. Bursts that are too short for a trial pay too.
+ *
+ * A load that rests is free again, and what was chosen for it is remembered: when as much load comes back soon, it goes
+ * there without a trial.
+ *
+ * Harm to others: a CPU of which others use more than half while another has more to give is left and not tried for
+ * LIMIT_PLACE_BARRED_MS (placement_guard).
+ *
+ * Pure arithmetic: no clock, no system call.
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/base/limits.h"
+
+#define PLACE_FREE (-1)
+#define PLACE_LOOK 16u /* requests between two looks: who counts them need not read the clock more often */
+
+enum placement_state {
+        PLACEMENT_RESTING = 0, /* free; to WATCHING with the next look */
+        PLACEMENT_WATCHING,    /* free; to TRYING, or to HOLDING what is remembered */
+        PLACEMENT_TRYING,      /* to HOLDING; to RESTING when the load ends */
+        PLACEMENT_HOLDING,     /* to TRYING; to RESTING when the load ends */
+};
+
+struct placement_window {
+        uint64_t begin_ns, requests, bytes; /* the totals when it began */
+        bool settling;                      /* the first requests at a new place: not counted */
+};
+
+struct placement_try {
+        int place;
+        uint64_t score;      /* 0: not measured yet */
+        uint64_t elapsed_ns; /* since it was gone to; 0: it was known before the trial */
+};
+
+struct placement {
+        enum placement_state state;
+        int place;  /* where lane and worker belong now: PLACE_FREE or a CPU */
+        int chosen; /* by the last trial */
+        const uint16_t *cpus;
+        unsigned n_cpus, rotation;
+        struct placement_window window;
+        uint64_t moved_ns, tried_ns, seen_ns, rested_ns;
+        uint64_t tick_requests;
+        uint64_t level;      /* of the chosen place lately; 0: unknown */
+        uint64_t expected;   /* ... when it was chosen; 0: nothing is */
+        uint64_t free_score; /* of no placement, in the last trial; 0: unknown */
+        uint64_t hold_ns, hold_end_ns;
+        int64_t credit_ns;
+        struct placement_try tries[LIMIT_PLACES + 1];
+        unsigned n_tries, at_try;
+        bool second;                          /* free and the best CPU are measured again */
+        uint64_t barred_ns[LIMIT_PLACE_CPUS]; /* until then it is not tried */
+};
+
+/* What all have used of the CPUs since some moment. */
+struct placement_use {
+        uint64_t elapsed_ns;
+        uint64_t own_ns;         /* of the lane's thread and the worker, together */
+        const uint64_t *idle_ns; /* one for each of `cpus` */
+};
+
+/* `cpus`: those that both may use, 1 .. LIMIT_PLACE_CPUS; they outlive it. */
+void placement_init(struct placement *placement, const uint16_t *cpus, unsigned n_cpus);
+
+/* So many requests and bytes have been done in all. Call it after each PLACE_LOOK requests. Returns the place. */
+int placement_look(struct placement *placement, uint64_t now_ns, uint64_t requests, uint64_t bytes);
+
+/* The same by the clock, each LIMIT_PLACE_TICK_MS while the place is a CPU. `idle`: nothing is outstanding. */
+int placement_tick(struct placement *placement, uint64_t now_ns, uint64_t requests, uint64_t bytes,
+                   bool idle);
+
+/* The load has ended: free. */
+void placement_rest(struct placement *placement);
+
+/* That CPU cannot be gone to: free, and it is not tried for a while. */
+void placement_bar(struct placement *placement, uint64_t now_ns, int cpu);
+
+/* Looks at what others have used while the place was the chosen one. True: it has been left. */
+bool placement_guard(struct placement *placement, uint64_t now_ns, const struct placement_use *use);
