@@ -280,6 +280,9 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
         if (device->poll_us > LIMIT_POLL_US)
                 return refuse(why, why_size, "device %s: poll_us is %u: use 0 to %u microseconds",
                               device->name, device->poll_us, LIMIT_POLL_US);
+        if ((unsigned)device->placement >= DEVICE_PLACEMENT_COUNT_)
+                return refuse(why, why_size, "device %s: there is no such placement: use auto or free",
+                              device->name);
         if (judge_device_socket(config, device, why, why_size) < 0 ||
             judge_limits(device, why, why_size) < 0 || judge_rate(device, why, why_size) < 0 ||
             judge_lanes(config, device, why, why_size) < 0)

@@ -72,6 +72,13 @@ enum device_copy {
         DEVICE_COPY_COUNT_,
 };
 
+/* Where a lane's thread and its worker run. */
+enum device_placement {
+        DEVICE_PLACEMENT_FREE = 0, /* where the kernel puts them */
+        DEVICE_PLACEMENT_AUTO,     /* on one CPU while that is faster (broker/core/placement.h) */
+        DEVICE_PLACEMENT_COUNT_,
+};
+
 struct device_config {
         char name[LIMIT_NAME];
         enum device_type_id type;
@@ -80,6 +87,7 @@ struct device_config {
         uint32_t request_timeout; /* seconds that a worker may hold a request; 1 .. LIMIT_REQUEST_TIMEOUT_S */
         enum device_copy copy;
         uint32_t poll_us; /* looks for so long before it sleeps; 0 .. LIMIT_POLL_US */
+        enum device_placement placement;
         struct device_limits limits;
         struct device_rate rate;
         bool seccomp_log; /* development: calls out of policy are logged instead of killed. No key sets it */

@@ -53,6 +53,7 @@ static int check_device(const Bulkhead__Config__Device *wire, struct device_conf
         ret->request_timeout = wire->request_timeout ? wire->request_timeout : VM_CONFIG_REQUEST_TIMEOUT;
         ret->copy = (enum device_copy)wire->copy;
         ret->poll_us = wire->poll_us;
+        ret->placement = (enum device_placement)wire->placement;
         check_limits(wire->limits, &ret->limits);
         check_rate(wire->rate, &ret->rate);
         ret->seccomp_log = wire->seccomp_log;

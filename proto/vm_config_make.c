@@ -51,6 +51,7 @@ static int make_device(const struct device_config *device, struct device_wire *r
         ret->device.request_timeout = device->request_timeout;
         ret->device.copy = device->copy;
         ret->device.poll_us = device->poll_us;
+        ret->device.placement = device->placement;
         make_limits(&device->limits, &ret->limits);
         ret->device.limits = &ret->limits;
         make_rate(&device->rate, &ret->rate);

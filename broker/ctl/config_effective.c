@@ -78,7 +78,8 @@ static void fill_device(struct device_config *config, struct config_device *ret,
                                       .lanes = &config->n_lanes,
                                       .request_timeout = &config->request_timeout,
                                       .copy = &config->copy,
-                                      .poll_us = &config->poll_us};
+                                      .poll_us = &config->poll_us,
+                                      .placement = &config->placement};
         ret->limits = fill_limits(&config->limits, place);
         ret->rate = fill_rate(&config->rate, place);
         if (config->type != DEVICE_TYPE_BLK)

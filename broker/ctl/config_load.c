@@ -87,6 +87,7 @@ static void fill_device(const struct config_device *file, const struct config_co
             .request_timeout = file->request_timeout ? *file->request_timeout : VM_CONFIG_REQUEST_TIMEOUT,
             .copy = file->copy ? *file->copy : DEVICE_COPY_AUTO,
             .poll_us = file->poll_us ? *file->poll_us : config_host_poll_us(),
+            .placement = file->placement ? *file->placement : DEVICE_PLACEMENT_AUTO,
         };
         snprintf(ret->name, sizeof(ret->name), "%s", file->name);
         fill_limits(file->limits, &ret->limits);

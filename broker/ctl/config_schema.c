@@ -38,6 +38,12 @@ static const cyaml_strval_t copies[] = {
 };
 _Static_assert(array_size(copies) == DEVICE_COPY_COUNT_, "one row a way to copy");
 
+static const cyaml_strval_t placements[] = {
+    {"free", DEVICE_PLACEMENT_FREE},
+    {"auto", DEVICE_PLACEMENT_AUTO},
+};
+_Static_assert(array_size(placements) == DEVICE_PLACEMENT_COUNT_, "one row a placement");
+
 static const cyaml_schema_field_t socket_fields[] = {
     CYAML_FIELD_STRING_PTR("mode", OPTIONAL, struct config_socket, mode, 0, TEXT_MAX),
     CYAML_FIELD_STRING_PTR("group", OPTIONAL, struct config_socket, group, 0, TEXT_MAX),
@@ -88,6 +94,8 @@ static const cyaml_schema_field_t device_fields[] = {
     CYAML_FIELD_ENUM_PTR("copy", OPTIONAL | CYAML_FLAG_STRICT, struct config_device, copy, copies,
                          CYAML_ARRAY_LEN(copies)),
     CYAML_FIELD_UINT_PTR("poll_us", OPTIONAL, struct config_device, poll_us),
+    CYAML_FIELD_ENUM_PTR("placement", OPTIONAL | CYAML_FLAG_STRICT, struct config_device, placement,
+                         placements, CYAML_ARRAY_LEN(placements)),
     /* Quoted when written: "" is a serial number too, and an empty value is not. */
     CYAML_FIELD_STRING_PTR("serial", OPTIONAL | CYAML_FLAG_SCALAR_QUOTE_DOUBLE, struct config_device, serial,
                            0, TEXT_MAX),

@@ -47,6 +47,7 @@ struct config_device {
         uint32_t *request_timeout; /* seconds */
         enum device_copy *copy;
         uint32_t *poll_us;
+        enum device_placement *placement;
         const char *serial;
         uint32_t *block_size;
         struct config_device_limits *limits;

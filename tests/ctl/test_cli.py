@@ -235,6 +235,7 @@ devices:
   request_timeout: 60
   copy: auto
   poll_us: {POLL_US}
+  placement: auto
   serial: "disk0"
   block_size: 512
 - name: rng0
@@ -244,6 +245,7 @@ devices:
   request_timeout: 60
   copy: auto
   poll_us: {POLL_US}
+  placement: auto
 """)
 
     def test_every_mistake_has_its_line_and_column(self):

@@ -65,6 +65,8 @@ static void the_example_gets_its_defaults(void **state)
         assert_int_equal(c.devices[0].n_lanes, 1);
         assert_int_equal(c.devices[0].request_timeout, 60);
         assert_int_equal(c.devices[0].copy, DEVICE_COPY_AUTO);
+        assert_int_equal(c.devices[0].placement, DEVICE_PLACEMENT_AUTO);
+        assert_int_equal(c.devices[1].placement, DEVICE_PLACEMENT_AUTO);
         assert_int_equal(c.devices[0].poll_us, sysconf(_SC_NPROCESSORS_ONLN) < 4 ? 0 : 50);
         assert_int_equal(c.devices[1].type, DEVICE_TYPE_RNG);
         vm_config_done(&c);
@@ -72,15 +74,16 @@ static void the_example_gets_its_defaults(void **state)
 
 static void every_key_arrives_where_it_belongs(void **state)
 {
-        static const char text[] = "vm: v_1\nfrontend: vhost-user\nrun_dir: rd\n"
-                                   "socket: {mode: \"0666\", group: 12}\n"
-                                   "uids: {first: 100000, count: 5}\nlimits: {worker_memory: 8M}\n"
-                                   "devices:\n- name: d\n  type: blk\n  path: ./i.img\n  read_only: true\n"
-                                   "  lanes: 3\n  queues: 16\n  serial: 'ab c'\n  block_size: 4096\n"
-                                   "  request_timeout: 3600\n  copy: socket\n  poll_us: 1000\n"
-                                   "  limits: {memory: 12M, cpu: 50%, cpu_weight: 3, io_weight: 4,\n"
-                                   "    read_bps: 5M, write_bps: 6G, read_iops: 70, write_iops: 80}\n"
-                                   "  rate: {ops: 500, bytes: 3M, ops_burst: 6, bytes_burst: 1G}\n";
+        static const char text[] =
+            "vm: v_1\nfrontend: vhost-user\nrun_dir: rd\n"
+            "socket: {mode: \"0666\", group: 12}\n"
+            "uids: {first: 100000, count: 5}\nlimits: {worker_memory: 8M}\n"
+            "devices:\n- name: d\n  type: blk\n  path: ./i.img\n  read_only: true\n"
+            "  lanes: 3\n  queues: 16\n  serial: 'ab c'\n  block_size: 4096\n"
+            "  request_timeout: 3600\n  copy: socket\n  poll_us: 1000\n  placement: free\n"
+            "  limits: {memory: 12M, cpu: 50%, cpu_weight: 3, io_weight: 4,\n"
+            "    read_bps: 5M, write_bps: 6G, read_iops: 70, write_iops: 80}\n"
+            "  rate: {ops: 500, bytes: 3M, ops_burst: 6, bytes_burst: 1G}\n";
         struct mistakes mistakes;
         struct vm_config c;
 
@@ -101,6 +104,7 @@ static void every_key_arrives_where_it_belongs(void **state)
         assert_int_equal(c.devices[0].request_timeout, 3600);
         assert_int_equal(c.devices[0].copy, DEVICE_COPY_SOCKET);
         assert_int_equal(c.devices[0].poll_us, 1000);
+        assert_int_equal(c.devices[0].placement, DEVICE_PLACEMENT_FREE);
         assert_int_equal(c.devices[0].limits.memory, 12 << 20);
         assert_int_equal(c.devices[0].limits.cpu, 50);
         assert_int_equal(c.devices[0].limits.cpu_weight, 3);
@@ -190,6 +194,7 @@ static void values_at_their_limits_are_good(void **state)
             BLK(", request_timeout: 1"),
             BLK(", copy: socket"),
             BLK(", poll_us: 0"),
+            BLK(", placement: auto"),
             HEAD "uids: {first: 1000, count: 2}\n" RNG,
             HEAD "uids: {first: 4294900000, count: 3}\n" RNG,
             HEAD "limits: {worker_memory: 8M}\n" RNG,
@@ -340,6 +345,7 @@ static const struct {
     {BLK(", request_timeout: 3601"), {{4, 53, "request_timeout is 3601"}}},
     {BLK(", request_timeout: 1m"), {{4, 53, "whole decimal number"}}},
     {BLK(", copy: bounce"), {{4, 42, "unknown copy \"bounce\": known are auto, socket"}}},
+    {BLK(", placement: 1"), {{4, 47, "unknown placement \"1\": known are free, auto"}}},
     {BLK(", poll_us: 1001"), {{4, 45, "poll_us is 1001: use 0 to 1000"}}},
     {BLK(", poll_us: -1"), {{4, 45, "whole decimal number"}}},
     {BLK(", limits: 3"), {{4, 44, "limits is not a mapping"}}},
@@ -452,7 +458,8 @@ static void what_check_prints_means_the_same(void **state)
 {
         static const char *const texts[] = {
             example,
-            BLK(", serial: \"\", read_only: true, block_size: 4096, request_timeout: 5, poll_us: 7"),
+            BLK(", serial: \"\", read_only: true, block_size: 4096, request_timeout: 5, poll_us: 7, "
+                "placement: free"),
             BLK(", serial: \"true\", direct: true"),
             HEAD "socket: {mode: 0600, group: root}\nlimits: {worker_memory: 8388609}\n" RNG,
             BLK(", limits: {cpu: 50%, read_bps: 7M}"),

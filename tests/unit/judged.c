@@ -389,7 +389,8 @@ bool judged_vm_config(const struct vm_config *config)
                     device->n_lanes < 1 || device->n_lanes > device->n_queues ||
                     vm_config_memory(config, device) >> 20 < 6 + 2 * device->n_lanes ||
                     device->request_timeout < 1 || device->request_timeout > 3600 ||
-                    device->copy >= DEVICE_COPY_COUNT_ || device->poll_us > 1000)
+                    device->copy >= DEVICE_COPY_COUNT_ || device->poll_us > 1000 ||
+                    device->placement >= DEVICE_PLACEMENT_COUNT_)
                         return false;
                 if (config->frontend == VM_FRONTEND_VHOST_USER &&
                     strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)

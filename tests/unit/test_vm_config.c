@@ -499,6 +499,20 @@ static void a_spin_lasts_a_millisecond_at_most(void **state)
         bad("device rng0: poll_us is 1001: use 0 to 1000 microseconds");
 }
 
+static void placement_is_as_the_configuration_says(void **state)
+{
+        struct vm_config got;
+
+        (void)state;
+        devices[1].placement = DEVICE_PLACEMENT_AUTO;
+        assert_int_equal(make_and_check(&got), 0);
+        assert_int_equal(got.devices[0].placement, DEVICE_PLACEMENT_FREE);
+        assert_int_equal(got.devices[1].placement, DEVICE_PLACEMENT_AUTO);
+        vm_config_done(&got);
+        devices[1].placement = DEVICE_PLACEMENT_COUNT_;
+        bad("device rng0: there is no such placement: use auto or free");
+}
+
 static void no_limit_on_the_wire_means_the_default(void **state)
 {
         struct vm_config got;
@@ -638,6 +652,7 @@ int main(void)
             CONFIG_TEST(configurations_come_back_as_they_were),
             CONFIG_TEST(refused_configurations_leave_nothing_behind),
             CONFIG_TEST(a_spin_lasts_a_millisecond_at_most),
+            CONFIG_TEST(placement_is_as_the_configuration_says),
             CONFIG_TEST(no_limit_on_the_wire_means_the_default),
             CONFIG_TEST(texts_longer_than_their_place_are_refused),
             CONFIG_TEST(devices_without_a_type_are_refused),
