@@ -22,6 +22,7 @@
 #include "broker/core/device.h"
 #include "broker/core/device_life.h"
 #include "broker/core/fault_safe.h"
+#include "broker/core/place_host.h"
 #include "broker/core/supervisor.h"
 #include "broker/vhost_user/listener.h"
 #include "proto/base/cleanup.h"
@@ -372,6 +373,10 @@ int broker_run(const struct broker_start *start)
         struct broker broker = {.start = start, .spawner_pid = getppid()};
         int r;
 
+        r = place_host_open();
+        if (r < 0)
+                log_warning("what others use of the CPUs cannot be seen (%s): placement is free",
+                            strerror(-r));
         signal(SIGPIPE, SIG_IGN);
         signal(SIGINT, SIG_IGN); /* the terminal's is for the spawner, which tells us */
         if (uv_loop_init(&broker.loop) < 0 || (start->kvm && create_vm(start) < 0) || confine(start) < 0)

@@ -68,6 +68,11 @@ static void call_set_poll(struct lane *lane, void *argument)
         lane_set_poll(lane, *(const uint32_t *)argument);
 }
 
+static void call_set_place(struct lane *lane, void *argument)
+{
+        lane_set_place(lane, argument);
+}
+
 static void call_set_rate(struct lane *lane, void *argument)
 {
         lane_set_rate(lane, argument);
@@ -131,6 +136,7 @@ static void call_set_memory(struct lane *lane, void *argument)
 struct attach_call {
         int *fd;
         const struct direct_peer *peer;
+        uint32_t movable; /* the worker's pid; 0: it cannot be moved */
 };
 
 static void call_attach(struct lane *lane, void *argument)
@@ -138,12 +144,16 @@ static void call_attach(struct lane *lane, void *argument)
         const struct attach_call *call = argument;
 
         lane_attach(lane, take_fd(call->fd), call->peer);
+        if (call->movable > 0)
+                lane_place_begin(lane, (pid_t)call->movable);
 }
 
-static void call_end_direct(struct lane *lane, void *argument)
+/* Both rest on the worker's pid. */
+static void call_end_pid(struct lane *lane, void *argument)
 {
         (void)argument;
         direct_end(&lane->direct);
+        lane_place_end(lane);
 }
 
 static void call_suspects(struct lane *lane, void *argument)
@@ -266,9 +276,10 @@ enum queue_fault device_call_fault(struct device *device, unsigned queue)
         return call.fault;
 }
 
-void device_call_attach(struct device *device, unsigned lane, int *fd, const struct direct_peer *peer)
+void device_call_attach(struct device *device, unsigned lane, int *fd, const struct direct_peer *peer,
+                        bool movable)
 {
-        struct attach_call call = {.fd = fd, .peer = peer};
+        struct attach_call call = {.fd = fd, .peer = peer, .movable = movable ? device->supervisor.pid : 0};
 
         lane_thread_call(device->lanes[lane], call_attach, &call);
 }
@@ -316,9 +327,9 @@ void device_call_detach(struct device *device)
         call_all(device, call_detach, NULL);
 }
 
-void device_call_end_direct(struct device *device)
+void device_call_end_pid(struct device *device)
 {
-        call_all(device, call_end_direct, NULL);
+        call_all(device, call_end_pid, NULL);
 }
 
 void device_call_break(struct device *device)
@@ -364,6 +375,14 @@ void device_call_set_poll(struct device *device)
 
         if (poll_us > 0)
                 call_all(device, call_set_poll, &poll_us);
+}
+
+void device_call_set_place(struct device *device, const struct place_host *host)
+{
+        struct place_host *argument = (struct place_host *)host; /* it is only read */
+
+        if (host)
+                call_all(device, call_set_place, argument);
 }
 
 void device_call_set_rate(struct device *device)

@@ -99,7 +99,7 @@ struct supervisor *device_supervisor(struct device *device)
 /* A dead worker is init's now, which does not keep its pid for us. */
 void device_spawner_gone(struct device *device)
 {
-        device_call_end_direct(device);
+        device_call_end_pid(device);
         device->direct = false;
         supervisor_spawner_gone(&device->supervisor);
 }

@@ -48,6 +48,7 @@ struct device {
         struct control_area area; /* of the worker that has said Hello last */
         bool direct;              /* the worker that serves has pages of it handed out (direct_copy.h) */
         bool direct_told;         /* ... that this cannot be */
+        bool place_told;          /* ... that it cannot be moved */
         struct config_space space;
         uint64_t committed; /* features; 0: none yet */
         bool broken;
@@ -96,12 +97,13 @@ void device_call_drain(struct device *device, unsigned queue);
 uint32_t device_call_stop(struct device *device, unsigned queue);
 enum queue_fault device_call_fault(struct device *device, unsigned queue);
 void device_call_attach(struct device *device, unsigned lane, int *fd, /* takes *fd */
-                        const struct direct_peer *peer);
+                        const struct direct_peer *peer, bool movable);
 /* on every lane */
 void device_call_isolate(struct device *device); /* one that has suspects isolates, if any; the others wait */
 void device_call_pardon(struct device *device);
 void device_call_detach(struct device *device);
-void device_call_end_direct(struct device *device); /* no more of it (direct_end) */
+void device_call_end_pid(
+    struct device *device); /* nothing more is copied to, or moved, by the worker's pid */
 void device_call_break(struct device *device);
 void device_call_fail_begin(struct device *device); /* its type must have an error */
 void device_call_fail_draining(struct device *device);
@@ -109,7 +111,8 @@ void device_call_set_memory(struct device *device, struct guest_memory *memory);
 void device_call_hold(struct device *device);
 void device_call_unhold(struct device *device);
 void device_call_set_max_age(struct device *device, uint64_t max_age_ms);
-void device_call_set_poll(struct device *device); /* if it has one */
+void device_call_set_poll(struct device *device);                                 /* if it has one */
+void device_call_set_place(struct device *device, const struct place_host *host); /* NULL: it is not placed */
 void device_call_set_rate(struct device *device); /* if it has one; once, with full buckets */
 uint64_t device_call_completed(struct device *device);
 

@@ -166,6 +166,16 @@ static void renew_space(struct device *device, const struct control_hello *hello
                 device->front.config_changed(device->front.context);
 }
 
+/* Where its one lane may be placed with the worker; NULL: it is not to be. */
+static const struct place_host *device_place_host(const struct device *device)
+{
+        const struct device_config *config = device->config;
+
+        if (config->placement != DEVICE_PLACEMENT_AUTO || config->poll_us > 0 || config->n_lanes > 1)
+                return NULL;
+        return place_host();
+}
+
 static int on_hello(void *context, const struct control_hello *hello)
 {
         struct device *device = context;
@@ -191,6 +201,7 @@ static int on_hello(void *context, const struct control_hello *hello)
                 device_call_set_max_age(device, UINT64_C(1000) * device->config->request_timeout);
         device_call_set_rate(device);
         device_call_set_poll(device);
+        device_call_set_place(device, device_place_host(device));
         config_space_init(&device->space, hello);
         return 0;
 }
@@ -324,17 +335,37 @@ static bool may_copy(struct device *device)
         return r == 0;
 }
 
+/* May we move this worker? As with copies. */
+static bool may_move(struct device *device)
+{
+        const struct place_host *host = device_place_host(device);
+        int r;
+
+        if (!host || !spawner_client_alive(device->supervisor.spawner))
+                return false;
+        r = lane_place_probe(host, (pid_t)device->supervisor.pid);
+        if (r < 0 && r != -ESRCH && !device->place_told) {
+                device->place_told = true;
+                log_warning(
+                    "the kernel refuses to move the worker to another CPU (errno=%d): its placement is "
+                    "free dev=%s",
+                    -r, device->config->name);
+        }
+        return r == 0;
+}
+
 static void on_serving(void *context, int *lane_fds, unsigned n_lanes)
 {
         struct device *device = context;
         struct direct_peer peer = {.pid = device->supervisor.pid, .area = device->area};
+        bool movable = may_move(device);
 
         device->direct = may_copy(device);
         device_call_isolate(device);
         for (unsigned i = 0; i < n_lanes && i < device->n_lanes; i++) {
                 peer.area.at = device->area.at + (uint64_t)i * device->area.len;
                 fd_set_nonblock(lane_fds[i]);
-                device_call_attach(device, i, &lane_fds[i], device->direct ? &peer : NULL);
+                device_call_attach(device, i, &lane_fds[i], device->direct ? &peer : NULL, movable);
         }
         settle_waiting_config(device);
         if (device->front.ready)

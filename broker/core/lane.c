@@ -32,7 +32,7 @@ int lane_init(struct lane *lane, const struct lane_events *events, unsigned firs
         int r;
 
         assert(first < n_device_queues); /* no lane without a queue: vm_config_judge */
-        *lane = (struct lane){.events = *events, .fd = -1};
+        *lane = (struct lane){.events = *events, .fd = -1, .place.at = PLACE_FREE};
         lane_set_max_age(lane, LIMIT_REQUEST_AGE_MS);
         quota_lane_reset(&lane->quota);
         lane->queues = calloc(n, sizeof(lane->queues[0]));
@@ -132,6 +132,7 @@ void lane_detach(struct lane *lane)
 {
         if (lane->fd < 0)
                 return;
+        lane_place_end(lane);
         lane_close(lane, &lane->fd);
         lane_tx_reset(&lane->tx);
         lane_rx_reset(&lane->rx);
@@ -249,6 +250,7 @@ void lane_readable(struct lane *lane)
                 return;
         }
         lane_turn(lane);
+        lane_place_look(lane);
 }
 
 void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count)
@@ -426,6 +428,7 @@ uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue)
 
         assert(queue->outstanding == 0 || lane->fd < 0);
         lane_forget(lane, queue);
+        lane_place_rest(lane);
         queue_init(&queue->ring); /* the ring forgets too: what was outstanding may be posted again */
         lane_close(lane, &queue->kick_fd);
         lane_close(lane, &queue->call_fd);

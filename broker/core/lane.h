@@ -19,6 +19,7 @@
 #include "broker/core/fair.h"
 #include "broker/core/guest_memory.h"
 #include "broker/core/lane_isolate.h"
+#include "broker/core/lane_place.h"
 #include "broker/core/lane_poll.h"
 #include "broker/core/lane_rx.h"
 #include "broker/core/lane_tx.h"
@@ -101,6 +102,7 @@ struct lane {
         bool again;       /* a turn has left work: it wants another one soon */
         bool more;        /* a turn has ended at its bound; the socket, which is writable, brings the next */
         struct lane_poll poll;
+        struct lane_place place;
         struct lane_tx tx;
         struct lane_rx rx;
         struct lane_stats stats;

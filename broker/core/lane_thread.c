@@ -32,6 +32,8 @@ struct lane_thread {
         uv_prepare_t prepare; /* this and idle: with `polls` */
         uv_idle_t idle;       /* active: the loop must not sleep */
         bool polls;           /* the lane has poll_us */
+        uv_timer_t tick;      /* with `placed`: runs only while it is confined to a CPU */
+        bool placed;          /* the lane may be placed */
         atomic_bool wanted;   /* `call` waits to be made */
         uv_mutex_t mutex;
         uv_cond_t done;
@@ -102,6 +104,7 @@ static void on_socket(uv_poll_t *poll, int status, int events);
 static void on_kick(uv_poll_t *poll, int status, int events);
 static void on_age(uv_timer_t *timer);
 static void on_later(uv_timer_t *timer);
+static void on_tick(uv_timer_t *timer);
 
 /* It may fire early, for a request that has been answered since: then it looks and goes on. */
 static void thread_follow_age(struct lane_thread *thread)
@@ -112,6 +115,18 @@ static void thread_follow_age(struct lane_thread *thread)
                 uv_timer_stop(&thread->age);
         else if (lane_ages(&thread->lane) && !active)
                 uv_timer_start(&thread->age, on_age, thread->lane.max_age_ms, 0);
+}
+
+static void thread_follow_place(struct lane_thread *thread)
+{
+        bool ticks = lane_place_ticks(&thread->lane);
+
+        if (!thread->placed || ticks == uv_is_active((uv_handle_t *)&thread->tick))
+                return;
+        if (ticks)
+                uv_timer_start(&thread->tick, on_tick, LIMIT_PLACE_TICK_MS, LIMIT_PLACE_TICK_MS);
+        else
+                uv_timer_stop(&thread->tick);
 }
 
 static void thread_follow(struct lane_thread *thread)
@@ -132,6 +147,7 @@ static void thread_follow(struct lane_thread *thread)
                         lane_queue_break(lane, queue, QUEUE_FAULT_DEVICE);
         }
         thread_follow_age(thread);
+        thread_follow_place(thread);
         if (lane->again || lane->wait_ms > 0)
                 uv_timer_start(&thread->later, on_later, lane->again ? 1 : lane->wait_ms, 0);
 }
@@ -164,6 +180,23 @@ static void thread_follow_poll(struct lane_thread *thread)
         uv_idle_init(&thread->loop, &thread->idle);
         thread->prepare.data = thread;
         uv_prepare_start(&thread->prepare, on_prepare);
+}
+
+static void thread_follow_host(struct lane_thread *thread)
+{
+        if (!thread->lane.place.host || thread->placed)
+                return;
+        thread->placed = true;
+        uv_timer_init(&thread->loop, &thread->tick);
+        thread->tick.data = thread;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+        struct lane_thread *thread = timer->data;
+
+        lane_place_tick(&thread->lane);
+        thread_follow(thread);
 }
 
 static void on_later(uv_timer_t *timer)
@@ -253,6 +286,7 @@ static void on_called(uv_async_t *async)
         if (!thread->stopping) {
                 thread_follow(thread);
                 thread_follow_poll(thread);
+                thread_follow_host(thread);
         }
         uv_mutex_lock(&thread->mutex);
         thread->call = NULL;
@@ -274,6 +308,8 @@ static void call_stop(struct lane *lane, void *argument)
                 uv_close((uv_handle_t *)&thread->prepare, NULL);
                 uv_close((uv_handle_t *)&thread->idle, NULL);
         }
+        if (thread->placed)
+                uv_close((uv_handle_t *)&thread->tick, NULL);
         uv_close((uv_handle_t *)&thread->age, NULL);
         uv_close((uv_handle_t *)&thread->later, NULL);
         uv_close((uv_handle_t *)&thread->called, NULL);

@@ -29,6 +29,7 @@
 
 static const struct policy_row channel[] = {
     {__NR_read, .reason = "eventfds (kicks, wake-ups), channels, sessions"},
+    {__NR_pread64, .tests = {ARG_IS(3, 0)}, .reason = "placement: the whole of /proc/stat, opened before"},
     {__NR_readv, .reason = "lane: payload straight into guest memory"},
     {__NR_recvmsg, .reason = "vhost-user messages and the spawner's answers, with descriptors"},
     {__NR_write, .reason = "eventfds (calls, wake-ups), channels, log lines on stderr"},
@@ -103,6 +104,8 @@ static const struct policy_row loop[] = {
     {__NR_prlimit64, .tests = {ARG_IS(0, 0), ARG_IS(2, 0)},
      .reason = "libuv reads the stack limit for its threads; the null pointer bars setting one"},
     {__NR_sched_getaffinity, .tests = {ARG_IS(0, 0)}, .reason = "pthread attributes of a new thread"},
+    {__NR_sched_setaffinity, .tests = {ARG_IS(1, sizeof(cpu_set_t))},
+     .reason = "placement: lane threads, and workers whose namespace we own"},
     {__NR_sched_yield, .reason = "libuv's spin between threads"},
     {__NR_futex, .reason = "locks, joins, condition variables"},
     {__NR_getrandom, .reason = "malloc's and hash tables' seeds"},

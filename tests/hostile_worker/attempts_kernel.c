@@ -102,5 +102,7 @@ const struct attempt attempts_kernel[] = {
     REFUSED("E22", "capset", "take all capabilities", "none is in its permitted set"),
     OWN("E22", "setrlimit", "set a limit of its own", "the limits are another layer"),
     REFUSED("E22", "sched-realtime", "run before everybody else", "capabilities"),
+    OWN("E22", "sched-affinity", "choose its CPU, to listen to a neighbour's",
+        "its own thread, and a CPU it has anyway"),
 };
 const size_t n_attempts_kernel = array_size(attempts_kernel);

@@ -276,6 +276,17 @@ static int64_t sched_realtime(struct hostile *hostile)
         return CALL(SYS_sched_setscheduler, 0, SCHED_FIFO, &param);
 }
 
+/* To sit where a victim's code runs: what can be measured there is most. */
+static int64_t sched_affinity(struct hostile *hostile)
+{
+        cpu_set_t set;
+
+        (void)hostile;
+        CPU_ZERO(&set);
+        CPU_SET(0, &set);
+        return CALL(SYS_sched_setaffinity, 0, sizeof(set), &set);
+}
+
 static const struct hostile_attack rows[] = {
     {"call", call_native, 0},
     {"call-x32", call_x32, 0},
@@ -309,6 +320,7 @@ static const struct hostile_attack rows[] = {
     {"finit-module", finit_module, 0},
     {"syslog", syslog_read, 0},
     {"sched-realtime", sched_realtime, 0},
+    {"sched-affinity", sched_affinity, 0},
 };
 
 const struct hostile_attacks hostile_kernel = {rows, array_size(rows)};

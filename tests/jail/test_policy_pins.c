@@ -217,6 +217,26 @@ static void a_worker_can_only_narrow_itself(void **state)
                                  flags == 0);
 }
 
+/* Nobody but the broker moves anything to another CPU; a worker cannot choose even its own. */
+static void only_the_broker_chooses_cpus(void **state)
+{
+        const int call = SYS_sched_setaffinity;
+
+        (void)state;
+        for (uint64_t len = 0; len < 1025; len++)
+                assert_int_equal(allows("broker", POLICY_GATE_RUN, &CALL(call, 4711, len, 0x1000)),
+                                 len == sizeof(cpu_set_t));
+        for (uint64_t offset = 0; offset < 64; offset++)
+                assert_int_equal(allows("broker", POLICY_GATE_RUN, &CALL(SYS_pread64, 3, 0x1000, 64, offset)),
+                                 offset == 0);
+        for (int gate = POLICY_GATE_START; gate <= POLICY_GATE_RUN; gate++) {
+                assert_false(
+                    allows("blk", (enum policy_gate)gate, &CALL(call, 0, sizeof(cpu_set_t), 0x1000)));
+                assert_false(
+                    allows("rng", (enum policy_gate)gate, &CALL(call, 0, sizeof(cpu_set_t), 0x1000)));
+        }
+}
+
 /* The broker copies to one range of one process, and nobody else to any; from another process nobody copies. */
 static void copies_to_a_process_are_the_brokers_and_plain(void **state)
 {
@@ -312,6 +332,7 @@ static void a_worker_has_no_memory_that_makes_its_writer_wait(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+            cmocka_unit_test(only_the_broker_chooses_cpus),
             cmocka_unit_test(copies_to_a_process_are_the_brokers_and_plain),
             cmocka_unit_test(only_a_broker_with_a_vm_commands_kvm_and_makes_none),
             cmocka_unit_test(a_worker_has_no_memory_that_makes_its_writer_wait),

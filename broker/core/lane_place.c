@@ -1,0 +1,200 @@
+/* Putting a lane's thread and its worker where the placement says.
+ * Owns nothing; called by lane.c, lane_thread.c and device_calls.c, in the lane's thread. TRUST: no foreign bytes; the pid
+ * is the spawner's word, and nobody reaps it before the lane has let go (supervisor.c).
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/lane_place.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "broker/core/lane.h"
+#include "broker/core/lane_age.h"
+
+/* What clock_getcpuclockid answers, which asks the kernel for a resolution first: a call that the broker does not have. */
+#define PROCESS_CPU_CLOCK(pid) ((clockid_t)(~(unsigned)(pid) << 3 | 2u))
+
+void lane_set_place(struct lane *lane, const struct place_host *host)
+{
+        lane->place.host = host;
+        lane->place.at = PLACE_FREE;
+}
+
+/* ---- the kernel's part ---- */
+
+static int set_cpus(pid_t pid, const cpu_set_t *set)
+{
+        return sched_setaffinity(pid, sizeof(*set), set) < 0 ? -errno : 0;
+}
+
+int lane_place_probe(const struct place_host *host, pid_t worker)
+{
+        return set_cpus(worker, &host->all);
+}
+
+/* The worker first: if only one of the two can be moved, it is not the lane that stays behind alone. */
+static int move_both(const struct lane_place *place, const cpu_set_t *set)
+{
+        int r = set_cpus(place->worker, set);
+
+        return r < 0 ? r : set_cpus(0, set);
+}
+
+/* The lane's thread in any case: the worker may be gone. */
+static void set_free(struct lane_place *place)
+{
+        if (place->at == PLACE_FREE)
+                return;
+        place->at = PLACE_FREE;
+        if (place->placement.state != PLACEMENT_TRYING)
+                place->guard.cpu = PLACE_FREE;
+        (void)set_cpus(place->worker, &place->host->all);
+        (void)set_cpus(0, &place->host->all);
+}
+
+static uint64_t clock_read(clockid_t id)
+{
+        struct timespec used = {0};
+
+        (void)clock_gettime(id, &used); /* of a worker that is gone: none */
+        return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+static uint64_t used_by_both(const struct lane_place *place)
+{
+        return clock_read(CLOCK_THREAD_CPUTIME_ID) + clock_read(PROCESS_CPU_CLOCK(place->worker));
+}
+
+/* ---- the placement's will ---- */
+
+/* A CPU that cannot be had (taken offline, or out of our cpuset now) is not tried again soon; when a worker cannot be moved
+ * at all, it is left where it is. */
+static void place_follow(struct lane *lane)
+{
+        struct lane_place *place = &lane->place;
+        int to = place->placement.place, r;
+        cpu_set_t set;
+
+        if (to == place->at)
+                return;
+        if (to == PLACE_FREE) {
+                set_free(place);
+                return;
+        }
+        CPU_ZERO(&set);
+        CPU_SET((unsigned)to, &set);
+        place->at = to;
+        r = move_both(place, &set);
+        if (r == 0)
+                return;
+        set_free(place);
+        if (r == -EINVAL)
+                placement_bar(&place->placement, lane_clock_ns(), to);
+        else
+                place->worker = 0;
+}
+
+static uint64_t bytes_of(const struct lane *lane)
+{
+        return atomic_load_explicit(&lane->stats.bytes_from_guest, memory_order_relaxed) +
+               atomic_load_explicit(&lane->stats.bytes_to_guest, memory_order_relaxed);
+}
+
+void lane_place_begin(struct lane *lane, pid_t worker)
+{
+        struct lane_place *place = &lane->place;
+
+        if (!place->host)
+                return;
+        place->worker = worker;
+        place->looked = lane->completed;
+        placement_init(&place->placement, place->host->cpus, place->host->n_cpus);
+        place->guard.cpu = PLACE_FREE;
+}
+
+void lane_place_end(struct lane *lane)
+{
+        set_free(&lane->place);
+        lane->place.worker = 0;
+}
+
+void lane_place_rest(struct lane *lane)
+{
+        if (lane->place.worker == 0)
+                return;
+        placement_rest(&lane->place.placement);
+        place_follow(lane);
+}
+
+void lane_place_look(struct lane *lane)
+{
+        struct lane_place *place = &lane->place;
+
+        if (place->worker == 0 || lane->completed - place->looked < PLACE_LOOK)
+                return;
+        place->looked = lane->completed;
+        placement_look(&place->placement, lane_clock_ns(), lane->completed, bytes_of(lane));
+        place_follow(lane);
+}
+
+bool lane_place_ticks(const struct lane *lane)
+{
+        return lane->place.worker > 0 && lane->place.at != PLACE_FREE;
+}
+
+/* ---- harm to others ---- */
+
+/* From `before` on: what has been used since. */
+static void guard_compare(const struct lane_place_guard *before, struct lane_place *place)
+{
+        const struct lane_place_guard *now = &place->guard;
+        uint64_t idle_ns[LIMIT_PLACE_CPUS];
+        const struct placement_use use = {.elapsed_ns = now->begin_ns - before->begin_ns,
+                                          .own_ns = now->own_ns - before->own_ns,
+                                          .idle_ns = idle_ns};
+
+        for (unsigned i = 0; i < place->host->n_cpus; i++)
+                idle_ns[i] = now->idle_ns[i] > before->idle_ns[i] ? now->idle_ns[i] - before->idle_ns[i] : 0;
+        placement_guard(&place->placement, now->begin_ns, &use);
+}
+
+static bool guard_is_due(const struct lane_place *place, uint64_t now_ns)
+{
+        if (place->placement.state != PLACEMENT_HOLDING || place->at == PLACE_FREE)
+                return false;
+        return place->guard.cpu != place->at ||
+               now_ns - place->guard.begin_ns >= LIMIT_PLACE_GUARD_MS * UINT64_C(1000000);
+}
+
+/* A trial leaves the place for a few windows, and is no reason to begin anew. */
+static int guard_tick(struct lane_place *place, uint64_t now_ns)
+{
+        struct lane_place_guard before, now = {.cpu = place->at, .begin_ns = now_ns};
+        int r;
+
+        if (!guard_is_due(place, now_ns))
+                return 0;
+        before = place->guard;
+        r = place_host_idle(place->host, now.idle_ns);
+        if (r < 0)
+                return r;
+        now.own_ns = used_by_both(place);
+        place->guard = now;
+        if (before.cpu == now.cpu)
+                guard_compare(&before, place);
+        return 0;
+}
+
+void lane_place_tick(struct lane *lane)
+{
+        struct lane_place *place = &lane->place;
+        uint64_t now_ns = lane_clock_ns();
+
+        if (!lane_place_ticks(lane))
+                return;
+        placement_tick(&place->placement, now_ns, lane->completed, bytes_of(lane), lane->used_requests == 0);
+        if (guard_tick(place, now_ns) < 0) { /* nobody may be confined where others cannot be seen */
+                lane_place_end(lane);
+                return;
+        }
+        place_follow(lane);
+}

@@ -1,0 +1,314 @@
+/* A lane that is placed, in time that the test makes: what the kernel is asked for, and when.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "tests/core/lane_bench.h"
+
+#define WORKER 4711
+#define US     UINT64_C(1000)
+#define MS     (1000 * US)
+
+static struct lane_bench bench;
+static const struct place_host host = {.cpus = {2, 5}, .n_cpus = 2, .stat_fd = -1};
+
+/* ---- the kernel ---- */
+
+static uint64_t now_ns, own_ns, idle_ns[2];
+static cpu_set_t lane_set, worker_set;
+static unsigned n_calls, n_stats, n_clocks;
+static int lane_error, worker_error, stat_error;
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time)
+{
+        uint64_t ns = id == CLOCK_THREAD_CPUTIME_ID ? own_ns / 2 : id < 0 ? own_ns - own_ns / 2 : now_ns;
+
+        n_clocks += id == CLOCK_MONOTONIC;
+        *ret_time =
+            (struct timespec){.tv_sec = (time_t)(ns / (1000 * MS)), .tv_nsec = (long)(ns % (1000 * MS))};
+        return 0;
+}
+
+int __wrap_sched_setaffinity(pid_t pid, size_t len, const cpu_set_t *set);
+int __wrap_sched_setaffinity(pid_t pid, size_t len, const cpu_set_t *set)
+{
+        int error = pid == 0 ? lane_error : worker_error;
+
+        assert_true(pid == 0 || pid == WORKER);
+        assert_int_equal(len, sizeof(*set));
+        n_calls++;
+        if (error && !CPU_EQUAL(set, &host.all)) {
+                errno = error;
+                return -1;
+        }
+        *(pid == 0 ? &lane_set : &worker_set) = *set;
+        return 0;
+}
+
+int __wrap_place_host_idle(const struct place_host *of, uint64_t *ret_idle_ns);
+int __wrap_place_host_idle(const struct place_host *of, uint64_t *ret_idle_ns)
+{
+        assert_ptr_equal(of, &host);
+        n_stats++;
+        if (stat_error)
+                return stat_error;
+        memcpy(ret_idle_ns, idle_ns, sizeof(idle_ns));
+        return 0;
+}
+
+static int place_of(const cpu_set_t *set)
+{
+        if (CPU_EQUAL(set, &host.all))
+                return PLACE_FREE;
+        assert_int_equal(CPU_COUNT(set), 1);
+        return CPU_ISSET(2, set) ? 2 : 5;
+}
+
+/* Both are always together. */
+static int place(void)
+{
+        assert_int_equal(place_of(&lane_set), place_of(&worker_set));
+        return place_of(&lane_set);
+}
+
+/* ---- the load ---- */
+
+/* How long a request takes: CPU 5 is the good one. */
+static uint64_t request_ns(void)
+{
+        return place_of(&lane_set) == 5 ? 30 * US : place_of(&lane_set) == 2 ? 200 * US : 100 * US;
+}
+
+/* CPU 5 is never idle: what is not ours there is others'. */
+static unsigned own_percent;
+
+static void serve_one(void)
+{
+        const uint64_t ns = request_ns();
+        uint16_t head;
+        uint32_t len;
+
+        model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
+        assert_int_equal(bench_requests(&bench), 1);
+        now_ns += ns;
+        own_ns += ns * own_percent / 100;
+        idle_ns[0] += ns;
+        fake_worker_complete(&bench.worker, bench.requests[0].id, 0, NULL, 0);
+        bench_run(&bench);
+        assert_true(model_reap(&bench.guest, 0, &head, &len));
+}
+
+static void serve(uint64_t ns)
+{
+        const uint64_t end_ns = now_ns + ns;
+        uint64_t tick_ns = now_ns + LIMIT_PLACE_TICK_MS * MS;
+
+        while (now_ns < end_ns) {
+                serve_one();
+                if (now_ns < tick_ns)
+                        continue;
+                tick_ns += LIMIT_PLACE_TICK_MS * MS;
+                if (lane_place_ticks(&bench.lane))
+                        lane_place_tick(&bench.lane);
+        }
+}
+
+static void rest(unsigned n_ticks)
+{
+        for (unsigned i = 0; i < n_ticks; i++) {
+                now_ns += LIMIT_PLACE_TICK_MS * MS;
+                if (lane_place_ticks(&bench.lane))
+                        lane_place_tick(&bench.lane);
+        }
+}
+
+static void begin(void)
+{
+        bench_init(&bench, &bench_defaults);
+        lane_set_place(&bench.lane, &host);
+        lane_place_begin(&bench.lane, WORKER);
+        lane_set = worker_set = host.all;
+        now_ns = 1000 * MS;
+        own_ns = idle_ns[0] = idle_ns[1] = 0;
+        n_calls = n_stats = n_clocks = 0;
+        own_percent = 60;
+        lane_error = worker_error = stat_error = 0;
+}
+
+static void begin_at_five(void)
+{
+        begin();
+        serve(100 * MS);
+        assert_int_equal(place(), 5);
+}
+
+/* ---- claims ---- */
+
+static void lane_and_worker_go_together_and_come_back_when_the_load_ends(void **state)
+{
+        (void)state;
+        begin_at_five();
+        rest(2);
+        assert_int_equal(place(), PLACE_FREE);
+        assert_false(lane_place_ticks(&bench.lane));
+        bench_done(&bench);
+}
+
+static void a_light_load_costs_no_system_call_and_few_looks_at_the_clock(void **state)
+{
+        (void)state;
+        begin();
+        for (unsigned i = 0; i < 1000; i++) {
+                serve_one();
+                now_ns += MS;
+        }
+        assert_int_equal(n_calls + n_stats, 0);
+        assert_in_range(n_clocks, 1, 1000 / PLACE_LOOK + 1);
+        bench_done(&bench);
+}
+
+static void a_lane_without_a_host_or_a_worker_is_never_placed(void **state)
+{
+        (void)state;
+        begin();
+        lane_place_end(&bench.lane);
+        serve(100 * MS);
+        assert_int_equal(n_calls + n_stats + n_clocks, 0);
+        lane_set_place(&bench.lane, NULL);
+        lane_place_begin(&bench.lane, WORKER);
+        serve(100 * MS);
+        lane_place_rest(&bench.lane);
+        lane_place_end(&bench.lane);
+        assert_int_equal(n_calls + n_stats + n_clocks, 0);
+        bench_done(&bench);
+}
+
+static void the_end_of_the_worker_sets_the_lane_free(void **state)
+{
+        (void)state;
+        begin_at_five();
+        bench_die(&bench);
+        assert_int_equal(place(), PLACE_FREE);
+        n_calls = 0;
+        bench_attach(&bench);
+        serve(100 * MS); /* the new one has not been shown to be movable */
+        assert_int_equal(n_calls, 0);
+        lane_place_begin(&bench.lane, WORKER);
+        assert_int_equal(place(), PLACE_FREE);
+        serve(100 * MS);
+        assert_int_equal(place(), 5);
+        bench_done(&bench);
+}
+
+static void a_pid_that_is_no_longer_sure_is_not_used_again(void **state)
+{
+        (void)state;
+        begin_at_five();
+        lane_place_end(&bench.lane);
+        assert_int_equal(place(), PLACE_FREE);
+        n_calls = 0;
+        serve(500 * MS);
+        assert_int_equal(n_calls, 0);
+        bench_done(&bench);
+}
+
+static void the_stop_of_a_queue_sets_both_free(void **state)
+{
+        (void)state;
+        begin_at_five();
+        lane_queue_stop(&bench.lane, &bench.lane.queues[0]);
+        assert_int_equal(place(), PLACE_FREE);
+        bench_done(&bench);
+}
+
+static void who_cannot_be_moved_is_left_alone(void **state)
+{
+        static const int errors[] = {EPERM, ESRCH, EACCES};
+
+        (void)state;
+        for (unsigned i = 0; i < 3; i++) {
+                for (unsigned lane = 0; lane < 2; lane++) {
+                        begin();
+                        *(lane ? &lane_error : &worker_error) = errors[i];
+                        serve(500 * MS);
+                        assert_int_equal(place(), PLACE_FREE);
+                        assert_in_range(n_calls, 3, 4); /* one trial, and both back */
+                        bench_done(&bench);
+                }
+        }
+}
+
+static void a_cpu_that_is_not_ours_any_more_is_left_for_the_other(void **state)
+{
+        (void)state;
+        begin();
+        worker_error = EINVAL;
+        serve(500 * MS);
+        assert_int_equal(place(), PLACE_FREE);
+        assert_in_range(n_calls, 6, 8); /* each CPU once, and both back */
+        bench_done(&bench);
+}
+
+static void a_cpu_that_others_need_is_left(void **state)
+{
+        (void)state;
+        begin_at_five();
+        own_percent = 49;
+        for (unsigned i = 0; i < 60 && bench.lane.place.placement.chosen == 5; i++)
+                serve(10 * MS);
+        assert_int_equal(place(), PLACE_FREE);
+        serve(1000 * MS);
+        assert_int_not_equal(bench.lane.place.placement.chosen, 5);
+        bench_done(&bench);
+}
+
+static void a_cpu_that_both_use_alone_is_kept(void **state)
+{
+        (void)state;
+        begin_at_five();
+        own_percent = 51;
+        serve(2000 * MS);
+        assert_int_equal(bench.lane.place.placement.chosen, 5);
+        assert_in_range(n_stats, 5, 9); /* in two seconds */
+        bench_done(&bench);
+}
+
+static void where_others_cannot_be_seen_nothing_is_placed(void **state)
+{
+        (void)state;
+        begin();
+        stat_error = -EPROTO;
+        serve(100 * MS);
+        assert_int_equal(place(), PLACE_FREE);
+        n_calls = 0;
+        serve(500 * MS);
+        assert_int_equal(n_calls, 0);
+        bench_done(&bench);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(lane_and_worker_go_together_and_come_back_when_the_load_ends),
+            cmocka_unit_test(a_light_load_costs_no_system_call_and_few_looks_at_the_clock),
+            cmocka_unit_test(a_lane_without_a_host_or_a_worker_is_never_placed),
+            cmocka_unit_test(the_end_of_the_worker_sets_the_lane_free),
+            cmocka_unit_test(a_pid_that_is_no_longer_sure_is_not_used_again),
+            cmocka_unit_test(the_stop_of_a_queue_sets_both_free),
+            cmocka_unit_test(who_cannot_be_moved_is_left_alone),
+            cmocka_unit_test(a_cpu_that_is_not_ours_any_more_is_left_for_the_other),
+            cmocka_unit_test(a_cpu_that_others_need_is_left),
+            cmocka_unit_test(a_cpu_that_both_use_alone_is_kept),
+            cmocka_unit_test(where_others_cannot_be_seen_nothing_is_placed),
+        };
+
+        return cmocka_run_group_tests_name("lane_place", tests, NULL, NULL);
+}
