@@ -21,7 +21,9 @@
 #define PLACE_BETTER     12u        /* tenths of free's score that make a CPU worth its rigidity */
 #define PLACE_SURE       16u        /* ... that need not be seen twice */
 #define PLACE_STILL      11u        /* ... that keep the chosen one, and that another must have of its */
-#define PLACE_WORSE      6u         /* tenths of what was expected: less, or the inverse, is another load */
+#define PLACE_WORSE      5u         /* tenths of what was expected: less, or the inverse, is another load */
+#define PLACE_ALERT      4u         /* windows in the mean that may leave a CPU */
+#define PLACE_CALM       8u         /* ... that may begin a trial where all is free, which harms nobody */
 #define PLACE_CREDIT     50u        /* one part in so many of the busy time may be lost by trials */
 #define PLACE_CREDIT_MAX (20 * MS)  /* saved up: two or three trials */
 #define PLACE_IDLE       4u         /* fewer requests in a tick, and none outstanding: the load has ended */
@@ -310,7 +312,7 @@ static bool is_other_load(const struct placement *p)
 
 static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
-        uint64_t score;
+        uint64_t score, inertia = p->chosen == PLACE_FREE ? PLACE_CALM : PLACE_ALERT;
         enum window_end end = window_look(p, now_ns, requests, bytes, &score);
 
         if (end == WINDOW_LIGHT)
@@ -319,7 +321,7 @@ static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, u
                 return;
         earn(p, now_ns - p->window.begin_ns);
         window_begin(p, now_ns, requests, bytes);
-        p->level = p->level > 0 ? (3 * p->level + score) / 4 : score;
+        p->level = p->level > 0 ? ((inertia - 1) * p->level + score) / inertia : score;
         if (p->chosen == PLACE_FREE)
                 p->free_score = p->level;
         if (p->credit_ns >= 0 && (now_ns >= p->hold_end_ns || is_worse(p) || is_other_load(p)))
