@@ -1,4 +1,5 @@
 /* Calls from other threads are made on the main thread, each once, and none after the end.
+ * TRUST: sees no foreign bytes.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
