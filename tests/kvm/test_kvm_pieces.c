@@ -114,6 +114,26 @@ static void refused_slot_leaves_nothing(void **state)
         }
 }
 
+/* KVM would refuse it too; that it is not even asked is the test. */
+static void overlap_is_refused_before_kvm_is_asked(void **state)
+{
+        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), at = 1ull << 33;
+        uint8_t *host = (uint8_t *)(uintptr_t)(64 * page); /* nobody looks there */
+        struct kvm_vm *vm = NULL;
+        uint32_t slot = 77;
+        char why[256] = "";
+        unsigned before;
+
+        (void)state;
+        assert_int_equal(vm_make(16 * MIB, true, 0, &vm, why), 0);
+        assert_int_equal(kvm_vm_slot_add(vm, at, 4 * page, host, 0, &slot), 0);
+        before = told.n;
+        for (uint64_t from = at - 3 * page; from < at + 4 * page; from += page)
+                assert_int_equal(kvm_vm_slot_add(vm, from, 4 * page, host, 0, &slot), -EEXIST);
+        assert_int_equal(told.n, before);
+        (void)kvm_vm_free(vm);
+}
+
 /* arm64: a VM's type is its width, and 0 where the kernel knows no widths; a PC's is 0. */
 static void width_is_asked_for_where_the_kernel_knows_it(void **state)
 {
@@ -134,6 +154,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(piece_beyond_a_slot_has_several),
             cmocka_unit_test(refused_slot_leaves_nothing),
+            cmocka_unit_test(overlap_is_refused_before_kvm_is_asked),
             cmocka_unit_test(width_is_asked_for_where_the_kernel_knows_it),
         };
 
