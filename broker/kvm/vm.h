@@ -67,8 +67,8 @@ int kvm_vm_slot_find(const struct kvm_vm *vm, uint64_t gpa, uint32_t *ret_slot);
 /* Bytes of a slot's dirty bitmap: a bit for each page of the host, in whole 64-bit words. 0: no such slot. */
 size_t kvm_vm_dirty_size(const struct kvm_vm *vm, uint32_t slot);
 
-/* The pages that the guest has written since the last call, which begin to count anew. Only writes by vCPUs: what
- * the broker writes is its own to remember. -EINVAL: `size` is not kvm_vm_dirty_size, or the slot keeps no log;
+/* The pages that the guest has written since the last call, which begin to count anew; with nested paging also some
+ * that it has only read. Only writes by vCPUs: what the broker writes is its own to remember. -EINVAL: `size` is not kvm_vm_dirty_size, or the slot keeps no log;
  * -ENOENT. */
 int kvm_vm_dirty_log(struct kvm_vm *vm, uint32_t slot, uint64_t *bitmap, size_t size);
 

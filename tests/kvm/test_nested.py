@@ -32,6 +32,19 @@ def machine_holds_on_a_real_kvm(t):
     t.stage(answer.output.strip().splitlines()[-1])
 
 
+@claim(seconds=180, long=True)
+def memory_holds_on_a_real_kvm(t):
+    """Its processors walk nested tables: slots, logs and cut files as they are on hardware; 40 bits, and enforced."""
+    machine = host(t, "tests/test_kvm_vm", "tests/test_kvm_slots", "tests/kvm_probe")
+    answer = machine.ask("cd /host && MUST_RUN=1 ./test_kvm_vm 2>&1 && MUST_RUN=1 ./test_kvm_slots 2>&1", 120)
+    require(answer.status == 0, answer.output)
+    most = (1 << 20) - 1024  # MiB of RAM that end at 2^40: the hole of a PC is 1 GiB
+    answer = machine.ask(f"cd /host && ./kvm_probe memory={most} memory={most + 1}", 60)
+    require("end=0x10000000000 bits=40 made slot=ok touch=not here beyond=EINVAL" in answer.output, answer.output)
+    require(f"and this host has 40; give the VM at most {most} MiB of memory" in answer.output, answer.output)
+    t.stage("slots, logs and widths hold")
+
+
 @claim(seconds=240, long=True)
 def linux_reaches_init_on_the_bare_machine(t):
     machine = host(t, "tests/linux_boot", "tests/bulkhead-test-guest")
