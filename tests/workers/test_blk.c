@@ -200,6 +200,38 @@ static void a_batch_of_long_reads_brings_each_its_bytes_and_its_status(void **st
         finish();
 }
 
+/* n writes of a sector each, in one batch: how many frames answer them. */
+static unsigned frames_for_writes(unsigned n)
+{
+        static struct fake_request requests[64];
+        static struct io ios[64];
+        unsigned before = broker.n_completes;
+
+        for (unsigned i = 0; i < n; i++) {
+                io_init(&ios[i], T_OUT, i * 8, disk + i * 4096, 512, 1); /* no two of them are adjacent */
+                requests[i] = ios[i].request;
+        }
+        fake_send_requests(&broker, 0, requests, n);
+        fake_drain(&broker, 0);
+        for (unsigned i = 0; i < n; i++) {
+                ios[i].request = requests[i];
+                assert_int_equal(io_status(&ios[i]), BLK_STATUS_OK);
+                io_done(&ios[i]);
+        }
+        return broker.n_completes - before;
+}
+
+static void answers_leave_in_longer_pieces_while_many_wait(void **state)
+{
+        (void)state;
+        start();
+        assert_int_equal(frames_for_writes(16), 1);
+        assert_int_equal(frames_for_writes(17), 2);
+        assert_int_equal(frames_for_writes(48), 3); /* 16 each: 32 wait when the first is full */
+        assert_int_equal(frames_for_writes(64), 3); /* 32, 16, 16 */
+        finish();
+}
+
 static void a_batch_of_small_reads_comes_back_in_pieces(void **state)
 {
         static struct fake_request requests[64];
@@ -451,6 +483,7 @@ int main(void)
             cmocka_unit_test(a_small_read_is_one_frame_of_data_and_status),
             cmocka_unit_test(a_long_read_is_one_frame_once_the_file_can_be_sent),
             cmocka_unit_test(a_batch_of_long_reads_brings_each_its_bytes_and_its_status),
+            cmocka_unit_test(answers_leave_in_longer_pieces_while_many_wait),
             cmocka_unit_test(a_batch_of_small_reads_comes_back_in_pieces),
             cmocka_unit_test(a_header_that_is_not_inlined_is_fetched),
             cmocka_unit_test(bad_requests_are_answered_with_an_error_and_change_nothing),

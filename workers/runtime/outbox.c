@@ -12,7 +12,13 @@ void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload)
         outbox->space = LANE_SPACE_CHAIN;
         outbox->payload = payload;
         outbox->n = 0;
+        outbox->many_wait = false;
         outbox->start = outbox->used = outbox->reserved = 0;
+}
+
+void outbox_expect(struct outbox *outbox, uint32_t n_waiting)
+{
+        outbox->many_wait = n_waiting > OUTBOX_MANY;
 }
 
 static uint32_t outbox_make(const struct lane_to_broker *message, uint8_t *frame)
@@ -78,6 +84,12 @@ uint8_t *outbox_reserve(struct outbox *outbox, uint32_t len)
         return outbox->payload + outbox->used;
 }
 
+static bool outbox_is_full(const struct outbox *outbox)
+{
+        return outbox->n == OUTBOX_MANY || (outbox->n == OUTBOX_BATCH && !outbox->many_wait) ||
+               outbox->used - outbox->start >= OUTBOX_FULL;
+}
+
 /* What is gathered is of one kind. A reservation behind it stays where it is. */
 static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind, uint64_t id, uint32_t status,
                           uint32_t offset, uint32_t len)
@@ -94,7 +106,7 @@ static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind, 
         outbox->n++;
         outbox->used += len;
         outbox->reserved -= len;
-        if (outbox->n < OUTBOX_BATCH && outbox->used - outbox->start < OUTBOX_FULL)
+        if (!outbox_is_full(outbox))
                 return;
         if (outbox->reserved > 0)
                 outbox_send_gathered(outbox);

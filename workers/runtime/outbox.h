@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,20 +14,22 @@
 #include "proto/lane.h"
 #include "workers/runtime/link.h"
 
-#define OUTBOX_BATCH   16u                   /* elements of a frame: then it goes out */
+#define OUTBOX_BATCH   16u                   /* elements of a frame: then it goes out, */
+#define OUTBOX_MANY    32u                   /* ... or so many, where more than so many requests wait then */
 #define OUTBOX_FULL    65536u                /* bytes of payload: then it goes out */
 #define OUTBOX_PIECE   131072u               /* bytes of one large piece; and a status behind it: */
 #define OUTBOX_PAYLOAD (OUTBOX_PIECE + 512u) /* most that can be reserved */
 #define OUTBOX_FILE    LIMIT_FRAME_PAYLOAD   /* most bytes of a file, and its tail, in one frame */
-#define OUTBOX_HEADER  1024u /* bytes of protobuf: OUTBOX_BATCH elements of 20 bytes, tags, lengths */
+#define OUTBOX_HEADER  1024u /* bytes of protobuf: OUTBOX_MANY elements of 20 bytes, tags, lengths */
 
 struct outbox {
         struct link *link;
         enum lane_space space;         /* what ids and offsets name: CHAIN unless its owner says otherwise */
         enum lane_kind_to_broker kind; /* of what is gathered */
         size_t n;                      /* elements gathered */
-        uint64_t id[OUTBOX_BATCH];
-        uint32_t status[OUTBOX_BATCH], offset[OUTBOX_BATCH], len[OUTBOX_BATCH];
+        bool many_wait;                /* more than OUTBOX_MANY requests have no answer yet */
+        uint64_t id[OUTBOX_MANY];
+        uint32_t status[OUTBOX_MANY], offset[OUTBOX_MANY], len[OUTBOX_MANY];
         uint8_t *payload;     /* OUTBOX_PAYLOAD bytes */
         uint32_t start, used; /* payload[start, used) belongs to what is gathered */
         uint32_t reserved;    /* bytes from `used` on that have been given out */
@@ -36,6 +39,10 @@ struct outbox {
 
 /* `link` and `payload` are the caller's and outlive the outbox. */
 void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload);
+
+/* So many requests wait for an answer beside the one that is served. Many: frames may be longer, since the broker has
+ * enough to do with the last one. */
+void outbox_expect(struct outbox *outbox, uint32_t n_waiting);
 
 /* Room for `len` (at most OUTBOX_PAYLOAD) bytes, until the next reservation, question or flush. Answers use it up
  * from its beginning, so that one host call can fill in several; what is not used is forgotten. */

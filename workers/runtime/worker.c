@@ -323,8 +323,10 @@ static void worker_serve_lane(struct worker *worker, struct worker_lane *lane)
         const struct device_ops *device = worker->device;
         uint32_t waiting = lane->inbox.n_waiting;
 
-        for (uint32_t n = waiting; n > 0; n--)
+        for (uint32_t n = waiting; n > 0; n--) {
+                outbox_expect(&lane->outbox, n - 1);
                 device->handle(device->state, inbox_next(&lane->inbox));
+        }
         if (waiting > 0 && device->batch_end)
                 device->batch_end(device->state);
         outbox_flush(&lane->outbox);
