@@ -44,7 +44,7 @@ static void set_bit(uint32_t *word, unsigned bit, bool on)
 /* Features. Without bit 31 of ECX a Linux does not look for a hypervisor, and calibrates its clocks in vain. */
 static void leaf_1(struct kvm_cpuid_entry2 *leaf, const struct place *place)
 {
-        leaf->ebx = (leaf->ebx & 0xffff) | BIT(place->id_bits) << 16 | place->index << 24;
+        leaf->ebx = (leaf->ebx & 0xffff) | MIN(BIT(place->id_bits), 255u) << 16 | place->index << 24;
         set_bit(&leaf->edx, 28, place->n > 1); /* HTT: the count in EBX says something */
         set_bit(&leaf->ecx, 3, false);         /* MONITOR */
         set_bit(&leaf->ecx, 5, false);         /* VMX */
