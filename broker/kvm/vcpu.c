@@ -141,10 +141,15 @@ void kvm_vcpus_resume(struct kvm_vcpus *all)
 
 void kvm_vcpus_stop(struct kvm_vcpus *all)
 {
+        bool nobody;
+
         pthread_mutex_lock(&all->mutex);
+        nobody = atomic_load(&all->wanted) != LEAVE && all->n_running == 0;
         if (atomic_load(&all->wanted) != LEAVE)
                 all_want(all, LEAVE);
         pthread_mutex_unlock(&all->mutex);
+        if (nobody && all->options.left)
+                all->options.left(all->options.context);
 }
 
 static void on_interrupt(int signal_number)

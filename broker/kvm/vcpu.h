@@ -34,7 +34,8 @@ struct kvm_vcpus_options {
         bool (*memory_fault)(void *context, const uint64_t *gpa);
         /* The last vCPU that was asked to pause waits now; also after a reported end. Any thread; may come twice. */
         void (*paused)(void *context);
-        /* The last thread has been asked to leave and is about to: kvm_vcpus_free will not wait. Its thread, once. */
+        /* The last thread has been asked to leave and is about to: kvm_vcpus_free will not wait. Its thread,
+         * once; where there is none, from inside kvm_vcpus_stop. */
         void (*left)(void *context);
 };
 

@@ -372,6 +372,8 @@ static void boot_of_another_architecture_is_refused(void **state)
         rig_open(&rig, 1);
         assert_int_equal(kvm_vcpus_start(rig.vcpus, &boot, why, sizeof(why)), -EINVAL);
         assert_non_null(strstr(why, "the first state of vCPU 0"));
+        kvm_vcpus_stop(rig.vcpus);
+        assert_true(rig.left); /* nobody else would say so */
         rig_close(&rig);
 }
 
