@@ -27,7 +27,7 @@ def host(t, *names):
 @claim(seconds=180, long=True)
 def machine_holds_on_a_real_kvm(t):
     machine = host(t, "tests/test_machine", "tests/bulkhead-test-guest")
-    answer = machine.ask("cd /host && MUST_RUN=1 BULKHEAD_TEST_GUEST=/host/bulkhead-test-guest ./test_machine", 120)
+    answer = machine.ask("cd /host && MUST_RUN=1 REAL_KVM=1 BULKHEAD_TEST_GUEST=/host/bulkhead-test-guest ./test_machine", 120)
     require(answer.status == 0, answer.output)
     t.stage(answer.output.strip().splitlines()[-1])
 

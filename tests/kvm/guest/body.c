@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #define SPIN_MAX 2000000000u
+#define APIC_ID  0xfee00020u
 
 void guest_body(uint32_t processor);
 
@@ -53,9 +54,12 @@ static void further_body(uint32_t processor)
 {
         uint32_t words[4];
 
-        cpuid(1, 0, words);
-        if (words[1] >> 24 != processor)
-                fail("cpus", "another's APIC id", words[1] >> 24);
+        cpuid(0xb, 0, words);
+        if (words[3] != processor || mmio_read(APIC_ID) >> 24 != processor)
+                fail("cpus", "another's APIC id", words[3]);
+        cpuid(1, 0, words); /* a KVM without help of the processor answers with the host's */
+        if (option("leaf1", 0) && words[1] >> 24 != processor)
+                fail("cpus", "another's APIC id in leaf 1", words[1] >> 24);
         __atomic_fetch_add(&arrived, 1, __ATOMIC_SEQ_CST);
         for (uint32_t i = 0; i < 1000; i++)
                 __atomic_fetch_add(&sum, 1, __ATOMIC_SEQ_CST);
