@@ -17,3 +17,9 @@ static inline bool vm_exit_is_guests(int code)
 {
         return code == VM_EXIT_OK || code == VM_EXIT_RESET || code == VM_EXIT_CRASHED;
 }
+
+/* Has the broker of a VM chosen to end so? Then it has said why, in a line of its own. */
+static inline bool vm_exit_is_told(int code)
+{
+        return vm_exit_is_guests(code) || code == VM_EXIT_FAILED;
+}

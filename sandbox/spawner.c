@@ -254,7 +254,7 @@ int spawner_run(struct spawner *spawner)
         for (uint32_t i = 0; i < spawner->n_workers; i++)
                 spawner_device_end(spawner, i);
         if (spawner->broker_status != 0 &&
-            !(spawner->config->frontend == VM_FRONTEND_KVM && vm_exit_is_guests(spawner->broker_status)))
+            !(spawner->config->frontend == VM_FRONTEND_KVM && vm_exit_is_told(spawner->broker_status)))
                 log_error("broker ended %s status=%d", spawner->stopping ? "badly" : "unasked",
                           spawner->broker_status);
         return spawner->broker_status;

@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""`bulkhead run` with a VM of its own: how it ends and what it says, and what doctor has said before.
+
+    test_run.py BULKHEAD TEST_GUEST
+TRUST: its own guest's words.
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import os
+import select
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BULKHEAD, TEST_GUEST = map(os.path.abspath, sys.argv[1:3])
+DEADLINE_S = 60 * float(os.environ.get("BULKHEAD_TIME_FACTOR", "1"))
+NOBODY = 65534
+
+
+def host_checks(*args):
+    got = subprocess.run([BULKHEAD, "doctor", "--json", *args], capture_output=True, text=True, timeout=DEADLINE_S)
+    return {check["check"]: check for check in json.loads(got.stdout)["checks"]}, got
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="bulkhead-test-")
+        os.chmod(self.dir, 0o755)
+        self.run_dir = os.path.join(self.dir, "run")
+        self.children = []
+
+    def tearDown(self):
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            for stream in (child.stdin, child.stdout, child.stderr):
+                if stream and not stream.closed:
+                    stream.close()
+        shutil.rmtree(self.dir)
+
+    def config(self, cmdline="", kernel=TEST_GUEST, more="memory: 64M"):
+        path = os.path.join(self.dir, "own.yaml")
+        with open(path, "w") as f:
+            f.write(f"vm: own\nfrontend: kvm\n{more}\nkernel: {kernel}\ncmdline: \"{cmdline}\"\n"
+                    "devices:\n- {name: rng0, type: rng}\n")
+        return path
+
+    def file(self, name, content):
+        path = os.path.join(self.dir, name)
+        with open(path, "wb") as f:
+            f.write(content)
+        return path
+
+    def argv(self, config):
+        return [BULKHEAD, "run", "--run-dir", self.run_dir, config]
+
+    def run_it(self, config, code, before=(), typed="", **more):
+        got = subprocess.run([*before, *self.argv(config)], input=typed, capture_output=True, text=True,
+                             timeout=DEADLINE_S, **more)
+        self.assertEqual(got.returncode, code, got.stdout + got.stderr)
+        return got
+
+    def start(self, config):
+        child = subprocess.Popen(self.argv(config), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True, bufsize=1)
+        self.children.append(child)
+        return child
+
+    def line(self, child):
+        ready, _, _ = select.select([child.stdout], [], [], DEADLINE_S)
+        self.assertTrue(ready, "the guest says nothing")
+        return child.stdout.readline()
+
+    def assert_one_error(self, got, pattern):
+        """Whatever else is logged, one line is an error, and it says what to do."""
+        errors = [line for line in got.stderr.splitlines() if "error: " in line]
+        self.assertEqual(len(errors), 1, got.stderr)
+        self.assertRegex(errors[0], pattern)
+        self.assertEqual(got.stdout, "")
+
+
+class Endings(Case):
+    def test_off_is_0(self):
+        got = self.run_it(self.config("hello=7"), 0)
+        self.assertEqual(got.stdout.splitlines(), ["ok hello 7", "end"])
+        self.assertIn("switched itself off", got.stderr)
+        self.assertNotIn("error", got.stderr)
+
+    def test_reset_is_3_and_no_error(self):
+        for word in ("reset", "reset_acpi"):
+            with self.subTest(word):
+                got = self.run_it(self.config(word), 3)
+                self.assertIn("asks for a reset", got.stderr)
+                self.assertNotIn("error", got.stderr)
+
+    def test_a_crash_is_4_and_says_where(self):
+        got = self.run_it(self.config("triple"), 4)
+        self.assert_one_error(got, r"triple fault on vCPU 0: .*rip=0x")
+
+    def test_the_operator_s_end_is_0_and_leaves_nothing(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number):
+                child = self.start(self.config("spin"))
+                self.assertEqual(self.line(child), "spinning\n")
+                self.assertEqual(sorted(os.listdir(os.path.join(self.run_dir, "own"))), ["admin.sock", "lock"])
+                child.send_signal(number)
+                self.assertEqual(child.wait(DEADLINE_S), 0)
+                self.assertNotIn("admin.sock", os.listdir(os.path.join(self.run_dir, "own")))
+
+    def test_a_second_broker_of_that_name_is_refused(self):
+        child = self.start(self.config("spin"))
+        self.assertEqual(self.line(child), "spinning\n")
+        self.assert_one_error(self.run_it(self.config("hello"), 1), "is running already.*choose another name")
+        child.terminate()
+        self.assertEqual(child.wait(DEADLINE_S), 0)
+
+
+class Serial(Case):
+    def test_what_is_typed_comes_to_the_guest(self):
+        child = self.start(self.config("echo"))
+        self.assertEqual(self.line(child), "echo\n")
+        child.stdin.write("abc.")
+        child.stdin.flush()
+        self.assertEqual(self.line(child), "abc.\n")
+        self.assertEqual(self.line(child), "ok echo 4\n")
+        self.assertEqual(child.wait(DEADLINE_S), 0)
+
+    def test_none_is_none(self):
+        got = self.run_it(self.config("hello", more="memory: 64M\nserial: none"), 0, typed="x")
+        self.assertEqual(got.stdout, "")
+        self.assertIn("switched itself off", got.stderr)
+
+    def test_a_reader_that_is_gone_ends_no_vm(self):
+        read, write = os.pipe()
+        os.close(read)
+        child = subprocess.Popen(self.argv(self.config("hello")), stdin=subprocess.DEVNULL, stdout=write,
+                                 stderr=subprocess.PIPE, text=True)
+        os.close(write)
+        self.children.append(child)
+        self.assertEqual(child.wait(DEADLINE_S), 0)
+
+
+class Operator(Case):
+    def setUp(self):
+        super().setUp()
+        self.child = self.start(self.config("spin", more="memory: 64M\nvcpus: 2"))
+        self.assertEqual(self.line(self.child), "spinning\n")
+
+    def tearDown(self):
+        self.child.terminate()
+        self.child.wait(DEADLINE_S)
+        super().tearDown()
+
+    def ask(self, *words):
+        return json.loads(subprocess.run([BULKHEAD, *words, "--json", "--run-dir", self.run_dir], check=True,
+                                         capture_output=True, text=True, timeout=DEADLINE_S).stdout)
+
+    def test_ps_lists_it(self):
+        vm, = self.ask("ps")["vms"]
+        self.assertEqual((vm["vm"], vm["state"]), ("own", "alive"))
+        device, = vm["devices"]
+        self.assertEqual((device["device"], device["state"], device["attached"]), ("rng0", "ready", False))
+
+    def test_audit_finds_nothing_loose_and_the_loader_gone(self):
+        answer = self.ask("audit")
+        self.assertTrue(answer["ok"], answer)
+        processes = {p["role"]: {row["fact"]: row for row in p["rows"]} for p in answer["vms"][0]["processes"]}
+        self.assertEqual(set(processes), {"spawner", "broker", "worker"})
+        self.assertEqual(processes["broker"]["seccomp content"]["wanted"], "policy broker-kvm")
+        self.assertEqual(processes["broker"]["guest memory"]["measured"], f"{64 << 20} bytes mapped, 2 vCPUs")
+        self.assertEqual(processes["worker"]["guest memory"]["measured"], "0 bytes mapped")
+        self.assertEqual(processes["spawner"]["descendants"]["measured"], "0 not listed")
+
+
+class Refusals(Case):
+    """Each is one line with the remedy, before there is a VM, and doctor has said it in advance."""
+
+    def assert_doctor_says(self, config, check, pattern):
+        checks, got = host_checks(config)
+        self.assertEqual(got.returncode, 1)
+        self.assertEqual(checks[check]["verdict"], "missing", checks[check])
+        self.assertRegex(checks[check]["found"] + ": " + checks[check]["remedy"], pattern)
+
+    def test_a_file_that_is_no_kernel(self):
+        config = self.config(kernel=self.file("text", b"a text and no kernel\n" * 500))
+        self.assert_one_error(self.run_it(config, 1), r"(?i)kernel.*bzImage")
+        self.assert_doctor_says(config, "its kernel", "no kernel: name a bzImage")
+
+    def test_a_kernel_of_another_architecture(self):
+        image = bytearray(8192)
+        image[0x38:0x3c] = b"ARM\x64"
+        config = self.config(kernel=self.file("Image", image))
+        self.assert_one_error(self.run_it(config, 1), r"(?i)arm64|x86|bzImage")
+        self.assert_doctor_says(config, "its kernel", "arm64: name one of x86_64")
+
+    def test_more_memory_than_the_host_has(self):
+        config = self.config(more="memory: 60000G")
+        got = self.run_it(config, 1)
+        self.assertRegex(got.stderr, r"\A[^\n]*memory is 60000G: this host has [^\n]*: give the VM less\n\Z")
+
+    def test_more_devices_than_interrupts(self):
+        path = self.config()
+        with open(path, "a") as f:
+            f.writelines(f"- {{name: more{i}, type: rng}}\n" for i in range(40))
+        self.assert_one_error(self.run_it(path, 1), r"devices.*")
+        self.assert_doctor_says(path, "this VM", "devices")
+
+    def no_kvm(self, command):
+        return ["unshare", "--mount", "sh", "-c", f"{command} || exit 99; exec \"$@\"", "sh"]
+
+    def test_no_kvm_at_all(self):
+        before = self.no_kvm("mkdir -p $0.dev && mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3")
+        before[-1] = os.path.join(self.dir, "sh")
+        self.assert_one_error(self.run_it(self.config(), 1, before), "there is no /dev/kvm; .*kvm_intel or kvm_amd")
+
+    def test_something_else_in_its_place(self):
+        before = self.no_kvm("mount --bind /dev/null /dev/kvm")
+        self.assert_one_error(self.run_it(self.config(), 1, before), "/dev/kvm is not KVM")
+
+    def test_no_permission(self):
+        if os.stat("/dev/kvm").st_mode & stat.S_IROTH:
+            self.skipTest("everybody may open /dev/kvm here")
+        os.mkdir(self.run_dir)
+        os.chown(self.run_dir, NOBODY, NOBODY)
+        kernel = shutil.copy(TEST_GUEST, os.path.join(self.dir, "guest"))
+        got = self.run_it(self.config(kernel=kernel), 1, user=NOBODY, group=NOBODY, extra_groups=[])
+        self.assert_one_error(got, f"no permission to open /dev/kvm for user {NOBODY}; .*usermod -aG")
+
+
+if __name__ == "__main__":
+    checks, _ = host_checks()
+    for needed in ("/dev/kvm", "KVM", "user namespaces"):
+        if checks[needed]["verdict"] in ("missing", "unknown") or os.geteuid() != 0:
+            print(f"skipped: needs root, and {needed}: {checks[needed]['found']}")
+            sys.exit(1 if os.environ.get("MUST_RUN") else 77)
+    unittest.main(argv=sys.argv[:1])
