@@ -91,8 +91,13 @@ static void check_kernel(struct doctor_vm *vm, struct doctor_row *row)
         if (n < 0) { /* the configuration's reader has looked a moment ago, and said more */
                 say_missing(row, strerror(errno));
                 snprintf(row->remedy, sizeof(row->remedy), "correct the path");
-        } else if (!kernel_kind(KVM_ARCH_HERE, head, (size_t)n, row->found, sizeof(row->found)))
+        } else if (!kernel_kind(KVM_ARCH_HERE, head, (size_t)n, row->found, sizeof(row->found))) {
                 row->verdict = DOCTOR_MISSING;
+        } else if (vm->facts->host.software && strncmp((const char *)head, "\177ELF", 4) != 0) {
+                row->verdict = DOCTOR_MISSING; /* an ELF may be a guest that is made for it */
+                snprintf(row->remedy, sizeof(row->remedy),
+                         "this KVM (%s) cannot run Linux; use a host with vmx or svm", vm->facts->host.kind);
+        }
 }
 
 static const struct {

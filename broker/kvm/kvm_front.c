@@ -226,6 +226,24 @@ static enum vm_exit front_exit(enum kvm_end end)
         return VM_EXIT_CRASHED;
 }
 
+/* Without a processor's help KVM emulates a kernel, and not all of it: Linux hangs before its first word. What is no Linux
+ * may have been made for that. */
+static bool front_can_run(const struct kvm_front *front, enum kvm_boot_mode mode, char *why, size_t size)
+{
+        if (!front->host.software)
+                return true;
+        if (mode == KVM_BOOT_PVH) {
+                log_warning("this KVM (%s) runs guests that are made for it, and no ordinary Linux vm=%s",
+                            front->host.kind, front->config->name);
+                return true;
+        }
+        snprintf(why, size,
+                 "this KVM (%s) cannot run Linux; use a host whose processor has vmx or svm, or frontend: "
+                 "vhost-user",
+                 front->host.kind);
+        return false;
+}
+
 static void on_booted(void *context, const struct boot_entry *entry)
 {
         struct kvm_front *front = context;
@@ -233,6 +251,10 @@ static void on_booted(void *context, const struct boot_entry *entry)
         char why[WHY_BYTES];
         int r;
 
+        if (!front_can_run(front, entry->mode, why, sizeof(why))) {
+                front_tell_end(front, VM_EXIT_FAILED, why);
+                return;
+        }
         front->state = FRONT_RUNNING;
         r = kvm_vcpus_start(front->vcpus, &boot, why, sizeof(why));
         if (r < 0)

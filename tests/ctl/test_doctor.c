@@ -253,6 +253,32 @@ static void begin_vm(const char *kernel)
         snprintf(config.boot.kernel, sizeof(config.boot.kernel), "%s", kernel);
 }
 
+static uint8_t head[KERNEL_HEAD];
+
+static void make_bzimage(unsigned version, unsigned xloadflags)
+{
+        memset(head, 0, sizeof(head));
+        memcpy(head + 0x202, "HdrS", 4);
+        head[0x206] = (uint8_t)version, head[0x207] = (uint8_t)(version >> 8);
+        head[0x236] = (uint8_t)xloadflags;
+}
+
+/* In a file, and a VM that boots it. */
+static void make_kernel(bool elf)
+{
+        char path[] = "/tmp/bulkhead-test-XXXXXX";
+        int fd = mkstemp(path);
+
+        assert_true(fd >= 0);
+        make_bzimage(0x020f, 1);
+        if (elf)
+                memcpy(head, "\177ELF\2\1", 6);
+        head[0x12] = 62;
+        assert_int_equal(write(fd, head, sizeof(head)), sizeof(head));
+        close(fd);
+        begin_vm(path);
+}
+
 static void a_vm_is_held_against_its_host(void **state)
 {
         (void)state;
@@ -277,6 +303,15 @@ static void a_vm_is_held_against_its_host(void **state)
         vm_finds("this VM", DOCTOR_MISSING, "devices");
         begin_vm("/no/such/kernel");
         vm_finds("its kernel", DOCTOR_MISSING, "No such file");
+        make_kernel(false);
+        vm_finds("its kernel", DOCTOR_OK, "bzImage");
+        facts.host.software = true;
+        vm_finds("its kernel", DOCTOR_MISSING, "bzImage");
+        unlink(config.boot.kernel);
+        make_kernel(true);
+        facts.host.software = true;
+        vm_finds("its kernel", DOCTOR_OK, "ELF");
+        unlink(config.boot.kernel);
 }
 
 static void a_vm_of_another_front_end_has_no_rows(void **state)
@@ -291,16 +326,6 @@ static void a_vm_of_another_front_end_has_no_rows(void **state)
 }
 
 /* ---- kernels ---- */
-
-static uint8_t head[KERNEL_HEAD];
-
-static void make_bzimage(unsigned version, unsigned xloadflags)
-{
-        memset(head, 0, sizeof(head));
-        memcpy(head + 0x202, "HdrS", 4);
-        head[0x206] = (uint8_t)version, head[0x207] = (uint8_t)(version >> 8);
-        head[0x236] = (uint8_t)xloadflags;
-}
 
 static void kernel_is(enum kvm_arch arch, size_t len, bool good, const char *words)
 {

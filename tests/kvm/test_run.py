@@ -26,6 +26,31 @@ def host_checks(*args):
     return {check["check"]: check for check in json.loads(got.stdout)["checks"]}, got
 
 
+def bzimage():
+    """As much of a kernel as it takes to be loaded: Documentation/arch/x86/boot.rst."""
+    image = bytearray(16384)
+    image[0x1f1] = 1  # one more sector of setup
+
+    def put(at, value, size):
+        image[at:at + size] = value.to_bytes(size, "little")
+
+    put(0x1f4, (len(image) - 1024) // 16, 4)  # syssize
+    put(0x1fe, 0xaa55, 2)
+    image[0x200:0x202] = b"\xeb\x6a"  # the header ends behind handover_offset
+    image[0x202:0x206] = b"HdrS"
+    put(0x206, 0x020f, 2)
+    image[0x211] = 1  # loaded high
+    put(0x214, 0x100000, 4)
+    put(0x22c, 0x7fffffff, 4)  # initrd_addr_max
+    put(0x230, 0x200000, 4)  # kernel_alignment
+    image[0x234] = 1  # relocatable
+    put(0x236, 1, 2)  # a 64-bit entry
+    put(0x238, 2047, 4)  # cmdline_size
+    put(0x258, 0x1000000, 8)  # pref_address
+    put(0x260, 0x100000, 4)  # init_size
+    return bytes(image)
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="bulkhead-test-")
@@ -197,6 +222,14 @@ class Refusals(Case):
         config = self.config(kernel=self.file("Image", image))
         self.assert_one_error(self.run_it(config, 1), r"(?i)arm64|x86|bzImage")
         self.assert_doctor_says(config, "its kernel", "arm64: name one of x86_64")
+
+    def test_linux_on_a_kvm_that_cannot_run_it(self):
+        if "software" not in host_checks()[0]["KVM"]["found"]:
+            self.skipTest("this KVM has a processor's help")
+        config = self.config(kernel=self.file("bzImage", bzimage()))
+        self.assert_one_error(self.run_it(config, 1), r"this KVM \(.*software.*\) cannot run Linux; use a host")
+        self.assert_doctor_says(config, "its kernel", "cannot run Linux; use a host with vmx or svm")
+        self.assertIn("no ordinary Linux", self.run_it(self.config("hello"), 0).stderr)
 
     def test_more_memory_than_the_host_has(self):
         config = self.config(more="memory: 60000G")
