@@ -57,8 +57,9 @@ class Case(unittest.TestCase):
         os.chmod(self.dir, 0o755)
         self.run_dir = os.path.join(self.dir, "run")
         self.children = []
+        self.addCleanup(self.undo)  # also when a class's own preparation fails
 
-    def tearDown(self):
+    def undo(self):
         for child in self.children:
             if child.poll() is None:
                 child.kill()
@@ -175,11 +176,6 @@ class Operator(Case):
         super().setUp()
         self.child = self.start(self.config("spin", more="memory: 64M\nvcpus: 2"))
         self.assertEqual(self.line(self.child), "spinning\n")
-
-    def tearDown(self):
-        self.child.terminate()
-        self.child.wait(DEADLINE_S)
-        super().tearDown()
 
     def ask(self, *words):
         return json.loads(subprocess.run([BULKHEAD, *words, "--json", "--run-dir", self.run_dir], check=True,
