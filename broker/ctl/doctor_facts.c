@@ -99,7 +99,8 @@ static bool spec_ok(unsigned long what)
 {
         int r = prctl(PR_GET_SPECULATION_CTRL, what, 0, 0, 0);
 
-        return r == PR_SPEC_NOT_AFFECTED || (r >= 0 && (r & (PR_SPEC_PRCTL | PR_SPEC_FORCE_DISABLE)));
+        return r == PR_SPEC_NOT_AFFECTED ||
+               (r >= 0 && ((unsigned)r & (PR_SPEC_PRCTL | PR_SPEC_FORCE_DISABLE)));
 }
 
 static void ask_memfd(struct doctor_facts *facts)
