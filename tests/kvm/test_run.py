@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BULKHEAD, TEST_GUEST = map(os.path.abspath, sys.argv[1:3])
@@ -169,6 +170,78 @@ class Serial(Case):
         os.close(write)
         self.children.append(child)
         self.assertEqual(child.wait(DEADLINE_S), 0)
+
+
+class Working(Case):
+    """A guest that writes blocks and reads them again, by interrupts, while somebody of ours dies."""
+
+    def working(self, words):
+        disk = os.path.join(self.dir, "disk.img")
+        with open(disk, "wb") as f:
+            f.truncate(16 << 20)
+        os.chmod(disk, 0o666)
+        config = self.config(f"hello {words}")
+        with open(config, "a") as f:
+            f.write(f"- {{name: disk0, type: blk, path: {disk}}}\n")
+        child = self.start(config)
+        self.assertEqual(self.line(child), "ok hello 1\n")
+        return child
+
+    def status(self):
+        got = subprocess.run([BULKHEAD, "ps", "--json", "--run-dir", self.run_dir], capture_output=True, text=True,
+                             timeout=DEADLINE_S)
+        vms = json.loads(got.stdout)["vms"]
+        return vms[0] if vms else None
+
+    def worker(self, but=None):
+        """The disk's worker, when another than `but` serves."""
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end:
+            disk = [d for d in self.status()["devices"] if d["device"] == "disk0"][0]
+            if disk["state"] in ("ready", "running") and disk["pid"] not in (but, 0, None):
+                return disk["pid"]
+        self.fail("the disk has no worker")
+
+    def gone(self, *pids):
+        end = time.monotonic() + DEADLINE_S
+        while any(os.path.exists(f"/proc/{pid}") for pid in pids):
+            self.assertLess(time.monotonic(), end, "a process outlives its broker")
+
+    def test_it_uses_its_devices_twenty_times_without_an_exit_for_a_kick(self):
+        child = self.working("blk rounds=20 blocks=8 rng=20")
+        said, log = child.communicate(timeout=DEADLINE_S)
+        self.assertEqual((child.returncode, said.splitlines()), (0, ["ok blk 160", "ok rng 20", "end"]), log)
+        counts = [line for line in log.splitlines() if "kick_exits=" in line]
+        self.assertEqual(len(counts), 2, log)
+        for line in counts:
+            self.assertIn(" kick_exits=0 refused=0 ", line)
+            self.assertNotIn(" interrupts=0 ", line)
+
+    def test_workers_that_are_killed_are_a_stall_only(self):
+        child = self.working("blk rounds=1 blocks=2000")
+        last = None
+        for _ in range(8):
+            last = self.worker(but=last)
+            os.kill(last, signal.SIGKILL)
+        said, log = child.communicate(timeout=DEADLINE_S)
+        self.assertEqual((child.returncode, said.splitlines()), (0, ["ok blk 2000", "end"]), log)
+        self.assertEqual(log.count("worker was killed"), 8, log)
+
+    def test_a_spawner_that_is_killed_ends_no_vm(self):
+        child = self.working("blk rounds=1 blocks=1500")
+        os.kill(self.status()["spawner_pid"], signal.SIGKILL)
+        said = child.stdout.read()
+        self.assertEqual(said.splitlines(), ["ok blk 1500", "end"], child.stderr.read())
+
+    def test_a_broker_that_is_killed_takes_its_workers_along_and_leaves_no_lock(self):
+        child = self.working("blk rounds=1 blocks=100000")
+        status = self.status()
+        workers = [device["pid"] for device in status["devices"]]
+        os.kill(status["broker_pid"], signal.SIGKILL)
+        self.assertNotEqual(child.wait(DEADLINE_S), 0)
+        self.gone(*workers, status["broker_pid"])
+        self.assertNotIn("admin.sock", os.listdir(os.path.join(self.run_dir, "own")))
+        self.run_it(self.config("hello"), 0)
 
 
 class Operator(Case):
