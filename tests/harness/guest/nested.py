@@ -82,7 +82,7 @@ class Nested(Machine):
 
     def __init__(self, guest_image, directory, files, binary=None, memory_mib=MEMORY_MIB):
         make_image(guest_image, f"{directory}/nested", files)
-        super().__init__(f"{directory}/nested", directory, [], binary=binary, memory_mib=memory_mib, name="nested")
+        super().__init__(f"{directory}/nested", directory, [], binary=binary, memory_mib=memory_mib, scenario="host", name="nested")
 
     def wait_host(self, seconds=120):
         self.wait_ready(seconds)
