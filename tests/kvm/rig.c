@@ -193,7 +193,7 @@ void rig_wait_output(struct rig *rig, const char *text)
                 n = read(rig->from_guest[0], rig->output + rig->n_output, RIG_OUTPUT - 1 - rig->n_output);
                 assert_true(n > 0);
                 rig->n_output += (size_t)n;
-                if (strstr(rig->output, "FAIL"))
+                if (strstr(rig->output, "FAIL") && strchr(strstr(rig->output, "FAIL"), '\n'))
                         fail_msg("the guest says \"%s\"", rig->output);
         }
 }

@@ -53,7 +53,7 @@ static void processors_start_by_init_and_sipi(void **state)
         (void)state;
         rig_open(&rig, 4);
         /* What real processors ask KVM for: see the guest. */
-        rig_boot(&rig, KVM_BOOT_LINUX64, getenv("REAL_KVM") ? "cpus=4 leaf1" : "cpus=4");
+        rig_boot(&rig, KVM_BOOT_LINUX64, getenv("REAL_KVM") ? "cpus=4 real" : "cpus=4");
         rig_wait_output(&rig, "ok cpus 4\nend\n");
         rig_wait_end(&rig, KVM_END_SHUTDOWN);
         rig_wait_paused(&rig, 1); /* all four: who sleeps in the kernel too */

@@ -59,7 +59,7 @@ def linux_boots_and_uses_its_jailed_disk_on_a_real_kvm(t):
 def guest_of_our_own_drives_jailed_devices_on_a_real_kvm(t):
     machine = host(t, *PROGRAMS, "tests/bulkhead-test-guest")
     config = CONFIG.replace("/host/vmlinuz", "/host/bulkhead-test-guest").replace("initrd: /host/initrd\n", "")
-    config = config.replace("console=ttyS0", "hello cpus=1 leaf1 blk rounds=20 blocks=8 rng=20 console=ttyS0")
+    config = config.replace("console=ttyS0", "hello cpus=1 real blk rounds=20 blocks=8 rng=20 console=ttyS0")
     machine.run(f"cat >/host/own.yaml <<'END'\n{config}END\ncd /host && head -c 4194304 /dev/zero >disk.img && "
                 "chmod 666 disk.img")
     answer = machine.ask("cd /host && ./bulkhead run own.yaml </dev/null", 150)

@@ -158,13 +158,14 @@ static int set_lapic(int vcpu_fd, unsigned index)
 /* All memory is cached: a Linux that finds the MTRRs off does without its page attributes. */
 static int set_mtrr(int vcpu_fd)
 {
-        struct {
-                struct kvm_msrs head;
-                struct kvm_msr_entry entry;
-        } msrs = {.head.nmsrs = 1,
-                  .entry = {.index = MSR_MTRR_DEFAULT, .data = MTRR_ENABLED | MTRR_WRITE_BACK}};
-        int n = ioctl(vcpu_fd, KVM_SET_MSRS, &msrs);
+        _Alignas(struct kvm_msrs) uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)] = {0};
+        struct kvm_msrs *msrs = (struct kvm_msrs *)bytes;
+        int n;
 
+        msrs->nmsrs = 1;
+        msrs->entries[0].index = MSR_MTRR_DEFAULT;
+        msrs->entries[0].data = MTRR_ENABLED | MTRR_WRITE_BACK;
+        n = ioctl(vcpu_fd, KVM_SET_MSRS, msrs);
         return n == 1 ? 0 : n < 0 ? -errno : -EOPNOTSUPP;
 }
 
