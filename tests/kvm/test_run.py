@@ -63,8 +63,12 @@ class Case(unittest.TestCase):
     def undo(self):
         for child in self.children:
             if child.poll() is None:
-                child.kill()
-                child.wait()
+                child.terminate()  # a spawner that is killed leaves its VM running
+                try:
+                    child.wait(DEADLINE_S)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
             for stream in (child.stdin, child.stdout, child.stderr):
                 if stream and not stream.closed:
                     stream.close()
