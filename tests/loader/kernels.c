@@ -22,7 +22,7 @@ size_t kernel_make_bzimage(uint8_t *bytes)
 
         memset(bytes, 0, KERNEL_BYTES);
         bytes[0x1f1] = 4;
-        bytes_store32(bytes + 0x1f4, body / 16);
+        bytes_store32(bytes + 0x1f4, (uint32_t)(body / 16));
         bytes_store16(bytes + 0x1fe, 0xaa55);
         bytes[0x200] = 0xeb;
         bytes[0x201] = 0x6a;
