@@ -184,7 +184,8 @@ static int run(const char *bin, unsigned kills, const char *keys)
         if (r == 0)
                 r = kill_many(WARM_UP, &pid);
         if (r == 0)
-                r = load_check(&load); /* the last one's successor answers: the broker holds all that it will */
+                r = load_check(
+                    &load); /* the last one's successor answers: the broker holds all that it will */
         if (r < 0)
                 return give_up(r, "before the first kill that counts");
         before = holdings_at_rest(NULL);
