@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "proto/base/checked.h"
 #include "proto/base/log.h"
 #include "proto/vm_config_kvm.h"
+#include "proto/vm_config_refuse.h"
 
 #define UID_MIN_ALLOWED  1000u      /* below are the system's own */
 #define UID_NOBODY       65534u     /* what unmapped ids look like: anybody's */
@@ -28,19 +28,6 @@
 #define WEIGHT_MAX       10000u     /* of the kernel */
 #define BPS_MIN          (1u << 20) /* a slower disk would not finish a large request before it is too old */
 #define IOPS_MIN         10u        /* likewise */
-#define SHOWN_BYTES      72u        /* of a bad name or path: enough to know it, and the remedy still fits */
-
-static int refuse(char *why, size_t why_size, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static int refuse(char *why, size_t why_size, const char *format, ...)
-{
-        va_list args;
-
-        va_start(args, format);
-        vsnprintf(why, why_size, format, args);
-        va_end(args);
-        return -EINVAL;
-}
 
 bool vm_config_name_ok(const char *name)
 {

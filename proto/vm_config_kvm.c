@@ -7,25 +7,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "proto/base/log.h"
-
-#define SHOWN_BYTES 72u /* of a bad path: enough to know it, and the remedy still fits */
-
-static int refuse(char *why, size_t why_size, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static int refuse(char *why, size_t why_size, const char *format, ...)
-{
-        va_list args;
-
-        va_start(args, format);
-        vsnprintf(why, why_size, format, args);
-        va_end(args);
-        return -EINVAL;
-}
+#include "proto/vm_config_refuse.h"
 
 bool vm_config_cmdline_ok(const char *cmdline)
 {

@@ -248,6 +248,24 @@ class Working(Case):
         self.run_it(self.config("hello"), 0)
 
 
+class Incomplete(Case):
+    def test_a_device_whose_workers_crash_is_missing_and_the_vm_runs(self):
+        workers = os.path.join(self.dir, "workers")
+        shutil.copytree(os.path.dirname(BULKHEAD), workers)
+        os.chmod(workers, 0o755)
+        shutil.copy(os.path.join(os.path.dirname(TEST_GUEST), "faulty", "stillborn", "bulkhead-worker-blk"),
+                    os.path.join(workers, "bulkhead-worker-blk"))
+        disk = self.file("disk.img", bytes(1 << 20))
+        os.chmod(disk, 0o666)
+        config = self.config("hello rng=3")
+        with open(config, "a") as f:
+            f.write(f"- {{name: disk0, type: blk, path: {disk}}}\n")
+        got = subprocess.run([os.path.join(workers, "bulkhead"), "run", "--run-dir", self.run_dir, config], input="",
+                             capture_output=True, text=True, timeout=DEADLINE_S)
+        self.assertEqual((got.returncode, got.stdout.splitlines()), (0, ["ok hello 1", "ok rng 3", "end"]), got.stderr)
+        self.assertIn("the VM starts without one of its devices dev=disk0", got.stderr)
+
+
 class Operator(Case):
     def setUp(self):
         super().setUp()
