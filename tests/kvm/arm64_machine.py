@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from guest.archive import Archive
 from guest.child import Child
 from guest.claims import BUILD, TOP, needs
 
@@ -70,20 +71,12 @@ def qemu_with_width(width, directory):
 
 
 def archive(program, path):
-    """An initial file system: the program as /init, a console and /dev/kvm. No root is needed: its devices are records."""
-    def entry(number, name, mode, data=b"", device=(0, 0)):
-        name = name.encode() + b"\0"
-        fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name), 0)
-        record = b"070701" + b"".join(b"%08X" % field for field in fields) + name
-        record += b"\0" * (-len(record) % 4) + data
-        return record + b"\0" * (-len(record) % 4)
-
-    with open(program, "rb") as file:
-        init = file.read()
-    with open(path, "wb") as file:
-        file.write(entry(1, "dev", 0o40755) + entry(2, "dev/console", 0o20600, device=(5, 1)) +
-                   entry(3, "dev/kvm", 0o20600, device=(10, 232)) + entry(4, "init", 0o100755, init) +
-                   entry(5, "TRAILER!!!", 0))
+    """An initial file system: the program as /init, a console and /dev/kvm."""
+    made = Archive(path)
+    made.device("dev/console", 5, 1)
+    made.device("dev/kvm", 10, 232)
+    made.add(program, "init")
+    made.close()
 
 
 def boot(directory, program, arguments, processor, binary=QEMU, seconds=60):

@@ -2,50 +2,13 @@
 # beside it, and its agent to run them. A real KVM where this machine has none, at a tenth of its speed.
 # SPDX-License-Identifier: Apache-2.0
 import os
-import stat
 import subprocess
 
+from .archive import Archive
 from .machine import Machine
 
 MEMORY_MIB = 1536
 PLACE = "host"  # where the programs are: /host
-
-
-class Archive:
-    """A cpio archive (newc), as an initrd may have several of, one behind the other."""
-
-    def __init__(self, path):
-        self._file = open(path, "ab")
-        self._n = 0
-        self._folders = set()
-
-    def _entry(self, name, mode, data):
-        raw = name.encode() + b"\0"
-        fields = [self._n, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(raw), 0]
-        self._n += 1
-        self._file.write(b"070701" + b"".join(b"%08x" % field for field in fields))
-        for part, head in ((raw, 110), (data, 0)):
-            self._file.write(part + b"\0" * (-(head + len(part)) % 4))
-
-    def add(self, path, name):
-        """A regular file (links are followed) and the folders above it."""
-        above = os.path.dirname(name)
-        while above and above not in self._folders:
-            self._folders.add(above)
-            above = os.path.dirname(above)
-        for folder in sorted(self._folders):
-            self._folder(folder)
-        with open(path, "rb") as file:
-            self._entry(name, stat.S_IFREG | stat.S_IMODE(os.stat(path).st_mode), file.read())
-
-    def _folder(self, name):
-        """Again and again is no harm: the kernel keeps what is there."""
-        self._entry(name, stat.S_IFDIR | 0o755, b"")
-
-    def close(self):
-        self._entry("TRAILER!!!", 0, b"")
-        self._file.write(b"\0" * (-self._file.tell() % 4))
-        self._file.close()
 
 
 def libraries_of(path):
