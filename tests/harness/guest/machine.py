@@ -1,5 +1,6 @@
 # One guest: a QEMU process with its monitor, its console and the agent in the guest.
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import os
 import shutil
 import socket
@@ -14,8 +15,22 @@ from .qmp import Qmp
 # Enough for the harness, quiet, and no pause after a panic: the harness sees the new boot and says so.
 # What an emulated processor is slow at and no claim is about is left out: tests of the kernel's own ciphers, patching of
 # locks, IPv6. That is a quarter of a boot.
-KERNEL_WORDS = ("console=ttyS0 quiet loglevel=4 panic=-1 random.trust_cpu=on nokaslr mitigations=off "
+KERNEL_WORDS = ("quiet loglevel=4 panic=-1 random.trust_cpu=on nokaslr mitigations=off "
                 "cryptomgr.notests noreplace-smp ipv6.disable=1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    """What machine QEMU makes, and where its serial lines are: for QEMU, and in the guest."""
+    qemu: str
+    words: tuple
+    processor: str  # the best that can be emulated
+    console: str
+    agent: str
+    agent_words: tuple
+
+
+PC = Board("qemu-system-x86_64", ("-M", "q35"), "max", "ttyS0", "ttyS1", ("-serial", "chardev:agent"))
 
 
 # QEMU 7.2 keeps what it has translated of a guest's code over a reset, and is slow at writing where such code was: the
@@ -34,8 +49,8 @@ class Binary:
         self.translated_mib = translated_mib
 
     @staticmethod
-    def host():
-        path = shutil.which("qemu-system-x86_64")
+    def host(board=PC):
+        path = shutil.which(board.qemu)
         return Binary([path], translated_mib=TRANSLATED_MIB) if path else None
 
     def accelerator(self, accel, processors):
@@ -81,8 +96,8 @@ class Machine:
     """
 
     def __init__(self, image, directory, arguments, binary=None, processors=1, memory_mib=512, share="on",
-                 scenario="agent", name="guest", memory_arguments=None, accel="tcg", prefix=()):
-        binary = binary or Binary.host()
+                 scenario="agent", name="guest", memory_arguments=None, accel="tcg", prefix=(), board=PC):
+        binary = binary or Binary.host(board)
         self.name = name
         self._console_changed = threading.Condition()
         self.console = ""
@@ -91,13 +106,14 @@ class Machine:
         if memory_arguments is None:
             memory_arguments = ["-m", str(memory_mib), "-object", f"memory-backend-memfd,id=mem,size={memory_mib}M,share={share}",
                                 "-machine", "memory-backend=mem"]
-        argv = [*binary.argv, "-M", "q35", "-accel", binary.accelerator(accel, processors), "-cpu", "max" if accel == "tcg" else "host",
+        argv = [*binary.argv, *board.words, "-accel", binary.accelerator(accel, processors),
+                "-cpu", board.processor if accel == "tcg" else "host",
                 "-smp", str(processors), *memory_arguments,
                 "-nodefaults", "-no-user-config", "-nographic",
                 "-kernel", f"{image}/vmlinuz", "-initrd", f"{image}/initrd",
-                "-append", f"{KERNEL_WORDS} bh.scenario={scenario}"]
-        for part in ("console", "agent"):
-            argv += ["-chardev", f"socket,id={part},path={directory}/{name}-{part}.sock", "-serial", f"chardev:{part}"]
+                "-append", f"console={board.console} {KERNEL_WORDS} bh.agent={board.agent} bh.scenario={scenario}"]
+        for part, words in (("console", ("-serial", "chardev:console")), ("agent", board.agent_words)):
+            argv += ["-chardev", f"socket,id={part},path={directory}/{name}-{part}.sock", *words]
         argv += ["-chardev", f"socket,id=qmp,path={directory}/{name}-qmp.sock", "-mon", "chardev=qmp,mode=control"]
         self.argv = argv + list(arguments)
         self.console_log = f"{directory}/{name}-console.log"
