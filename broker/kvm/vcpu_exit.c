@@ -137,7 +137,11 @@ static void serve_system_event(struct kvm_vcpu *vcpu)
 #ifdef KVM_EXIT_ARM_NISV
 static void serve_undecoded(struct kvm_vcpu *vcpu)
 {
-        crash(vcpu, "an access to no RAM by an instruction that KVM does not decode");
+        char what[96];
+
+        snprintf(what, sizeof(what), "an access to 0x%llx by an instruction that KVM does not decode",
+                 (unsigned long long)vcpu->run->arm_nisv.fault_ipa);
+        crash(vcpu, what);
 }
 #endif
 
