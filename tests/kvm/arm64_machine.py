@@ -1,17 +1,23 @@
-# An emulated arm64 machine in which KVM works: Debian's kernel at EL2, and one static program that is all of its
-# user space.
+# Emulated arm64 machines in which KVM works: Debian's kernel at EL2, and either one static program that is all of its
+# user space, or the guest image with programs of ours beside it.
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import os
 import shutil
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import whole_run
 from guest.archive import Archive
 from guest.child import Child
 from guest.claims import BUILD, TOP, needs
+from guest.machine import Binary
+from guest.nested import ARM64, Nested
 
 ROOT = os.path.join(BUILD, "arm64")
+TARGETS = ("kvm_probe", *whole_run.PROGRAMS)
 QEMU = "qemu-system-aarch64"
 COMPILER = "aarch64-linux-gnu-gcc"
 KERNEL_WORDS = "console=ttyAMA0 quiet panic=-1"
@@ -33,16 +39,31 @@ def fetch():
     return last_line(done)
 
 
-def build(target):
-    """Builds a target of this tree for arm64. Returns the directory of the programs for tests."""
+def build():
+    """Builds this tree for arm64, what is used of it. Returns the directory of the build."""
     directory = f"{ROOT}/build"
     for argv in ([["cmake", "-S", TOP, "-B", directory, "-G", "Ninja", "--toolchain", f"{TOP}/cmake/aarch64.cmake",
                    f"-DBULKHEAD_SYSROOT={ROOT}/sysroot", "-DBULKHEAD_WERROR=ON"],
-                  ["cmake", "--build", directory, "--target", target]]):
+                  ["cmake", "--build", directory, "--target", *TARGETS]]):
         done = subprocess.run(argv, text=True, capture_output=True)
         if done.returncode != 0:
             raise AssertionError(f"{' '.join(argv[:2])}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
-    return f"{directory}/tests"
+    return directory
+
+
+def make_image():
+    """The guest image of arm64: Linux as a host, and as its guest."""
+    done = subprocess.run([f"{TOP}/packaging/guest-image", "--foreign", ROOT], text=True, capture_output=True)
+    needs(done.returncode == 0, last_line(done))
+    return last_line(done)
+
+
+def at_hand():
+    """All of it, where the claim that makes it (arm64_is_at_hand) was not run before."""
+    if not all(os.path.exists(f"{ROOT}/{made}") for made in ("stamp", "build/build.ninja", "guest/stamp")):
+        fetch()
+        build()
+        make_image()
 
 
 def qemu_with_width(width, directory):
@@ -81,6 +102,7 @@ def archive(program, path):
 
 def boot(directory, program, arguments, processor, binary=QEMU, seconds=60):
     """Runs the program to its end as all there is of a machine. Returns its lines."""
+    at_hand()
     archive(program, f"{directory}/initrd")
     argv = [binary, "-M", "virt,virtualization=on,gic-version=3", "-cpu", processor, "-m", "512", "-display", "none",
             "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", f"{ROOT}/vmlinuz", "-initrd",
@@ -93,3 +115,16 @@ def boot(directory, program, arguments, processor, binary=QEMU, seconds=60):
     if status != 0:
         raise AssertionError(f"QEMU ended with {status}; {machine.last_words()}")
     return [line.rstrip("\r") for line in machine.lines]
+
+
+def host(t, files, gic=3, processor="cortex-a57", binary=None, processors=1, arguments=()):
+    """A host that is up, with Linux and these files ({name: path}) in /host."""
+    image = f"{ROOT}/guest"
+    board = dataclasses.replace(ARM64, words=("-M", f"virt,virtualization=on,gic-version={gic}"), processor=processor)
+    machine = Nested(image, t.directory, {**files, "vmlinuz": f"{image}/vmlinuz", "initrd": f"{image}/initrd"},
+                     binary=binary and Binary([binary]), board=board, sysroot=f"{ROOT}/sysroot", processors=processors,
+                     arguments=arguments)
+    t.undo.callback(machine.kill)
+    machine.wait_host()
+    t.stage(f"a host ({processor}, GICv{gic}) is up")
+    return machine

@@ -4,6 +4,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import whole_run
 from guest.backend import BUILD
 from guest.claims import claim, guest_image, main, needs, require
 from guest.machine import Binary
@@ -13,18 +15,8 @@ QUICK = ("console=ttyS0 acpi=off reboot=k panic=-1 nokaslr noxsave mitigations=o
          "initcall_blacklist=i8042_init,cmos_init bh.scenario=probe")
 
 
-PROGRAMS = [f"bin/bulkhead{part}" for part in ("", "-broker", "-worker-blk", "-worker-rng", "-worker-loader")]
-
-CONFIG = """vm: own
-frontend: kvm
-memory: 256M
-kernel: /host/vmlinuz
-initrd: /host/initrd
-cmdline: console=ttyS0 quiet panic=-1 nokaslr noxsave mitigations=off bh.scenario=disk
-devices:
-  - {name: disk0, type: blk, path: /host/disk.img}
-  - {name: rng0, type: rng}
-"""
+PROGRAMS = [f"bin/{name}" for name in whole_run.PROGRAMS]
+OWN_WORDS = "console=ttyS0 quiet panic=-1 nokaslr noxsave mitigations=off bh.wait bh.scenario=disk"
 
 
 def host(t, *names):
@@ -40,28 +32,14 @@ def host(t, *names):
 
 @claim(seconds=180)
 def linux_boots_and_uses_its_jailed_disk_on_a_real_kvm(t):
-    machine = host(t, *PROGRAMS)
-    machine.run(f"cat >/host/own.yaml <<'END'\n{CONFIG}END\n"
-                "cd /host && yes bulkhead | head -c 4194304 >disk.img && chmod 666 disk.img && chmod 755 . /host")
-    before = machine.run("sha256sum </host/disk.img").split()[0]
-    answer = machine.ask("cd /host && ./bulkhead run own.yaml </dev/null", 150)
-    require(answer.status == 0, f"status {answer.status}: {answer.output}")
-    require(f"DISK {before}" in answer.output, f"not the disk that it has: {answer.output}")
-    require("ENTROPY 16" in answer.output, f"no entropy: {answer.output}")
-    t.stage("the guest has read its disk, and switched itself off")
-    written = machine.run("head -c 262144 /host/disk.img | tr -d w | wc -c").strip()
-    require(written == "0", f"{written} bytes of what it wrote are not on the disk")
-    kicks = [line for line in answer.output.splitlines() if "kick_exits=" in line]
-    require(len(kicks) == 2 and all("kick_exits=0" in line for line in kicks), f"kicks left the kernel: {kicks}")
+    whole_run.linux_uses_its_devices(t, host(t, *PROGRAMS), whole_run.config(OWN_WORDS))
 
 
 @claim(seconds=180, long=True)
 def guest_of_our_own_drives_jailed_devices_on_a_real_kvm(t):
     machine = host(t, *PROGRAMS, "tests/bulkhead-test-guest")
-    config = CONFIG.replace("/host/vmlinuz", "/host/bulkhead-test-guest").replace("initrd: /host/initrd\n", "")
-    config = config.replace("console=ttyS0", "hello cpus=1 real blk rounds=20 blocks=8 rng=20 console=ttyS0")
-    machine.run(f"cat >/host/own.yaml <<'END'\n{config}END\ncd /host && head -c 4194304 /dev/zero >disk.img && "
-                "chmod 666 disk.img")
+    whole_run.prepare(machine, whole_run.config("hello cpus=1 real blk rounds=20 blocks=8 rng=20 console=ttyS0",
+                                                kernel="bulkhead-test-guest", initrd=None))
     answer = machine.ask("cd /host && ./bulkhead run own.yaml </dev/null", 150)
     require(answer.status == 0 and "FAIL" not in answer.output, f"status {answer.status}: {answer.output}")
     require("ok blk 160" in answer.output and "ok rng 20" in answer.output, answer.output)

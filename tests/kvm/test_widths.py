@@ -16,7 +16,8 @@ RAM_AT = GIB
 @claim(seconds=400)
 def arm64_is_at_hand(t):
     t.stage(arm64_machine.fetch())
-    t.stage(f"built {arm64_machine.build('kvm_probe')}/kvm_probe")
+    t.stage(f"built {arm64_machine.build()}")
+    t.stage(arm64_machine.make_image())
 
 
 def described(memory, shmem=0):

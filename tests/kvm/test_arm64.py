@@ -1,0 +1,95 @@
+# The whole of bulkhead on arm64: broker, spawner, loader and workers of that architecture, on emulated hosts whose KVM is
+# real.
+# SPDX-License-Identifier: Apache-2.0
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import arm64_machine
+import whole_run
+from guest.claims import TOP, claim, main, require
+
+LINUX_WORDS = "console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests bh.wait bh.scenario=disk"
+GIB = 1 << 10  # in MiB, as all sizes here
+RAM_AT = GIB
+PSCI_OFF, PSCI_RESET, NONE = 0x84000008, 0x84000009, 0
+
+
+def host(t, files=None, **more):
+    arm64_machine.at_hand()
+    programs = {name: f"{arm64_machine.ROOT}/build/bin/{name}" for name in whole_run.PROGRAMS}
+    return arm64_machine.host(t, {**programs, **(files or {})}, **more)
+
+
+def linux(t, vcpus, **more):
+    words = whole_run.config(LINUX_WORDS, more=f"vcpus: {vcpus}")
+    return whole_run.linux_uses_its_devices(t, host(t, **more), words, processors=vcpus)
+
+
+def small_guest(t, memory, how):
+    """tests/kvm/arm64_guest.S for a VM of so much memory. Returns its file."""
+    name = f"{t.directory}/guest-{memory}-{how:x}"
+    last = (RAM_AT + memory << 20) - 8
+    for argv in ([arm64_machine.COMPILER, "-c", f"-DLAST={last:#x}", f"-DHOW={how:#x}", "-o", f"{name}.o",
+                  f"{TOP}/tests/kvm/arm64_guest.S"],
+                 [arm64_machine.COMPILER.replace("gcc", "objcopy"), "-O", "binary", "-j", ".text", f"{name}.o", name]):
+        subprocess.run(argv, check=True)
+    return name
+
+
+def ends(machine, memory, kernel, status, *words):
+    """A VM of so many MiB ends with this status, and these words are said. Returns what was said."""
+    whole_run.prepare(machine, whole_run.config("none", memory=f"{memory}M", kernel=kernel, initrd=None))
+    answer = machine.ask("cd /host && ./bulkhead run own.yaml </dev/null 2>&1", 60)
+    require(answer.status == status, f"{kernel}, {memory} MiB: status {answer.status}, not {status}: {answer.output}")
+    for word in words:
+        require(word in answer.output, f"{kernel}, {memory} MiB: no \"{word}\" in {answer.output}")
+    return answer.output
+
+
+@claim(seconds=120)
+def arm64_linux_boots_and_uses_its_jailed_disk(t):
+    said = linux(t, vcpus=2, processors=2)
+    require("GICv3" in said and "Edge virtio0" in said, f"not by that interrupt: {said}")
+
+
+@claim(seconds=120, long=True)
+def arm64_linux_boots_on_a_gic_of_version_2(t):
+    said = linux(t, vcpus=2, processors=2, gic=2)
+    require("GIC-0" in said and "Edge virtio0" in said, f"not by that controller's interrupt: {said}")
+
+
+@claim(seconds=90)
+def arm64_vm_that_ends_at_36_bits_runs_and_one_of_more_is_refused(t):
+    """More memory than the host has lies in a swap file of holes: what nobody touches takes no place."""
+    binary = arm64_machine.qemu_with_width(36, t.directory)
+    most = (1 << 16) - RAM_AT
+    disk = t.disk_file(mib=64 * GIB)
+    machine = host(t, {"guest": small_guest(t, most, PSCI_OFF)}, processor="cortex-a53", binary=binary,
+                   arguments=("-drive", f"file={disk},format=raw,if=virtio"))
+    machine.run("mkswap /dev/vda && swapon /dev/vda")
+    ends(machine, most, "guest", 0, "LAST ok", "the guest has switched itself off")
+    t.stage(f"a VM of {most} MiB has written its last bytes")
+    refused = ends(machine, most + 1, "guest", 1)
+    wanted = (f"the VM needs 37 bits of guest-physical address (RAM ends at 0x1000100000), and this host has 36; "
+              f"give the VM at most {most} MiB of memory")
+    require(wanted in refused and len(refused.splitlines()) == 1, f"not in one line with the remedy: {refused}")
+    doctor = machine.ask("cd /host && ./bulkhead doctor own.yaml", 60).output
+    require(wanted.removeprefix("the VM needs ") in doctor, f"doctor does not say so before: {doctor}")
+
+
+@claim(seconds=90)
+def arm64_run_ends_as_its_guest_does(t):
+    memory = 64
+    machine = host(t, {name: small_guest(t, memory, how) for name, how in
+                       (("off", PSCI_OFF), ("reset", PSCI_RESET), ("crash", NONE))})
+    ends(machine, memory, "off", 0, "LAST ok", "the guest has switched itself off")
+    ends(machine, memory, "reset", 3, "LAST ok", "the guest asks for a reset")
+    ends(machine, memory, "crash", 4, "LAST ok",
+         "an access to 0x9000000 by an instruction that KVM does not decode on vCPU 0: pc=0x40000080")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
