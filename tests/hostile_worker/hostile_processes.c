@@ -8,6 +8,7 @@
 #include <sys/ipc.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include "proto/base/checked.h"
@@ -103,7 +104,13 @@ static int64_t ignore_term(struct hostile *hostile)
 static int64_t alarm_self(struct hostile *hostile)
 {
         (void)hostile;
+#ifdef SYS_alarm
         return CALL(SYS_alarm, 1000);
+#else /* what the C library makes of it there */
+        struct itimerval timer = {.it_value.tv_sec = 1000};
+
+        return CALL(SYS_setitimer, ITIMER_REAL, &timer, NULL);
+#endif
 }
 
 static int64_t semget_private(struct hostile *hostile)
