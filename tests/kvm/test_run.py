@@ -356,10 +356,14 @@ class Refusals(Case):
         self.assert_one_error(got, f"no permission to open /dev/kvm for user {NOBODY}; .*usermod -aG")
 
 
-if __name__ == "__main__":
+def main():
     checks, _ = host_checks()
     for needed in ("/dev/kvm", "KVM", "user namespaces"):
         if checks[needed]["verdict"] in ("missing", "unknown") or os.geteuid() != 0:
             print(f"skipped: needs root, and {needed}: {checks[needed]['found']}")
             sys.exit(1 if os.environ.get("MUST_RUN") else 77)
     unittest.main(argv=sys.argv[:1])
+
+
+if __name__ == "__main__":
+    main()

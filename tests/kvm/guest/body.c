@@ -50,7 +50,7 @@ static void cpus(void)
         pass("cpus", n);
 }
 
-static void further_body(uint32_t processor)
+static void count_and_compare(uint32_t processor)
 {
         uint32_t words[4];
 
@@ -66,6 +66,14 @@ static void further_body(uint32_t processor)
         __atomic_fetch_add(&arrived, 1, __ATOMIC_SEQ_CST);
         for (uint32_t i = 0; i < 1000; i++)
                 __atomic_fetch_add(&sum, 1, __ATOMIC_SEQ_CST);
+}
+
+static void further_body(uint32_t processor)
+{
+        if (processor_jobs[processor])
+                processor_jobs[processor]();
+        else
+                count_and_compare(processor);
         for (volatile uint32_t never = 0;;)
                 wait_while(&never, 0);
 }
@@ -106,25 +114,14 @@ static void nothing(void)
 /* Says so, then gives back each byte that is typed until a full stop. */
 static void echo(void)
 {
-        volatile uint32_t *came = &interrupts[VECTOR_SERIAL];
         uint32_t n = 0;
         char c = 0;
 
-        apic_enable();
-        apic_route(4, VECTOR_SERIAL);
-        out8(0x3fc, 0x0b);
-        out8(0x3f9, 0x01);
         put_text("echo\n");
         while (c != '.') {
-                uint32_t seen = *came;
-
-                while (in8(0x3fd) & 1) {
-                        c = (char)in8(0x3f8);
-                        put_char(c);
-                        n++;
-                }
-                if (c != '.')
-                        wait_while(came, seen);
+                c = get_char();
+                put_char(c);
+                n++;
         }
         out8(0x3f9, 0);
         put_char('\n');
@@ -170,9 +167,23 @@ static const struct {
         const char *word;
         void (*run)(void);
 } tests[] = {
-    {"hello", hello}, {"nothing", nothing},     {"cpus", cpus},    {"doorbells", doorbell},
-    {"echo", echo},   {"touch", touch},         {"blk", test_blk}, {"rng", test_rng},
-    {"spin", spin},   {"triple", triple_fault}, {"reset", reset},  {"reset_acpi", reset_acpi},
+    {"hello", hello},
+    {"nothing", nothing},
+    {"cpus", cpus},
+    {"doorbells", doorbell},
+    {"echo", echo},
+    {"touch", touch},
+    {"blk", test_blk},
+    {"rng", test_rng},
+    {"registers", test_registers},
+    {"race", test_race},
+    {"scribble", test_scribble},
+    {"chaos", test_chaos},
+    {"rings", test_rings},
+    {"spin", spin},
+    {"triple", triple_fault},
+    {"reset", reset},
+    {"reset_acpi", reset_acpi},
 };
 
 void guest_body(uint32_t processor)

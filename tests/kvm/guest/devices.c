@@ -48,8 +48,7 @@ static uint64_t stamp(uint32_t round, uint32_t at, uint32_t word)
         return (uint64_t)round << 48 | (uint64_t)at << 16 | word | 0xb10cull << 32;
 }
 
-/* Writes blocks, then reads and compares them. */
-static bool blk_round(struct virtio *device, uint32_t round, uint32_t n_blocks)
+bool blk_round(struct virtio *device, uint32_t round, uint32_t n_blocks)
 {
         for (uint32_t i = 0; i < n_blocks; i++) {
                 for (uint32_t word = 0; word < BLOCK / 8; word++)
@@ -89,6 +88,11 @@ static bool blk_beyond(struct virtio *device)
                 return false;
         }
         return true;
+}
+
+bool blk_works(struct virtio *device, uint32_t round)
+{
+        return virtio_begin(device, "blk", BLK_F_FLUSH, &ring) && blk_round(device, round, 1);
 }
 
 /* blk=N: the N-th disk (from 1); rounds=: so often from a reset on; blocks=: so many a round. */

@@ -19,6 +19,8 @@ void put_hex(uint64_t value);
 /* "FAIL NAME: what value", once a test. */
 void fail(const char *name, const char *what, uint64_t value);
 void pass(const char *name, uint64_t value);
+/* The next byte that is typed; sleeps until then. Interrupts of the port come to processor 0 from the first call on. */
+char get_char(void);
 
 /* "name=123" or "name=0x1f" of the command line, else `otherwise`; "name" alone is 1. */
 uint64_t option(const char *name, uint64_t otherwise);
@@ -81,6 +83,15 @@ void apic_route(uint32_t gsi, uint32_t vector); /* to processor 0, an edge */
 void apic_send(uint32_t processor, uint32_t vector);
 void apic_start(uint32_t processor); /* INIT, SIPI: it runs guest_body(processor) */
 
+/* Has a further processor leave what it does and call `job` once, in ring 3; guest_body does so. NULL: cpus. */
+extern void (*volatile processor_jobs[GUEST_CPUS])(void);
+void processor_run(uint32_t processor, void (*job)(void));
+
 /* Tests in files of their own. */
 void test_blk(void);
 void test_rng(void);
+void test_registers(void);
+void test_race(void);
+void test_scribble(void);
+void test_chaos(void);
+void test_rings(void);

@@ -19,6 +19,8 @@
 extern const uint8_t further[], further_end[];
 extern uint32_t further_number;
 
+void (*volatile processor_jobs[GUEST_CPUS])(void);
+
 /* The old controllers, which a virtual wire connects, are masked. */
 void apic_enable(void)
 {
@@ -57,6 +59,12 @@ void apic_start(uint32_t processor)
         __atomic_store_n(&further_number, processor, __ATOMIC_SEQ_CST);
         command(processor, ICR_INIT);
         command(processor, ICR_STARTUP | START_PAGE >> 12);
+}
+
+void processor_run(uint32_t processor, void (*job)(void))
+{
+        processor_jobs[processor] = job;
+        apic_start(processor);
 }
 
 void wait_while(volatile uint32_t *word, uint32_t old)

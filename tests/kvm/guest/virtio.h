@@ -89,3 +89,9 @@ uint32_t virtio_do(struct virtio *device, const char *name, const struct virtio_
 
 /* Status 0, until it reads so. */
 bool virtio_reset(struct virtio *device, const char *name);
+
+/* On a disk that runs: writes blocks, then reads and compares them. `round` makes their bytes others. */
+bool blk_round(struct virtio *device, uint32_t round, uint32_t n_blocks);
+
+/* From a reset on, with a block. */
+bool blk_works(struct virtio *device, uint32_t round);

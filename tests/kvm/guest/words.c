@@ -70,6 +70,23 @@ void pass(const char *name, uint64_t value)
         put_char('\n');
 }
 
+char get_char(void)
+{
+        volatile uint32_t *came = &interrupts[VECTOR_SERIAL];
+
+        apic_enable();
+        apic_route(4, VECTOR_SERIAL);
+        out8(0x3fc, 0x0b);
+        out8(0x3f9, 0x01);
+        for (;;) {
+                uint32_t seen = *came;
+
+                if (in8(0x3fd) & 1)
+                        return (char)in8(0x3f8);
+                wait_while(came, seen);
+        }
+}
+
 static uint64_t parse(const char *at)
 {
         uint64_t value = 0;
