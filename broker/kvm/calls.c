@@ -19,6 +19,7 @@ struct kvm_calls {
         uv_mutex_t mutex;
         uv_cond_t done;
         struct kvm_call *first, **last;
+        unsigned n; /* of them */
         bool closed;
 };
 
@@ -31,16 +32,19 @@ static struct kvm_call *calls_take_one(struct kvm_calls *calls)
         calls->first = call->next;
         if (!calls->first)
                 calls->last = &calls->first;
+        calls->n--;
         return call;
 }
 
+/* Those that wait now; one that comes meanwhile wakes the loop again. Else vCPUs that never stop calling, on a host with a
+ * core for each, would keep the loop from everything else. */
 static void on_wake(uv_async_t *handle)
 {
         struct kvm_calls *calls = handle->data;
         struct kvm_call *call;
 
         uv_mutex_lock(&calls->mutex);
-        while ((call = calls_take_one(calls))) {
+        for (unsigned n = calls->n; n > 0 && (call = calls_take_one(calls)); n--) {
                 uv_mutex_unlock(&calls->mutex);
                 call->function(call->argument);
                 uv_mutex_lock(&calls->mutex);
@@ -88,6 +92,7 @@ bool kvm_calls_make(struct kvm_calls *calls, void (*function)(void *argument), v
         if (!calls->closed) {
                 *calls->last = &call;
                 calls->last = &call.next;
+                calls->n++;
                 uv_async_send(&calls->wake);
                 while (!call.done)
                         uv_cond_wait(&calls->done, &calls->mutex);

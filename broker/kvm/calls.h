@@ -2,7 +2,7 @@
  *
  * How it works: the caller puts its call on a list, wakes the main loop and waits. The main thread makes the
  * calls in their order and never waits for a vCPU here, so a vCPU waits only for what is before it on the list and
- * for what the main thread is doing: bounded work, never a worker.
+ * for what the main thread is doing: bounded work, never a worker. In one turn of the loop no vCPU has a second call made.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
