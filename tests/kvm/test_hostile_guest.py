@@ -42,8 +42,8 @@ class Broker:
 
 
 class Hostile(test_run.Case):
-    def disk_config(self, words, disks=1):
-        config = self.config(words, more="memory: 64M\nvcpus: 2")
+    def disk_config(self, words, disks=1, vcpus=2):
+        config = self.config(words, more=f"memory: 64M\nvcpus: {vcpus}")
         for i in range(disks):
             disk = self.file(f"disk{i}.img", b"")
             os.truncate(disk, 1 << 20)
@@ -156,6 +156,16 @@ class Hostile(test_run.Case):
         said, counts = self.attack("rings", disks=4)
         self.assertGreaterEqual(self.number(said, "rings"), 20)
         self.assertEqual(counts["kick_exits"], 0)
+
+    def test_a_flood_of_resets_by_all_processors_leaves_the_broker_to_its_operator(self):
+        child = self.start(self.disk_config("flood=8", vcpus=8))
+        self.said_until(child, b"flooding\n")
+        for _ in range(5):
+            self.assertEqual(self.status()[0]["state"], "alive")
+        child.terminate()
+        self.assertEqual(child.wait(DEADLINE_S), 0, self.log())
+        self.assertEqual(self.counts()["kick_exits"], 0)
+        self.next_guest_works()
 
 
 if __name__ == "__main__":

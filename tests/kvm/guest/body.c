@@ -179,6 +179,7 @@ static const struct {
     {"race", test_race},
     {"scribble", test_scribble},
     {"chaos", test_chaos},
+    {"flood", test_flood},
     {"rings", test_rings},
     {"spin", spin},
     {"triple", triple_fault},

@@ -94,4 +94,5 @@ void test_registers(void);
 void test_race(void);
 void test_scribble(void);
 void test_chaos(void);
+void test_flood(void);
 void test_rings(void);

@@ -276,6 +276,32 @@ static bool chaos(struct virtio *disk, uint32_t n_disks, uint64_t *ret_n)
         return hostile_job_wait("chaos");
 }
 
+/* ---- all at once ---- */
+
+static volatile uint32_t n_flooding;
+
+static void set_up_for_ever(void)
+{
+        __atomic_fetch_add(&n_flooding, 1, __ATOMIC_SEQ_CST);
+        for (;;)
+                hostile_begin(&target, 0, &place);
+}
+
+/* flood=N: each of N processors resets the first disk and sets it up again, and does not end. */
+void test_flood(void)
+{
+        if (!virtio_find(VIRTIO_TYPE_BLK, 0, &target))
+                fail("flood", "no disk", 0);
+        clear_ring();
+        for (uint32_t i = 1; i < option("flood", 1); i++) {
+                processor_run(i, set_up_for_ever);
+                while (n_flooding < i)
+                        __asm__ volatile("pause");
+        }
+        put_text("flooding\n");
+        set_up_for_ever();
+}
+
 /* race=N: so many writes to registers of a queue that runs, which change nothing. */
 void test_race(void)
 {
