@@ -150,6 +150,9 @@ const char *worker_death_text(const struct worker_death *death, const char *type
                 add_breach(&text, cause, type);
         } else if (death->exit.signaled) {
                 add_signal(&text, death);
+        } else if (death->by_us && death->exit.code == 0) {
+                /* It saw its channels' end before the signal came. */
+                add(&text, "was replaced for a reset");
         } else {
                 add(&text, "ended by itself status=%u", death->exit.code);
         }

@@ -120,6 +120,9 @@ static void other_deaths_are_said_in_words(void **state)
                             "was killed by the kernel: its control group is out of memory");
         exited = (struct spawn_to_broker){.kind = SPAWN_EXITED, .pid = 77, .code = 3};
         assert_string_equal(text_of(&exited, false), "ended by itself status=3");
+        assert_string_equal(text_of(&exited, true), "ended by itself status=3");
+        exited.code = 0;
+        assert_string_equal(text_of(&exited, true), "was replaced for a reset");
         assert_string_equal(text_of(NULL, false), "died, nobody knows how: the spawner is gone");
 }
 
