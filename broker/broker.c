@@ -199,7 +199,9 @@ static void on_vm_running(void *context)
 
 static void on_vm_ended(void *context, enum vm_exit exit, const char *reason)
 {
-        if (vm_exit_is_guests((int)exit) && exit != VM_EXIT_CRASHED)
+        if (exit == VM_EXIT_FAILED) /* before its first instruction */
+                log_error("cannot boot: %s", reason);
+        else if (vm_exit_is_guests((int)exit) && exit != VM_EXIT_CRASHED)
                 log_info("the VM has ended: %s", reason);
         else
                 log_error("the VM has ended: %s", reason);

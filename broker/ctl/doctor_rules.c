@@ -28,8 +28,7 @@ static void say(char text[static DOCTOR_TEXT], const char *format, ...)
         va_end(args);
 }
 
-/* A sentence of another room, "what; what to do" or "what: what to do", cut in its two halves. */
-static void say_why(struct doctor_row *row, const char *why)
+void doctor_say_why(struct doctor_row *row, const char *why)
 {
         const char *cut = strstr(why, "; ");
 
@@ -69,7 +68,7 @@ static void check_userns(const struct doctor_facts *f, struct doctor_row *row)
         if (f->userns == 0)
                 return;
         row->verdict = DOCTOR_MISSING;
-        say_why(row, f->userns_why);
+        doctor_say_why(row, f->userns_why);
 }
 
 static void check_seccomp(const struct doctor_facts *f, struct doctor_row *row)
@@ -208,7 +207,7 @@ static void check_kvm_device(const struct doctor_facts *f, struct doctor_row *ro
         if (f->kvm_opened || f->kvm == 0)
                 return;
         row->verdict = DOCTOR_MISSING;
-        say_why(row, f->kvm_why);
+        doctor_say_why(row, f->kvm_why);
         if (f->kvm == -EACCES && !(f->kvm_mode & GROUP_MAY))
                 say(row->remedy,
                     "its group may not either: chgrp kvm and chmod 0660, which udev does where there is a "
@@ -232,7 +231,7 @@ static void check_kvm(const struct doctor_facts *f, struct doctor_row *row)
         }
         if (f->kvm < 0) {
                 row->verdict = DOCTOR_MISSING;
-                say_why(row, f->kvm_why);
+                doctor_say_why(row, f->kvm_why);
                 return;
         }
         say(row->found, "%s, API 12, %u vCPUs and %u memory slots a VM", f->host.kind, f->host.max_vcpus,

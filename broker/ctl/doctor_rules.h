@@ -28,6 +28,9 @@ struct doctor_row {
         char remedy[DOCTOR_TEXT]; /* "" with DOCTOR_OK */
 };
 
+/* A sentence of another room, "what; what to do" or "what: what to do", cut into the row's two halves. */
+void doctor_say_why(struct doctor_row *row, const char *why);
+
 const char *doctor_verdict_name(enum doctor_verdict verdict);
 
 /* Calls `visit` with each row of the host, in a fixed order. Stops with what `visit` returns below 0. */

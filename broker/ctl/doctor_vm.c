@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/ctl/config_value.h"
@@ -26,7 +27,7 @@ struct doctor_vm {
 static void say_missing(struct doctor_row *row, const char *why)
 {
         row->verdict = DOCTOR_MISSING;
-        snprintf(row->found, sizeof(row->found), "%s", why);
+        doctor_say_why(row, why);
 }
 
 static void check_layout(struct doctor_vm *vm, struct doctor_row *row)
@@ -86,12 +87,14 @@ static void check_kernel(struct doctor_vm *vm, struct doctor_row *row)
 {
         _cleanup_close_ int fd = open(vm->config->boot.kernel, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         uint8_t head[KERNEL_HEAD];
-        ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+        struct stat st;
+        ssize_t n = fd < 0 || fstat(fd, &st) < 0 ? -1 : pread(fd, head, sizeof(head), 0);
 
         if (n < 0) { /* the configuration's reader has looked a moment ago, and said more */
                 say_missing(row, strerror(errno));
                 snprintf(row->remedy, sizeof(row->remedy), "correct the path");
-        } else if (!kernel_kind(KVM_ARCH_HERE, head, (size_t)n, row->found, sizeof(row->found))) {
+        } else if (!kernel_kind(KVM_ARCH_HERE, head, (size_t)n, (uint64_t)st.st_size, row->found,
+                                sizeof(row->found))) {
                 row->verdict = DOCTOR_MISSING;
         } else if (vm->facts->host.software && strncmp((const char *)head, "\177ELF", 4) != 0) {
                 row->verdict = DOCTOR_MISSING; /* an ELF may be a guest that is made for it */

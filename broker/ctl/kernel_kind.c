@@ -10,6 +10,9 @@
 #include "proto/base/checked.h"
 
 /* Documentation/arch/x86/boot.rst, arch/arm64/booting.rst */
+#define X86_SETUP_SECTS   0x1f1u
+#define X86_SETUP_OLD     4u     /* what 0 sectors mean */
+#define X86_SYSSIZE       0x1f4u /* what lies behind them, in units of 16 bytes */
 #define X86_MAGIC         0x202u
 #define X86_VERSION       0x206u
 #define X86_VERSION_MIN   0x020cu /* 2.12: the first with xloadflags */
@@ -29,7 +32,17 @@ static unsigned u16_at(const uint8_t *head, size_t at)
         return head[at] | (unsigned)head[at + 1] << 8;
 }
 
-static bool x86_kind(const uint8_t *head, size_t len, char *text, size_t size)
+/* As the loader has it (workers/loader/bzimage.c). */
+static bool x86_is_cut(const uint8_t *head, uint64_t file_size)
+{
+        uint64_t sects = head[X86_SETUP_SECTS] ? head[X86_SETUP_SECTS] : X86_SETUP_OLD;
+        uint64_t body = (sects + 1) * 512;
+        uint64_t units = u16_at(head, X86_SYSSIZE) | (uint64_t)u16_at(head, X86_SYSSIZE + 2) << 16;
+
+        return file_size <= body || (file_size - body + 15) / 16 < units;
+}
+
+static bool x86_kind(const uint8_t *head, size_t len, uint64_t file_size, char *text, size_t size)
 {
         if (has(head, len, 0, "\177ELF\2\1", 6) && len >= ELF_MACHINE + 2) {
                 bool good = u16_at(head, ELF_MACHINE) == ELF_X86_64;
@@ -50,6 +63,10 @@ static bool x86_kind(const uint8_t *head, size_t len, char *text, size_t size)
         }
         if (!(u16_at(head, X86_XLOADFLAGS) & X86_XLF_KERNEL_64)) {
                 snprintf(text, size, "bzImage of 32 bits: use a kernel of x86_64");
+                return false;
+        }
+        if (x86_is_cut(head, file_size)) {
+                snprintf(text, size, "bzImage that is cut short: copy the kernel again");
                 return false;
         }
         snprintf(text, size, "bzImage of boot protocol %u.%02u", head[X86_VERSION + 1], head[X86_VERSION]);
@@ -81,7 +98,8 @@ static const struct {
     {KVM_ARCH_ARM64, X86_MAGIC, "HdrS", 4, "a kernel of x86: name one of arm64"},
 };
 
-bool kernel_kind(enum kvm_arch arch, const uint8_t *head, size_t len, char *text, size_t size)
+bool kernel_kind(enum kvm_arch arch, const uint8_t *head, size_t len, uint64_t file_size, char *text,
+                 size_t size)
 {
         for (size_t i = 0; i < array_size(strangers); i++)
                 if (strangers[i].arch == arch &&
@@ -89,5 +107,6 @@ bool kernel_kind(enum kvm_arch arch, const uint8_t *head, size_t len, char *text
                         snprintf(text, size, "%s", strangers[i].text);
                         return false;
                 }
-        return (arch == KVM_ARCH_ARM64 ? arm64_kind : x86_kind)(head, len, text, size);
+        return arch == KVM_ARCH_ARM64 ? arm64_kind(head, len, text, size)
+                                      : x86_kind(head, len, file_size, text, size);
 }

@@ -9,19 +9,24 @@
 #include <inttypes.h>
 #include <linux/kvm.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "broker/kvm/host_width.h"
 #include "broker/kvm/why.h"
 #include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
 #include "proto/base/limits.h"
 
 #ifndef KVM_CAP_MEMORY_FAULT_INFO
 #define KVM_CAP_MEMORY_FAULT_INFO 232 /* Linux 6.8 */
 #endif
+
+#define OVERCOMMIT_NEVER 2u /* vm.overcommit_memory */
 
 #define KVM_API 12 /* the only one there has been since 2007; a program must refuse any other */
 
@@ -98,12 +103,53 @@ static void kind_probe(struct kvm_host *host)
         }
 }
 
+/* The number that a file of the kernel begins with, or has behind `key`; 0: none. */
+static uint64_t kernel_number(const char *path, const char *key)
+{
+        char text[8192];
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+        const char *at;
+
+        if (n < 0)
+                return 0;
+        text[n] = '\0';
+        at = strstr(text, key);
+        return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+/* Strict overcommit gives no more than it has; what it will have given when the guest comes to its last page is not known,
+ * but a VM that does not fit now is refused now and not in its middle. */
+static uint64_t commit_left(void)
+{
+        uint64_t limit, used;
+
+        if (kernel_number("/proc/sys/vm/overcommit_memory", "") != OVERCOMMIT_NEVER)
+                return 0;
+        limit = kernel_number("/proc/meminfo", "\nCommitLimit:") << 10;
+        used = kernel_number("/proc/meminfo", "\nCommitted_AS:") << 10;
+        return limit > used ? limit - used : 1;
+}
+
+/* 0: none. */
+static uint64_t own_limit(unsigned resource)
+{
+        struct rlimit limit;
+
+        if (getrlimit(resource, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+                return 0;
+        return MAX(limit.rlim_cur, 1u);
+}
+
 static void memory_probe(struct kvm_host *host)
 {
         struct sysinfo info;
 
         if (sysinfo(&info) == 0)
                 host->memory = (info.totalram + info.totalswap) * (uint64_t)info.mem_unit;
+        host->commit = commit_left();
+        host->space = own_limit(RLIMIT_AS);
+        host->file = own_limit(RLIMIT_FSIZE);
 }
 
 /* A number that an extension answers with; what is not there or makes no sense becomes `otherwise`. */
@@ -119,7 +165,11 @@ static int needed_check(int fd, char *why, size_t why_size)
         int version = ioctl(fd, KVM_GET_API_VERSION, 0ul);
 
         if (version < 0)
-                return kvm_why(-errno, why, why_size, KVM_HOST_DEVICE " is not KVM: %s", strerror(errno));
+                return kvm_why(
+                    -errno, why, why_size,
+                    KVM_HOST_DEVICE
+                    " is not KVM (%s); remove what is there, and load the module kvm_intel or kvm_amd",
+                    strerror(errno));
         if (version != KVM_API)
                 return kvm_why(-EOPNOTSUPP, why, why_size,
                                "KVM speaks version %d of its API and not %d; use a Linux kernel", version,
@@ -159,10 +209,30 @@ int kvm_host_probe(int fd, struct kvm_host *ret_host, char *why, size_t why_size
         return 0;
 }
 
+static int memory_judge(const struct kvm_host *host, uint64_t memory, char *why, size_t why_size)
+{
+        const struct {
+                uint64_t most; /* 0: no limit */
+                const char *whose, *remedy;
+        } limits[] = {
+            {host->memory, "this host has", ", swap included; give less"},
+            {host->commit, "this host has left",
+             ", with vm.overcommit_memory=2; give less, or raise vm.overcommit_ratio"},
+            {host->space, "our address space is limited to",
+             "; give less, or start with ulimit -v unlimited"},
+            {host->file, "our files are limited to", "; give less, or start with ulimit -f unlimited"},
+        };
+
+        for (size_t i = 0; i < array_size(limits); i++)
+                if (limits[i].most > 0 && memory > limits[i].most)
+                        return kvm_why(-E2BIG, why, why_size,
+                                       "memory is %" PRIu64 " MiB and %s %" PRIu64 " MiB%s", memory >> 20,
+                                       limits[i].whose, limits[i].most >> 20, limits[i].remedy);
+        return 0;
+}
+
 int kvm_host_judge(const struct kvm_host *host, const struct kvm_layout *layout, char *why, size_t why_size)
 {
-        uint64_t memory = kvm_layout_memory(layout);
-
         if (layout->n_vcpus > host->max_vcpus)
                 return kvm_why(-E2BIG, why, why_size,
                                "vcpus is %u and this host's KVM allows %u; give at most so many",
@@ -171,10 +241,5 @@ int kvm_host_judge(const struct kvm_host *host, const struct kvm_layout *layout,
                 return kvm_why(-E2BIG, why, why_size,
                                "this host's KVM has %u memory slots and the VM needs %u", host->max_memslots,
                                kvm_layout_n_slots(layout));
-        if (host->memory > 0 && memory > host->memory)
-                return kvm_why(-E2BIG, why, why_size,
-                               "memory is %" PRIu64 " MiB and this host has %" PRIu64
-                               " MiB, swap included; give less",
-                               memory >> 20, host->memory >> 20);
-        return 0;
+        return memory_judge(host, kvm_layout_memory(layout), why, why_size);
 }

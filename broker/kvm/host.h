@@ -23,6 +23,8 @@ struct kvm_host {
         bool memory_fault;       /* KVM_RUN's EFAULT says where (KVM_CAP_MEMORY_FAULT_INFO) */
         char kind[32];           /* "kvm_amd", "kvm_intel", "kvm_pvm: software", "arm64", "unknown" */
         uint64_t memory;         /* bytes of RAM and swap of the host; 0: not known */
+        uint64_t commit;         /* bytes that strict overcommit still promises; 0: it promises everything */
+        uint64_t space, file;    /* our own limits of address space and file size; 0: none */
 };
 
 /* Opens /dev/kvm, O_RDWR and O_CLOEXEC. The descriptor is the caller's. Negative errno: `why` is one clause with the
@@ -33,6 +35,6 @@ int kvm_host_open(char *why, size_t why_size);
  * names it, what it is for and the remedy), or what the ioctl said. *ret_host is untouched on failure. */
 int kvm_host_probe(int fd, struct kvm_host *ret_host, char *why, size_t why_size);
 
-/* May a VM of this layout be made here, apart from its width: vCPUs, memory slots, memory? 0, or -E2BIG with one
- * clause in `why`: the number asked for, the host's, and what to change. */
+/* May a VM of this layout be made here, apart from its width: vCPUs, memory slots, memory (the host's, what it still
+ * promises, our own limits)? 0, or -E2BIG with one clause in `why`: the number asked for, the host's, and what to change. */
 int kvm_host_judge(const struct kvm_host *host, const struct kvm_layout *layout, char *why, size_t why_size);

@@ -87,7 +87,8 @@ static int vm_open(struct kvm_vm *vm, const struct kvm_host *host, const struct 
 
                 if (r < 0)
                         return kvm_why(r, why, why_size,
-                                       "%" PRIu64 " MiB of RAM at 0x%" PRIx64 " cannot be had: %s",
+                                       "%" PRIu64 " MiB of RAM at 0x%" PRIx64
+                                       " cannot be had: %s; give the VM less memory",
                                        ram->len >> 20, ram->start, strerror(-r));
         }
         return 0;

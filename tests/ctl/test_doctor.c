@@ -271,10 +271,12 @@ static void make_kernel(bool elf)
 
         assert_true(fd >= 0);
         make_bzimage(0x020f, 1);
+        head[0x1f1] = 1; /* so that something lies behind the setup code */
         if (elf)
                 memcpy(head, "\177ELF\2\1", 6);
         head[0x12] = 62;
         assert_int_equal(write(fd, head, sizeof(head)), sizeof(head));
+        assert_int_equal(ftruncate(fd, 4096), 0);
         close(fd);
         begin_vm(path);
 }
@@ -327,11 +329,13 @@ static void a_vm_of_another_front_end_has_no_rows(void **state)
 
 /* ---- kernels ---- */
 
+static uint64_t file_size = 1 << 20; /* of the file that begins with `head` */
+
 static void kernel_is(enum kvm_arch arch, size_t len, bool good, const char *words)
 {
         char text[DOCTOR_TEXT];
 
-        assert_int_equal(kernel_kind(arch, head, len, text, sizeof(text)), good);
+        assert_int_equal(kernel_kind(arch, head, len, file_size, text, sizeof(text)), good);
         if (!strstr(text, words))
                 fail_msg("\"%s\" does not say \"%s\"", text, words);
         if (!good)
@@ -370,6 +374,28 @@ static void kernels_are_told_by_their_first_bytes(void **state)
         kernel_is(KVM_ARCH_X86_64, sizeof(head), false, "gzip");
         memcpy(head, "MZ\0\0zimg", 8);
         kernel_is(KVM_ARCH_ARM64, sizeof(head), false, "zboot");
+}
+
+static void bzimage_that_is_cut_short_is_told(void **state)
+{
+        (void)state;
+        make_bzimage(0x020f, 0x7f);
+        head[0x1f1] = 3;
+        head[0x1f4] = 1; /* 0x010001 units of 16 bytes behind four sectors */
+        head[0x1f6] = 1;
+        file_size = 4 * 512 + 0x10000 * 16 + 1;
+        kernel_is(KVM_ARCH_X86_64, sizeof(head), true, "bzImage of");
+        file_size--;
+        kernel_is(KVM_ARCH_X86_64, sizeof(head), false, "cut short: copy the kernel again");
+        head[0x1f1] = 0; /* means 4 */
+        file_size += 512;
+        kernel_is(KVM_ARCH_X86_64, sizeof(head), false, "cut short");
+        file_size++;
+        kernel_is(KVM_ARCH_X86_64, sizeof(head), true, "bzImage of");
+        memset(head + 0x1f1, 0, 7);
+        file_size = 5 * 512;
+        kernel_is(KVM_ARCH_X86_64, sizeof(head), false, "cut short"); /* nothing behind the setup code */
+        file_size = 1 << 20;
 }
 
 /* ---- facts ---- */
@@ -497,6 +523,7 @@ int main(void)
             cmocka_unit_test(a_vm_is_held_against_its_host),
             cmocka_unit_test(a_vm_of_another_front_end_has_no_rows),
             cmocka_unit_test(kernels_are_told_by_their_first_bytes),
+            cmocka_unit_test(bzimage_that_is_cut_short_is_told),
             cmocka_unit_test(processors_that_virtualize_say_so),
             cmocka_unit_test_setup_teardown(version_2_has_what_our_group_is_given, tree_setup, tree_teardown),
             cmocka_unit_test_setup_teardown(version_1_is_used_where_version_2_has_no_controllers, tree_setup,

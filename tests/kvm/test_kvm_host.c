@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -37,6 +39,7 @@ static struct {
         int ipa_size;  /* arm64 */
         uint32_t leaf; /* x86: EAX of CPUID 0x80000008; 0: no such leaf */
         int cpuid_error;
+        const char *overcommit, *meminfo; /* files; NULL: not there */
 } kernel;
 
 static void kernel_is_good(void)
@@ -50,6 +53,8 @@ static void kernel_is_good(void)
         kernel.memslots = 509;
         kernel.ipa_size = 44;
         kernel.leaf = 0x3028;
+        kernel.overcommit = "0\n";
+        kernel.meminfo = "MemTotal: 9 kB\nCommitLimit:      3000 kB\nCommitted_AS:   1000 kB\n";
 }
 
 static int fake_extension(int extension)
@@ -123,8 +128,23 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
         }
 }
 
+static int fake_file(const char *text)
+{
+        int fd = text ? memfd_create("text", MFD_CLOEXEC) : -1;
+
+        if (!text)
+                errno = ENOENT;
+        else
+                assert_int_equal(pwrite(fd, text, strlen(text), 0), strlen(text));
+        return fd;
+}
+
 int __wrap_open(const char *path, int flags, ...)
 {
+        if (strcmp(path, "/proc/sys/vm/overcommit_memory") == 0)
+                return fake_file(kernel.overcommit);
+        if (strcmp(path, "/proc/meminfo") == 0)
+                return fake_file(kernel.meminfo);
         assert_string_equal(path, "/dev/kvm");
         assert_int_equal(flags, O_RDWR | O_CLOEXEC);
         errno = kernel.open_error;
@@ -309,9 +329,52 @@ static void width_is_what_kvm_reports(void **state)
 }
 #endif
 
+static uint64_t commit_of(const char *overcommit, const char *meminfo)
+{
+        struct kvm_host host = {0};
+        char why[256];
+
+        kernel_is_good();
+        kernel.overcommit = overcommit;
+        kernel.meminfo = meminfo;
+        assert_int_equal(kvm_host_probe(FD, &host, why, sizeof(why)), 0);
+        return host.commit;
+}
+
+static void strict_overcommit_promises_what_is_left(void **state)
+{
+        static const char left[] = "MemTotal: 9 kB\nCommitLimit:      3000 kB\nCommitted_AS:   1000 kB\n";
+        static const char used[] = "MemTotal: 9 kB\nCommitLimit:      3000 kB\nCommitted_AS:   3000 kB\n";
+
+        (void)state;
+        assert_int_equal(commit_of("2\n", left), 2000 << 10);
+        assert_int_equal(commit_of("2\n", used), 1); /* nothing, which is not: no limit */
+        assert_int_equal(commit_of("0\n", used), 0);
+        assert_int_equal(commit_of("1\n", used), 0);
+        assert_int_equal(commit_of(NULL, used), 0);
+        assert_int_equal(commit_of("2\n", NULL), 1);
+}
+
+static void limits_of_our_own_are_known(void **state)
+{
+        struct rlimit old, less = {.rlim_cur = 5u << 20};
+        struct kvm_host host = {0};
+        char why[256];
+
+        (void)state;
+        kernel_is_good();
+        getrlimit(RLIMIT_FSIZE, &old);
+        less.rlim_max = old.rlim_max;
+        setrlimit(RLIMIT_FSIZE, &less);
+        assert_int_equal(kvm_host_probe(FD, &host, why, sizeof(why)), 0);
+        assert_int_equal(host.file, 5 << 20);
+        setrlimit(RLIMIT_FSIZE, &old);
+}
+
 static void more_than_the_host_has_is_refused(void **state)
 {
         struct kvm_host host = {.max_vcpus = 4, .max_memslots = 2, .memory = 1ull << 30};
+        uint64_t *const limits[] = {&host.commit, &host.space, &host.file};
         struct kvm_layout layout;
         char why[256] = "";
 
@@ -327,6 +390,16 @@ static void more_than_the_host_has_is_refused(void **state)
         assert_string_equal(why, "memory is 1025 MiB and this host has 1024 MiB, swap included; give less");
         host.memory = 0; /* not known: the kernel will say */
         assert_int_equal(kvm_host_judge(&host, &layout, why, sizeof(why)), 0);
+        host.commit = host.space = host.file = 1025ull << 20;
+        assert_int_equal(kvm_host_judge(&host, &layout, why, sizeof(why)), 0);
+        for (size_t i = 0; i < array_size(limits); i++) {
+                *limits[i] -= 1;
+                assert_int_equal(kvm_host_judge(&host, &layout, why, sizeof(why)), -E2BIG);
+                assert_ptr_equal(strstr(why, "memory is 1025 MiB and "), why);
+                assert_non_null(strstr(why, " 1024 MiB"));
+                assert_non_null(strstr(why, "; give less, or "));
+                *limits[i] = 0; /* none */
+        }
         host.max_memslots = 0;
         assert_int_equal(kvm_host_judge(&host, &layout, why, sizeof(why)), -E2BIG);
         assert_string_equal(why, "this host's KVM has 0 memory slots and the VM needs 1");
@@ -342,6 +415,8 @@ int main(void)
             cmocka_unit_test(short_record_of_a_processor_is_refused),
             cmocka_unit_test(kernel_that_gives_no_number_has_the_documented_one),
             cmocka_unit_test(width_is_what_kvm_reports),
+            cmocka_unit_test(strict_overcommit_promises_what_is_left),
+            cmocka_unit_test(limits_of_our_own_are_known),
             cmocka_unit_test(more_than_the_host_has_is_refused),
         };
 

@@ -195,7 +195,8 @@ static void vm_that_cannot_be_made_leaves_nothing(void **state)
         layout.ram[layout.n_ram++] = (struct kvm_range){1ull << 40, 1ull << 50};
         assert_int_equal(kvm_vm_new(&real.host, &layout, 52, &vm, why, sizeof(why)), -ENOMEM);
         assert_string_equal(why,
-                            "1073741824 MiB of RAM at 0x10000000000 cannot be had: Cannot allocate memory");
+                            "1073741824 MiB of RAM at 0x10000000000 cannot be had: Cannot allocate memory; "
+                            "give the VM less memory");
         assert_null(vm);
         assert_int_equal(real_vm_open_fds(), fds);
         assert_int_equal(ram_mappings("maps", flags), mappings);
