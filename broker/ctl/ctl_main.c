@@ -14,9 +14,11 @@ static const struct ctl_verb verbs[] = {
     {"run", CTL_OPERAND_REQUIRED, "CONFIG", "check a configuration and serve its VM in the foreground",
      CTL_OPTION_BIT(CTL_OPTION_RUN_DIR) | CTL_OPTION_BIT(CTL_OPTION_VERBOSE) |
          CTL_OPTION_BIT(CTL_OPTION_NO_TRACE) | CTL_OPTION_BIT(CTL_OPTION_SECCOMP),
-     "Checks CONFIG and becomes the VM's broker, which starts one jailed worker a device and waits for a VMM "
-     "to\n"
-     "attach (see: bulkhead help attach). Ends on SIGTERM or Ctrl-C.",
+     "Checks CONFIG and becomes the VM's broker, which starts one jailed worker a device and, with frontend\n"
+     "vhost-user, waits for a VMM to attach (see: bulkhead help attach). With frontend kvm it runs the VM;\n"
+     "a terminal on its input is the guest's serial port then: Ctrl-A x ends the VM, Ctrl-A Ctrl-A is "
+     "Ctrl-A,\n"
+     "every other key is the guest's, Ctrl-C as well. Ends on SIGTERM or Ctrl-C else.",
      verb_run},
     {"check", CTL_OPERAND_REQUIRED, "CONFIG", "find every mistake; print the effective configuration",
      CTL_OPTION_BIT(CTL_OPTION_RUN_DIR),

@@ -13,6 +13,8 @@
 #include "broker/ctl/config_host.h"
 #include "broker/ctl/config_open.h"
 #include "broker/ctl/ctl.h"
+#include "broker/ctl/run_terminal.h"
+#include "broker/ctl/terminal.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/fd.h"
 #include "proto/base/log.h"
@@ -103,12 +105,37 @@ static int loosen(struct vm_config *config, const struct ctl_args *args)
         return r;
 }
 
+/* The last step of `run`, in this process or in a child of it. */
+struct becoming {
+        const struct vm_config *config;
+        const struct ctl_args *args;
+        int fd; /* of the configuration */
+};
+
+static int become(void *context)
+{
+        const struct becoming *becoming = context;
+        const char *folder = becoming->config->worker_dir;
+        int r = become_broker(folder, becoming->fd, becoming->args);
+
+        fprintf(stderr, "bulkhead: run: cannot start %s/%s: %s\n", folder, BROKER_PROGRAM, strerror(-r));
+        return r;
+}
+
+/* A terminal that is a guest's serial port needs somebody who gives it back. */
+static bool holds_terminal(const struct vm_config *config)
+{
+        return config->frontend == VM_FRONTEND_KVM && config->kvm.serial == VM_SERIAL_STDIO &&
+               terminal_is_ours(STDIN_FILENO);
+}
+
 int verb_run(const struct ctl_args *args)
 {
         const struct config_wish wish = {
             .run_dir = args->option[CTL_OPTION_RUN_DIR], .host = true, .in_use_is_error = true};
         _cleanup_(vm_config_done) struct vm_config config = {0};
         _cleanup_close_ int fd = -1;
+        struct becoming becoming;
         char why[512];
         int r;
 
@@ -123,9 +150,13 @@ int verb_run(const struct ctl_args *args)
                 return CTL_FAILED;
         }
         r = config_to_fd(&config, &fd);
-        if (r == 0)
-                r = become_broker(config.worker_dir, fd, args);
-        fprintf(stderr, "bulkhead: run: cannot start %s/%s: %s\n", config.worker_dir, BROKER_PROGRAM,
-                strerror(-r));
+        if (r < 0) {
+                fprintf(stderr, "bulkhead: run: the configuration cannot be handed over: %s\n", strerror(-r));
+                return CTL_FAILED;
+        }
+        becoming = (struct becoming){.config = &config, .args = args, .fd = fd};
+        if (holds_terminal(&config))
+                return run_terminal(become, &becoming);
+        (void)become(&becoming);
         return CTL_FAILED;
 }
