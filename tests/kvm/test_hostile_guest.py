@@ -14,8 +14,8 @@ import subprocess
 import time
 import unittest
 
-import test_run
-from test_run import BULKHEAD, DEADLINE_S
+import own_vm
+from own_vm import BULKHEAD, DEADLINE_S
 
 GROWTH_KIB = 1024
 
@@ -41,7 +41,7 @@ class Broker:
         return re.sub(r"\d+", "N", os.readlink(link))
 
 
-class Hostile(test_run.Case):
+class Hostile(own_vm.Case):
     def disk_config(self, words, disks=1, vcpus=2):
         config = self.config(words, more=f"memory: 64M\nvcpus: {vcpus}")
         for i in range(disks):
@@ -169,4 +169,4 @@ class Hostile(test_run.Case):
 
 
 if __name__ == "__main__":
-    test_run.main()
+    own_vm.main()
