@@ -6,6 +6,7 @@ TRUST: its own guest's words.
 SPDX-License-Identifier: Apache-2.0
 """
 import collections
+import contextlib
 import json
 import os
 import re
@@ -24,20 +25,23 @@ def read(path):
         return f.read()
 
 
+def kinds(folder):
+    """Of descriptors. One that is closed meanwhile counts for nothing."""
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            yield re.sub(r"\d+", "N", os.readlink(os.path.join(folder, fd)))
+
+
 class Broker:
     """What a process holds, at a moment when nothing is under way."""
 
     def __init__(self, pid):
         base = f"/proc/{pid}"
-        self.descriptors = collections.Counter(self.kind(f"{base}/fd/{fd}") for fd in os.listdir(f"{base}/fd"))
+        self.descriptors = collections.Counter(kinds(f"{base}/fd"))
         self.threads = sorted(read(f"{base}/task/{task}/comm") for task in os.listdir(f"{base}/task"))
         status = dict(re.findall(r"^(\w+):\s*(.*)$", read(f"{base}/status"), re.M))
         self.anonymous_kib = int(status["RssAnon"].split()[0])
         self.start = read(f"{base}/stat").rsplit(")", 1)[1].split()[19]
-
-    @staticmethod
-    def kind(link):
-        return re.sub(r"\d+", "N", os.readlink(link))
 
 
 class Hostile(Case):
@@ -151,8 +155,8 @@ class Hostile(Case):
         self.assertEqual(counts["kick_exits"], 0)
 
     def test_queues_that_are_stopped_moved_and_reset_under_io_are_harmless(self):
-        said, counts = self.attack("chaos=4000")
-        self.assertEqual(self.number(said, "chaos"), 4000)
+        said, counts = self.attack("chaos=2000")
+        self.assertEqual(self.number(said, "chaos"), 2000)
         self.assertGreater(counts["resets"], 10)
 
     def test_malformed_rings_break_their_device_until_its_reset(self):
