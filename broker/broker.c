@@ -176,6 +176,11 @@ static void fill_status(void *context, struct admin_status *ret_status)
         ret_status->spawner_pid = (uint32_t)broker->spawner_pid;
         ret_status->spawner_alive = spawner_client_alive(broker->spawner);
         ret_status->rootless = broker->start->rootless;
+        ret_status->stage = ADMIN_SERVING;
+        if (broker->start->kvm)
+                ret_status->stage = kvm_front_is_booting(broker->start->kvm, &ret_status->loaded)
+                                        ? ADMIN_BOOTING
+                                        : ADMIN_GUEST_RUNS;
         ret_status->n_devices = broker->n_devices;
         for (size_t i = 0; i < broker->n_devices; i++) {
                 device_status(broker->devices[i], &ret_status->devices[i]);

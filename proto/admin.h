@@ -20,6 +20,12 @@ enum admin_device_state {
         ADMIN_QUARANTINED = 6,
 };
 
+enum admin_stage {
+        ADMIN_SERVING = 1, /* VMMs attach */
+        ADMIN_BOOTING = 2, /* a VM of the broker's own: the kernel's loader is at work */
+        ADMIN_GUEST_RUNS = 3,
+};
+
 struct admin_device {
         char name[LIMIT_NAME];
         char type[LIMIT_NAME];
@@ -41,6 +47,8 @@ struct admin_status {
         char version[LIMIT_NAME];
         uint32_t broker_pid, spawner_pid;
         bool spawner_alive, rootless;
+        enum admin_stage stage;
+        uint64_t loaded; /* bytes that the loader has written so far, or had */
         size_t n_devices;
         struct admin_device devices[LIMIT_DEVICES];
 };
@@ -74,3 +82,4 @@ int admin_check_to_client(struct arena *arena, const uint8_t *bytes, size_t len,
 ssize_t admin_make_to_broker(const struct admin_to_broker *message, uint8_t *buf, size_t size);
 ssize_t admin_make_to_client(const struct admin_to_client *message, uint8_t *buf, size_t size);
 const char *admin_state_name(enum admin_device_state state);
+const char *admin_stage_name(enum admin_stage stage);

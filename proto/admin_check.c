@@ -88,8 +88,11 @@ static int check_status(const Bulkhead__Admin__Status *wire, struct admin_status
             wire_flag(wire->spawner_alive, &ret->spawner_alive) < 0 ||
             wire_flag(wire->rootless, &ret->rootless) < 0)
                 return -EPROTO;
-        if (wire->n_device > LIMIT_DEVICES)
+        if (wire->n_device > LIMIT_DEVICES || wire->stage < (int)ADMIN_SERVING ||
+            wire->stage > (int)ADMIN_GUEST_RUNS)
                 return -EPROTO;
+        ret->stage = (enum admin_stage)wire->stage;
+        ret->loaded = wire->loaded;
         for (size_t i = 0; i < wire->n_device; i++)
                 if (check_admin_device(wire->device[i], &ret->devices[i]) < 0)
                         return -EPROTO;
@@ -151,5 +154,7 @@ int admin_check_to_client(struct arena *arena, const uint8_t *bytes, size_t len,
 }
 
 _Static_assert((int)ADMIN_STARTING == (int)BULKHEAD__ADMIN__DEVICE_STATE__DEVICE_STATE_STARTING, "states");
+_Static_assert((int)ADMIN_SERVING == (int)BULKHEAD__ADMIN__STAGE__STAGE_SERVING, "stages");
+_Static_assert((int)ADMIN_GUEST_RUNS == (int)BULKHEAD__ADMIN__STAGE__STAGE_RUNNING, "stages");
 _Static_assert((int)ADMIN_QUARANTINED == (int)BULKHEAD__ADMIN__DEVICE_STATE__DEVICE_STATE_QUARANTINED,
                "states");

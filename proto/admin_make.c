@@ -68,6 +68,8 @@ static ssize_t make_status(const struct admin_status *status, uint8_t *buf, size
         body.spawner_pid = status->spawner_pid;
         body.spawner_alive = status->spawner_alive;
         body.rootless = status->rootless;
+        body.stage = (Bulkhead__Admin__Stage)status->stage;
+        body.loaded = status->loaded;
         body.n_device = status->n_devices;
         body.device = rows;
         wire.kind_case = BULKHEAD__ADMIN__TO_CLIENT__KIND_STATUS;
@@ -108,4 +110,17 @@ const char *admin_state_name(enum admin_device_state state)
         if (state < ADMIN_STARTING || state >= array_size(state_names))
                 return "unknown";
         return state_names[state];
+}
+
+static const char *const stage_names[] = {
+    [ADMIN_SERVING] = "serving",
+    [ADMIN_BOOTING] = "booting",
+    [ADMIN_GUEST_RUNS] = "running",
+};
+
+const char *admin_stage_name(enum admin_stage stage)
+{
+        if (stage < ADMIN_SERVING || stage >= array_size(stage_names))
+                return "unknown";
+        return stage_names[stage];
 }

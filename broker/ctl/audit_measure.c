@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "broker/ctl/process_tree.h"
+#include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/device_type.h"
 
@@ -77,6 +78,26 @@ static void measure_one(uint32_t pid, const struct memory_files *files, int file
                 facts->fds_guest_error = files_error;
 }
 
+/* It is a worker like any other but for its short life, and that the broker does not name it: it holds a kernel, and an
+ * initrd if there is one. -ESRCH: it has ended, or has not shut itself in yet, and will be another when it is looked at
+ * again. */
+static int measure_loader(struct audit_vm *vm, const struct memory_files *files, int files_error)
+{
+        struct admin_device *device = &vm->loader_device;
+
+        measure_one((uint32_t)vm->loader, files, files_error, &vm->loader_facts);
+        if (vm->loader_facts.error == -ESRCH ||
+            (vm->loader_facts.status_error == 0 && vm->loader_facts.status.seccomp_filters < WORKER_FILTERS))
+                return -ESRCH;
+        *device = (struct admin_device){.state = ADMIN_RUNNING,
+                                        .pid = (uint32_t)vm->loader,
+                                        .n_lanes = 1,
+                                        .n_resources = MAX(vm->loader_facts.fds_file, 1u)};
+        strcpy(device->name, device_types[DEVICE_TYPE_LOADER].name);
+        strcpy(device->type, device_types[DEVICE_TYPE_LOADER].name);
+        return 0;
+}
+
 int audit_measure(const struct admin_answer *answer, struct audit_vm *vm)
 {
         _cleanup_(memory_files_done) struct memory_files files = {0};
@@ -104,5 +125,9 @@ int audit_measure(const struct admin_answer *answer, struct audit_vm *vm)
         }
         if (vm->status.spawner_alive)
                 vm->strangers_error = find_strangers(vm);
+        if (vm->loader > 0 && measure_loader(vm, &files, files_error) < 0)
+                return -ESRCH;
+        if (vm->status.stage == ADMIN_BOOTING && vm->n_strangers > 0)
+                return -ESRCH; /* a loader before it has its program */
         return vm->broker.error == -ESRCH ? -ESRCH : 0;
 }

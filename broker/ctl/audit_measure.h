@@ -8,6 +8,8 @@
 #include "broker/ctl/admin_client.h"
 #include "broker/ctl/proc_facts.h"
 
+#define WORKER_FILTERS 2u /* of seccomp: one before exec, one before the first guest byte */
+
 struct audit_vm {
         char name[LIMIT_NAME];
         int error; /* 0, or why the broker was not asked */
@@ -19,6 +21,9 @@ struct audit_vm {
         struct proc_facts broker, spawner,
             workers[LIMIT_DEVICES]; /* workers in the order of status.devices */
         pid_t loader; /* of the kernel, at work now; 0: none. Known by its program and its parent */
+        struct proc_facts loader_facts;
+        struct admin_device
+            loader_device; /* what it would be if the broker had named it; ours, but for its name and type */
         int strangers_error;
         size_t n_strangers; /* processes below the spawner that the broker has not named */
         pid_t stranger;     /* one of them */

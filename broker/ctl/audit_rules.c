@@ -19,14 +19,14 @@
  * transfers. */
 static const struct {
         uint32_t files, events;
-} max_resources[DEVICE_TYPE_COUNT_] = {
+} max_resources[WORKER_TYPE_COUNT_] = {
     [DEVICE_TYPE_BLK] = {.files = 1, .events = 1},
     [DEVICE_TYPE_RNG] = {.files = 0, .events = 0},
+    [DEVICE_TYPE_LOADER] = {.files = 2, .events = 0}, /* kernel and initrd */
 };
 
 #define RING_BYTES 65536u /* of the ends of 256 transfers, and the kernel's rounding */
 
-#define WORKER_FILTERS 2u /* one before exec, one before the first guest byte */
 #define BROKER_FILTERS 1u
 
 static void set_measured(struct audit_row *row, const char *format, ...)
@@ -98,10 +98,18 @@ static void rule_guest_fds(const struct audit_subject *s, struct audit_row *row)
         judge(row, s->facts->fds_guest_error, s->facts->fds_guest == 0);
 }
 
+/* NULL: none that we know. No broker can name a device a loader. */
+static const struct device_type *type_of(const struct audit_subject *s)
+{
+        if (s->device == &s->vm->loader_device)
+                return &device_types[DEVICE_TYPE_LOADER];
+        return s->device ? device_type_find(s->device->type) : NULL;
+}
+
 /* Files and eventfds that the device may hold; the broker cannot ask for more than its type has. */
 static void count_resources(const struct audit_subject *s, uint32_t *ret_files, uint32_t *ret_events)
 {
-        const struct device_type *type = s->device ? device_type_find(s->device->type) : NULL;
+        const struct device_type *type = type_of(s);
         const uint32_t n = type ? s->device->n_resources : 0;
 
         *ret_files = type ? MIN(n, max_resources[type - device_types].files) : 0;
@@ -167,8 +175,8 @@ static void rule_claimed(const struct audit_subject *s, struct audit_row *row)
                    : s->vm->n_vcpus > 0    ? "broker-kvm"
                                            : "broker");
         count_resources(s, &files, &events);
-        if (s->device && device_type_find(s->device->type))
-                set_wanted(row, "policy %s%s", s->device->type, events > 0 ? "-direct" : "");
+        if (type_of(s))
+                set_wanted(row, "policy %s%s", type_of(s)->name, events > 0 ? "-direct" : "");
         set_measured(row, "not visible from outside");
         row->verdict = AUDIT_CLAIMED;
         if (!s->device || !s->device->seccomp_log)
@@ -351,7 +359,7 @@ static void rule_tracer(const struct audit_subject *s, struct audit_row *row)
 
 static void rule_program(const struct audit_subject *s, struct audit_row *row)
 {
-        const struct device_type *type = s->device ? device_type_find(s->device->type) : NULL;
+        const struct device_type *type = type_of(s);
         const char *wanted =
             s->role == AUDIT_WORKER ? (type ? type->program : "a known type") : "bulkhead-broker";
 

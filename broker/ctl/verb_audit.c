@@ -145,6 +145,11 @@ static int judge_answered(struct audit *audit, const struct audit_vm *vm, const 
                 subject.device = &vm->status.devices[i];
                 r = judge_subject(audit, &subject, processes);
         }
+        if (r == 0 && vm->loader > 0) {
+                subject.facts = &vm->loader_facts;
+                subject.device = &vm->loader_device;
+                r = judge_subject(audit, &subject, processes);
+        }
         return r;
 }
 

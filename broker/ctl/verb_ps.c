@@ -72,13 +72,29 @@ static int table_device(struct table *table, const char *vm, const struct admin_
         return table_add(table, cells);
 }
 
+/* A VM of the broker's own has a row of its own: how far it is, and what its loader has put into it. */
+static int table_own(struct table *table, const char *vm, const struct admin_status *status)
+{
+        char pid[CELL], loaded[CELL];
+        const char *const cells[array_size(columns)] = {vm,      "-",
+                                                        "kvm",   admin_stage_name(status->stage),
+                                                        "kills", number(status->broker_pid, pid),
+                                                        "-",     "-",
+                                                        "-",     "-",
+                                                        "-",     "-",
+                                                        "-",     human(status->loaded, loaded)};
+
+        return status->stage == ADMIN_SERVING ? 0 : table_add(table, cells);
+}
+
 static int table_vm(struct table *table, const char *vm, int error, const struct admin_answer *answer)
 {
         const char *const cells[array_size(columns)] = {vm, "-", "-", vm_is_dead(error) ? "dead" : "unknown"};
-        int r = 0;
+        int r;
 
         if (!answer)
                 return table_add(table, cells);
+        r = table_own(table, vm, &answer->status);
         for (size_t i = 0; i < answer->status.n_devices && r == 0; i++) {
                 const struct admin_device *d = &answer->status.devices[i];
 
@@ -123,10 +139,11 @@ static json_t *json_vm(const char *vm, int error, const struct admin_answer *ans
                         json_decref(devices);
                         return NULL;
                 }
-        return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:o}", "vm", vm, "state", "alive", "version",
-                         status->version, "broker_pid", (json_int_t)status->broker_pid, "spawner_pid",
-                         (json_int_t)status->spawner_pid, "spawner_alive", (int)status->spawner_alive,
-                         "rootless", (int)status->rootless, "devices", devices);
+        return json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:b, s:b, s:o}", "vm", vm, "state", "alive",
+                         "stage", admin_stage_name(status->stage), "loaded", (json_int_t)status->loaded,
+                         "version", status->version, "broker_pid", (json_int_t)status->broker_pid,
+                         "spawner_pid", (json_int_t)status->spawner_pid, "spawner_alive",
+                         (int)status->spawner_alive, "rootless", (int)status->rootless, "devices", devices);
 }
 
 static int visit(void *context, const char *vm, int error, const struct admin_answer *answer, const char *why)

@@ -482,6 +482,11 @@ void boot_spawner_gone(struct boot *boot)
         }
 }
 
+uint64_t boot_loaded(const struct boot *boot)
+{
+        return boot->lane.loaded;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
         struct boot *boot = handle->data;

@@ -44,6 +44,9 @@ void boot_spawn_failed(struct boot *boot, const char *reason);
 void boot_exited(struct boot *boot, const struct spawn_to_broker *exited);
 void boot_spawner_gone(struct boot *boot);
 
+/* Bytes that the loader has written so far. */
+uint64_t boot_loaded(const struct boot *boot);
+
 /* Kills a loader that is still there; nothing is called any more. Memory goes with the loop's next turn. Accepts NULL,
  * returns NULL; allowed inside the callbacks. */
 struct boot *boot_free(struct boot *boot);

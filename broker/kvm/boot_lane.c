@@ -132,6 +132,7 @@ static int land(struct boot_lane *lane, const char **ret_why)
         if (n < 0)
                 return (int)n;
         lane->done += (uint32_t)n;
+        lane->loaded += (uint64_t)n;
         if (lane->done < lane->write.len[lane->segment])
                 return 0;
         lane->segment++;

@@ -31,6 +31,7 @@ struct boot_lane {
         size_t segment;
         uint32_t done;   /* bytes of that segment that have landed */
         uint64_t budget; /* bytes that it may still write: as many as there is RAM */
+        uint64_t loaded; /* bytes that have landed */
 };
 
 /* `options` and `memory` outlive it. 0 or -ENOMEM. */

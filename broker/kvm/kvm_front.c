@@ -460,6 +460,12 @@ void kvm_front_spawner_gone(struct kvm_front *front)
                 boot_spawner_gone(front->boot);
 }
 
+bool kvm_front_is_booting(const struct kvm_front *front, uint64_t *ret_loaded)
+{
+        *ret_loaded = front->boot ? boot_loaded(front->boot) : 0;
+        return front->state < FRONT_RUNNING;
+}
+
 bool kvm_front_driven(const struct kvm_front *front, size_t device)
 {
         struct virtio_mmio_counters counters;

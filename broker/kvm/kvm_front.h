@@ -59,6 +59,9 @@ void kvm_front_spawn_failed(struct kvm_front *front, int error, const char *reas
 void kvm_front_exited(struct kvm_front *front, const struct spawn_to_broker *exited);
 void kvm_front_spawner_gone(struct kvm_front *front);
 
+/* Is the loader still at work? *ret_loaded: bytes that it has written so far, or had. */
+bool kvm_front_is_booting(const struct kvm_front *front, uint64_t *ret_loaded);
+
 /* Has the guest's driver of that device said DRIVER_OK? */
 bool kvm_front_driven(const struct kvm_front *front, size_t device);
 

@@ -37,6 +37,7 @@ static void status(void *context, struct admin_status *ret_status)
         test.n_asked++;
         memset(ret_status->vm, 'v', sizeof(ret_status->vm) - 1);
         memset(ret_status->version, '9', sizeof(ret_status->version) - 1);
+        ret_status->stage = ADMIN_SERVING;
         ret_status->n_devices = test.n_devices;
         for (size_t i = 0; i < test.n_devices; i++) {
                 struct admin_device *device = &ret_status->devices[i];

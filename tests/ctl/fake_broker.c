@@ -42,6 +42,7 @@ static void fill(const char *vm, uint32_t broker, uint32_t spawner, char *const 
         s->broker_pid = broker ? broker : (uint32_t)getpid();
         s->spawner_pid = spawner ? spawner : (uint32_t)getppid();
         s->spawner_alive = true;
+        s->stage = ADMIN_SERVING;
         for (; devices[s->n_devices]; s->n_devices++) {
                 struct admin_device *d = &s->devices[s->n_devices];
 

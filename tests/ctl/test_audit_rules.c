@@ -450,6 +450,42 @@ static void the_loader_of_a_kernel_is_named_and_no_stranger(void **state)
         assert_non_null(strstr(t.measured, "one is 4711"));
 }
 
+/* By the rules of every worker. */
+static void the_loader_of_a_kernel_is_measured_as_a_worker(void **state)
+{
+        struct audit_subject subject = {.role = AUDIT_WORKER,
+                                        .vm = &vms[0],
+                                        .facts = &vms[0].loader_facts,
+                                        .device = &vms[0].loader_device,
+                                        .scene = &scene};
+        struct tally t = {0};
+
+        (void)state;
+        vms[0].loader_facts = vms[0].workers[0];
+        vms[0].loader_facts.pid = vms[0].loader = 4712;
+        vms[0].loader_device = vms[0].status.devices[0];
+        strcpy(vms[0].loader_device.type, "blk"); /* what it is called counts for nothing */
+        strcpy(vms[0].loader_facts.program, "bulkhead-worker-loader");
+        vms[0].loader_device.n_lanes = 1;
+        vms[0].loader_device.n_resources = vms[0].loader_facts.fds_file = 2;
+        vms[0].loader_facts.fds_socket = 2;
+        for (size_t i = 0; i < PROC_NS_COUNT_; i++)
+                vms[0].loader_facts.ns[i] += 1000;
+        for (size_t i = 0; i < 4; i++)
+                vms[0].loader_facts.status.uid[i] = 80000;
+        assert_int_equal(audit_rules_apply(&subject, visit, &t), 0);
+        assert_string_equal(t.facts, "");
+        vms[0].loader_device.n_resources = vms[0].loader_facts.fds_file = 3;
+        t = (struct tally){0};
+        assert_int_equal(audit_rules_apply(&subject, visit, &t), 0);
+        assert_string_equal(t.facts, "descriptors;");
+        vms[0].loader_device.n_resources = vms[0].loader_facts.fds_file = 2;
+        vms[0].loader_facts.guest_bytes = 1;
+        t = (struct tally){0};
+        assert_int_equal(audit_rules_apply(&subject, visit, &t), 0);
+        assert_string_equal(t.facts, "guest memory;");
+}
+
 static void a_dead_spawner_is_said_and_a_lost_one_is_unknown(void **state)
 {
         struct tally t;
@@ -510,6 +546,7 @@ int main(void)
             cmocka_unit_test_setup(brokers_are_judged_too, setup),
             cmocka_unit_test_setup(a_broker_with_a_vm_is_told_by_its_vcpus, setup),
             cmocka_unit_test_setup(the_loader_of_a_kernel_is_named_and_no_stranger, setup),
+            cmocka_unit_test_setup(the_loader_of_a_kernel_is_measured_as_a_worker, setup),
             cmocka_unit_test_setup(a_process_that_nobody_named_is_found, setup),
             cmocka_unit_test_setup(a_dead_spawner_is_said_and_a_lost_one_is_unknown, setup),
             cmocka_unit_test_setup(vms_that_did_not_answer_are_not_compared_with, setup),

@@ -432,7 +432,7 @@ class Ps(Case):
         child = self.broker("b", devices=self.DEVICES)
         vm = json.loads(self.ps("--json").stdout)["vms"][0]
         devices = vm.pop("devices")
-        self.assertEqual(vm, {"vm": "b", "state": "alive", "version": "0.1.0", "broker_pid": child.pid,
+        self.assertEqual(vm, {"vm": "b", "state": "alive", "stage": "serving", "loaded": 0, "version": "0.1.0", "broker_pid": child.pid,
                               "spawner_pid": os.getpid(), "spawner_alive": True, "rootless": False})
         self.assertEqual(devices[0], {
             "device": "disk0", "type": "blk", "state": "running", "seccomp": "kill", "attached": True, "pid": 12345, "uid": 70000,

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BULKHEAD, TEST_GUEST = map(os.path.abspath, sys.argv[1:3])
@@ -90,8 +91,16 @@ class Case(unittest.TestCase):
             f.write(content)
         return path
 
-    def argv(self, config):
-        return [BULKHEAD, "run", "--run-dir", self.run_dir, config]
+    def programs_with(self, faulty):
+        """The command among programs of its own, of which one has a fault: tests/faulty/..."""
+        programs = os.path.join(self.dir, "programs")
+        shutil.copytree(os.path.dirname(BULKHEAD), programs)
+        os.chmod(programs, 0o755)
+        shutil.copy(os.path.join(os.path.dirname(TEST_GUEST), "faulty", faulty), programs)
+        return os.path.join(programs, "bulkhead")
+
+    def argv(self, config, bulkhead=BULKHEAD):
+        return [bulkhead, "run", "--run-dir", self.run_dir, config]
 
     def run_it(self, config, code, before=(), typed="", **more):
         got = subprocess.run([*before, *self.argv(config)], input=typed, capture_output=True, text=True,
@@ -99,11 +108,29 @@ class Case(unittest.TestCase):
         self.assertEqual(got.returncode, code, got.stdout + got.stderr)
         return got
 
-    def start(self, config):
-        child = subprocess.Popen(self.argv(config), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def start(self, config, bulkhead=BULKHEAD):
+        child = subprocess.Popen(self.argv(config, bulkhead), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, text=True, bufsize=1)
         self.children.append(child)
         return child
+
+    def ask(self, *words):
+        return json.loads(subprocess.run([BULKHEAD, *words, "--json", "--run-dir", self.run_dir], capture_output=True,
+                                         text=True, timeout=DEADLINE_S).stdout)
+
+    def status(self):
+        """What `ps` says of the VM; None: there is none yet."""
+        vms = self.ask("ps")["vms"] if os.path.isdir(self.run_dir) else []
+        return vms[0] if vms else None
+
+    def until(self, holds):
+        """Asks until the VM's status is so, and returns it."""
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end:
+            vm = self.status()
+            if vm and vm["state"] == "alive" and holds(vm):
+                return vm
+        self.fail(f"it never comes to that: {vm}")
 
     def line(self, child):
         ready, _, _ = select.select([child.stdout], [], [], DEADLINE_S)

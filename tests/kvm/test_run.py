@@ -92,12 +92,6 @@ class Working(Case):
         self.assertEqual(self.line(child), "ok hello 1\n")
         return child
 
-    def status(self):
-        got = subprocess.run([BULKHEAD, "ps", "--json", "--run-dir", self.run_dir], capture_output=True, text=True,
-                             timeout=DEADLINE_S)
-        vms = json.loads(got.stdout)["vms"]
-        return vms[0] if vms else None
-
     def worker(self, but=None):
         """The disk's worker, when another than `but` serves."""
         end = time.monotonic() + DEADLINE_S
@@ -151,20 +145,65 @@ class Working(Case):
 
 class Incomplete(Case):
     def test_a_device_whose_workers_crash_is_missing_and_the_vm_runs(self):
-        workers = os.path.join(self.dir, "workers")
-        shutil.copytree(os.path.dirname(BULKHEAD), workers)
-        os.chmod(workers, 0o755)
-        shutil.copy(os.path.join(os.path.dirname(TEST_GUEST), "faulty", "stillborn", "bulkhead-worker-blk"),
-                    os.path.join(workers, "bulkhead-worker-blk"))
+        bulkhead = self.programs_with("stillborn/bulkhead-worker-blk")
         disk = self.file("disk.img", bytes(1 << 20))
         os.chmod(disk, 0o666)
         config = self.config("hello rng=3")
         with open(config, "a") as f:
             f.write(f"- {{name: disk0, type: blk, path: {disk}}}\n")
-        got = subprocess.run([os.path.join(workers, "bulkhead"), "run", "--run-dir", self.run_dir, config], input="",
-                             capture_output=True, text=True, timeout=DEADLINE_S)
+        got = subprocess.run(self.argv(config, bulkhead), input="", capture_output=True, text=True, timeout=DEADLINE_S)
         self.assertEqual((got.returncode, got.stdout.splitlines()), (0, ["ok hello 1", "ok rng 3", "end"]), got.stderr)
         self.assertIn("the VM starts without one of its devices dev=disk0", got.stderr)
+
+
+class Booting(Case):
+    """While the loader is at work: one that has written all, and does not say so."""
+
+    def setUp(self):
+        super().setUp()
+        self.child = self.start(self.config("spin"), self.programs_with("held/bulkhead-worker-loader"))
+        self.vm = self.until(lambda vm: vm["stage"] == "booting" and vm["loaded"] > 0)
+
+    def loader(self):
+        """As the kernel has it: the one child of the spawner that is neither broker nor worker."""
+        known = [self.vm["broker_pid"], *(device["pid"] for device in self.vm["devices"])]
+        spawner = self.vm["spawner_pid"]
+        with open(f"/proc/{spawner}/task/{spawner}/children") as children:
+            pid, = [int(pid) for pid in children.read().split() if int(pid) not in known]
+        return pid
+
+    def test_ps_says_that_it_boots(self):
+        got = subprocess.run([BULKHEAD, "ps", "--run-dir", self.run_dir], capture_output=True, text=True, check=True,
+                             timeout=DEADLINE_S)
+        own, device = got.stdout.splitlines()[1:]
+        self.assertEqual(own.split()[:4], [NAME, "-", "kvm", "booting"])
+        self.assertRegex(own.split()[-1], r"^[1-9][0-9.]*K$")
+        self.assertEqual(device.split()[:4], [NAME, "rng0", "rng", "ready"])
+
+    def test_audit_measures_the_loader_as_every_worker(self):
+        answer = self.ask("audit")
+        self.assertTrue(answer["ok"], answer)
+        loader, = [p for p in answer["vms"][0]["processes"] if p["process"] == "loader"]
+        self.assertEqual((loader["role"], loader["pid"]), ("worker", self.loader()))
+        rows = {row["fact"]: row for row in loader["rows"]}
+        for fact, measured in (("program", "bulkhead-worker-loader"), ("guest memory", "0 bytes mapped"),
+                               ("capabilities", "0 in 5 sets"), ("seccomp mode", "2 (filter)"), ("seccomp filters", "2"),
+                               ("namespaces", "7 of its own"), ("root", "0 entries, read-only"),
+                               ("descriptors", "2 null, 1 output, 2 sockets, 1 files")):
+            self.assertEqual((rows[fact]["measured"], rows[fact]["verdict"]), (measured, "ok"))
+        self.assertEqual(rows["seccomp content"]["wanted"], "policy loader")
+
+    def test_a_loader_that_is_killed_is_a_boot_that_failed(self):
+        os.kill(self.loader(), signal.SIGKILL)
+        _, log = self.child.communicate(timeout=DEADLINE_S)
+        self.assertEqual(self.child.returncode, 1)
+        self.assertRegex(log, "error: cannot boot: the kernel's loader (hung up and )?was killed.*: try another kernel")
+        self.assert_nothing_left()
+
+    def test_the_operator_can_end_it(self):
+        self.child.send_signal(signal.SIGTERM)
+        self.assertEqual(self.child.wait(DEADLINE_S), 0)
+        self.assert_nothing_left()
 
 
 class Operator(Case):
@@ -173,13 +212,10 @@ class Operator(Case):
         self.child = self.start(self.config("spin", more="memory: 64M\nvcpus: 2"))
         self.assertEqual(self.line(self.child), "spinning\n")
 
-    def ask(self, *words):
-        return json.loads(subprocess.run([BULKHEAD, *words, "--json", "--run-dir", self.run_dir], check=True,
-                                         capture_output=True, text=True, timeout=DEADLINE_S).stdout)
-
     def test_ps_lists_it(self):
         vm, = self.ask("ps")["vms"]
-        self.assertEqual((vm["vm"], vm["state"]), (NAME, "alive"))
+        self.assertEqual((vm["vm"], vm["state"], vm["stage"]), (NAME, "alive", "running"))
+        self.assertGreater(vm["loaded"], 0)
         device, = vm["devices"]
         self.assertEqual((device["device"], device["state"], device["attached"]), ("rng0", "ready", False))
 

@@ -6,7 +6,6 @@ TRUST: its own guest's words.
 SPDX-License-Identifier: Apache-2.0
 """
 import fcntl
-import json
 import os
 import pty
 import re
@@ -16,7 +15,7 @@ import subprocess
 import termios
 import time
 
-from own_vm import BULKHEAD, DEADLINE_S, Case, main
+from own_vm import DEADLINE_S, Case, main
 
 RAW_OFF = termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
 
@@ -72,11 +71,6 @@ class Terminal(Case):
         self.assertTrue(self.is_raw())
         return child
 
-    def pids(self):
-        got = subprocess.run([BULKHEAD, "ps", "--json", "--run-dir", self.run_dir], capture_output=True, text=True,
-                             check=True, timeout=DEADLINE_S)
-        return json.loads(got.stdout)["vms"][0]
-
     def test_keys_are_the_guest_s_and_nothing_is_echoed(self):
         child = self.start(self.config("echo"))
         self.wait_for("Ctrl-A x ends the VM")
@@ -126,13 +120,13 @@ class Terminal(Case):
 
     def test_the_terminal_is_given_back_when_the_broker_is_killed(self):
         child = self.spinning()
-        os.kill(self.pids()["broker_pid"], signal.SIGKILL)
+        os.kill(self.status()["broker_pid"], signal.SIGKILL)
         self.end(child, 128 + signal.SIGKILL)
         self.assert_nothing_left()
 
     def test_the_terminal_is_given_back_when_the_spawner_is_killed(self):
         child = self.spinning()
-        pids = self.pids()
+        pids = self.status()
         os.kill(pids["spawner_pid"], signal.SIGKILL)
         self.end(child, 128 + signal.SIGKILL)
         os.kill(pids["broker_pid"], signal.SIGTERM)  # the VM goes on
@@ -161,11 +155,11 @@ class Terminal(Case):
         # A shell above it that stays: the first of a session takes all others along.
         shell = self.start(self.config("spin"), ["sh", "-c", '"$@"; kill -STOP $$', "sh"])
         self.wait_for("spinning\r\n")
-        spawner = self.pids()["spawner_pid"]
+        spawner = self.status()["spawner_pid"]
         with open(f"/proc/{spawner}/stat") as stat:
             os.kill(int(stat.read().split()[3]), signal.SIGKILL)
         os.waitpid(shell.pid, os.WUNTRACED)
-        self.assertEqual(self.pids()["spawner_pid"], spawner)
+        self.assertEqual(self.status()["spawner_pid"], spawner)
         os.kill(spawner, signal.SIGTERM)
         self.assertEqual(os.waitpid(spawner, 0)[1], 0)
         shell.kill()
@@ -182,7 +176,7 @@ class Terminal(Case):
     def test_an_input_that_is_no_terminal_needs_nobody_between(self):
         child = super().start(self.config("spin"))
         self.assertEqual(self.line(child), "spinning\n")
-        self.assertEqual(self.pids()["spawner_pid"], child.pid)
+        self.assertEqual(self.status()["spawner_pid"], child.pid)
 
 
 if __name__ == "__main__":

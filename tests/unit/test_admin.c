@@ -41,6 +41,8 @@ static struct admin_to_client status_of(size_t n_devices)
         status->broker_pid = 100;
         status->spawner_pid = 99;
         status->spawner_alive = true;
+        status->stage = (enum admin_stage)(1 + n_devices % 3);
+        status->loaded = UINT64_MAX - 3;
         status->n_devices = n_devices;
         for (size_t i = 0; i < n_devices && i < LIMIT_DEVICES; i++) {
                 struct admin_device *device = &status->devices[i];
@@ -126,6 +128,10 @@ static void numbers_and_names_end_at_their_limits(void **state)
         IS(0, broker_pid, INT32_MAX);
         IS(-EPROTO, broker_pid, (uint32_t)INT32_MAX + 1);
         IS(-EPROTO, spawner_pid, UINT32_MAX);
+        IS(-EPROTO, stage, (enum admin_stage)0);
+        IS(0, stage, ADMIN_SERVING);
+        IS(0, stage, ADMIN_GUEST_RUNS);
+        IS(-EPROTO, stage, (enum admin_stage)4);
         IS(-EPROTO, devices[1].name[0], '.');
         IS(-EPROTO, devices[1].type[0], '\0');
         IS(-EPROTO, devices[1].type[1], '\n');
@@ -167,6 +173,7 @@ static void flags_and_counts_are_refused_even_when_forged(void **state)
         for (size_t i = 0; i < array_size(rows); i++)
                 rows[i] = &device;
         body.vm = body.version = (char[]){"v"};
+        body.stage = BULKHEAD__ADMIN__STAGE__STAGE_RUNNING;
         body.device = rows;
         body.n_device = LIMIT_DEVICES;
         assert_int_equal(forged_status(&body), 0);
