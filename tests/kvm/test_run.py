@@ -125,12 +125,26 @@ class Working(Case):
         said, log = child.communicate(timeout=DEADLINE_S)
         self.assertEqual((child.returncode, said.splitlines()), (0, ["ok blk 2000", "end"]), log)
         self.assertEqual(log.count("worker was killed"), 8, log)
+        self.assert_nothing_left()
 
-    def test_a_spawner_that_is_killed_ends_no_vm(self):
+    def test_a_spawner_that_is_killed_ends_no_vm_and_leaves_no_process(self):
         child = self.working("blk rounds=1 blocks=1500")
         os.kill(self.status()["spawner_pid"], signal.SIGKILL)
         said = child.stdout.read()
         self.assertEqual(said.splitlines(), ["ok blk 1500", "end"], child.stderr.read())
+        self.assertEqual(child.wait(DEADLINE_S), -signal.SIGKILL)
+        self.end_of_children()
+
+    def test_a_spawner_that_is_killed_leaves_a_socket_that_is_known_as_dead_until_the_next_run(self):
+        child = self.working("blk rounds=1 blocks=100000")
+        status = self.status()
+        os.kill(status["spawner_pid"], signal.SIGKILL)
+        child.wait(DEADLINE_S)
+        os.kill(status["broker_pid"], signal.SIGTERM)
+        self.end_of_children()  # workers, too, and nobody who could remove a file
+        self.assertEqual(self.status()["state"], "dead")
+        self.run_it(self.config("hello"), 0)
+        self.assert_nothing_left()
 
     def test_a_broker_that_is_killed_takes_its_workers_along_and_leaves_no_lock(self):
         child = self.working("blk rounds=1 blocks=100000")
@@ -139,7 +153,7 @@ class Working(Case):
         os.kill(status["broker_pid"], signal.SIGKILL)
         self.assertNotEqual(child.wait(DEADLINE_S), 0)
         self.gone(*workers, status["broker_pid"])
-        self.assertNotIn("admin.sock", os.listdir(os.path.join(self.run_dir, NAME)))
+        self.assert_nothing_left()
         self.run_it(self.config("hello"), 0)
 
 
