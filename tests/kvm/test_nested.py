@@ -1,13 +1,14 @@
 # The machine on a real KVM: a host with SVM, which is itself a guest of QEMU's TCG.
 # SPDX-License-Identifier: Apache-2.0
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import whole_run
 from guest.backend import BUILD
-from guest.claims import claim, guest_image, main, needs, require
+from guest.claims import TOP, claim, guest_image, main, needs, require
 from guest.machine import Binary
 from guest.nested import Nested
 
@@ -19,11 +20,11 @@ PROGRAMS = [f"bin/{name}" for name in whole_run.PROGRAMS]
 OWN_WORDS = "console=ttyS0 quiet panic=-1 nokaslr noxsave mitigations=off bh.wait bh.scenario=disk"
 
 
-def host(t, *names):
+def host(t, *names, files=None):
     needs(Binary.host(), "no qemu-system-x86_64: apt-get install qemu-system-x86")
     image = guest_image()
-    files = {os.path.basename(name): f"{BUILD}/{name}" for name in names}
-    machine = Nested(image, t.directory, {**files, "vmlinuz": f"{image}/vmlinuz", "initrd": f"{image}/initrd"})
+    programs = {os.path.basename(name): f"{BUILD}/{name}" for name in names}
+    machine = Nested(image, t.directory, {**programs, **(files or {}), "vmlinuz": f"{image}/vmlinuz", "initrd": f"{image}/initrd"})
     t.undo.callback(machine.kill)
     machine.wait_host()
     t.stage("a host with /dev/kvm is up")
@@ -33,6 +34,39 @@ def host(t, *names):
 @claim(seconds=180)
 def linux_boots_and_uses_its_jailed_disk_on_a_real_kvm(t):
     whole_run.linux_uses_its_devices(t, host(t, *PROGRAMS), whole_run.config(OWN_WORDS))
+
+
+# Waits for the prompt, then types.
+AT_THE_PROMPT = """mkfifo keys screen
+./bin/bulkhead run packaging/demo-kvm.yaml <keys >screen 2>log & pid=$!
+exec 3>keys 4<screen
+seen=
+while IFS= read -r -n 1 c <&4; do
+        printf %s "$c"; seen="$seen$c"
+        case $seen in *"# ") break ;; esac
+done
+cp log log.booted; ./bin/bulkhead ps >ps.booted
+printf 'echo "A SHELL $((6 * 7)) $(ls /sys/bus/virtio/devices) $(uptime)"; poweroff -f\n' >&3
+cat <&4; wait $pid; status=$?
+cat log ps.booted; exit $status
+"""
+
+
+@claim(seconds=180, long=True)
+def demo_reaches_a_shell_on_a_real_kvm(t):
+    """packaging/demo-kvm.yaml as it lies there, but for `noxsave`, which is for this host alone."""
+    machine = host(t, *PROGRAMS, files={"packaging/demo-kvm.yaml": f"{TOP}/packaging/demo-kvm.yaml"})
+    machine.run("cd /host && chmod 755 . && mkdir -p bin build/guest && mv bulkhead* bin && mv vmlinuz initrd build/guest && "
+                "sed -i 's/^cmdline: /&noxsave /' packaging/demo-kvm.yaml")
+    machine.run(f"cat >/host/at-the-prompt <<'END'\n{AT_THE_PROMPT}END")
+    require("missing" not in machine.ask("cd /host && ./bin/bulkhead doctor packaging/demo-kvm.yaml", 60).output,
+            "doctor finds something missing")
+    answer = machine.ask("cd /host && sh at-the-prompt", 150)
+    require(answer.status == 0, f"status {answer.status}: {answer.output}")
+    require("A SHELL 42 virtio0" in answer.output, f"no shell with its device: {answer.output}")
+    require(re.search(r"demo-kvm +- +kvm +running", answer.output), f"ps does not say that it runs: {answer.output}")
+    require("the guest has switched itself off" in answer.output, answer.output)
+    t.stage("its shell has answered, and switched it off")
 
 
 @claim(seconds=180, long=True)

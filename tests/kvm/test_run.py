@@ -116,6 +116,14 @@ class Working(Case):
             self.assertIn(" kick_exits=0 refused=0 ", line)
             self.assertNotIn(" interrupts=0 ", line)
 
+    def test_a_driver_that_asks_for_no_packed_ring_has_split_ones(self):
+        child = self.working("blk rounds=1 blocks=100000")
+        vm = self.until(lambda vm: all(d["requests"] > 0 for d in vm["devices"] if d["device"] == "disk0"))
+        disk, = [d for d in vm["devices"] if d["device"] == "disk0"]
+        self.assertEqual(int(disk["features"], 16) >> 32 & 7, 1, disk)  # VERSION_1, and not RING_PACKED
+        child.terminate()
+        self.assertEqual(child.wait(DEADLINE_S), 0)
+
     def test_workers_that_are_killed_are_a_stall_only(self):
         child = self.working("blk rounds=1 blocks=2000")
         last = None

@@ -1,6 +1,7 @@
 # `bulkhead run` with Linux as its guest, on a host that is a guest itself: what it is given, what both must say.
 # SPDX-License-Identifier: Apache-2.0
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
@@ -8,6 +9,7 @@ from guest.claims import require
 
 PROGRAMS = tuple(f"bulkhead{part}" for part in ("", "-broker", "-worker-blk", "-worker-rng", "-worker-loader"))
 DISK_BYTES = 4 << 20
+RING_PACKED = 34  # the bit of virtio 1.3, 6
 CHANGED_BYTES = 256 << 10
 
 
@@ -77,6 +79,8 @@ def linux_uses_its_devices(t, machine, words, processors=1):
     require(f"DISK {before}" in said, f"not the disk that it has: {said}")
     require(f"BACK {CHANGED_BYTES}" in said, f"it does not read what it wrote: {said}")
     require("ENTROPY 16" in said, f"no entropy: {said}")
+    features = re.search(r"FEATURES ([01]{64})", said)
+    require(features and features[1][RING_PACKED] == "1", f"its rings are not packed, as they were offered: {said}")
     t.stage("it has used disk and entropy, and switched itself off")
     left = machine.run(f"head -c {CHANGED_BYTES} /host/disk.img | tr -d w | wc -c").strip()
     require(left == "0", f"{left} bytes of what it wrote are not on the disk")
