@@ -51,6 +51,7 @@ static int64_t part_iovec(const struct guest_memory *memory, struct part part, b
 {
         uint32_t i = part_find(part, &offset);
         uint32_t done = 0;
+        size_t first = *n;
 
         if (!memory)
                 return -EFAULT;
@@ -59,8 +60,10 @@ static int64_t part_iovec(const struct guest_memory *memory, struct part part, b
                 int64_t r = guest_memory_iovec(memory, GPA(part.segments[i].at.v + offset), piece, write, iov,
                                                max, n);
 
-                if (r < 0)
+                if (r < 0) {
+                        *n = first;
                         return r;
+                }
                 done += (uint32_t)r;
                 if (r < piece)
                         break;

@@ -17,7 +17,7 @@ bool memory_service_may_read(const struct request *request, uint32_t offset, uin
 bool memory_service_may_write(const struct request *request, uint32_t offset, uint32_t len);
 
 /* Appends host spans of a permitted range for one system call. Returns the bytes appended (fewer when the
- * iovec is full), or -EFAULT when memory is gone. */
+ * iovec is full), or -EFAULT when memory is gone: then none were. */
 int64_t memory_service_iovec_readable(const struct guest_memory *memory, const struct request *request,
                                       uint32_t offset, uint32_t len, struct iovec *iov, size_t max,
                                       size_t *n);

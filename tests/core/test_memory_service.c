@@ -184,12 +184,37 @@ static void memory_that_is_gone_is_a_fault_in_every_call(void **state)
         model_guest_done(&guest);
 }
 
+/* A frame's bytes land in as many spans as were counted: a span of a range that is not there as a whole would take what
+ * belongs to the next. */
+static void a_part_that_is_half_gone_has_no_spans(void **state)
+{
+        struct segment segments[] = {{GPA(MODEL_LOW), 16}, {GPA(MODEL_HIGH), 16}};
+        const struct request request = {.chain = {.n_readable = 2, .readable = 32, .segments = segments}};
+        const struct request other = {.chain = {.n_writable = 2, .writable = 32, .segments = segments}};
+        struct guest_memory *low;
+        struct iovec iov[4];
+        size_t n = 1;
+
+        (void)state;
+        model_guest_init(&guest, 64, false);
+        low = model_guest_snapshot(&guest, false);
+        assert_int_equal(memory_service_iovec_readable(low, &request, 0, 32, iov, 4, &n), -EFAULT);
+        assert_int_equal(n, 1);
+        assert_int_equal(memory_service_iovec_writable(low, &other, 0, 32, iov, 4, &n), -EFAULT);
+        assert_int_equal(n, 1);
+        assert_int_equal(memory_service_iovec_writable(low, &other, 0, 16, iov, 4, &n), 16);
+        assert_int_equal(n, 2);
+        guest_memory_unref(low);
+        model_guest_done(&guest);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(random_chains_behave_as_their_bytes),
             cmocka_unit_test(the_permission_ends_at_the_last_byte),
             cmocka_unit_test(memory_that_is_gone_is_a_fault_in_every_call),
+            cmocka_unit_test(a_part_that_is_half_gone_has_no_spans),
         };
 
         return cmocka_run_group_tests_name("memory_service", tests, NULL, NULL);
