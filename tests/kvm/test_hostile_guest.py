@@ -102,6 +102,9 @@ class Hostile(Case):
         self.assertEqual(after.start, before.start, "another broker")
         self.assertFalse(after.descriptors - before.descriptors)
         self.assertEqual(after.threads, before.threads)
+        self.assert_same_memory(after, before)
+
+    def assert_same_memory(self, after, before):
         if "BULKHEAD_SANITIZED" not in os.environ:  # a sanitizer's own memory grows with what it sees
             self.assertLess(after.anonymous_kib, before.anonymous_kib + GROWTH_KIB)
 
@@ -174,6 +177,31 @@ class Hostile(Case):
         self.assert_no_error()
         self.assertEqual(self.counts()["kick_exits"], 0)
         self.next_guest_works()
+
+    def test_strings_and_locked_accesses_of_registers_are_harmless(self):
+        said, counts = self.attack("odd")
+        self.assertGreater(self.number(said, "odd"), 168)
+        self.assertGreater(counts["refused"], 168)
+
+    def test_a_processor_that_is_lost_in_a_device_ends_its_vm_in_one_line(self):
+        for lost in range(4):  # it executes registers, has page tables, its stack, its gates there
+            with self.subTest(lost):
+                got = self.run_it(self.disk_config(f"lost={lost}"), 4)
+                self.assertEqual(got.stdout, "lost\n")
+                ends = [line for line in got.stderr.splitlines() if "error: " in line]
+                self.assertEqual(len(ends), 1, got.stderr)
+                self.assertRegex(ends[0], r"(triple fault|internal error of KVM .*) on vCPU 0: rip=")
+        self.next_guest_works()
+
+    def test_words_without_end_that_nobody_reads_keep_nobody_waiting(self):
+        child = self.start(self.disk_config("babble=2"))
+        ready, _, _ = select.select([child.stdout], [], [], DEADLINE_S)
+        self.assertTrue(ready, self.log())
+        brokers = [Broker(self.status()[0]["broker_pid"]) for _ in range(5)]
+        self.assert_same_memory(brokers[-1], brokers[0])
+        child.terminate()
+        self.assertEqual(child.wait(DEADLINE_S), 0, self.log())
+        self.assert_no_error()
 
 
 if __name__ == "__main__":

@@ -180,6 +180,10 @@ static const struct {
     {"scribble", test_scribble},
     {"chaos", test_chaos},
     {"flood", test_flood},
+    {"odd", test_odd},
+
+    {"lost", test_lost},
+    {"babble", test_babble},
     {"rings", test_rings},
     {"spin", spin},
     {"triple", triple_fault},

@@ -65,7 +65,13 @@ static inline void mmio_write(uint64_t at, uint32_t value)
 }
 
 /* ---- ring 0's services, asked for by ud2 (int does not work everywhere) ---- */
-enum { SERVICE_WAIT, SERVICE_TRIPLE_FAULT };
+enum { SERVICE_WAIT, SERVICE_TRIPLE_FAULT, SERVICE_TABLES, SERVICE_STACK, SERVICE_GATES };
+
+/* SERVICE_TABLES and on: ring 0 has its page tables, its stack or its gates at an address, from which it does not return. */
+static inline void ask_ring0(uint64_t service, uint64_t at)
+{
+        __asm__ volatile("ud2" : : "a"(service), "D"(at) : "memory");
+}
 
 /* Sleeps until an interrupt has come, unless *word is not `old` any more; returns then. */
 void wait_while(volatile uint32_t *word, uint32_t old);
@@ -95,4 +101,7 @@ void test_race(void);
 void test_scribble(void);
 void test_chaos(void);
 void test_flood(void);
+void test_odd(void);
+void test_babble(void);
+void test_lost(void);
 void test_rings(void);

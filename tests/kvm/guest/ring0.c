@@ -115,12 +115,52 @@ static void serve_triple_fault(void)
         __asm__ volatile("lidt %0; ud2" : : "m"(none));
 }
 
+/* ---- services that lead the processor where nothing is ---- */
+
+static void serve_tables(const struct frame *frame)
+{
+        __asm__ volatile("mov %0, %%cr3" : : "r"(frame->rdi) : "memory");
+}
+
+static void serve_stack(const struct frame *frame)
+{
+        __asm__ volatile("mov %0, %%rsp; push %%rax; pop %%rax; ud2" : : "r"(frame->rdi) : "memory");
+}
+
+static void serve_gates(const struct frame *frame)
+{
+        struct {
+                uint16_t limit;
+                uint64_t base;
+        } __attribute__((packed)) pointer = {4095, frame->rdi};
+
+        __asm__ volatile("lidt %0; ud2" : : "m"(pointer));
+}
+
+static void serve(struct frame *frame)
+{
+        switch (frame->rax) {
+        case SERVICE_TRIPLE_FAULT:
+                serve_triple_fault();
+                break;
+        case SERVICE_TABLES:
+                serve_tables(frame);
+                break;
+        case SERVICE_STACK:
+                serve_stack(frame);
+                break;
+        case SERVICE_GATES:
+                serve_gates(frame);
+                break;
+        default:
+                serve_wait(frame);
+        }
+}
+
 void guest_trap(struct frame *frame)
 {
         if (frame->vector == UD2 && frame->cs == 0x1b) {
-                if (frame->rax == SERVICE_TRIPLE_FAULT)
-                        serve_triple_fault();
-                serve_wait(frame);
+                serve(frame);
         } else if (frame->vector >= 32) {
                 __atomic_fetch_add(&interrupts[frame->vector], 1, __ATOMIC_SEQ_CST);
                 mmio_write(0xfee000b0, 0); /* end of interrupt */
