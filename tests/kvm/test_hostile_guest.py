@@ -178,6 +178,12 @@ class Hostile(Case):
         self.assertEqual(self.counts()["kick_exits"], 0)
         self.next_guest_works()
 
+    def test_a_storm_of_configuration_writes_breaks_its_device_alone(self):
+        said, counts = self.attack("storm=2000")
+        self.assertEqual(self.number(said, "storm"), 2000)
+        self.assertRegex(said[0], r"\Abroken [1-9]")
+        self.assertGreater(counts["refused"], 0)
+
     def test_strings_and_locked_accesses_of_registers_are_harmless(self):
         said, counts = self.attack("odd")
         self.assertGreater(self.number(said, "odd"), 168)

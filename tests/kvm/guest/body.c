@@ -180,8 +180,8 @@ static const struct {
     {"scribble", test_scribble},
     {"chaos", test_chaos},
     {"flood", test_flood},
+    {"storm", test_storm},
     {"odd", test_odd},
-
     {"lost", test_lost},
     {"babble", test_babble},
     {"rings", test_rings},

@@ -101,6 +101,7 @@ void test_race(void);
 void test_scribble(void);
 void test_chaos(void);
 void test_flood(void);
+void test_storm(void);
 void test_odd(void);
 void test_babble(void);
 void test_lost(void);

@@ -276,6 +276,40 @@ static bool chaos(struct virtio *disk, uint32_t n_disks, uint64_t *ret_n)
         return hostile_job_wait("chaos");
 }
 
+/* ---- writes that a worker answers ---- */
+
+#define WRITEBACK 0x120u /* of the configuration space: the driver's own, a byte */
+
+static void write_field(void)
+{
+        for (uint64_t i = 0; i < job_n; i++) {
+                bus_write(target.at + WRITEBACK, 1, i & 1);
+                job_written = i + 1;
+        }
+        hostile_job_done();
+}
+
+/* Both write a field faster than the worker takes it, which breaks the device; each time it is begun again. */
+static bool storm(struct virtio *disk, uint32_t n_disks, uint64_t *ret_n)
+{
+        uint32_t broken = 0;
+
+        (void)n_disks;
+        job_begin(disk, option("storm", 0), write_field);
+        while (!hostile_job_ended) {
+                clear_ring();
+                hostile_begin(disk, 0, &place);
+                for (uint32_t i = 0; i < 200 && !hostile_job_ended; i++)
+                        bus_write(disk->at + WRITEBACK, 1, i & 1);
+                broken += (mmio_read(disk->at + VIRTIO_STATUS) & VIRTIO_NEEDS_RESET) != 0;
+        }
+        *ret_n = job_written;
+        put_text("broken ");
+        put_number(broken);
+        put_char('\n');
+        return hostile_job_wait("storm");
+}
+
 /* ---- all at once ---- */
 
 static volatile uint32_t n_flooding;
@@ -318,4 +352,10 @@ void test_scribble(void)
 void test_chaos(void)
 {
         hostile_test("chaos", chaos);
+}
+
+/* storm=N: so many writes of a field of the configuration space. */
+void test_storm(void)
+{
+        hostile_test("storm", storm);
 }
