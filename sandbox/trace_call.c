@@ -57,7 +57,9 @@ static bool read_registers(pid_t pid, struct spawn_cause *cause)
 
 #elif defined(__aarch64__)
 
-#define ARM_R7 7 /* the call's number on 32-bit ARM */
+/* The call's number, on 32 and on 64 bits. The kernel's own note of it (NT_ARM_SYSTEM_CALL) is gone by then. */
+#define ARM_R7 7
+#define ARM_X8 8
 
 static bool read_registers(pid_t pid, struct spawn_cause *cause)
 {
@@ -66,8 +68,6 @@ static bool read_registers(pid_t pid, struct spawn_cause *cause)
                 uint32_t arm[18];
         } regs = {0};
         struct iovec iov = {&regs, sizeof(regs)};
-        int nr = 0;
-        struct iovec nr_iov = {&nr, sizeof(nr)};
 
         if (ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &iov) < 0)
                 return false;
@@ -77,9 +77,7 @@ static bool read_registers(pid_t pid, struct spawn_cause *cause)
                         cause->args[i] = regs.arm[i];
                 return true;
         }
-        if (ptrace(PTRACE_GETREGSET, pid, (void *)NT_ARM_SYSTEM_CALL, &nr_iov) < 0)
-                return false;
-        cause->nr = (uint32_t)nr;
+        cause->nr = (uint32_t)regs.native.regs[ARM_X8];
         for (unsigned i = 0; i < SPAWN_CALL_ARGS; i++)
                 cause->args[i] = regs.native.regs[i];
         return true;
