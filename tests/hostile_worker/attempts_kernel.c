@@ -28,11 +28,15 @@ const struct attempt attempts_kernel[] = {
      ATTEMPT_HURTS | ATTEMPT_PLAY | ATTEMPT_SLOW, END_SIGSYS, 0, "", 0},
     {"E2", "sweep-x32", "make each of them by its x32 number", ON_BOTH,
      ATTEMPT_HURTS | ATTEMPT_PLAY | ATTEMPT_SLOW, END_SIGSYS, 0, "", 0},
+#if defined(__x86_64__)
     {"E2", "x32", "getpid by its x32 number", ON_BOTH, ATTEMPT_HURTS, END_SIGSYS, END_ERRNO | END_OWN,
      "this kernel serves none, or it is a harmless one", 0},
+#endif
     {"E3", "sweep-int80", "make each of them by int 0x80", ON_BOTH,
      ATTEMPT_HURTS | ATTEMPT_PLAY | ATTEMPT_SLOW, END_SIGSYS, 0, "", 0},
+#if defined(__x86_64__)
     {"E3", "int80", "getpid by int 0x80", ON_BOTH, 0, END_SIGSYS, END_ERRNO | END_OWN, "a harmless one", 0},
+#endif
     OWN("E4", "io-uring", "set up an io_uring", "reaches what its descriptors reach"),
     OWN("E5", "userfaultfd", "handle its own page faults", "its own faults"),
     REFUSED("E6", "bpf", "make a bpf map", "capabilities"),
@@ -86,10 +90,12 @@ const struct attempt attempts_kernel[] = {
     OWN("E20", "seccomp-ask", "ask seccomp what it can", "an answer"),
     OWN("E20", "seccomp-second", "add a filter that allows all", "filters can only narrow"),
     OWN("E20", "seccomp-notify", "add a filter with a listener", "its own calls"),
+#if defined(__x86_64__)
     REFUSED("E21", "iopl", "raise its I/O privilege level", "capabilities"),
     HURTS("E21", "ioperm", "reach I/O ports", "capabilities"),
     OWN("E21", "modify-ldt", "read its descriptor table", "its own descriptor table"),
     OWN("E21", "arch-gs", "set a segment register", "its own"),
+#endif
     REFUSED("E21", "finit-module", "load a kernel module", "capabilities"),
     REFUSED("E21", "syslog", "read the kernel's log", "capabilities, or kernel.dmesg_restrict"),
     HURTS("E21", "reboot", "reboot the host", "capabilities"),

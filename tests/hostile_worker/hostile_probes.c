@@ -64,10 +64,12 @@ static const struct hostile_attack rows[] = {
     {"sethostname", NULL, PROBE_SETHOSTNAME},
     {"settime", NULL, PROBE_SETTIME},
     {"reboot", NULL, PROBE_REBOOT},
+#if defined(__x86_64__)
     {"ioperm", NULL, PROBE_IOPERM},
     {"modify-ldt", NULL, PROBE_MODIFY_LDT},
     {"x32", NULL, PROBE_X32},
     {"int80", NULL, PROBE_INT80},
+#endif
 };
 
 const struct hostile_attacks hostile_probes = {rows, array_size(rows)};

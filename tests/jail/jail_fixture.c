@@ -26,6 +26,10 @@
 #include "proto/base/fd.h"
 #include "sandbox/lockdown.h"
 
+#ifndef PR_GET_MDWE
+#define PR_GET_MDWE 66
+#endif
+
 #define ANSWER_MS 10000
 #define OPEN_ROWS 480 /* beyond the last system call of the newest kernel known */
 
@@ -37,6 +41,17 @@ bool fixture_needs_root(void)
         if (getenv("MUST_RUN"))
                 exit(1);
         return false;
+}
+
+bool fixture_kernel_can_refuse(enum probe_attack attack)
+{
+        int speculation = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0);
+
+        if (attack == PROBE_MMAP_EXEC || attack == PROBE_MPROTECT_EXEC)
+                return prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0;
+        if (attack == PROBE_PRCTL_SPECULATION)
+                return speculation >= 0 && (speculation & PR_SPEC_PRCTL) != 0;
+        return true;
 }
 
 void fixture_keep_rights(void)

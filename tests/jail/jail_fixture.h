@@ -44,6 +44,10 @@ void probe_start_free(struct probe *probe);
 int64_t probe_ask(struct probe *probe, enum probe_attack attack, uint64_t a0, uint64_t a1, uint64_t a2,
                   uint64_t a3);
 
+/* Without seccomp. Before Linux 6.3 (MDWE) nothing else refuses a process executable memory of its own, nor speculation
+ * where it is not the process's to control. */
+bool fixture_kernel_can_refuse(enum probe_attack attack);
+
 /* Kills, reaps, closes. */
 void probe_stop(struct probe *probe);
 

@@ -73,10 +73,12 @@ enum probe_attack {
         PROBE_SETHOSTNAME,
         PROBE_SETTIME,
         PROBE_REBOOT,
+#if defined(__x86_64__)
         PROBE_IOPERM,
         PROBE_MODIFY_LDT,
         PROBE_X32,
         PROBE_INT80,
+#endif
         PROBE_ATTACKS, /* those above are swept in every jail; those below need arguments of their own */
         PROBE_WRITE_FD = PROBE_ATTACKS,
         PROBE_PWRITE,

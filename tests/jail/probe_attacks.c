@@ -182,19 +182,16 @@ static int64_t attack_create(void)
         return fd;
 }
 
+#if defined(__x86_64__)
 static int64_t attack_int80(void)
 {
-#if defined(__x86_64__)
         long r;
 
         /* 20 is getpid there */
         __asm__ volatile("int $0x80" : "=a"(r) : "a"(20) : "memory", "r8", "r9", "r10", "r11");
         return r;
-#else
-        syscall(1023); /* the nearest thing: killed likewise */
-        return -ENOSYS;
-#endif
 }
+#endif
 
 static int64_t attack_fd_mask(void)
 {
@@ -372,9 +369,9 @@ static int64_t probe_kernel(uint64_t attack)
                 return CALL(SYS_modify_ldt, 0, page, 16);
         case PROBE_X32:
                 return CALL(SYS_getpid | 0x40000000);
-#endif
         case PROBE_INT80:
                 return attack_int80();
+#endif
         default:
                 return -ENOSYS;
         }

@@ -28,6 +28,19 @@ static int kvm_fd, vm_fd, vcpu_fd;
 static struct kvm_run *run;
 static uint8_t *ram;
 
+/* x86_64: KVM's first state will do. */
+static bool init_vcpu(void)
+{
+#if defined(__aarch64__)
+        struct kvm_vcpu_init init;
+
+        return ioctl(vm_fd, KVM_ARM_PREFERRED_TARGET, &init) == 0 &&
+               ioctl(vcpu_fd, KVM_ARM_VCPU_INIT, &init) == 0;
+#else
+        return true;
+#endif
+}
+
 /* All that the front end does before it is confined. The child's own: KVM serves nobody else. */
 static bool make_vm(void)
 {
@@ -37,7 +50,7 @@ static bool make_vm(void)
         vm_fd = kvm_fd < 0 ? -1 : ioctl(kvm_fd, KVM_CREATE_VM, 0);
         vcpu_fd = vm_fd < 0 ? -1 : ioctl(vm_fd, KVM_CREATE_VCPU, 0);
         len = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-        if (vcpu_fd < 0 || len <= 0)
+        if (vcpu_fd < 0 || len <= 0 || !init_vcpu())
                 return false;
         run = mmap(NULL, (size_t)len, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_fd, 0);
         ram = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -86,6 +99,14 @@ static void act_run(void)
 
         if (ioctl(vcpu_fd, KVM_GET_SREGS, &sregs) < 0 || ioctl(vcpu_fd, KVM_SET_SREGS, &sregs) < 0 ||
             ioctl(vcpu_fd, KVM_GET_REGS, &regs) < 0 || ioctl(vcpu_fd, KVM_SET_REGS, &regs) < 0)
+                _exit(4);
+#else
+        uint64_t pc;
+        struct kvm_one_reg reg = {.id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |
+                                        KVM_REG_ARM_CORE_REG(regs.pc),
+                                  .addr = (uintptr_t)&pc};
+
+        if (ioctl(vcpu_fd, KVM_GET_ONE_REG, &reg) < 0 || ioctl(vcpu_fd, KVM_SET_ONE_REG, &reg) < 0)
                 _exit(4);
 #endif
 }

@@ -117,10 +117,12 @@ static const struct attack attacks[] = {
     {PROBE_SETHOSTNAME, "sethostname", BEHIND_ERRNO, {EPERM}, "capabilities, uts namespace"},
     {PROBE_SETTIME, "clock_settime", BEHIND_ERRNO, {EPERM}, "capabilities"},
     {PROBE_REBOOT, "reboot", BEHIND_ERRNO, {EPERM, EINVAL}, "capabilities"},
+#if defined(__x86_64__)
     {PROBE_IOPERM, "ioperm", BEHIND_ERRNO, {EPERM, ENOSYS, EIO}, "capabilities"},
     {PROBE_MODIFY_LDT, "modify_ldt", BEHIND_OWN, {0}, "its own descriptor table"},
     {PROBE_X32, "x32 system call", BEHIND_KILLED, {0}, "architecture check"},
     {PROBE_INT80, "32-bit system call", BEHIND_KILLED, {0}, "architecture check"},
+#endif
 };
 
 static int64_t attack_with(struct probe *probe, enum probe_attack attack)
@@ -188,7 +190,7 @@ static bool is_expected(const struct attack *attack, const struct probe *probe, 
                 return r == PROBE_DEAD && killed_by_sigsys(probe);
         if (r == PROBE_DEAD)
                 return false;
-        if (attack->behind == BEHIND_OWN)
+        if (attack->behind == BEHIND_OWN || !fixture_kernel_can_refuse(attack->attack))
                 return true;
         for (size_t i = 0; i < array_size(attack->errors); i++)
                 if (attack->errors[i] != 0 && r == -attack->errors[i])
@@ -220,11 +222,13 @@ static void layers_behind_seccomp_refuse_on_their_own(void **state)
 }
 
 /* Those that would hurt this host are left out: they are refused above by rights that we do have. */
-static bool would_hurt(enum probe_attack attack)
+static bool would_hurt(const struct attack *row)
 {
-        return attack == PROBE_REBOOT || attack == PROBE_KILL_ALL || attack == PROBE_UMOUNT ||
-               attack == PROBE_MOUNT || attack == PROBE_PIVOT_ROOT || attack == PROBE_SETHOSTNAME ||
-               attack == PROBE_THREAD || attack == PROBE_IOPERM;
+        const enum probe_attack attack = row->attack;
+
+        return strcmp(row->name, "ioperm") == 0 || attack == PROBE_REBOOT || attack == PROBE_KILL_ALL ||
+               attack == PROBE_UMOUNT || attack == PROBE_MOUNT || attack == PROBE_PIVOT_ROOT ||
+               attack == PROBE_SETHOSTNAME || attack == PROBE_THREAD;
 }
 
 static void most_attacks_work_without_a_jail(void **state)
@@ -236,7 +240,7 @@ static void most_attacks_work_without_a_jail(void **state)
                 struct probe probe;
                 int64_t r;
 
-                if (would_hurt(attacks[i].attack))
+                if (would_hurt(&attacks[i]))
                         continue;
                 probe_start_free(&probe);
                 r = attack_with(&probe, attacks[i].attack);

@@ -24,9 +24,11 @@
 #include "tests/jail/bpf_sim.h"
 
 #if defined(__x86_64__)
-#define NATIVE AUDIT_ARCH_X86_64
+#define NATIVE  AUDIT_ARCH_X86_64
+#define HAS_X32 true
 #elif defined(__aarch64__)
-#define NATIVE AUDIT_ARCH_AARCH64
+#define NATIVE  AUDIT_ARCH_AARCH64
+#define HAS_X32 false /* such a number is one that no row names */
 #endif
 
 #define SYSCALLS 1024u
@@ -295,6 +297,10 @@ static void check_foreign(const struct subject *subject)
                 }
                 data.arch = NATIVE;
                 data.nr = (int)(nr | X32_BIT);
+                if (!HAS_X32) {
+                        compare(subject, &data);
+                        continue;
+                }
                 assert_int_equal(bpf_sim_run(subject->program.filter, subject->program.n, &data, &got), 0);
                 assert_int_equal(got, SECCOMP_RET_KILL_PROCESS);
         }

@@ -193,7 +193,7 @@ static void vm_that_cannot_be_made_leaves_nothing(void **state)
         assert_non_null(strstr(why, "KVM makes no VM with "));
         /* More than an address space holds; the first piece is there already. */
         layout.ram[layout.n_ram++] = (struct kvm_range){1ull << 40, 1ull << 50};
-        assert_int_equal(kvm_vm_new(&real.host, &layout, 52, &vm, why, sizeof(why)), -ENOMEM);
+        assert_int_equal(kvm_vm_new(&real.host, &layout, real.host.width, &vm, why, sizeof(why)), -ENOMEM);
         assert_string_equal(why,
                             "1073741824 MiB of RAM at 0x10000000000 cannot be had: Cannot allocate memory; "
                             "give the VM less memory");
