@@ -39,12 +39,12 @@ def fetch():
     return last_line(done)
 
 
-def build():
-    """Builds this tree for arm64, what is used of it. Returns the directory of the build."""
+def build(*more):
+    """Builds this tree for arm64, what is used of it, and more targets. Returns the directory of the build."""
     directory = f"{ROOT}/build"
     for argv in ([["cmake", "-S", TOP, "-B", directory, "-G", "Ninja", "--toolchain", f"{TOP}/cmake/aarch64.cmake",
                    f"-DBULKHEAD_SYSROOT={ROOT}/sysroot", "-DBULKHEAD_WERROR=ON"],
-                  ["cmake", "--build", directory, "--target", *TARGETS]]):
+                  ["cmake", "--build", directory, "--target", *TARGETS, *more]]):
         done = subprocess.run(argv, text=True, capture_output=True)
         if done.returncode != 0:
             raise AssertionError(f"{' '.join(argv[:2])}: {done.stdout[-3000:]}{done.stderr[-3000:]}")

@@ -14,6 +14,8 @@ from guest.claims import TOP, claim, main, require
 LINUX_WORDS = "console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests bh.wait bh.scenario=disk"
 GIB = 1 << 10  # in MiB, as all sizes here
 RAM_AT = GIB
+JAIL_TESTS = ("test_policy", "test_policy_pins", "test_trace_kernel", "test_trace", "test_jail", "test_reach", "test_escape",
+              "test_rootless", "test_limits", "test_spawner", "test_broker_jail", "test_broker_kvm", "test_kvm_vm")
 PSCI_OFF, PSCI_RESET, NONE = 0x84000008, 0x84000009, 0
 
 
@@ -89,6 +91,21 @@ def arm64_run_ends_as_its_guest_does(t):
     ends(machine, memory, "reset", 3, "LAST ok", "the guest asks for a reset")
     ends(machine, memory, "crash", 4, "LAST ok",
          "an access to 0x9000000 by an instruction that KVM does not decode on vCPU 0: pc=0x40000080")
+
+
+@claim(seconds=400, long=True)
+def arm64_jail_holds_by_its_own_tests(t):
+    """Filters by number, what is refused behind them, what is told of a worker's end: numbers and registers differ there."""
+    arm64_machine.at_hand()
+    tests = arm64_machine.build(*JAIL_TESTS, "probe_worker") + "/tests"
+    machine = host(t, {name: f"{tests}/{name}" for name in (*JAIL_TESTS, "probe_worker")}, processors=2)
+    # Where the tests know their worker to be; a file and a tool that they use.
+    machine.run(f"mkdir -p /etc && echo root:x:0:0 >/etc/passwd && mkdir -p $(dirname {tests}) && ln -s /host {tests} && chmod 755 /host && "
+                "printf '#!/bin/sh\nexec cp \"$3\" \"$4\"\n' >/bin/install && chmod 755 /bin/install")
+    for name in JAIL_TESTS:
+        answer = machine.ask(f"cd /host && MUST_RUN=1 ./{name} 2>&1", 200)
+        require(answer.status == 0, f"{name}: {answer.output[-3000:]}")
+        t.stage(name)
 
 
 if __name__ == "__main__":
