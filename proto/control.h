@@ -51,13 +51,14 @@ struct control_configure {
         struct boot_options boot; /* of a loader, whose n_queues is 0 and n_lanes 1 */
 };
 
-/* A worker's memory that the broker copies to: `len` bytes a lane, lane after lane. Another one in each
+/* A worker's memory that the broker copies to and from: `len` bytes a lane, lane after lane. Another one in each
  * incarnation. An address is good for nothing but to be handed to the kernel as one of that process. */
 struct control_area {
         uint64_t at;  /* of a page; with LIMIT_LANES lanes it does not wrap */
         uint32_t len; /* whole pages, at most LIMIT_AREA; 0: none, and the others are 0 too */
         uint32_t
             lead; /* less than a page: so much of a request's readable part is to lie before one's beginning */
+        bool out; /* it wants places for writable parts, too */
 };
 
 struct control_hello {

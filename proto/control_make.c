@@ -174,6 +174,7 @@ static ssize_t make_hello(const struct control_hello *hello, uint8_t *buf, size_
             .area_at = hello->area.at,
             .area_len = hello->area.len,
             .area_lead = hello->area.lead,
+            .area_out = hello->area.out,
         };
 
         if (hello->n_queues > LIMIT_QUEUES || hello->n_fields > LIMIT_CONFIG_FIELDS)

@@ -16,6 +16,7 @@ struct lane_requests {
         /* Places in the worker's area: the number of a page (LIMIT_AREA_PAGE), and one. NULL: no request has one; 0:
          * this one has none. */
         const uint32_t *in_at;
+        const uint32_t *out_at; /* likewise, with room for the writable part */
         /* payload: sum of inlined, but of those with in_at; inlined[i] <= readable[i] */
 };
 
@@ -50,12 +51,16 @@ struct lane_complete {
         size_t n; /* 1 .. LIMIT_WIRE_COLUMN */
         const uint64_t *id;
         const uint32_t *status, *offset, *len; /* sum of len is the payload */
+        /* Bytes from the writable part's beginning on that lie at the request's out_at, at most LIMIT_DIRECT_LEND. NULL: no
+         * request has any. */
+        const uint32_t *placed;
 };
 
 enum lane_kind_to_broker {
         LANE_MEM_READ = 1,
         LANE_MEM_WRITE = 2,
         LANE_COMPLETE = 3,
+        LANE_ASK_REST = 4, /* may the area's pages be given back? Nothing but its kind */
 };
 
 struct lane_to_broker {
@@ -70,6 +75,7 @@ struct lane_to_broker {
 enum lane_kind_to_worker {
         LANE_REQUESTS = 1,
         LANE_MEM_READ_REPLY = 2,
+        LANE_MAY_REST = 3, /* all that was said before the question has been done. Nothing but its kind */
 };
 
 struct lane_to_worker {

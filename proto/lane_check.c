@@ -101,6 +101,17 @@ static int lane_check_mem_write(const Bulkhead__Lane__MemWrite *wire, uint32_t p
         return 0;
 }
 
+/* The column is whole, or not there. No place is longer than what is lent. */
+static bool lane_check_placed(const Bulkhead__Lane__Complete *wire)
+{
+        if (wire->n_placed != 0 && wire->n_placed != wire->n_id)
+                return false;
+        for (size_t i = 0; i < wire->n_placed; i++)
+                if (wire->placed[i] > LIMIT_DIRECT_LEND)
+                        return false;
+        return true;
+}
+
 static int lane_check_complete(const Bulkhead__Lane__Complete *wire, uint32_t payload_len,
                                struct lane_complete *ret)
 {
@@ -113,13 +124,19 @@ static int lane_check_complete(const Bulkhead__Lane__Complete *wire, uint32_t pa
         for (size_t i = 0; i < n; i++)
                 if (wire->status[i] != WIRE_STATUS_OK && wire->status[i] != WIRE_STATUS_PROTOCOL)
                         return -EPROTO;
+        if (!lane_check_placed(wire))
+                return -EPROTO;
         r = lane_check_segments(n, wire->offset, wire->len, LIMIT_CHAIN_BYTES, true, &total);
         if (r < 0)
                 return r;
         if (total != payload_len)
                 return -EPROTO;
-        *ret = (struct lane_complete){
-            .n = n, .id = wire->id, .status = wire->status, .offset = wire->offset, .len = wire->len};
+        *ret = (struct lane_complete){.n = n,
+                                      .id = wire->id,
+                                      .status = wire->status,
+                                      .offset = wire->offset,
+                                      .len = wire->len,
+                                      .placed = wire->n_placed > 0 ? wire->placed : NULL};
         return 0;
 }
 
@@ -147,7 +164,7 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
         if (n < 1 || n > LIMIT_WIRE_COLUMN || wire->n_queue != n || wire->n_readable != n ||
             wire->n_writable != n || wire->n_inlined != n || wire->n_attempt != n || wire->n_must_fail != n)
                 return -EPROTO;
-        if (wire->n_in_at != 0 && wire->n_in_at != n)
+        if ((wire->n_in_at != 0 && wire->n_in_at != n) || (wire->n_out_at != 0 && wire->n_out_at != n))
                 return -EPROTO;
         for (size_t i = 0; i < n; i++) {
                 int r = lane_check_request(wire, i, &total);
@@ -165,7 +182,8 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
                                       .inlined = wire->inlined,
                                       .attempt = wire->attempt,
                                       .must_fail = wire->must_fail,
-                                      .in_at = wire->n_in_at > 0 ? wire->in_at : NULL};
+                                      .in_at = wire->n_in_at > 0 ? wire->in_at : NULL,
+                                      .out_at = wire->n_out_at > 0 ? wire->out_at : NULL};
         return 0;
 }
 
@@ -210,6 +228,10 @@ int lane_check_to_broker(struct arena *arena, const uint8_t *header, size_t len,
                 message.kind = LANE_COMPLETE;
                 r = lane_check_complete(wire->complete, payload_len, &message.complete);
                 break;
+        case BULKHEAD__LANE__TO_BROKER__KIND_REST:
+                message.kind = LANE_ASK_REST;
+                r = payload_len == 0 ? 0 : -EPROTO;
+                break;
         default:
                 return -EPROTO;
         }
@@ -239,6 +261,10 @@ int lane_check_to_worker(struct arena *arena, const uint8_t *header, size_t len,
         case BULKHEAD__LANE__TO_WORKER__KIND_MEM_READ_REPLY:
                 message.kind = LANE_MEM_READ_REPLY;
                 r = lane_check_mem_read_reply(wire->mem_read_reply, payload_len, &message.mem_read_reply);
+                break;
+        case BULKHEAD__LANE__TO_WORKER__KIND_REST:
+                message.kind = LANE_MAY_REST;
+                r = payload_len == 0 ? 0 : -EPROTO;
                 break;
         default:
                 return -EPROTO;

@@ -62,6 +62,7 @@ static ssize_t lane_make_complete(const struct lane_complete *message, uint8_t *
             COLUMN32(status, message->n, message->status),
             COLUMN32(offset, message->n, message->offset),
             COLUMN32(len, message->n, message->len),
+            OPTIONAL32(placed, message->n, message->placed),
         };
         Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
 
@@ -84,6 +85,7 @@ static ssize_t lane_make_requests(const struct lane_requests *message, uint8_t *
             COLUMN32(attempt, message->n, message->attempt),
             COLUMN32(must_fail, message->n, message->must_fail),
             OPTIONAL32(in_at, message->n, message->in_at),
+            OPTIONAL32(out_at, message->n, message->out_at),
         };
         Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
 
@@ -110,6 +112,26 @@ static ssize_t lane_make_mem_read_reply(const struct lane_mem_read_reply *messag
         return wire_pack(&wire.base, buf, size);
 }
 
+static ssize_t lane_make_ask_rest(uint8_t *buf, size_t size)
+{
+        Bulkhead__Lane__Rest body = BULKHEAD__LANE__REST__INIT;
+        Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
+
+        wire.kind_case = BULKHEAD__LANE__TO_BROKER__KIND_REST;
+        wire.rest = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
+static ssize_t lane_make_may_rest(uint8_t *buf, size_t size)
+{
+        Bulkhead__Lane__Rest body = BULKHEAD__LANE__REST__INIT;
+        Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
+
+        wire.kind_case = BULKHEAD__LANE__TO_WORKER__KIND_REST;
+        wire.rest = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
 ssize_t lane_make_to_broker(const struct lane_to_broker *message, uint8_t *buf, size_t size)
 {
         switch (message->kind) {
@@ -119,6 +141,8 @@ ssize_t lane_make_to_broker(const struct lane_to_broker *message, uint8_t *buf, 
                 return lane_make_mem_write(&message->mem_write, buf, size);
         case LANE_COMPLETE:
                 return lane_make_complete(&message->complete, buf, size);
+        case LANE_ASK_REST:
+                return lane_make_ask_rest(buf, size);
         }
         return -EINVAL;
 }
@@ -130,6 +154,8 @@ ssize_t lane_make_to_worker(const struct lane_to_worker *message, uint8_t *buf, 
                 return lane_make_requests(&message->requests, buf, size);
         case LANE_MEM_READ_REPLY:
                 return lane_make_mem_read_reply(&message->mem_read_reply, buf, size);
+        case LANE_MAY_REST:
+                return lane_make_may_rest(buf, size);
         }
         return -EINVAL;
 }

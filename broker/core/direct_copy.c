@@ -1,4 +1,4 @@
-/* Direct copy from guest memory to the worker that is attached.
+/* Direct copy from guest memory to the worker that is attached, and the pages for both directions.
  *
  * Whose fault is a copy that ends early? One system call touches both memories and does not say. So the next page goes by
  * way of a buffer of ours: what cannot be had from the worker is the worker's fault, what the guest's memory does not give
@@ -47,7 +47,7 @@ void direct_close(struct direct_copy *direct)
 
 void direct_forget(struct request *request)
 {
-        request->in = (struct area_span){0};
+        request->in = request->out = (struct area_span){0};
 }
 
 void direct_end(struct direct_copy *direct)
@@ -58,6 +58,20 @@ void direct_end(struct direct_copy *direct)
 void direct_release(struct direct_copy *direct, struct request *request)
 {
         area_give(&direct->area, &request->in);
+        area_give(&direct->area, &request->out);
+}
+
+void direct_lend(struct direct_copy *direct, struct request *request)
+{
+        uint32_t len = request->chain.writable;
+
+        if (direct->open && direct->peer.area.out && len >= DIRECT_LEND_MIN && len <= LIMIT_DIRECT_LEND)
+                (void)area_take(&direct->area, (len + LIMIT_AREA_PAGE - 1) / LIMIT_AREA_PAGE, &request->out);
+}
+
+bool direct_may_fetch(const struct request *request, uint32_t len)
+{
+        return len <= request->chain.writable && len <= request->out.n * LIMIT_AREA_PAGE;
 }
 
 bool direct_takes(const struct direct_copy *direct, uint32_t len)
@@ -73,7 +87,7 @@ static uint32_t direct_shift(const struct direct_copy *direct)
         return lead > 0 ? LIMIT_AREA_PAGE - lead : 0;
 }
 
-static uint64_t direct_address(const struct direct_copy *direct, const struct area_span *span)
+uint64_t direct_address(const struct direct_copy *direct, const struct area_span *span)
 {
         return direct->peer.area.at + (uint64_t)span->first * LIMIT_AREA_PAGE;
 }
@@ -99,6 +113,8 @@ int direct_probe(uint32_t pid)
 
         /* The right is looked at before the address, and at address 0 no process has anything. */
         if (process_vm_writev((pid_t)pid, &local, 1, &nowhere, 1, 0) < 0 && errno != EFAULT)
+                return -errno;
+        if (process_vm_readv((pid_t)pid, &local, 1, &nowhere, 1, 0) < 0 && errno != EFAULT)
                 return -errno;
         return 0;
 }

@@ -1,13 +1,11 @@
-/* Direct copy: bytes go from guest memory to the worker's own memory by one system call of the broker, and nothing is
- * shared. The broker hands out pages of the worker's area (control.h) to requests; a worker names requests, and never an
+/* Direct copy: bytes go from guest memory to the worker's own memory, or back, by one system call of the broker, and nothing
+ * is shared. The broker hands out pages of the worker's area (control.h) to requests; a worker names requests, and never an
  * address.
  *
  * How it works: with a request whose readable part is long enough come pages for it, until it is completed. The bytes are put
- * there before the worker is told of the request. No pages left, or no right to copy: they go through the socket, as short
- * ones do.
- *
- * The other direction has no such way: a worker can send the cached pages of a file into its socket without a copy of its
- * own (request_write_file), which was faster than fetching what it had read (docs/PERFORMANCE.md).
+ * there before the worker is told of the request. A worker that has asked for it gets pages for writable parts, too: what it
+ * puts there is fetched when it completes the request (direct_fetch.h). No pages left, or no right to copy: bytes go through
+ * the socket, as short ones do.
  *
  * The pid is good for as long as the worker is attached: nobody reaps it before the supervisor has said so, which it does
  * when the lanes have let go (supervisor.c).
@@ -24,6 +22,8 @@
 
 #define DIRECT_MIN                                                                                           \
         32768u /* bytes of a readable part that is worth it: below, a copy through the socket costs no more */
+#define DIRECT_LEND_MIN                                                                                      \
+        4096u /* ... and of a writable part: one call fetches those of a whole frame, so shorter ones pay */
 
 struct direct_peer {
         uint32_t pid;
@@ -36,7 +36,7 @@ struct direct_copy {
         struct area area;
 };
 
-/* May this process copy to that one? 0, or negative errno: -EPERM no, -ESRCH it is gone. */
+/* May this process copy to that one and from it? 0, or negative errno: -EPERM no, -ESRCH it is gone. */
 int direct_probe(uint32_t pid);
 
 /* A worker is attached; NULL: one without an area. All pages are free. And: it is not there any more, and its pages are
@@ -54,6 +54,15 @@ bool direct_takes(const struct direct_copy *direct, uint32_t len);
 /* Copies the readable part to pages for it (request->in). 0; -ENOSPC: no pages, -ESRCH: no way there: nothing has happened;
  * -EFAULT: the guest's memory is gone; -EIO: the worker's is, and it is at fault. */
 int direct_push(struct direct_copy *direct, const struct guest_memory *memory, struct request *request);
+
+/* Pages for the writable part (request->out), if the worker wants any for it, it is long enough and there are any. */
+void direct_lend(struct direct_copy *direct, struct request *request);
+
+/* Do `len` bytes of its writable part lie in pages that it has been lent? */
+bool direct_may_fetch(const struct request *request, uint32_t len);
+
+/* Where pages lie: good for nothing but to be handed to the kernel, as an address of the worker's. */
+uint64_t direct_address(const struct direct_copy *direct, const struct area_span *span);
 
 /* The request is answered: its pages go to others. */
 void direct_release(struct direct_copy *direct, struct request *request);

@@ -211,7 +211,7 @@ void lane_turn(struct lane *lane)
                         return;
                 }
                 lane_isolate_step(lane);
-                if (lane_tx_mem_read_reply(lane) || lane_tx_requests(lane))
+                if (lane_tx_mem_read_reply(lane) || lane_tx_may_rest(lane) || lane_tx_requests(lane))
                         continue;
                 if (lane->faulted)
                         return;

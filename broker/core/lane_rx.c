@@ -4,7 +4,7 @@
  * lane_check, ids, direction and ranges against the table of outstanding requests) before one byte of its
  * payload is touched; PAYLOAD lets the bytes land and then completes. The payload cannot come earlier than
  * the judgement because it has no meaning without it; completion cannot come earlier than the payload because
- * the guest would see it.
+ * the guest would see it. What a worker has put into places of its requests is fetched between the two (direct_fetch.h).
  *
  * A frame is paid for (quota.h) when its lengths are known, before anything is kept or read for it; what a
  * MemRead asks for is paid with its judgement, and a turn that ends inside a frame at its end.
@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "broker/core/direct_fetch.h"
 #include "broker/core/lane.h"
 #include "broker/core/memory_service.h"
 #include "proto/base/checked.h"
@@ -122,7 +123,36 @@ static int rx_judge_writes(struct lane *lane, size_t n, const uint32_t *offset, 
         return 0;
 }
 
-static int rx_judge_complete(struct lane *lane, const struct lane_complete *complete)
+/* What lies in places costs what a payload does. */
+static int rx_judge_placed(struct lane *lane, const struct lane_complete *complete, const char **ret_why)
+{
+        struct quota_work cost = {0};
+
+        for (size_t i = 0; i < complete->n; i++) {
+                if (!direct_may_fetch(lane->rx.target[i], complete->placed[i])) {
+                        *ret_why = "claims bytes that it has no place for";
+                        return -EPROTO;
+                }
+                cost.bytes += complete->placed[i];
+        }
+        return rx_pay(lane, &cost, ret_why);
+}
+
+static int rx_fetch(struct lane *lane, const struct lane_complete *complete, const char **ret_why)
+{
+        struct lane_rx *rx = &lane->rx;
+        int r = direct_fetch(&lane->direct, lane->memory, rx->target, complete->placed, complete->n);
+
+        if (r < 0) {
+                *ret_why = r == -ESRCH ? "hung up" : "has no memory where it said";
+                return r;
+        }
+        for (size_t i = 0; i < complete->n; i++)
+                memory_service_written(rx->target[i], 0, complete->placed[i]);
+        return 0;
+}
+
+static int rx_judge_complete(struct lane *lane, const struct lane_complete *complete, const char **ret_why)
 {
         int r = rx_find_targets(lane, complete->id, complete->n);
 
@@ -136,7 +166,12 @@ static int rx_judge_complete(struct lane *lane, const struct lane_complete *comp
                         r = -EPROTO;
                 lane->rx.target[i]->completing = true;
         }
-        return r < 0 ? r : rx_judge_writes(lane, complete->n, complete->offset, complete->len);
+        if (r == 0)
+                r = rx_judge_writes(lane, complete->n, complete->offset, complete->len);
+        if (r < 0 || !complete->placed)
+                return r;
+        r = rx_judge_placed(lane, complete, ret_why);
+        return r < 0 ? r : rx_fetch(lane, complete, ret_why);
 }
 
 static int rx_judge_read(struct lane *lane, const struct lane_mem_read *read, const char **ret_why)
@@ -184,7 +219,10 @@ static int rx_judge(struct lane *lane, const char **ret_why)
                                        message->mem_write.len);
         case LANE_COMPLETE:
                 *ret_why = "completed what it does not hold";
-                return rx_judge_complete(lane, &message->complete);
+                return rx_judge_complete(lane, &message->complete, ret_why);
+        case LANE_ASK_REST:
+                *ret_why = "asks to rest while its last question is open";
+                return lane_tx_ask_rest(lane);
         }
         return -EPROTO;
 }

@@ -43,6 +43,7 @@ void lane_tx_reset(struct lane_tx *tx)
 {
         tx->n_iov = tx->next = 0;
         tx->n_reads = tx->read_first = 0;
+        tx->rest_asked = false;
 }
 
 static void tx_advance(struct lane_tx *tx, size_t sent)
@@ -157,11 +158,11 @@ struct batch {
         uint64_t now_ns; /* of a lane with a rate */
         uint32_t payload;
         uint32_t pushed; /* bytes that are with the worker already */
-        bool any_in;
+        bool any_in, any_out;
         uint64_t id[LIMIT_POP_BATCH];
         uint32_t queue[LIMIT_POP_BATCH], readable[LIMIT_POP_BATCH], writable[LIMIT_POP_BATCH];
         uint32_t inlined[LIMIT_POP_BATCH], attempt[LIMIT_POP_BATCH], must_fail[LIMIT_POP_BATCH];
-        uint32_t in_at[LIMIT_POP_BATCH];
+        uint32_t in_at[LIMIT_POP_BATCH], out_at[LIMIT_POP_BATCH];
 };
 
 /* Puts the readable bytes into the frame, as many as may go with the request. False: it must wait for credit or for the
@@ -209,6 +210,13 @@ static int batch_push(struct lane *lane, struct batch *batch, struct request *re
         return r == 0 ? 1 : 0;
 }
 
+/* A place, as a message says it. */
+static uint32_t batch_place(const struct area_span *span, bool *any)
+{
+        *any |= span->n > 0;
+        return span->n > 0 ? span->first + 1u : 0;
+}
+
 static void batch_fill(struct batch *batch, const struct request *request, uint32_t inlined)
 {
         size_t i = batch->n++;
@@ -220,8 +228,8 @@ static void batch_fill(struct batch *batch, const struct request *request, uint3
         batch->inlined[i] = inlined;
         batch->attempt[i] = request->attempt;
         batch->must_fail[i] = request->must_fail;
-        batch->in_at[i] = request->in.n > 0 ? request->in.first + 1u : 0;
-        batch->any_in |= request->in.n > 0;
+        batch->in_at[i] = batch_place(&request->in, &batch->any_in);
+        batch->out_at[i] = batch_place(&request->out, &batch->any_out);
         batch->payload += request->inlined;
 }
 
@@ -238,6 +246,8 @@ static bool batch_add(struct lane *lane, struct batch *batch, struct request *re
         request->inlined = 0;
         if (pushed == 0 && !batch_inline(lane, batch, request))
                 return false;
+        if (request->is_work && !request->must_fail)
+                direct_lend(&lane->direct, request);
         batch_fill(batch, request, pushed > 0 ? request->chain.readable : request->inlined);
         lane->used_requests++;
         lane->used_bytes += request->inlined;
@@ -357,7 +367,7 @@ bool lane_tx_requests(struct lane *lane)
 
         batch.n = 0;
         batch.payload = batch.pushed = 0;
-        batch.any_in = false;
+        batch.any_in = batch.any_out = false;
         batch.now_ms = lane_clock_ms();
         batch.now_ns = lane->rate ? lane_clock_ns() : 0;
         lane->tx.n_iov = 1;
@@ -376,7 +386,8 @@ bool lane_tx_requests(struct lane *lane)
                                                   .inlined = batch.inlined,
                                                   .attempt = batch.attempt,
                                                   .must_fail = batch.must_fail,
-                                                  .in_at = batch.any_in ? batch.in_at : NULL};
+                                                  .in_at = batch.any_in ? batch.in_at : NULL,
+                                                  .out_at = batch.any_out ? batch.out_at : NULL};
         tx_begin(lane, &message, batch.payload);
         return true;
 }
@@ -458,5 +469,28 @@ bool lane_tx_mem_read_reply(struct lane *lane)
         tx_begin(lane, &message, pending->total);
         tx->read_first = (tx->read_first + 1) % LIMIT_MEM_READS;
         tx->n_reads--;
+        return true;
+}
+
+/* ---- Rest ---- */
+
+int lane_tx_ask_rest(struct lane *lane)
+{
+        if (lane->tx.rest_asked)
+                return -EPROTO;
+        lane->tx.rest_asked = true;
+        return 0;
+}
+
+bool lane_tx_may_rest(struct lane *lane)
+{
+        const struct lane_to_worker message = {.kind = LANE_MAY_REST};
+        struct lane_tx *tx = &lane->tx;
+
+        if (!tx->rest_asked)
+                return false;
+        tx->rest_asked = false;
+        tx->n_iov = 1;
+        tx_begin(lane, &message, 0);
         return true;
 }

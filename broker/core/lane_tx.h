@@ -33,6 +33,7 @@ struct lane_tx {
         bool spilled;                        /* the frame under way has been moved there */
         struct lane_mem_read_pending *reads; /* ring of LIMIT_MEM_READS */
         unsigned read_first, n_reads;
+        bool rest_asked; /* the worker has asked whether it may give its area back, and has no answer yet */
 };
 
 int lane_tx_init(struct lane_tx *tx);
@@ -72,3 +73,8 @@ int lane_tx_mem_read(struct lane *lane, const struct lane_mem_read *read);
 
 /* Begins the answer to the oldest unanswered MemRead. False: none. */
 bool lane_tx_mem_read_reply(struct lane *lane);
+
+/* Files the question whether the worker may give its area back: what it said before has been done. -EPROTO: it has asked
+ * already. And: begins the answer. False: it has not asked. */
+int lane_tx_ask_rest(struct lane *lane);
+bool lane_tx_may_rest(struct lane *lane);

@@ -24,11 +24,11 @@ struct request {
         uint16_t queue;
         uint16_t attempt; /* incarnations that were sent it before */
         bool must_fail;
-        bool faulted;        /* guest memory under it went away */
-        bool completing;     /* named by a Complete that is being received */
-        uint32_t inlined;    /* bytes that were or will be sent with it, through the socket */
-        uint32_t written;    /* high-water mark of the writable bytes: the used length */
-        struct area_span in; /* its pages in the worker that holds it (direct_copy.h) */
+        bool faulted;             /* guest memory under it went away */
+        bool completing;          /* named by a Complete that is being received */
+        uint32_t inlined;         /* bytes that were or will be sent with it, through the socket */
+        uint32_t written;         /* high-water mark of the writable bytes: the used length */
+        struct area_span in, out; /* its pages in the worker that holds it, one part's each (direct_copy.h) */
         uint64_t born_ms;
         uint64_t sent_ms; /* to the worker that holds it */
         bool is_work;     /* of a work queue: it may not take for ever */

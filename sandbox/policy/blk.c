@@ -27,20 +27,15 @@ static const struct policy_row run[] = {
     {__NR_fallocate, POLICY_RESOURCE_RW, .tests = {ARG_IS(1, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)},
      .reason = "blk_file: write-zeroes; the size cannot change"},
     {__NR_madvise, .tests = {ARG_IS(2, MADV_DONTNEED)},
-     .reason = "worker_memory: what the broker has copied to is given back at rest; it is our own memory"},
-};
-
-/* Of an image that the host caches. */
-static const struct policy_row cached_run[] = {
-    {__NR_sendfile, POLICY_LANE, .tests = {ARG_IS_RESOURCE(1, 0)},
-     .reason = "link_send_file: a long read goes from the image to the lane without a copy of ours"},
+     .reason =
+         "worker_memory: what the broker has copied to and from is given back at rest; it is our own memory"},
 };
 
 const struct policy policy_blk = {
     .type = "blk",
     .start = {ROWS(policy_base_start), ROWS(start)},
-    .run = {ROWS(policy_base_run), ROWS(run), ROWS(cached_run)},
-    .max_run_calls = 14,
+    .run = {ROWS(policy_base_run), ROWS(run)},
+    .max_run_calls = 13,
 };
 
 /* What a transfer does stands in memory, where no filter can judge it: it can read and write what the worker's

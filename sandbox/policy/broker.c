@@ -77,6 +77,8 @@ static const struct policy_row memory[] = {
     {__NR_madvise, .reason = "guest memory stays out of core files and forks; unused stacks are given back"},
     {__NR_process_vm_writev, .tests = {ARG_IS(4, 1), ARG_IS(5, 0)},
      .reason = "direct copy out of guest memory into a worker whose namespace we own"},
+    {__NR_process_vm_readv, .tests = {ARG_ONLY(4, 63), ARG_IS(5, 0)},
+     .reason = "direct copy into guest memory out of such a worker: all places of a frame at once"},
 };
 
 static const struct policy_row loop[] = {

@@ -147,6 +147,18 @@ void fake_worker_complete(struct fake_worker *worker, uint64_t id, uint32_t offs
         fake_worker_send(worker, &message, bytes, len);
 }
 
+void fake_worker_complete_placed(struct fake_worker *worker, uint64_t id, uint32_t placed, const void *bytes,
+                                 uint32_t len)
+{
+        const uint32_t status = WIRE_STATUS_OK;
+        const struct lane_to_broker message = {
+            .kind = LANE_COMPLETE,
+            .complete = {
+                .n = 1, .id = &id, .status = &status, .offset = &placed, .len = &len, .placed = &placed}};
+
+        fake_worker_send(worker, &message, bytes, len);
+}
+
 void fake_worker_write(struct fake_worker *worker, uint64_t id, uint32_t offset, const void *bytes,
                        uint32_t len)
 {

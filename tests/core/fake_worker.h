@@ -50,6 +50,9 @@ void fake_worker_send_bytes(struct fake_worker *worker, const void *bytes, size_
 /* Shorthands for one request. */
 void fake_worker_complete(struct fake_worker *worker, uint64_t id, uint32_t offset, const void *bytes,
                           uint32_t len);
+/* The first `placed` bytes lie in the request's place, `len` more are sent. */
+void fake_worker_complete_placed(struct fake_worker *worker, uint64_t id, uint32_t placed, const void *bytes,
+                                 uint32_t len);
 void fake_worker_write(struct fake_worker *worker, uint64_t id, uint32_t offset, const void *bytes,
                        uint32_t len);
 void fake_worker_read(struct fake_worker *worker, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len);

@@ -108,9 +108,11 @@ static void make_area(struct lane_bench *bench, const struct bench_options *opti
         bench->area =
             mmap(NULL, options->area_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         assert_ptr_not_equal(bench->area, MAP_FAILED);
-        bench->peer = (struct direct_peer){
-            .pid = (uint32_t)getpid(),
-            .area = {.at = (uintptr_t)bench->area, .len = options->area_len, .lead = options->area_lead}};
+        bench->peer = (struct direct_peer){.pid = (uint32_t)getpid(),
+                                           .area = {.at = (uintptr_t)bench->area,
+                                                    .len = options->area_len,
+                                                    .lead = options->area_lead,
+                                                    .out = options->area_out}};
 }
 
 void bench_init(struct lane_bench *bench, const struct bench_options *options)
@@ -204,6 +206,9 @@ static uint32_t take_bytes(struct lane_bench *bench, const struct lane_requests 
         uint32_t lead = bench->peer.area.lead, shift = lead > 0 ? LIMIT_AREA_PAGE - lead : 0;
 
         request->in_at = requests->in_at ? requests->in_at[i] : 0;
+        request->out_at = requests->out_at ? requests->out_at[i] : 0;
+        if (request->out_at > 0)
+                request->place = bench->area + (size_t)(request->out_at - 1) * LIMIT_AREA_PAGE;
         if (request->in_at > 0) {
                 request->bytes = bench->area + (size_t)(request->in_at - 1) * LIMIT_AREA_PAGE + shift;
                 return 0;

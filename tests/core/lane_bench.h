@@ -12,8 +12,9 @@
 struct bench_request {
         uint64_t id;
         uint32_t queue, readable, writable, inlined, attempt, must_fail;
-        uint32_t in_at;
+        uint32_t in_at, out_at;
         const uint8_t *bytes; /* inlined, wherever they came; valid until the next bench_run */
+        uint8_t *place;       /* in the area, for the writable part; NULL: none */
 };
 
 struct lane_bench {
@@ -41,6 +42,7 @@ struct bench_options {
         enum replay_class replay;
         enum queue_kind kind;
         uint32_t area_len, area_lead;
+        bool area_out;
 };
 
 /* One queue of 256, no event index, 64 credits, 16 KiB inline: a test changes what it is about. */

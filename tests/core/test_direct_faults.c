@@ -31,6 +31,7 @@ static int begin(void **state)
         (void)state;
         options.n_queues = 2; /* the second is an innocent neighbour */
         options.area_len = LIMIT_AREA;
+        options.area_out = true;
         bench_init(&bench, &options);
         return 0;
 }
@@ -116,7 +117,89 @@ static void an_area_that_cannot_be_is_the_workers_fault(void **state)
         }
 }
 
+/* Two reads whose bytes lie in their places. */
+static void answer_two(uint64_t first, uint64_t second)
+{
+        const uint32_t status[2] = {0}, offset[2] = {0}, len[2] = {0}, placed[2] = {LEN, LEN};
+        uint64_t id[2];
+        const struct lane_to_broker message = {.kind = LANE_COMPLETE,
+                                               .complete = {2, id, status, offset, len, placed}};
+
+        model_post(&bench.guest, 0, &(struct model_buffer){first, LEN, true}, 1);
+        model_post(&bench.guest, 1, &(struct model_buffer){second, LEN, true}, 1);
+        assert_int_equal(bench_requests(&bench), 2);
+        for (size_t i = 0; i < 2; i++) {
+                id[i] = bench.requests[i].id;
+                memset(bench.requests[i].place, 0x21 + (int)i, LEN);
+        }
+        fake_worker_send(&bench.worker, &message, NULL, 0);
+}
+
+static void a_worker_without_the_pages_that_it_names_is_killed(void **state)
+{
+        static const uint32_t holes[] = {0, 3 * PAGE, LEN - PAGE, LEN, 2 * LEN - PAGE};
+
+        for (size_t i = 0; i < array_size(holes); i++) {
+                answer_two(A, A + M);
+                assert_int_equal(mprotect(bench.area + holes[i], PAGE, PROT_NONE), 0);
+                killed_for("has no memory where it said");
+                bench_not_used(&bench, 1);
+                end(state);
+                begin(state);
+        }
+}
+
+static void places_in_an_area_that_cannot_be_are_the_workers_fault(void **state)
+{
+        static const uint64_t places[] = {0, 0x1000, UINT64_C(0xffff800000000000),
+                                          UINT64_C(0xfffffffff0000000), UINT64_C(0x0000800000000000)};
+
+        for (size_t i = 0; i < array_size(places); i++) {
+                answer_two(A, A + M);
+                bench.lane.direct.peer.area.at = places[i];
+                killed_for("has no memory where it said");
+                bench_not_used(&bench, 1);
+                end(state);
+                begin(state);
+        }
+}
+
 /* ---- the guest's memory ---- */
+
+/* The first request's is gone, or the second's: the other one is answered. */
+static void memory_that_is_gone_before_it_is_fetched_breaks_its_queue_alone(void **state)
+{
+        for (unsigned i = 0; i < 2; i++) {
+                end(state); /* once more, in the test itself: the handlers of faults are to be ours */
+                begin(state);
+                answer_two(i == 0 ? CUT - LEN / 2 : A, i == 0 ? A : CUT - LEN / 2);
+                cut();
+                bench_run(&bench);
+                assert_int_equal(bench.faults, 0);
+                assert_int_equal(bench.broken[i], 1);
+                assert_int_equal(bench.broken[1 - i], 0);
+                bench_not_used(&bench, i);
+                for (size_t j = 0; j < LEN; j++)
+                        assert_int_equal(model_at(&bench.guest, A)[j], 0x22 - (int)i);
+                assert_int_equal(bench.lane.direct.area.used[0], 0);
+        }
+}
+
+static void a_table_that_is_taken_away_before_it_is_fetched_breaks_its_queue_alone(void **state)
+{
+        struct guest_memory *low = model_guest_snapshot(&bench.guest, false);
+
+        (void)state;
+        answer_two(MODEL_HIGH - PAGE, A);
+        lane_set_memory(&bench.lane, low);
+        guest_memory_unref(low);
+        bench_run(&bench);
+        assert_int_equal(bench.faults, 0);
+        assert_int_equal(bench.broken[0], 1);
+        assert_int_equal(bench.broken[1], 0);
+        for (size_t j = 0; j < LEN; j++)
+                assert_int_equal(model_at(&bench.guest, A)[j], 0x22);
+}
 
 static void memory_that_is_gone_before_it_is_copied_fails_the_request(void **state)
 {
@@ -183,6 +266,24 @@ static void a_worker_that_is_gone_gets_bytes_by_the_socket_and_hangs_up(void **s
         assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* Between its last words and the fetch. Whatever it has said is not so: its successor is sent both requests again. */
+static void a_worker_that_is_gone_with_its_places_hangs_up(void **state)
+{
+        pid_t pid = dead_child();
+
+        (void)state;
+        answer_two(A, A + M);
+        bench.lane.direct.peer.pid = (uint32_t)pid;
+        killed_for("hung up");
+        bench_not_used(&bench, 1);
+        bench_die(&bench);
+        bench_attach(&bench);
+        assert_int_equal(bench_requests(&bench), 2);
+        assert_int_equal(bench.requests[0].attempt, 1);
+        assert_int_equal(bench.requests[0].out_at, 1);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void a_probe_tells_who_may_be_copied_to(void **state)
 {
         pid_t pid = dead_child();
@@ -198,6 +299,14 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(a_worker_without_its_pages_is_killed, begin, end),
             cmocka_unit_test_setup_teardown(an_area_that_cannot_be_is_the_workers_fault, begin, end),
+            cmocka_unit_test_setup_teardown(a_worker_without_the_pages_that_it_names_is_killed, begin, end),
+            cmocka_unit_test_setup_teardown(places_in_an_area_that_cannot_be_are_the_workers_fault, begin,
+                                            end),
+            cmocka_unit_test_setup_teardown(memory_that_is_gone_before_it_is_fetched_breaks_its_queue_alone,
+                                            begin, end),
+            cmocka_unit_test_setup_teardown(
+                a_table_that_is_taken_away_before_it_is_fetched_breaks_its_queue_alone, begin, end),
+            cmocka_unit_test_setup_teardown(a_worker_that_is_gone_with_its_places_hangs_up, begin, end),
             cmocka_unit_test_setup_teardown(memory_that_is_gone_before_it_is_copied_fails_the_request, begin,
                                             end),
             cmocka_unit_test_setup_teardown(a_table_that_is_taken_away_before_it_is_copied_fails_the_request,

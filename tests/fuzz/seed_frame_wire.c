@@ -61,14 +61,23 @@ static void seed_lanes(void)
             {.kind = LANE_MEM_WRITE, .mem_write = {3, id, at, some}},
             {.kind = LANE_COMPLETE, .complete = {3, id, ok, at, some}},
             {.kind = LANE_MEM_WRITE, .mem_write = {3, zero64, at, some, LANE_SPACE_BOOT}},
+            {.kind = LANE_COMPLETE, .complete = {3, id, ok, at, some, places}},
+            {.kind = LANE_ASK_REST},
         };
         const struct lane_to_worker requests = {.kind = LANE_REQUESTS,
                                                 .requests = {3, id, zero, some, at, some, zero, zero}};
         const struct lane_to_worker reply = {.kind = LANE_MEM_READ_REPLY, .mem_read_reply = {7, 3, ok}};
         const struct lane_to_worker placed = {.kind = LANE_REQUESTS,
                                               .requests = {3, id, zero, some, at, some, zero, zero, places}};
+        const struct lane_to_worker lent = {
+            .kind = LANE_REQUESTS, .requests = {3, id, zero, some, at, some, zero, zero, NULL, places}};
+        const struct lane_to_worker rest = {.kind = LANE_MAY_REST};
 
         seed("lane_requests_placed", LANE_DOWN, lane_make_to_worker(&placed, header, sizeof(header)), 512);
+        seed("lane_requests_lent", LANE_DOWN, lane_make_to_worker(&lent, header, sizeof(header)), 4609);
+        seed("lane_may_rest", LANE_DOWN, lane_make_to_worker(&rest, header, sizeof(header)), 0);
+        seed("lane_complete_placed", LANE_UP, lane_make_to_broker(&up[4], header, sizeof(header)), 4609);
+        seed("lane_ask_rest", LANE_UP, lane_make_to_broker(&up[5], header, sizeof(header)), 0);
         seed("lane_mem_read", LANE_UP, lane_make_to_broker(&up[0], header, sizeof(header)), 0);
         seed("lane_mem_write", LANE_UP, lane_make_to_broker(&up[1], header, sizeof(header)), 4609);
         seed("lane_mem_write_boot", LANE_UP, lane_make_to_broker(&up[3], header, sizeof(header)), 4609);
@@ -98,7 +107,7 @@ static void seed_control_up(void)
                                    .max_inline = 4096,
                                    .n_fields = 3,
                                    .fields = {{0, 8, false, 2048}, {8, 4, false, 9}, {32, 1, true, 1}},
-                                   .area = {0x7f0000200000, 1 << 20, 16}};
+                                   .area = {0x7f0000200000, 1 << 20, 16, true}};
         up[1] = (struct control_to_broker){.kind = CONTROL_DONE, .done = {1, 0}};
         up[2] = (struct control_to_broker){.kind = CONTROL_CONFIG_SPACE, .config_space = {3, values}};
         up[3] =

@@ -14,6 +14,7 @@
 #include "proto/lane.h"
 #include "sandbox/lockdown.h"
 #include "tests/hostile_worker/hostile.h"
+#include "workers/runtime/worker_lane.h"
 #include "tests/hostile_worker/hostile_call.h"
 
 #define RECORD_BYTES (4u << 20)               /* of the latest; a command is some 1.5 KiB */
@@ -168,6 +169,8 @@ static int64_t scan_padding(struct hostile *hostile)
         uint64_t id = request->id;
         uint32_t queue = request->queue, readable = request->readable, writable = request->writable;
         uint32_t inlined = request->inlined, attempt = request->attempt, must_fail = request->must_fail;
+        const uint8_t *area = request->lane->inbox.area.bytes;
+        uint32_t out_at = request->out ? (uint32_t)(request->out - area) / LIMIT_AREA_PAGE + 1 : 0;
         struct lane_to_worker message = {.kind = LANE_REQUESTS,
                                          .requests = {.n = 1,
                                                       .id = &id,
@@ -176,7 +179,8 @@ static int64_t scan_padding(struct hostile *hostile)
                                                       .writable = &writable,
                                                       .inlined = &inlined,
                                                       .attempt = &attempt,
-                                                      .must_fail = &must_fail}};
+                                                      .must_fail = &must_fail,
+                                                      .out_at = out_at > 0 ? &out_at : NULL}};
         ssize_t len = lane_make_to_worker(&message, copy + FRAME_HEAD_BYTES, LIMIT_FRAME_HEADER);
         struct frame_head head = {.header_len = (uint32_t)len, .payload_len = inlined};
 

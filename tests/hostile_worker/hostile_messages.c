@@ -49,7 +49,7 @@ static const struct malformed malformed[] = {
     LANE("\x1a\xff\xff\xff\xff\x0f"),                         /*  1 a length of 4 GiB */
     LANE("\x1a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), /*  2 a varint of eleven bytes */
     LANE("\x02\x00"),                                         /*  3 field number 0 */
-    LANE("\x22\x00"),                                         /*  4 a kind that there is none of */
+    LANE("\x2a\x00"),                                         /*  4 a kind that there is none of */
     LANE("\x1b\x1c"),                                         /*  5 a group */
     LANE("\x18\x01"),                                         /*  6 a varint where a message belongs */
     LANE("\x1a\x00\x1a\x00"),                                 /*  7 a kind twice */

@@ -107,6 +107,7 @@ static void body_worker(void)
         CHECK(strcmp(proc_status(probe.child.pid, "Uid", text, sizeof(text)), "1000\t1000\t1000\t1000") == 0);
         /* we own its namespace, as the broker will */
         CHECK(process_vm_writev(probe.child.pid, &local, 1, &remote, 1, 0) == 8);
+        CHECK(process_vm_readv(probe.child.pid, &local, 1, &remote, 1, 0) == 8);
         CHECK(probe_ask(&probe, PROBE_OPEN_ROOT, 0, 0, 0, 0) == PROBE_DEAD);
         probe_stop(&probe);
 }

@@ -332,6 +332,9 @@ static void broker_confined(void)
         CHECK(probe_ask(&worker.probe, PROBE_LOCKDOWN, 0, 0, 0, 0) == 0);
         remote = (struct iovec){(void *)(uintptr_t)address, 8};
         CHECK(process_vm_writev((pid_t)worker.message.pid, &local, 1, &remote, 1, 0) == 8);
+        memset(bytes, 0, sizeof(bytes));
+        CHECK(process_vm_readv((pid_t)worker.message.pid, &local, 1, &remote, 1, 0) == 8);
+        CHECK(memcmp(bytes, "direct!", 8) == 0);
         end_worker(&worker);
         hear_kind(&worker, SPAWN_EXITED, 0);
         say(SPAWN_REAP, 0);

@@ -35,7 +35,8 @@ static bool judged_complete(const struct lane_complete *m, uint32_t payload_len)
             !columns_inside(m->n, m->id, m->offset, m->len, 0, LIMIT_CHAIN_BYTES, &total))
                 return false;
         for (size_t i = 0; i < m->n; i++)
-                if (m->status[i] != WIRE_STATUS_OK && m->status[i] != WIRE_STATUS_PROTOCOL)
+                if ((m->status[i] != WIRE_STATUS_OK && m->status[i] != WIRE_STATUS_PROTOCOL) ||
+                    (m->placed && m->placed[i] > LIMIT_DIRECT_LEND))
                         return false;
         return total == payload_len;
 }
@@ -60,6 +61,8 @@ bool judged_lane_to_broker(const struct lane_to_broker *message, uint32_t payloa
                        total == payload_len;
         case LANE_COMPLETE:
                 return judged_complete(&message->complete, payload_len);
+        case LANE_ASK_REST:
+                return payload_len == 0;
         }
         return false;
 }
@@ -71,7 +74,7 @@ static bool judged_requests(const struct lane_requests *m, uint32_t payload_len)
         if (m->n < 1 || m->n > LIMIT_WIRE_COLUMN)
                 return false;
         for (size_t i = 0; i < m->n; i++) {
-                seen ^= m->id[i] ^ m->attempt[i];
+                seen ^= m->id[i] ^ m->attempt[i] ^ (m->out_at ? m->out_at[i] : 0);
                 if (m->queue[i] >= LIMIT_QUEUES || m->must_fail[i] > 1 || m->inlined[i] > m->readable[i] ||
                     (uint64_t)m->readable[i] + m->writable[i] > LIMIT_CHAIN_BYTES)
                         return false;
@@ -94,6 +97,8 @@ bool judged_lane_to_worker(const struct lane_to_worker *message, uint32_t payloa
                         if (reply->status[i] >= WIRE_STATUS_COUNT_)
                                 return false;
                 return payload_len >= reply->n;
+        case LANE_MAY_REST:
+                return payload_len == 0;
         }
         return false;
 }
@@ -130,7 +135,7 @@ static bool judged_fields(const struct control_hello *hello)
 static bool judged_area(const struct control_area *area)
 {
         if (area->len == 0)
-                return area->at == 0 && area->lead == 0;
+                return area->at == 0 && area->lead == 0 && !area->out;
         return area->len % 4096 == 0 && area->len <= LIMIT_AREA && area->lead < 4096 &&
                area->at % 4096 == 0 && area->at + (uint64_t)area->len * LIMIT_LANES > area->at;
 }

@@ -30,16 +30,17 @@ static int teardown(void **state)
         return 0;
 }
 
-static struct control_to_broker hello_with(uint64_t at, uint32_t len, uint32_t lead)
+static struct control_to_broker hello_with(uint64_t at, uint32_t len, uint32_t lead, bool out)
 {
-        return (struct control_to_broker){.kind = CONTROL_HELLO,
-                                          .hello = {.device_type = 2,
-                                                    .n_queues = 1,
-                                                    .queue_kind = {QUEUE_WORK},
-                                                    .queue_replay = {REPLAY_IDEMPOTENT},
-                                                    .max_segments = 1,
-                                                    .credit_requests = 1,
-                                                    .area = {.at = at, .len = len, .lead = lead}}};
+        return (struct control_to_broker){
+            .kind = CONTROL_HELLO,
+            .hello = {.device_type = 2,
+                      .n_queues = 1,
+                      .queue_kind = {QUEUE_WORK},
+                      .queue_replay = {REPLAY_IDEMPOTENT},
+                      .max_segments = 1,
+                      .credit_requests = 1,
+                      .area = {.at = at, .len = len, .lead = lead, .out = out}}};
 }
 
 /* Only the kernel looks where it lies; that sums do not wrap and lengths are bounded is ours. */
@@ -49,25 +50,28 @@ static void an_area_is_whole_pages_up_to_its_limit(void **state)
                 uint64_t at;
                 uint32_t len, lead;
                 int expected;
+                bool out;
         } rows[] = {
-            {0, 0, 0, 0},
-            {0, 0, 1, -EPROTO}, /* of none nothing is said */
-            {SOMEWHERE, 0, 0, -EPROTO},
-            {SOMEWHERE, PAGE, 0, 0},
-            {SOMEWHERE, PAGE - 1, 0, -EPROTO},
-            {SOMEWHERE, PAGE + 1, 0, -EPROTO},
-            {SOMEWHERE, LIMIT_AREA, 16, 0},
-            {SOMEWHERE, LIMIT_AREA + PAGE, 16, -EPROTO},
-            {SOMEWHERE, UINT32_MAX - (PAGE - 1), 16, -EPROTO},
-            {SOMEWHERE, LIMIT_AREA, PAGE - 1, 0},
-            {SOMEWHERE, LIMIT_AREA, PAGE, -EPROTO},
-            {SOMEWHERE, LIMIT_AREA, UINT32_MAX, -EPROTO},
-            {0, PAGE, 0, 0}, /* nothing can be there, as the kernel will say */
-            {1, PAGE, 0, -EPROTO},
-            {LAST / PAGE * PAGE, LIMIT_AREA, 0, 0},
-            {LAST / PAGE * PAGE + PAGE, PAGE, 0, -EPROTO},
-            {UINT64_MAX - (PAGE - 1), PAGE, 0, -EPROTO},
-            {UINT64_MAX, PAGE, 0, -EPROTO},
+            {0, 0, 0, 0, false},
+            {0, 0, 1, -EPROTO, false}, /* of none nothing is said */
+            {0, 0, 0, -EPROTO, true},
+            {SOMEWHERE, LIMIT_AREA, 16, 0, true},
+            {SOMEWHERE, 0, 0, -EPROTO, false},
+            {SOMEWHERE, PAGE, 0, 0, false},
+            {SOMEWHERE, PAGE - 1, 0, -EPROTO, false},
+            {SOMEWHERE, PAGE + 1, 0, -EPROTO, false},
+            {SOMEWHERE, LIMIT_AREA, 16, 0, false},
+            {SOMEWHERE, LIMIT_AREA + PAGE, 16, -EPROTO, false},
+            {SOMEWHERE, UINT32_MAX - (PAGE - 1), 16, -EPROTO, false},
+            {SOMEWHERE, LIMIT_AREA, PAGE - 1, 0, false},
+            {SOMEWHERE, LIMIT_AREA, PAGE, -EPROTO, false},
+            {SOMEWHERE, LIMIT_AREA, UINT32_MAX, -EPROTO, false},
+            {0, PAGE, 0, 0, false}, /* nothing can be there, as the kernel will say */
+            {1, PAGE, 0, -EPROTO, false},
+            {LAST / PAGE * PAGE, LIMIT_AREA, 0, 0, false},
+            {LAST / PAGE * PAGE + PAGE, PAGE, 0, -EPROTO, false},
+            {UINT64_MAX - (PAGE - 1), PAGE, 0, -EPROTO, false},
+            {UINT64_MAX, PAGE, 0, -EPROTO, false},
         };
 
         (void)state;
@@ -75,7 +79,7 @@ static void an_area_is_whole_pages_up_to_its_limit(void **state)
                 static struct control_to_broker sent, got;
                 ssize_t n;
 
-                sent = hello_with(rows[i].at, rows[i].len, rows[i].lead);
+                sent = hello_with(rows[i].at, rows[i].len, rows[i].lead, rows[i].out);
                 n = control_make_to_broker(&sent, buf, sizeof(buf));
                 assert_true(n > 0);
                 memset(&got, 0x7e, sizeof(got));
@@ -88,8 +92,8 @@ static void an_area_is_whole_pages_up_to_its_limit(void **state)
 /* Another process, other addresses. */
 static void a_successor_may_have_its_area_elsewhere(void **state)
 {
-        struct control_to_broker a = hello_with(SOMEWHERE, PAGE, 16);
-        struct control_to_broker b = hello_with(0, 0, 0);
+        struct control_to_broker a = hello_with(SOMEWHERE, PAGE, 16, false);
+        struct control_to_broker b = hello_with(0, 0, 0, false);
 
         (void)state;
         assert_true(control_hello_equal(&a.hello, &b.hello));
@@ -114,7 +118,7 @@ static void bit_flips_and_truncations_never_break_a_promise(void **state)
         static struct control_to_broker sent;
 
         (void)state;
-        sent = hello_with(SOMEWHERE, LIMIT_AREA, 16);
+        sent = hello_with(SOMEWHERE, LIMIT_AREA, 16, true);
         unit_sweep(buf, (size_t)control_make_to_broker(&sent, buf, sizeof(buf)), sweep, NULL);
         assert_true(accepted >= 1);
 }

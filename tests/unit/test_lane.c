@@ -442,7 +442,7 @@ static void columns_of_unequal_length_are_refused(void **state)
 
 static void messages_of_no_kind_are_refused(void **state)
 {
-        struct lane_to_broker broker = {.kind = (enum lane_kind_to_broker)4};
+        struct lane_to_broker broker = {.kind = (enum lane_kind_to_broker)5};
         struct lane_to_worker worker = {.kind = (enum lane_kind_to_worker)0};
 
         (void)state;

@@ -232,6 +232,7 @@ struct control_configure options(bool read_only, uint32_t block_size, uint32_t n
         return (struct control_configure){.name = "disk0",
                                           .n_queues = n_queues,
                                           .type = DEVICE_TYPE_BLK,
+                                          .area_len = LIMIT_AREA,
                                           .blk = {.read_only = read_only,
                                                   .serial = "0123456789abcdefghij",
                                                   .block_size = block_size,

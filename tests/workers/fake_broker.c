@@ -338,10 +338,36 @@ void fake_place(const struct fake_broker *broker, const struct fake_request *req
         assert_int_equal(process_vm_writev(broker->pid, &from, 1, &to, 1, 0), request->n_readable);
 }
 
+void fake_fetch(const struct fake_broker *broker, struct fake_request *request)
+{
+        uint64_t at = broker->hello.area.at + (uint64_t)(request->out_at - 1) * LIMIT_AREA_PAGE;
+        struct iovec from = {.iov_base = (void *)(uintptr_t)at, .iov_len = request->placed};
+        struct iovec to = {.iov_base = request->writable, .iov_len = request->placed};
+
+        assert_int_equal(process_vm_readv(broker->pid, &to, 1, &from, 1, 0), request->placed);
+        request->used = MAX(request->used, request->placed);
+}
+
+/* Places for writable parts of some length, side by side. */
+static void fake_lend(struct fake_broker *broker, struct fake_request *request)
+{
+        uint32_t pages = (request->n_writable + LIMIT_AREA_PAGE - 1) / LIMIT_AREA_PAGE;
+
+        request->out_at = 0;
+        if (broker->n_out == 0)
+                broker->lent = 0;
+        if (request->n_writable < LIMIT_AREA_PAGE || request->n_writable > LIMIT_DIRECT_LEND ||
+            pages > broker->hello.area.len / LIMIT_AREA_PAGE - broker->lent)
+                return;
+        assert_true(broker->hello.area.out);
+        request->out_at = broker->lent + 1;
+        broker->lent += pages;
+}
+
 void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_request *requests, size_t n)
 {
         static uint64_t id[LIMIT_WIRE_COLUMN];
-        static uint32_t column[7][LIMIT_WIRE_COLUMN];
+        static uint32_t column[8][LIMIT_WIRE_COLUMN];
         static uint8_t header[LIMIT_FRAME_HEADER], payload[LIMIT_FRAME_PAYLOAD];
         struct lane_to_worker message = {.kind = LANE_REQUESTS,
                                          .requests = {.n = n,
@@ -358,10 +384,14 @@ void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_r
         for (size_t i = 0; i < n; i++) {
                 struct fake_request *r = &requests[i];
 
+                if (broker->lend)
+                        fake_lend(broker, r);
                 if (r->in_at > 0) {
                         r->inlined = 0;
                         message.requests.in_at = column[6];
                 }
+                if (r->out_at > 0)
+                        message.requests.out_at = column[7];
                 if (r->inlined == FAKE_INLINE_ALL)
                         r->inlined = MIN(r->n_readable, broker->hello.max_inline);
                 assert_true(len + r->inlined <= sizeof(payload));
@@ -376,6 +406,7 @@ void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_r
                 column[4][i] = 0;
                 column[5][i] = r->must_fail;
                 column[6][i] = r->in_at;
+                column[7][i] = r->out_at;
                 assert_true(broker->n_out < array_size(broker->out));
                 broker->out[broker->n_out++] = r;
         }
@@ -436,6 +467,16 @@ void fake_answer_reads(struct fake_broker *broker)
                                  broker->held[i].offset, broker->held[i].len);
 }
 
+void fake_answer_rest(struct fake_broker *broker, unsigned lane)
+{
+        const struct lane_to_worker message = {.kind = LANE_MAY_REST};
+        uint8_t header[16];
+        ssize_t len = lane_make_to_worker(&message, header, sizeof(header));
+
+        assert_true(len > 0);
+        fake_send_frame(broker->lanes[lane], header, (uint32_t)len, NULL, 0);
+}
+
 static void fake_store(struct fake_request *r, uint32_t offset, const uint8_t *bytes, uint32_t len)
 {
         assert_true(range_inside(offset, len, r->n_writable));
@@ -462,6 +503,11 @@ static void fake_on_complete(struct fake_broker *broker, const struct lane_compl
         for (size_t i = 0; i < complete->n; i++) {
                 struct fake_request *r = fake_find(broker, complete->id[i]);
 
+                r->placed = complete->placed ? complete->placed[i] : 0;
+                assert_true(r->placed <= (r->out_at > 0 ? r->n_writable : 0));
+                broker->n_placed += r->placed > 0;
+                if (r->placed > 0 && !broker->late)
+                        fake_fetch(broker, r);
                 fake_store(r, complete->offset[i], payload, complete->len[i]);
                 payload += complete->len[i];
                 r->status = complete->status[i];
@@ -483,12 +529,22 @@ bool fake_serve(struct fake_broker *broker, unsigned lane)
                 return false;
         assert_int_equal(
             lane_check_to_broker(&broker->arena, header, head.header_len, head.payload_len, &message), 0);
-        if (message.kind == LANE_MEM_READ)
+        switch (message.kind) {
+        case LANE_MEM_READ:
                 fake_on_mem_read(broker, lane, &message.mem_read);
-        else if (message.kind == LANE_MEM_WRITE)
+                break;
+        case LANE_MEM_WRITE:
                 fake_on_mem_write(broker, &message.mem_write, payload);
-        else
+                break;
+        case LANE_COMPLETE:
                 fake_on_complete(broker, &message.complete, payload);
+                break;
+        case LANE_ASK_REST:
+                broker->n_rests++;
+                if (!broker->hold_rest)
+                        fake_answer_rest(broker, lane);
+                break;
+        }
         free(payload);
         return true;
 }

@@ -28,9 +28,11 @@ struct fake_request {
         uint32_t inlined; /* FAKE_INLINE_ALL: as much as Hello allows */
         uint32_t
             in_at; /* > 0: all of it is said to lie in lane 0's area, from this page on, counted from 1 */
+        uint32_t out_at; /* > 0: room for the writable part, likewise */
         bool must_fail;
         bool done;
         uint32_t status, used;
+        uint32_t placed; /* so many writable bytes were said to lie at out_at */
 };
 
 struct fake_broker {
@@ -42,11 +44,15 @@ struct fake_broker {
         struct fake_request *out[LIMIT_CREDITS * 2];
         size_t n_out;
         /* what the worker did */
-        unsigned n_mem_reads, n_mem_writes, n_completes;
+        unsigned n_mem_reads, n_mem_writes, n_completes, n_rests, n_placed;
         unsigned open_reads, max_open_reads;
         /* what is to go wrong */
         uint32_t read_status; /* of the next answers */
         bool hold_reads;      /* MemReads are kept unanswered until fake_answer_reads */
+        bool hold_rest;       /* ... and so is the question for rest, until fake_answer_rest */
+        bool late;            /* what lies in places is fetched by fake_fetch alone */
+        bool lend;     /* requests on lane 0 get places as a broker hands them out, while there is room */
+        uint32_t lent; /* pages that are handed out; all come back when nothing is outstanding */
         struct {
                 unsigned lane;
                 uint32_t seq, offset, len;
@@ -89,14 +95,18 @@ int fake_start_queue(struct fake_broker *broker, uint32_t queue);
 /* Puts the readable bytes where the request says they are. */
 void fake_place(const struct fake_broker *broker, const struct fake_request *request);
 
+/* Fetches what the worker has placed. A strict broker does so at once, a slow one later. */
+void fake_fetch(const struct fake_broker *broker, struct fake_request *request);
+
 /* Sends one frame of n requests; they must live until they are done. */
 void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_request *requests, size_t n);
 
 /* Takes one frame of the worker and acts on it, as a strict broker does. False: end of file. */
 bool fake_serve(struct fake_broker *broker, unsigned lane);
 
-/* Answers what hold_reads has kept. */
+/* Answers what hold_reads, and hold_rest, has kept. */
 void fake_answer_reads(struct fake_broker *broker);
+void fake_answer_rest(struct fake_broker *broker, unsigned lane);
 
 /* Serves until nothing is outstanding on that lane. */
 void fake_drain(struct fake_broker *broker, unsigned lane);

@@ -163,40 +163,84 @@ static void read_in_frames(uint32_t len, unsigned mem_writes)
         free(bytes);
 }
 
-static void a_long_read_is_one_frame_once_the_file_can_be_sent(void **state)
+static void a_long_read_is_pieces_and_a_frame_without_a_place(void **state)
 {
         (void)state;
         start();
-        read_in_frames(65536, 1); /* does it work with this file? */
         read_in_frames(65536, 0);
-        read_in_frames((1 << 20) - 512, 0);
-        read_in_frames(1 << 20, 1); /* no room for a status in one frame */
-        read_in_frames((1 << 20) + 512, 1);
-        assert_int_equal(host_control->preads, 0);
+        read_in_frames(REQUEST_PIECE, 0);
+        read_in_frames(REQUEST_PIECE + 512, 1);
+        read_in_frames(1 << 20, 7);
+        assert_int_equal(broker.n_placed, 0);
         finish();
 }
 
+static void a_read_that_has_a_place_goes_there_with_its_status_behind_it(void **state)
+{
+        (void)state;
+        start();
+        broker.lend = true;
+        read_in_frames(3584, 0);
+        assert_int_equal(broker.n_placed, 0);
+        read_in_frames(4096, 0);
+        read_in_frames(65536, 0);
+        read_in_frames(1 << 20, 0);
+        assert_int_equal(broker.n_placed, 3);
+        assert_int_equal(host_control->preads, 4);
+        read_in_frames((1 << 20) + 8192, 8); /* too long for one */
+        assert_int_equal(broker.n_placed, 3);
+        finish();
+}
+
+/* Not all have a place: eight requests of 1 MiB are more than there is room for. */
 static void a_batch_of_long_reads_brings_each_its_bytes_and_its_status(void **state)
 {
-        static struct fake_request requests[9];
-        static struct io ios[9];
+        static struct fake_request requests[12];
+        static struct io ios[12];
 
         (void)state;
         start();
-        read_in_frames(65536, 1);
-        for (unsigned i = 0; i < 9; i++) { /* every third is a small one */
-                io_init(&ios[i], T_IN, i * 128, NULL, 0, i % 3 == 1 ? 513 : 65537);
+        broker.lend = true;
+        for (unsigned i = 0; i < 12; i++) { /* every third is a small one */
+                io_init(&ios[i], T_IN, i * 128, NULL, 0, i % 3 == 1 ? 513 : (1 << 20) + 1);
                 requests[i] = ios[i].request;
         }
-        fake_send_requests(&broker, 0, requests, 9);
+        fake_send_requests(&broker, 0, requests, 12);
         fake_drain(&broker, 0);
-        for (unsigned i = 0; i < 9; i++) {
+        for (unsigned i = 0; i < 12; i++) {
                 ios[i].request = requests[i];
                 assert_int_equal(io_status(&ios[i]), BLK_STATUS_OK);
                 assert_memory_equal(ios[i].writable, disk + i * 65536, requests[i].n_writable - 1);
                 io_done(&ios[i]);
         }
-        assert_int_equal(broker.n_mem_writes, 1);
+        assert_int_equal(broker.n_placed, 7);
+        assert_true(broker.n_mem_writes > 0);
+        finish();
+}
+
+/* Each frame brings half a MiB of what lies in places: the guest does not wait for all of it. */
+static void what_lies_in_places_leaves_in_pieces(void **state)
+{
+        static struct fake_request requests[24];
+        static struct io ios[24];
+
+        (void)state;
+        start();
+        broker.lend = true;
+        for (unsigned i = 0; i < 24; i++) {
+                io_init(&ios[i], T_IN, i * 256, NULL, 0, 131073);
+                requests[i] = ios[i].request;
+        }
+        fake_send_requests(&broker, 0, requests, 24);
+        fake_drain(&broker, 0);
+        for (unsigned i = 0; i < 24; i++) {
+                ios[i].request = requests[i];
+                assert_int_equal(io_status(&ios[i]), BLK_STATUS_OK);
+                assert_memory_equal(ios[i].writable, disk + i * 131072, 131072);
+                io_done(&ios[i]);
+        }
+        assert_int_equal(broker.n_placed, 24);
+        assert_int_equal(broker.n_completes, 6);
         finish();
 }
 
@@ -481,7 +525,9 @@ int main(void)
             cmocka_unit_test(an_image_without_a_block_is_refused),
             cmocka_unit_test(data_of_every_size_is_written_and_read),
             cmocka_unit_test(a_small_read_is_one_frame_of_data_and_status),
-            cmocka_unit_test(a_long_read_is_one_frame_once_the_file_can_be_sent),
+            cmocka_unit_test(a_long_read_is_pieces_and_a_frame_without_a_place),
+            cmocka_unit_test(a_read_that_has_a_place_goes_there_with_its_status_behind_it),
+            cmocka_unit_test(what_lies_in_places_leaves_in_pieces),
             cmocka_unit_test(a_batch_of_long_reads_brings_each_its_bytes_and_its_status),
             cmocka_unit_test(answers_leave_in_longer_pieces_while_many_wait),
             cmocka_unit_test(a_batch_of_small_reads_comes_back_in_pieces),

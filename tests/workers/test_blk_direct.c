@@ -79,7 +79,12 @@ static void write_and_read_all_sizes(void)
                 assert_int_equal(run(T_OUT, sector, disk + sector * 512, len, NULL, 0), BLK_STATUS_OK);
                 assert_int_equal(run(T_IN, sector, NULL, 0, bytes, len), BLK_STATUS_OK);
                 assert_memory_equal(bytes, disk + sector * 512, len);
+                broker.lend = true;
+                assert_int_equal(run(T_IN, sector, NULL, 0, bytes, len), BLK_STATUS_OK);
+                assert_memory_equal(bytes, disk + sector * 512, len);
+                broker.lend = false;
         }
+        assert_int_equal(broker.n_placed, 9);
 }
 
 /* ---- claims ---- */

@@ -20,13 +20,9 @@
 
 #define BATCH 24u
 
-#define LONG_READ                                                                                            \
-        32768u /* from here on a read is sent from the page cache: what is changed before it arrives may show */
-
 struct step {
         struct io io;
         uint8_t *want; /* of a read: as the disk was */
-        uint8_t *made; /* of what changes the disk: as it is then */
         uint64_t at;   /* of the first byte, both */
         uint32_t len;
 };
@@ -51,7 +47,6 @@ static void step_write(struct step *step, uint64_t sector, uint32_t n)
 {
         for (uint32_t i = 0; i < n * 512; i++)
                 disk[sector * 512 + i] = (uint8_t)rand();
-        step->made = step_keep(step, sector, n);
         io_init(&step->io, T_OUT, sector, disk + sector * 512, n * 512, 1);
 }
 
@@ -69,7 +64,6 @@ static void step_ranges(struct step *step, uint32_t type, uint64_t sector, uint3
         } range = {htole64(sector), htole32(n), htole32(type == T_WRITE_ZEROES ? (uint32_t)rand() % 2 : 0)};
 
         memset(disk + sector * 512, 0, n * 512); /* a punched hole reads as zeros here, too */
-        step->made = step_keep(step, sector, n);
         io_init(&step->io, type, 0, &range, sizeof(range), 1);
 }
 
@@ -110,42 +104,16 @@ static void step_make(struct step *step)
                 step->io.request.inlined = MIN(step->io.request.n_readable, 20000u);
 }
 
-/* Is this what one of the steps from `first` on has put there? */
-static bool made_by(const struct step *steps, unsigned first, unsigned n, uint64_t at, uint8_t byte)
-{
-        for (unsigned i = first; i < n; i++)
-                if (steps[i].made && at - steps[i].at < steps[i].len &&
-                    steps[i].made[at - steps[i].at] == byte)
-                        return true;
-        return false;
-}
-
-/* Requests that are under way together have no order (virtio 1.3, 5.2.6); the worker keeps the driver's all the same, but
- * for what a long read may see of changes behind it. */
-static void step_check_read(const struct step *steps, unsigned which, unsigned n)
-{
-        const struct step *step = &steps[which];
-
-        if (step->len < LONG_READ) {
-                assert_memory_equal(step->io.writable, step->want, step->len);
-                return;
-        }
-        for (uint32_t i = 0; i < step->len; i++)
-                if (step->io.writable[i] != step->want[i] &&
-                    !made_by(steps, which + 1, n, step->at + i, step->io.writable[i]))
-                        fail_msg("byte %u of a read of %u is nobody's", i, step->len);
-}
-
+/* Requests that are under way together have no order (virtio 1.3, 5.2.6); the worker keeps the driver's all the same. */
 static void steps_check(struct step *steps, unsigned n)
 {
         for (unsigned i = 0; i < n; i++) {
                 assert_int_equal(io_status(&steps[i].io), BLK_STATUS_OK);
                 if (steps[i].want)
-                        step_check_read(steps, i, n);
+                        assert_memory_equal(steps[i].io.writable, steps[i].want, steps[i].len);
         }
         for (unsigned i = 0; i < n; i++) {
                 free(steps[i].want);
-                free(steps[i].made);
                 io_done(&steps[i].io);
         }
 }
@@ -159,6 +127,7 @@ static void agree_with_the_model(void)
         for (int round = rounds ? atoi(rounds) : 400; round > 0; round--) {
                 unsigned n = 1 + (unsigned)rand() % BATCH, first = (unsigned)rand() % (n + 1);
 
+                broker.lend = rand() % 2;
                 for (unsigned i = 0; i < n; i++) {
                         step_make(&steps[i]);
                         requests[i] = steps[i].io.request;
@@ -172,6 +141,7 @@ static void agree_with_the_model(void)
                         steps[i].io.request = requests[i];
                 steps_check(steps, n);
         }
+        assert_true(broker.n_placed > 0);
         finish();
 }
 

@@ -88,6 +88,23 @@ static void adjacent_reads_are_one_host_call(void **state)
         finish();
 }
 
+/* Some have a place, the others do not: there is room for the first 20. */
+static void adjacent_reads_of_which_some_have_a_place_are_one_host_call(void **state)
+{
+        (void)state;
+        start();
+        broker.lend = true;
+        broker.hello.area.len = 40 * LIMIT_AREA_PAGE; /* two a request: one for the status */
+        add_blocks(T_IN, 3, 32);
+        send_batch();
+        for (unsigned i = 0; i < 32; i++)
+                assert_read(i, (3 + i) * 8);
+        assert_calls(0, 2, 0, 0);
+        assert_int_equal(broker.n_placed, 20);
+        end_batch();
+        finish();
+}
+
 static void adjacent_writes_are_one_host_call(void **state)
 {
         (void)state;
@@ -133,8 +150,8 @@ static void a_run_ends_at_its_limits(void **state)
             {5, BLK_RUN_BYTES / 4, 1, 1},
             {4, BLK_RUN_BYTES / 4 + 512, 1, 1},
             {2, BLK_RUN_BYTES / 2 - 512, 0, 1},
-            {2, BLK_RUN_BYTES / 2, 0, 0}, /* so long are sent, not read */
-            {2, BLK_RUN_BYTES + 512, 0, 0},
+            {2, BLK_RUN_BYTES / 2, 0, 1},
+            {2, BLK_RUN_BYTES + 512, 2, 0},
         };
 
         (void)state;
@@ -308,6 +325,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(adjacent_reads_are_one_host_call),
+            cmocka_unit_test(adjacent_reads_of_which_some_have_a_place_are_one_host_call),
             cmocka_unit_test(adjacent_writes_are_one_host_call),
             cmocka_unit_test(requests_that_are_not_adjacent_are_done_one_by_one),
             cmocka_unit_test(a_run_ends_at_its_limits),

@@ -36,6 +36,7 @@ static int device_init(void *state, const struct control_configure *configure, c
                                             .credit_requests = CREDIT_REQUESTS,
                                             .credit_bytes = CREDIT_BYTES,
                                             .max_inline = MAX_INLINE,
+                                            .area = {.out = true},
                                             .n_fields = 2,
                                             .fields = {{.offset = 0, .width = 4}, {4, 1, true, 0}}};
         for (unsigned i = 0; i < QUEUE_COUNT; i++) {
@@ -103,6 +104,22 @@ static void device_tell(struct request *request)
         request_complete(request, 0, 9);
 }
 
+/* The last byte comes by the socket. */
+static void device_place(struct request *request)
+{
+        uint8_t *place = request_place(request);
+        uint32_t len;
+        const uint8_t *bytes = request_inlined(request, &len);
+
+        if (!place) {
+                device_answer_inlined(request);
+                return;
+        }
+        memcpy(place, bytes, len - 1);
+        *request_reserve(request, 1) = bytes[len - 1];
+        request_complete_placed(request, len - 1, 1);
+}
+
 static void device_handle(void *state, struct request *request)
 {
         (void)state;
@@ -120,6 +137,9 @@ static void device_handle(void *state, struct request *request)
                 break;
         case QUEUE_TELL:
                 device_tell(request);
+                break;
+        case QUEUE_PLACE:
+                device_place(request);
                 break;
         }
 }

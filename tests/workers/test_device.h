@@ -5,10 +5,11 @@
 #include "tests/workers/fake_broker.h"
 
 enum {
-        QUEUE_COPY = 0,            /* the writable part becomes the readable part */
-        QUEUE_HOLD,                /* not answered until a QUEUE_RELEASE comes */
-        QUEUE_RELEASE,             /* answers all held ones, the youngest first, and itself */
-        QUEUE_TELL,                /* answers features (8 bytes) and the written field (1) */
+        QUEUE_COPY = 0, /* the writable part becomes the readable part */
+        QUEUE_HOLD,     /* not answered until a QUEUE_RELEASE comes */
+        QUEUE_RELEASE,  /* answers all held ones, the youngest first, and itself */
+        QUEUE_TELL,     /* answers features (8 bytes) and the written field (1) */
+        QUEUE_PLACE,    /* as QUEUE_COPY of what is inlined, in the request's place, if there is one */
         QUEUE_COUNT = LIMIT_LANES, /* one a lane, as many lanes as there may be */
 };
 

@@ -201,6 +201,26 @@ static int add_placed(uint32_t inlined, uint32_t in_at)
                          in_at > 0 ? 0 : inlined, &at);
 }
 
+/* A request with room for its writable part. */
+static int add_lent(uint32_t writable, uint32_t out_at)
+{
+        const uint64_t id = 2;
+        const uint32_t zero = 0;
+        uint8_t *at;
+
+        return inbox_add(&inbox,
+                         &(struct lane_requests){.n = 1,
+                                                 .id = &id,
+                                                 .queue = &zero,
+                                                 .readable = &zero,
+                                                 .writable = &writable,
+                                                 .inlined = &zero,
+                                                 .attempt = &zero,
+                                                 .must_fail = &zero,
+                                                 .out_at = &out_at},
+                         0, &at);
+}
+
 static void a_placed_request_costs_no_byte_credit(void **state)
 {
         struct request *r;
@@ -263,19 +283,55 @@ static void an_area_rests_when_it_was_used_and_nothing_is_held(void **state)
         (void)state;
         assert_int_equal(add(1, 1, (uint32_t[]){24}, 0xa1), 0);
         inbox_remove(&inbox, inbox_next(&inbox));
-        assert_false(inbox_may_rest(&inbox)); /* not used */
+        assert_false(inbox_wants_rest(&inbox)); /* not used */
         assert_int_equal(add_placed(100, 2), 0);
         r = inbox_next(&inbox);
-        assert_false(inbox_may_rest(&inbox)); /* held */
+        assert_false(inbox_wants_rest(&inbox)); /* held */
         memset(area_bytes, 0x5a, sizeof(area_bytes));
-        inbox_rest(&inbox);
-        assert_int_equal(area_bytes[2 * LIMIT_AREA_PAGE], 0x5a);
         inbox_remove(&inbox, r);
-        assert_true(inbox_may_rest(&inbox));
-        inbox_rest(&inbox);
+        assert_true(inbox_wants_rest(&inbox));
+        inbox_ask_rest(&inbox);
+        assert_int_equal(area_bytes[2 * LIMIT_AREA_PAGE], 0x5a);
+        assert_false(inbox_wants_rest(&inbox)); /* one question at a time */
+        inbox_may_rest(&inbox);
         for (size_t i = 0; i < sizeof(area_bytes); i++)
                 assert_int_equal(area_bytes[i], 0);
-        assert_false(inbox_may_rest(&inbox)); /* once is enough */
+        assert_false(inbox_wants_rest(&inbox)); /* once is enough */
+}
+
+static void an_area_that_is_used_after_the_question_does_not_rest(void **state)
+{
+        (void)state;
+        for (unsigned i = 0; i < 2; i++) {
+                assert_int_equal(add_lent(100, 3), 0);
+                inbox_remove(&inbox, inbox_next(&inbox));
+                assert_true(inbox_wants_rest(&inbox));
+                inbox_ask_rest(&inbox);
+                memset(area_bytes, 0x5a, sizeof(area_bytes));
+                assert_int_equal(i == 0 ? add_lent(100, 3) : add_placed(100, 2), 0);
+                inbox_remove(&inbox, inbox_next(&inbox));
+                assert_false(inbox_wants_rest(&inbox));
+                inbox_may_rest(&inbox); /* of the first question: what came since may not have been fetched */
+                assert_int_equal(area_bytes[2 * LIMIT_AREA_PAGE], 0x5a);
+                assert_true(inbox_wants_rest(&inbox));
+                assert_false(inbox.area_doubt);
+        }
+}
+
+static void room_for_the_writable_part_ends_with_the_area(void **state)
+{
+        (void)state;
+        assert_int_equal(add_lent(LIMIT_AREA_PAGE, PAGES), 0);
+        assert_ptr_equal(inbox_next(&inbox)->out, area_bytes + (PAGES - 1) * LIMIT_AREA_PAGE);
+        assert_int_equal(add_lent(LIMIT_AREA_PAGE + 1, PAGES), -EPROTO);
+        assert_int_equal(add_lent(sizeof(area_bytes), 1), 0);
+        assert_ptr_equal(inbox_next(&inbox)->out, area_bytes);
+        assert_int_equal(add_lent(1, PAGES + 1), -EPROTO);
+        assert_int_equal(add_lent(1, UINT32_MAX), -EPROTO);
+        assert_int_equal(add_lent(sizeof(area_bytes), 0), 0);
+        assert_null(inbox_next(&inbox)->out);
+        inbox_init(&inbox, NULL, requests, N, bytes, SIZE, NULL);
+        assert_int_equal(add_lent(1, 1), -EPROTO);
 }
 
 /* It may have been put there before the rest. */
@@ -286,7 +342,8 @@ static void after_a_rest_nothing_has_come_until_an_answer_has(void **state)
         (void)state;
         assert_int_equal(add_placed(100, 2), 0);
         inbox_remove(&inbox, inbox_next(&inbox));
-        inbox_rest(&inbox);
+        inbox_ask_rest(&inbox);
+        inbox_may_rest(&inbox);
         assert_int_equal(add_placed(100, 2), 0);
         r = inbox_next(&inbox);
         assert_null(r->in);
@@ -316,6 +373,8 @@ int main(void)
             cmocka_unit_test_setup(without_an_area_there_are_no_places, setup_area),
             cmocka_unit_test_setup(placed_bytes_stay_where_they_are, setup_area),
             cmocka_unit_test_setup(an_area_rests_when_it_was_used_and_nothing_is_held, setup_area),
+            cmocka_unit_test_setup(an_area_that_is_used_after_the_question_does_not_rest, setup_area),
+            cmocka_unit_test_setup(room_for_the_writable_part_ends_with_the_area, setup_area),
             cmocka_unit_test_setup(after_a_rest_nothing_has_come_until_an_answer_has, setup_area),
         };
 

@@ -204,19 +204,15 @@ static void a_payload_that_is_not_taken_exactly_traps(void **state)
 
 #define FILE_BYTES 20000u
 
-/* A frame of one byte of message and FILE_BYTES of a file, and one before it if wanted. What the call said. */
-static int send_file(int sock, int file, uint64_t offset, bool with_one_before)
+/* A frame of one byte of message and FILE_BYTES of a file. What the call said. */
+static int send_file(int sock, int file, uint64_t offset)
 {
         static uint8_t stage[LINK_STAGE];
-        uint8_t frame[FRAME_HEAD_BYTES + 1] = {0}, before[FRAME_HEAD_BYTES + 1] = {0};
-        struct link_frame other = {
-            .frame = with_one_before ? before : NULL, .header_len = 1, .payload = "ab", .payload_len = 2};
+        uint8_t frame[FRAME_HEAD_BYTES + 1] = {[FRAME_HEAD_BYTES] = 'f'};
         struct link link;
 
-        frame[FRAME_HEAD_BYTES] = 'f';
-        before[FRAME_HEAD_BYTES] = 'b';
         link_init(&link, sock, stage, LIMIT_FRAME_PAYLOAD);
-        return link_send_file(&link, &other, frame, 1, &(struct link_file){file, offset, FILE_BYTES, 0});
+        return link_send_file(&link, frame, 1, &(struct link_file){file, offset, FILE_BYTES});
 }
 
 static void expect_bytes(int sock, const void *want, size_t len)
@@ -248,83 +244,26 @@ static void expect_file_frame(int sock, const uint8_t *payload)
 static void a_file_is_a_payload_and_what_it_lacks_is_zeros(void **state)
 {
         int pair[2], file = memfd_create("file", MFD_CLOEXEC);
-        uint8_t *bytes = noise(FILE_BYTES + 100), before[FRAME_HEAD_BYTES];
+        uint8_t *bytes = noise(FILE_BYTES + 100);
 
         (void)state;
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
         assert_int_equal(write(file, bytes, FILE_BYTES + 100), FILE_BYTES + 100);
-        assert_int_equal(send_file(pair[0], file, 0, false), 0);
+        assert_int_equal(send_file(pair[0], file, 0), 0);
         expect_file_frame(pair[1], bytes);
 
-        assert_int_equal(send_file(pair[0], file, 100, true), 0);
-        frame_head_make(&(struct frame_head){.header_len = 1, .payload_len = 2}, before);
-        expect_bytes(pair[1], before, sizeof(before));
-        expect_bytes(pair[1], "bab", 3);
+        assert_int_equal(send_file(pair[0], file, 100), 0);
         expect_file_frame(pair[1], bytes + 100);
 
-        assert_int_equal(send_file(pair[0], file, 150, false), -EIO); /* it ends 50 bytes too early */
+        assert_int_equal(send_file(pair[0], file, 150), -EIO); /* it ends 50 bytes too early */
         memmove(bytes, bytes + 150, FILE_BYTES - 50);
         memset(bytes + FILE_BYTES - 50, 0, 50);
         expect_file_frame(pair[1], bytes);
 
-        assert_int_equal(send_file(pair[0], pair[0], 0, false), -ESPIPE); /* a socket is no file */
+        assert_int_equal(send_file(pair[0], pair[0], 0), -ESPIPE); /* a socket is no file */
         memset(bytes, 0, FILE_BYTES);
         expect_file_frame(pair[1], bytes);
         assert_int_equal(recv(pair[1], bytes, 1, MSG_DONTWAIT), -1);
-        free(bytes);
-        close(file);
-        close(pair[0]);
-        close(pair[1]);
-}
-
-/* Sends a file's frame with a tail, which is filled in afterwards. */
-static void send_with_tail(struct link *link, int file, const char *tail)
-{
-        uint8_t frame[FRAME_HEAD_BYTES + 1] = {[FRAME_HEAD_BYTES] = 'f'};
-        uint32_t len = (uint32_t)strlen(tail);
-
-        assert_int_equal(link_send_file(link, &(struct link_frame){.frame = NULL}, frame, 1,
-                                        &(struct link_file){file, 0, FILE_BYTES, len}),
-                         0);
-        memcpy(link->tail, tail, len);
-}
-
-static void expect_with_tail(int sock, const uint8_t *payload, const char *tail)
-{
-        uint32_t len = (uint32_t)strlen(tail);
-        uint8_t head[FRAME_HEAD_BYTES];
-
-        frame_head_make(&(struct frame_head){.header_len = 1, .payload_len = FILE_BYTES + len}, head);
-        expect_bytes(sock, head, sizeof(head));
-        expect_bytes(sock, "f", 1);
-        expect_bytes(sock, payload, FILE_BYTES);
-        expect_bytes(sock, tail, len);
-}
-
-static void a_tail_goes_out_before_whatever_follows(void **state)
-{
-        uint8_t *bytes = noise(FILE_BYTES), plain[FRAME_HEAD_BYTES + 1] = {[FRAME_HEAD_BYTES] = 'p'}, one;
-        int pair[2], file = memfd_create("file", MFD_CLOEXEC);
-        static uint8_t stage[LINK_STAGE];
-        struct link link;
-
-        (void)state;
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-        assert_int_equal(write(file, bytes, FILE_BYTES), FILE_BYTES);
-        link_init(&link, pair[0], stage, LIMIT_FRAME_PAYLOAD);
-        send_with_tail(&link, file, "a tail of sixtee");
-        send_with_tail(&link, file, "t");
-        link_send(&link, plain, 1, "x", 1);
-        send_with_tail(&link, file, "end");
-        link_settle(&link);
-        link_settle(&link); /* nothing is left */
-        expect_with_tail(pair[1], bytes, "a tail of sixtee");
-        expect_with_tail(pair[1], bytes, "t");
-        frame_head_make(&(struct frame_head){.header_len = 1, .payload_len = 1}, plain);
-        expect_bytes(pair[1], plain, sizeof(plain));
-        expect_bytes(pair[1], "x", 1);
-        expect_with_tail(pair[1], bytes, "end");
-        assert_int_equal(recv(pair[1], &one, 1, MSG_DONTWAIT), -1);
         free(bytes);
         close(file);
         close(pair[0]);
@@ -341,7 +280,6 @@ int main(void)
             cmocka_unit_test(a_head_out_of_bounds_traps),
             cmocka_unit_test(a_payload_that_is_not_taken_exactly_traps),
             cmocka_unit_test(a_file_is_a_payload_and_what_it_lacks_is_zeros),
-            cmocka_unit_test(a_tail_goes_out_before_whatever_follows),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* workers/runtime: a worker that has nothing to do gives back what the broker has copied to, and is not fooled by bytes that
- * were put there before. TRUST: the bytes it judges are its own.
+/* workers/runtime: a worker that has nothing to do gives back what the broker has copied to and from: not before the broker
+ * has said that it has fetched it; and it is not fooled by bytes that were put there before. TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <poll.h>
 #include <setjmp.h>
@@ -71,10 +71,14 @@ static bool area_is_zero(void)
         return memcmp(bytes, zeros, LEN) == 0;
 }
 
+/* Its question, and what comes of the answer. */
 static void await_rest(void)
 {
         const time_t deadline = time(NULL) + FAKE_DEADLINE_S;
+        unsigned asked = broker.n_rests;
 
+        while (broker.n_rests == asked)
+                assert_true(fake_serve(&broker, 0));
         while (!area_is_zero()) {
                 assert_true(time(NULL) < deadline);
                 poll(NULL, 0, 5); /* nothing tells us: what another process has is looked at */
@@ -94,6 +98,93 @@ static void a_worker_at_rest_gives_its_area_back(void **state)
         assert_false(area_is_zero());
         await_rest();
         end();
+}
+
+static struct fake_request lent(uint64_t id)
+{
+        struct fake_request r = placed(id);
+
+        r.queue = QUEUE_PLACE;
+        r.in_at = 0;
+        r.out_at = 2;
+        r.inlined = FAKE_INLINE_ALL;
+        return r;
+}
+
+/* Sends it; all but its last byte lies in its place, and nobody has fetched it yet. */
+static void answered_in_place(struct fake_request *request)
+{
+        broker.late = true;
+        memset(out, 0, sizeof(out));
+        fake_send_requests(&broker, 0, request, 1);
+        fake_drain(&broker, 0);
+        assert_int_equal(request->placed, LEN - 1);
+}
+
+static void fetched(struct fake_request *request)
+{
+        fake_fetch(&broker, request);
+        assert_memory_equal(in, out, LEN);
+}
+
+/* It has had nothing to do for so long that it has asked: whatever the broker takes its time for is there. */
+static void what_is_not_fetched_yet_outlasts_the_idle_time(void **state)
+{
+        struct fake_request r;
+
+        (void)state;
+        start();
+        r = lent(1);
+        broker.hold_rest = true;
+        answered_in_place(&r);
+        while (broker.n_rests == 0)
+                assert_true(fake_serve(&broker, 0));
+        fetched(&r);
+        assert_false(area_is_zero());
+        fake_answer_rest(&broker, 0);
+        broker.hold_rest = false;
+        while (!area_is_zero())
+                poll(NULL, 0, 5); /* the child has an alarm */
+        assert_int_equal(broker.n_rests, 1);
+        end();
+}
+
+/* The answer is to a question that was asked before it was placed. */
+static void what_is_placed_after_the_question_outlasts_its_answer(void **state)
+{
+        struct fake_request r, next, last;
+
+        (void)state;
+        start();
+        r = lent(1);
+        broker.hold_rest = true;
+        answered_in_place(&r);
+        while (broker.n_rests == 0)
+                assert_true(fake_serve(&broker, 0));
+        next = lent(2);
+        answered_in_place(&next);
+        fake_answer_rest(&broker, 0);
+        last = lent(3); /* once this is answered, that answer has been heard */
+        last.out_at = 0;
+        last.writable = malloc(LEN);
+        assert_non_null(last.writable);
+        fake_send_requests(&broker, 0, &last, 1);
+        fake_drain(&broker, 0);
+        free(last.writable);
+        fetched(&next);
+        broker.hold_rest = false;
+        await_rest();
+        assert_int_equal(broker.n_rests, 2);
+        end();
+}
+
+static void an_answer_without_a_question_traps(void **state)
+{
+        (void)state;
+        start();
+        fake_answer_rest(&broker, 0);
+        assert_true(fake_trapped(fake_await(&broker)));
+        free(in);
 }
 
 /* The broker put it there just before the rest, and sends it just after. */
@@ -150,6 +241,9 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(a_worker_at_rest_gives_its_area_back),
+            cmocka_unit_test(what_is_not_fetched_yet_outlasts_the_idle_time),
+            cmocka_unit_test(what_is_placed_after_the_question_outlasts_its_answer),
+            cmocka_unit_test(an_answer_without_a_question_traps),
             cmocka_unit_test(what_was_put_there_before_a_rest_is_asked_for),
             cmocka_unit_test(what_comes_before_the_first_answer_is_asked_for_too),
         };

@@ -18,9 +18,6 @@
 #include "workers/blk/blk_config.h"
 #include "workers/runtime/worker_log.h"
 
-#define BLK_SEND_MIN                                                                                         \
-        32768u /* bytes of a read that is sent from the page cache: below, copying them costs less */
-
 static int blk_fail(int error, const char *text)
 {
         worker_log(LOG_LEVEL_ERROR, "%s: errno=%d", text, -error);
@@ -157,35 +154,20 @@ static int blk_read_pieces(struct blk *blk, struct request *request, const struc
         return 0;
 }
 
-/* A long read: the kernel sends the file's cached pages. */
-static bool blk_sends(const struct blk *blk, const struct blk_range *range)
+/* Where the broker fetches it from. False: there is no such place. */
+static bool blk_read_placed(struct blk *blk, struct request *request, const struct blk_range *range)
 {
-        return range->len >= BLK_SEND_MIN && !blk->file.no_send && !blk->is_direct;
-}
-
-/* False: this file cannot do that, read it. */
-static bool blk_send_first(struct blk *blk, struct request *request, const struct blk_range *range)
-{
-        int r = request_write_file(request, 0, (uint32_t)range->len, blk->file.fd, range->offset);
-
-        blk->file.no_send = r == -EINVAL;
-        blk->file.can_send = r == 0;
-        if (!blk->file.no_send)
-                blk_answer(request, r);
-        return !blk->file.no_send;
-}
-
-static bool blk_send(struct blk *blk, struct request *request, const struct blk_range *range)
-{
-        uint8_t *status;
+        uint8_t *place = request_place(request);
+        uint32_t len = (uint32_t)range->len;
         int r;
 
-        if (!blk_sends(blk, range))
+        if (!place)
                 return false;
-        if (!blk->file.can_send)
-                return blk_send_first(blk, request, range);
-        r = request_complete_file(request, (uint32_t)range->len, 1, blk->file.fd, range->offset, &status);
-        *status = blk_status(r);
+        r = blk_file_read(&blk->file, place, len, range->offset);
+        if (r < 0)
+                blk_answer(request, r);
+        else
+                blk_answer_placed(request, len);
         return true;
 }
 
@@ -195,7 +177,7 @@ static void blk_read(struct blk *blk, struct request *request, const struct blk_
         uint8_t *bytes;
         int r;
 
-        if (blk_send(blk, request, range))
+        if (blk_read_placed(blk, request, range))
                 return;
         r = blk_read_pieces(blk, request, range, &done);
         if (r < 0) {
@@ -242,13 +224,20 @@ static void blk_write(struct blk *blk, struct request *request, const struct blk
 static bool blk_read_at_once(struct blk *blk, const struct blk_run *run)
 {
         struct iovec iov[BLK_RUN_REQUESTS];
+        uint8_t *room = request_reserve(run->requests[0], blk_run_room(run));
 
-        blk_run_scatter(run, request_reserve(run->requests[0], run->len + run->n), iov);
+        blk_run_scatter(run, room, iov);
         if (blk_file_readv(&blk->file, iov, run->n, run->len, run->offset) < 0)
                 return false;
         for (uint32_t i = 0; i < run->n; i++) {
-                ((uint8_t *)iov[i].iov_base)[iov[i].iov_len] = BLK_STATUS_OK;
-                request_complete(run->requests[i], 0, run->lens[i] + 1);
+                bool placed = request_place(run->requests[i]) != NULL;
+
+                room += placed ? 0 : run->lens[i];
+                *room++ = BLK_STATUS_OK;
+                if (placed)
+                        request_complete_placed(run->requests[i], run->lens[i], 1);
+                else
+                        request_complete(run->requests[i], 0, run->lens[i] + 1);
         }
         return true;
 }
@@ -411,12 +400,10 @@ static void blk_do(struct blk *blk, struct request *request, int error, const st
                 blk_table[req->op](blk, request, req);
 }
 
-/* Past the page cache all is under way at once, and what is sent goes alone: there is nothing to wait for. */
+/* Past the page cache all is under way at once: there is nothing to wait for. */
 static bool blk_may_wait(const struct blk *blk, struct request *request, const struct blk_req *req)
 {
-        if (blk->is_direct || (req->op == BLK_OP_READ && blk_sends(blk, &req->range)))
-                return false;
-        return blk_run_can_hold(request, req);
+        return !blk->is_direct && blk_run_can_hold(request, req);
 }
 
 /* A request waits for company while all that follows continues it. What does not is carried out after it, as if

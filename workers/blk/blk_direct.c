@@ -1,6 +1,7 @@
 /* Reads and writes past the page cache, many under way at once.
  *
- * How it works: a request is a transfer, in pieces that fit an answer.
+ * How it works: a request is a transfer, in pieces that fit an answer; a read that has a place is one piece, which goes
+ * there.
  *     take     a piece gets staged pages; the bytes of a write are copied there, since inlined ones are not
  * aligned and may move. When there is no room, ends of other pieces are waited for: some must come, because room
  * is held by pieces under way alone
@@ -67,7 +68,8 @@ static void transfer_unlink(struct blk_direct *direct, struct blk_transfer *tran
 
 static void piece_free(struct blk_direct *direct, struct blk_piece *piece)
 {
-        blk_staging_give(&direct->staging, piece->bytes, piece->len);
+        if (piece->staged)
+                blk_staging_give(&direct->staging, piece->bytes, piece->len);
         *piece = (struct blk_piece){.next = direct->free_pieces};
         direct->free_pieces = piece;
 }
@@ -76,8 +78,14 @@ static void piece_free(struct blk_direct *direct, struct blk_piece *piece)
 static void piece_answer(struct blk_transfer *transfer, const struct blk_piece *piece)
 {
         bool is_last = piece->at + piece->len == transfer->range.len;
-        uint8_t *to = request_reserve(transfer->request, piece->len + is_last);
+        uint8_t *to;
 
+        if (!piece->staged) {
+                blk_answer_placed(transfer->request, piece->len);
+                transfer->request = NULL;
+                return;
+        }
+        to = request_reserve(transfer->request, piece->len + is_last);
         memcpy(to, piece->bytes, piece->len);
         if (!is_last) {
                 request_write(transfer->request, piece->at, piece->len);
@@ -251,19 +259,20 @@ static struct blk_transfer *transfer_begin(struct blk_direct *direct, struct req
         return transfer;
 }
 
-/* A piece with room for `len` bytes, of no transfer yet. */
-static struct blk_piece *piece_take(struct blk_direct *direct, struct request *request, uint32_t len)
+/* A piece with room for `len` bytes, of no transfer yet: at `place`, or staged, if that is NULL. */
+static struct blk_piece *piece_take(struct blk_direct *direct, struct request *request, uint8_t *place,
+                                    uint32_t len)
 {
         struct blk_piece *piece;
         uint8_t *bytes;
 
-        while (!direct->free_pieces || !(bytes = blk_staging_take(&direct->staging, len))) {
+        while (!direct->free_pieces || !(bytes = place ? place : blk_staging_take(&direct->staging, len))) {
                 request_push(request);
                 direct_wait(direct);
         }
         piece = direct->free_pieces;
         direct->free_pieces = piece->next;
-        *piece = (struct blk_piece){.bytes = bytes, .len = len};
+        *piece = (struct blk_piece){.bytes = bytes, .len = len, .staged = !place};
         return piece;
 }
 
@@ -314,10 +323,12 @@ static void transfer_issued(struct blk_direct *direct, struct blk_transfer *tran
 void blk_direct_read(struct blk_direct *direct, struct request *request, const struct blk_range *range)
 {
         struct blk_transfer *transfer = transfer_begin(direct, request, range, false);
+        uint8_t *place = request_place(request);
+        uint64_t most = place ? range->len : REQUEST_PIECE;
 
         for (uint32_t done = 0; done < range->len && transfer->error == 0;) {
-                uint32_t len = (uint32_t)MIN(range->len - done, (uint64_t)REQUEST_PIECE);
-                struct blk_piece *piece = piece_take(direct, request, len);
+                uint32_t len = (uint32_t)MIN(range->len - done, most);
+                struct blk_piece *piece = piece_take(direct, request, place, len);
 
                 piece_queue(direct, transfer, piece, done);
                 done += len;
@@ -332,8 +343,8 @@ void blk_direct_write(struct blk_direct *direct, struct request *request, const 
 
         request_reader_start(&reader, request, BLK_HEADER_BYTES, (uint32_t)range->len);
         for (uint32_t done = 0; done < range->len && transfer->error == 0;) {
-                struct blk_piece *piece =
-                    piece_take(direct, request, (uint32_t)MIN(range->len - done, (uint64_t)REQUEST_PIECE));
+                struct blk_piece *piece = piece_take(
+                    direct, request, NULL, (uint32_t)MIN(range->len - done, (uint64_t)REQUEST_PIECE));
                 const uint8_t *bytes;
                 ssize_t n = request_reader_next(&reader, &bytes);
 

@@ -18,14 +18,15 @@ _Static_assert(REQUEST_PIECE % BLK_STAGING_PAGE == 0, "pieces of a request begin
 
 struct blk_transfer;
 
-/* At most REQUEST_PIECE bytes of a request. */
+/* At most REQUEST_PIECE bytes of a request, or all of a read that has a place. */
 struct blk_piece {
         struct iocb iocb;
         struct blk_transfer *transfer;
         struct blk_piece *next; /* of its transfer, or free */
-        uint8_t *bytes;         /* staged */
+        uint8_t *bytes;         /* staged, or the request's place */
         uint32_t at, len;       /* in the request's data */
         int error;
+        bool staged;
         bool landed; /* the host is done with it */
 };
 

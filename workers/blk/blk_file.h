@@ -12,8 +12,7 @@ struct blk_file {
         int fd;          /* borrowed: the resource */
         uint64_t size;   /* bytes, as of open */
         int flush_error; /* of the first flush that failed, for good: the kernel reports a lost page once */
-        bool no_punch, no_zero_range, no_send; /* this file system has said so */
-        bool can_send;                         /* ... or has shown it */
+        bool no_punch, no_zero_range; /* this file system has said so */
 };
 
 /* Looks at the descriptor. -EINVAL: neither a regular file nor a block device. -EACCES: not opened as

@@ -60,10 +60,27 @@ void blk_run_gather(const struct blk_run *run, struct iovec *ret_iov)
         }
 }
 
+/* Bytes of read i that do not have a place. */
+static uint32_t blk_run_unplaced(const struct blk_run *run, uint32_t i)
+{
+        return request_place(run->requests[i]) ? 0 : run->lens[i];
+}
+
+uint32_t blk_run_room(const struct blk_run *run)
+{
+        uint32_t room = 0;
+
+        for (uint32_t i = 0; i < run->n; i++)
+                room += blk_run_unplaced(run, i) + 1;
+        return room;
+}
+
 void blk_run_scatter(const struct blk_run *run, uint8_t *room, struct iovec *ret_iov)
 {
         for (uint32_t i = 0; i < run->n; i++) {
-                ret_iov[i] = (struct iovec){.iov_base = room, .iov_len = run->lens[i]};
-                room += run->lens[i] + 1;
+                uint8_t *place = request_place(run->requests[i]);
+
+                ret_iov[i] = (struct iovec){.iov_base = place ? place : room, .iov_len = run->lens[i]};
+                room += blk_run_unplaced(run, i) + 1;
         }
 }

@@ -37,6 +37,7 @@ struct blk_range blk_run_range(const struct blk_run *run, uint32_t i);
 /* Where the bytes of the writes are: one entry a request. Valid until the next call that takes a request. */
 void blk_run_gather(const struct blk_run *run, struct iovec *ret_iov);
 
-/* Where the bytes of the reads go: one entry a request, each with room for a status behind it, in `room` of
- * run->len + run->n bytes. */
+/* Where the bytes of the reads go: one entry a request, its place if it has one. The others, and a status behind each of all,
+ * have their room in `room`, of blk_run_room bytes, in order. */
+uint32_t blk_run_room(const struct blk_run *run);
 void blk_run_scatter(const struct blk_run *run, uint8_t *room, struct iovec *ret_iov);

@@ -7,10 +7,13 @@
  * order nothing is held when a batch comes, and nothing moves. What lies in the area lies where the broker has put it, and
  * counts for nothing here.
  *
- * How the area rests: a worker that has nothing to do gives its pages back. The broker does not know, and may just then
- * be putting bytes there for a request that it has not sent yet. So after a rest no place is believed until an answer
- * has come to a question that was asked after it: the broker puts bytes there right before it sends their request, and
- * what it sends after that answer it has put there after the rest. Until then the bytes are asked for.
+ * How the area rests: a worker that has nothing to do asks, and gives its pages back when the answer has come. It cannot
+ * come earlier: the broker may be slow, and may not have fetched yet what lies there for the guest. The answer says that it
+ * has fetched all up to the question; what has been placed since then it may not have, so the area waits for the next rest.
+ * The broker may also just then be putting bytes there for a request that it has not sent yet. So after a rest no place
+ * is believed until an answer has come to a question that was asked after it: the broker puts bytes there right before
+ * it sends their request, and what it sends after that answer it has put there after the rest. Until then the bytes are
+ * asked for.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/inbox.h"
 
@@ -61,11 +64,6 @@ static bool area_holds(const struct inbox_area *area, uint32_t at, uint32_t shif
         return at == 0 || (start <= area->len && len <= area->len - start);
 }
 
-static uint8_t *area_place(const struct inbox_area *area, uint32_t at)
-{
-        return area->bytes + (size_t)(at - 1) * LIMIT_AREA_PAGE + area_shift(area);
-}
-
 static bool inbox_places_ok(const struct inbox *inbox, const struct lane_requests *batch)
 {
         const struct inbox_area *area = &inbox->area;
@@ -73,8 +71,16 @@ static bool inbox_places_ok(const struct inbox *inbox, const struct lane_request
         for (size_t i = 0; i < batch->n; i++) {
                 if (batch->in_at && !area_holds(area, batch->in_at[i], area_shift(area), batch->inlined[i]))
                         return false;
+                if (batch->out_at && !area_holds(area, batch->out_at[i], 0, batch->writable[i]))
+                        return false;
         }
         return true;
+}
+
+/* The first byte of page `at`, counted from 1; 0: NULL. */
+static uint8_t *area_page(const struct inbox_area *area, uint32_t at)
+{
+        return at > 0 ? area->bytes + (size_t)(at - 1) * LIMIT_AREA_PAGE : NULL;
 }
 
 static void inbox_append(struct inbox *inbox, const struct lane_requests *batch, size_t i)
@@ -90,7 +96,9 @@ static void inbox_append(struct inbox *inbox, const struct lane_requests *batch,
                               .writable = batch->writable[i],
                               .inlined = doubt ? 0 : batch->inlined[i],
                               .inline_at = inbox->end,
-                              .in = placed && !doubt ? area_place(area, batch->in_at[i]) : NULL,
+                              .in = placed && !doubt ? area_page(area, batch->in_at[i]) + area_shift(area)
+                                                     : NULL,
+                              .out = batch->out_at ? area_page(area, batch->out_at[i]) : NULL,
                               .attempt = batch->attempt[i],
                               .must_fail = batch->must_fail[i] != 0,
                               .lane = r->lane,
@@ -103,7 +111,7 @@ static void inbox_append(struct inbox *inbox, const struct lane_requests *batch,
         if (!inbox->waiting)
                 inbox->waiting = r;
         inbox->end += r->in ? 0 : r->inlined;
-        inbox->area_used |= placed;
+        inbox->area_used |= placed || r->out;
 }
 
 int inbox_add(struct inbox *inbox, const struct lane_requests *batch, uint32_t payload_len,
@@ -160,17 +168,25 @@ void inbox_remove(struct inbox *inbox, struct request *request)
         inbox->free = request;
 }
 
-bool inbox_may_rest(const struct inbox *inbox)
+bool inbox_wants_rest(const struct inbox *inbox)
 {
-        return inbox->area_used && inbox->n_held == 0;
+        return inbox->area_used && inbox->n_held == 0 && !inbox->rest_asked;
 }
 
-void inbox_rest(struct inbox *inbox)
+void inbox_ask_rest(struct inbox *inbox)
 {
-        if (!inbox_may_rest(inbox))
+        inbox->rest_asked = true;
+        inbox->area_used = false;
+}
+
+void inbox_may_rest(struct inbox *inbox)
+{
+        if (!inbox->rest_asked)
+                worker_trap();
+        inbox->rest_asked = false;
+        if (inbox->area_used)
                 return;
         worker_memory_rest(inbox->area.bytes, inbox->area.len);
-        inbox->area_used = false;
         inbox->area_doubt = true;
 }
 

@@ -18,13 +18,14 @@ struct request {
         uint32_t inlined;   /* the first so many readable bytes are here: */
         uint32_t inline_at; /* at this place in the inbox's bytes, */
         const uint8_t *in;  /* or here in the area, if not NULL */
+        uint8_t *out;       /* room for the writable part, in the area; NULL: none */
         uint32_t attempt;
         bool must_fail;
         struct worker_lane *lane;
         struct request *older, *newer; /* in order of arrival; `newer` also links the free ones */
 };
 
-/* One lane's part of the memory that the broker copies to; it hands out the pages. */
+/* One lane's part of the memory that the broker copies to and from; it hands out the pages. */
 struct inbox_area {
         uint8_t *bytes; /* NULL: none */
         uint32_t len, lead;
@@ -41,7 +42,8 @@ struct inbox {
         uint32_t end;  /* bytes[end, size) has not been used since the last compaction */
         uint32_t held; /* inlined bytes of held requests */
         struct inbox_area area;
-        bool area_used;  /* since it was given back last, if ever */
+        bool area_used;  /* since it was last asked whether it may be given back, if ever */
+        bool rest_asked; /* ... and there is no answer yet */
         bool area_doubt; /* what is said to lie there may have been put there before it was given back */
 };
 
@@ -64,12 +66,15 @@ struct request *inbox_next(struct inbox *inbox);
 /* The device is done with it. */
 void inbox_remove(struct inbox *inbox, struct request *request);
 
-/* Has the area been used, and is no request held? */
-bool inbox_may_rest(const struct inbox *inbox);
+/* Has the area been used, is no request held, and no question open? */
+bool inbox_wants_rest(const struct inbox *inbox);
 
-/* Gives the area back to the host, if it may. From then on it is in doubt: a request whose bytes are said to lie there is
- * filed as if none had come with it, and they must be asked for. */
-void inbox_rest(struct inbox *inbox);
+/* The broker is asked whether the area may be given back. */
+void inbox_ask_rest(struct inbox *inbox);
+
+/* Its answer has come: gives the area back to the host, unless it has been used since the question. From then on it is in
+ * doubt: a request whose bytes are said to lie there is filed as if none had come with it, and they must be asked for. */
+void inbox_may_rest(struct inbox *inbox);
 
 /* The answer to a question that was asked after inbox_rest has come. No doubt any more. */
 void inbox_trust(struct inbox *inbox);

@@ -131,45 +131,22 @@ static void link_write(struct link *link, struct iovec *iov, int n_iov)
         }
 }
 
-/* Fills in a frame's head and appends its parts. */
-static int link_gather(const struct link_frame *frame, struct iovec *iov, int n)
+/* Fills in the frame's head. */
+static struct iovec link_head(uint8_t *frame, uint32_t header_len, uint32_t payload_len)
 {
-        struct frame_head head = {.header_len = frame->header_len, .payload_len = frame->payload_len};
+        struct frame_head head = {.header_len = header_len, .payload_len = payload_len};
 
-        frame_head_make(&head, frame->frame);
-        iov[n++] =
-            (struct iovec){.iov_base = frame->frame, .iov_len = FRAME_HEAD_BYTES + (size_t)frame->header_len};
-        if (frame->payload && frame->payload_len > 0)
-                iov[n++] = (struct iovec){.iov_base = (void *)(uintptr_t)frame->payload,
-                                          .iov_len = frame->payload_len};
-        return n;
-}
-
-/* What the last frame still lacks goes first. Good until the next call of link_send_file. */
-static int link_gather_tail(struct link *link, struct iovec *iov)
-{
-        int n = link->n_tail > 0;
-
-        iov[0] = (struct iovec){.iov_base = link->tail, .iov_len = link->n_tail};
-        link->n_tail = 0;
-        return n;
+        frame_head_make(&head, frame);
+        return (struct iovec){.iov_base = frame, .iov_len = FRAME_HEAD_BYTES + (size_t)header_len};
 }
 
 void link_send(struct link *link, uint8_t *frame, uint32_t header_len, const void *payload,
                uint32_t payload_len)
 {
-        struct iovec iov[3];
-        int n = link_gather_tail(link, iov);
+        struct iovec iov[] = {link_head(frame, header_len, payload_len),
+                              {.iov_base = (void *)(uintptr_t)payload, .iov_len = payload_len}};
 
-        link_write(link, iov,
-                   link_gather(&(struct link_frame){frame, header_len, payload, payload_len}, iov, n));
-}
-
-void link_settle(struct link *link)
-{
-        struct iovec iov;
-
-        link_write(link, &iov, link_gather_tail(link, &iov));
+        link_write(link, iov, payload_len > 0 ? 2 : 1);
 }
 
 /* What a frame has promised must come, whatever the file says. */
@@ -201,19 +178,13 @@ static ssize_t link_send_file_part(struct link *link, int fd, off_t *offset, siz
         return n < 0 ? -errno : n;
 }
 
-int link_send_file(struct link *link, const struct link_frame *before, uint8_t *frame, uint32_t header_len,
-                   const struct link_file *file)
+int link_send_file(struct link *link, uint8_t *frame, uint32_t header_len, const struct link_file *file)
 {
-        struct link_frame it = {frame, header_len, NULL, file->len + file->tail};
-        struct iovec iov[4];
-        int n_iov = link_gather_tail(link, iov);
+        struct iovec iov = link_head(frame, header_len, file->len);
         off_t at = (off_t)file->offset;
         uint32_t left = file->len;
 
-        if (before->frame)
-                n_iov = link_gather(before, iov, n_iov);
-        link_write(link, iov, link_gather(&it, iov, n_iov));
-        link->n_tail = file->tail;
+        link_write(link, &iov, 1);
         while (left > 0) {
                 ssize_t n = link_send_file_part(link, file->fd, &at, left);
 

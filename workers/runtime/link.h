@@ -14,8 +14,7 @@
 #include "proto/frame.h"
 
 #define LINK_AHEAD                                                                                           \
-        16384u         /* bytes read beyond what is needed: a batch of small requests, and no long memcpy */
-#define LINK_TAIL  16u /* bytes that may follow a file's in their frame: a status */
+        16384u /* bytes read beyond what is needed: a batch of small requests, and no long memcpy */
 #define LINK_STAGE (FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER + LINK_AHEAD)
 
 struct link {
@@ -25,8 +24,6 @@ struct link {
         size_t at, end;        /* stage[at, end) has been read and not yet taken */
         uint32_t payload_left; /* of the frame taken last */
         uint64_t taken;        /* bytes of the stream taken so far */
-        uint8_t tail[LINK_TAIL];
-        uint32_t n_tail; /* bytes there that the last frame still lacks */
 };
 
 void link_init(struct link *link, int fd, uint8_t *stage, uint32_t max_payload);
@@ -55,27 +52,14 @@ void link_payload(struct link *link, void *buf, uint32_t len);
 void link_send(struct link *link, uint8_t *frame, uint32_t header_len, const void *payload,
                uint32_t payload_len);
 
-/* A frame that is to go out right before another one, in the same call: the peer is woken once. */
-struct link_frame {
-        uint8_t *frame; /* as link_send's; NULL: none */
-        uint32_t header_len;
-        const void *payload;
-        uint32_t payload_len;
-};
-
-/* Bytes of a file, at least one, and then `tail` more, LINK_TAIL at most. */
+/* Bytes of a file, at least one. */
 struct link_file {
         int fd;
         uint64_t offset;
-        uint32_t len, tail;
+        uint32_t len;
 };
 
 /* As link_send, but the payload is a file's bytes: the kernel hands its cached pages to the socket, and the one copy is the
  * broker's. 0, or negative errno of the file (-EIO: it ends before): the rest of them was zeros then, so the stream is in
- * step. The tail is what the caller puts into link->tail before the next call: it goes out with the frame that follows, or
- * with link_settle. */
-int link_send_file(struct link *link, const struct link_frame *before, uint8_t *frame, uint32_t header_len,
-                   const struct link_file *file);
-
-/* Writes what the last frame still lacks. */
-void link_settle(struct link *link);
+ * step. The run policy of who does so needs a row for sendfile. */
+int link_send_file(struct link *link, uint8_t *frame, uint32_t header_len, const struct link_file *file);

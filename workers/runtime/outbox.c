@@ -6,12 +6,19 @@
 #include "proto/base/status.h"
 #include "workers/runtime/trap.h"
 
+/* One element of what is gathered. */
+struct outbox_element {
+        uint64_t id;
+        uint32_t status, offset, len, placed;
+};
+
 void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload)
 {
         outbox->link = link;
         outbox->space = LANE_SPACE_CHAIN;
         outbox->payload = payload;
         outbox->n = 0;
+        outbox->placed_len = 0;
         outbox->many_wait = false;
         outbox->start = outbox->used = outbox->reserved = 0;
 }
@@ -42,11 +49,13 @@ static struct lane_to_broker outbox_gathered(const struct outbox *outbox)
         struct lane_to_broker message = {.kind = outbox->kind};
 
         if (outbox->kind == LANE_COMPLETE)
-                message.complete = (struct lane_complete){.n = outbox->n,
-                                                          .id = outbox->id,
-                                                          .status = outbox->status,
-                                                          .offset = outbox->offset,
-                                                          .len = outbox->len};
+                message.complete =
+                    (struct lane_complete){.n = outbox->n,
+                                           .id = outbox->id,
+                                           .status = outbox->status,
+                                           .offset = outbox->offset,
+                                           .len = outbox->len,
+                                           .placed = outbox->placed_len > 0 ? outbox->placed : NULL};
         else
                 message.mem_write = (struct lane_mem_write){.space = outbox->space,
                                                             .n = outbox->n,
@@ -62,6 +71,7 @@ static void outbox_send_gathered(struct outbox *outbox)
 
         outbox_send(outbox, &message, outbox->used - outbox->start);
         outbox->n = 0;
+        outbox->placed_len = 0;
         outbox->start = outbox->used;
 }
 
@@ -69,8 +79,6 @@ void outbox_flush(struct outbox *outbox)
 {
         if (outbox->n > 0)
                 outbox_send_gathered(outbox);
-        else
-                link_settle(outbox->link);
         outbox->start = outbox->used = outbox->reserved = 0;
 }
 
@@ -87,25 +95,27 @@ uint8_t *outbox_reserve(struct outbox *outbox, uint32_t len)
 static bool outbox_is_full(const struct outbox *outbox)
 {
         return outbox->n == OUTBOX_MANY || (outbox->n == OUTBOX_BATCH && !outbox->many_wait) ||
-               outbox->used - outbox->start >= OUTBOX_FULL;
+               outbox->used - outbox->start >= OUTBOX_FULL || outbox->placed_len >= OUTBOX_PLACED;
 }
 
 /* What is gathered is of one kind. A reservation behind it stays where it is. */
-static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind, uint64_t id, uint32_t status,
-                          uint32_t offset, uint32_t len)
+static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind,
+                          const struct outbox_element *element)
 {
-        if (len > outbox->reserved)
+        if (element->len > outbox->reserved)
                 worker_trap();
         if (outbox->n > 0 && outbox->kind != kind)
                 outbox_send_gathered(outbox);
         outbox->kind = kind;
-        outbox->id[outbox->n] = id;
-        outbox->status[outbox->n] = status;
-        outbox->offset[outbox->n] = offset;
-        outbox->len[outbox->n] = len;
+        outbox->id[outbox->n] = element->id;
+        outbox->status[outbox->n] = element->status;
+        outbox->offset[outbox->n] = element->offset;
+        outbox->len[outbox->n] = element->len;
+        outbox->placed[outbox->n] = element->placed;
+        outbox->placed_len += element->placed;
         outbox->n++;
-        outbox->used += len;
-        outbox->reserved -= len;
+        outbox->used += element->len;
+        outbox->reserved -= element->len;
         if (!outbox_is_full(outbox))
                 return;
         if (outbox->reserved > 0)
@@ -116,36 +126,24 @@ static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind, 
 
 void outbox_complete(struct outbox *outbox, uint64_t id, uint32_t status, uint32_t offset, uint32_t len)
 {
-        outbox_gather(outbox, LANE_COMPLETE, id, status, offset, len);
+        outbox_gather(outbox, LANE_COMPLETE,
+                      &(struct outbox_element){.id = id, .status = status, .offset = offset, .len = len});
+}
+
+void outbox_complete_placed(struct outbox *outbox, uint64_t id, uint32_t placed, uint32_t len)
+{
+        outbox_gather(
+            outbox, LANE_COMPLETE,
+            &(struct outbox_element){
+                .id = id, .status = WIRE_STATUS_OK, .offset = placed, .len = len, .placed = placed});
 }
 
 void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len)
 {
         if (len == 0)
                 worker_trap();
-        outbox_gather(outbox, LANE_MEM_WRITE, id, 0, offset, len);
-}
-
-/* Sends what is gathered, and then a frame whose payload is a file's. */
-static int outbox_send_file(struct outbox *outbox, const struct lane_to_broker *message,
-                            const struct link_file *file)
-{
-        struct link_frame before = {.frame = NULL};
-        uint32_t header_len = outbox_make(message, outbox->frame);
-
-        if (file->len == 0 || file->tail > LINK_TAIL || file->len > OUTBOX_FILE - file->tail)
-                worker_trap();
-        if (outbox->n > 0) {
-                struct lane_to_broker gathered = outbox_gathered(outbox);
-
-                before = (struct link_frame){.frame = outbox->before,
-                                             .header_len = outbox_make(&gathered, outbox->before),
-                                             .payload = outbox->payload + outbox->start,
-                                             .payload_len = outbox->used - outbox->start};
-        }
-        outbox->n = 0;
-        outbox->start = outbox->used = outbox->reserved = 0;
-        return link_send_file(outbox->link, &before, outbox->frame, header_len, file);
+        outbox_gather(outbox, LANE_MEM_WRITE,
+                      &(struct outbox_element){.id = id, .offset = offset, .len = len});
 }
 
 int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, const struct link_file *file)
@@ -155,21 +153,10 @@ int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, const
             .kind = LANE_MEM_WRITE,
             .mem_write = {.space = outbox->space, .n = 1, .id = &id, .offset = &offset, .len = &len}};
 
-        if (file->tail > 0)
+        if (file->len == 0 || file->len > OUTBOX_FILE)
                 worker_trap();
-        return outbox_send_file(outbox, &message, file);
-}
-
-int outbox_complete_file(struct outbox *outbox, uint64_t id, uint32_t offset, const struct link_file *file,
-                         uint8_t **ret_tail)
-{
-        uint32_t len = file->len + file->tail, status = WIRE_STATUS_OK;
-        struct lane_to_broker message = {
-            .kind = LANE_COMPLETE,
-            .complete = {.n = 1, .id = &id, .status = &status, .offset = &offset, .len = &len}};
-
-        *ret_tail = outbox->link->tail;
-        return outbox_send_file(outbox, &message, file);
+        outbox_flush(outbox);
+        return link_send_file(outbox->link, outbox->frame, outbox_make(&message, outbox->frame), file);
 }
 
 void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len)
@@ -177,6 +164,14 @@ void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offse
         struct lane_to_broker message = {
             .kind = LANE_MEM_READ,
             .mem_read = {.seq = seq, .n = 1, .id = &id, .offset = &offset, .len = &len, .total = len}};
+
+        outbox_flush(outbox);
+        outbox_send(outbox, &message, 0);
+}
+
+void outbox_ask_rest(struct outbox *outbox)
+{
+        const struct lane_to_broker message = {.kind = LANE_ASK_REST};
 
         outbox_flush(outbox);
         outbox_send(outbox, &message, 0);

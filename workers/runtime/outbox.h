@@ -17,10 +17,11 @@
 #define OUTBOX_BATCH   16u                   /* elements of a frame: then it goes out, */
 #define OUTBOX_MANY    32u                   /* ... or so many, where more than so many requests wait then */
 #define OUTBOX_FULL    65536u                /* bytes of payload: then it goes out */
+#define OUTBOX_PLACED  524288u               /* ... or so many in places */
 #define OUTBOX_PIECE   131072u               /* bytes of one large piece; and a status behind it: */
 #define OUTBOX_PAYLOAD (OUTBOX_PIECE + 512u) /* most that can be reserved */
-#define OUTBOX_FILE    LIMIT_FRAME_PAYLOAD   /* most bytes of a file, and its tail, in one frame */
-#define OUTBOX_HEADER  1024u /* bytes of protobuf: OUTBOX_MANY elements of 20 bytes, tags, lengths */
+#define OUTBOX_FILE    LIMIT_FRAME_PAYLOAD   /* most bytes of a file in one frame */
+#define OUTBOX_HEADER  1024u /* bytes of protobuf: OUTBOX_MANY elements of 24 bytes, tags, lengths */
 
 struct outbox {
         struct link *link;
@@ -29,12 +30,12 @@ struct outbox {
         size_t n;                      /* elements gathered */
         bool many_wait;                /* more than OUTBOX_MANY requests have no answer yet */
         uint64_t id[OUTBOX_MANY];
-        uint32_t status[OUTBOX_MANY], offset[OUTBOX_MANY], len[OUTBOX_MANY];
+        uint32_t status[OUTBOX_MANY], offset[OUTBOX_MANY], len[OUTBOX_MANY], placed[OUTBOX_MANY];
+        uint32_t placed_len;  /* sum of placed */
         uint8_t *payload;     /* OUTBOX_PAYLOAD bytes */
         uint32_t start, used; /* payload[start, used) belongs to what is gathered */
         uint32_t reserved;    /* bytes from `used` on that have been given out */
         uint8_t frame[FRAME_HEAD_BYTES + OUTBOX_HEADER];
-        uint8_t before[FRAME_HEAD_BYTES + OUTBOX_HEADER]; /* a frame that goes out with the one in `frame` */
 };
 
 /* `link` and `payload` are the caller's and outlive the outbox. */
@@ -52,20 +53,22 @@ uint8_t *outbox_reserve(struct outbox *outbox, uint32_t len);
  */
 void outbox_complete(struct outbox *outbox, uint64_t id, uint32_t status, uint32_t offset, uint32_t len);
 
+/* The first `placed` bytes of the writable part are in the request's place, the next `len` reserved bytes go behind them, and
+ * the request is done, well. */
+void outbox_complete_placed(struct outbox *outbox, uint64_t id, uint32_t placed, uint32_t len);
+
 /* The next `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
 void outbox_write(struct outbox *outbox, uint64_t id, uint32_t offset, uint32_t len);
 
-/* Sends what is gathered, and then 1 to OUTBOX_FILE bytes of a file, without a tail, for the writable part from `offset`
- * on. Errors as link_send_file. */
+/* Sends what is gathered, and then 1 to OUTBOX_FILE bytes of a file, for the writable part from `offset` on. Errors as
+ * link_send_file. */
 int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, const struct link_file *file);
-
-/* The same, and the request is done. The file's tail is the end of what is written: the caller fills it in, at *ret_tail,
- * before anything else is said on this lane. */
-int outbox_complete_file(struct outbox *outbox, uint64_t id, uint32_t offset, const struct link_file *file,
-                         uint8_t **ret_tail);
 
 /* Sends what is gathered, and then asks for [offset, offset + len) of the readable part. */
 void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len);
+
+/* Sends what is gathered, and then asks whether the area may be given back. */
+void outbox_ask_rest(struct outbox *outbox);
 
 /* Sends what is gathered. */
 void outbox_flush(struct outbox *outbox);

@@ -16,10 +16,6 @@
 #define REQUEST_ALIGN                                                                                        \
         4096u /* pieces of a run start at multiples of it: a host file is written in whole pages */
 
-#define REQUEST_FILE OUTBOX_FILE
-#define REQUEST_FILE_PIECE                                                                                   \
-        (OUTBOX_FILE / 2) /* what remains of a longer run for the last frame has room for a tail */
-
 _Static_assert(REQUEST_AHEAD <= LIMIT_MEM_READS, "the broker refuses more");
 _Static_assert(REQUEST_PIECE % REQUEST_ALIGN == 0, "pieces keep the alignment");
 
@@ -160,37 +156,6 @@ void request_write(struct request *request, uint32_t offset, uint32_t len)
         outbox_write(&request->lane->outbox, request->id, offset, len);
 }
 
-int request_write_file(struct request *request, uint32_t offset, uint32_t len, int fd, uint64_t file_offset)
-{
-        int r = 0;
-
-        if (!range_inside(offset, len, request->writable))
-                worker_trap();
-        for (uint32_t done = 0, piece; r == 0 && done < len; done += piece) {
-                piece = MIN(len - done, OUTBOX_FILE);
-                r = outbox_write_file(&request->lane->outbox, request->id, offset + done,
-                                      &(struct link_file){fd, file_offset + done, piece, 0});
-        }
-        return r;
-}
-
-int request_complete_file(struct request *request, uint32_t len, uint32_t tail, int fd, uint64_t file_offset,
-                          uint8_t **ret_tail)
-{
-        struct worker_lane *lane = request->lane;
-        uint32_t done = len > REQUEST_FILE - tail ? (len - 1) / REQUEST_FILE_PIECE * REQUEST_FILE_PIECE : 0;
-        uint64_t id = request->id;
-        int first, last;
-
-        if (len == 0 || tail > request->writable || len > request->writable - tail)
-                worker_trap();
-        first = request_write_file(request, 0, done, fd, file_offset);
-        inbox_remove(&lane->inbox, request);
-        last = outbox_complete_file(&lane->outbox, id, done,
-                                    &(struct link_file){fd, file_offset + done, len - done, tail}, ret_tail);
-        return first < 0 ? first : last;
-}
-
 static void request_finish(struct request *request, uint32_t status, uint32_t offset, uint32_t len)
 {
         struct worker_lane *lane = request->lane;
@@ -205,6 +170,22 @@ static void request_finish(struct request *request, uint32_t status, uint32_t of
 void request_complete(struct request *request, uint32_t offset, uint32_t len)
 {
         request_finish(request, WIRE_STATUS_OK, offset, len);
+}
+
+uint8_t *request_place(const struct request *request)
+{
+        return request->out;
+}
+
+void request_complete_placed(struct request *request, uint32_t placed, uint32_t len)
+{
+        struct worker_lane *lane = request->lane;
+        uint64_t id = request->id;
+
+        if (!request->out || !range_inside(placed, len, request->writable))
+                worker_trap();
+        inbox_remove(&lane->inbox, request);
+        outbox_complete_placed(&lane->outbox, id, placed, len);
 }
 
 void request_refuse(struct request *request)

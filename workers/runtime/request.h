@@ -10,6 +10,8 @@
  *     an answer        p = request_reserve(n); fill p; then one of
  *                          request_write(offset, n)      more is to follow
  *                          request_complete(offset, n)   that was all; the request is gone
+ *     a long answer    p = request_place(): where the broker fetches it from, if there is such a place; fill it from its
+ *                      beginning on, and then request_complete_placed
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -72,22 +74,16 @@ uint8_t *request_reserve(struct request *request, uint32_t len);
 /* The next `len` reserved bytes, at least one, go to [offset, offset + len) of the writable part. */
 void request_write(struct request *request, uint32_t offset, uint32_t len);
 
-/* Bytes [file_offset, file_offset + len) of a file go to [offset, offset + len) of the writable part, without
- * passing through the worker's memory: for long runs of a file that the host caches. The run policy of the device
- * needs a row for sendfile. 0, or negative errno of the file (-EIO: it ends before, -EINVAL: it cannot do this):
- * then the bytes from somewhere in the range on are zeros, and may be written again. */
-int request_write_file(struct request *request, uint32_t offset, uint32_t len, int fd, uint64_t file_offset);
-
-/* The same for [0, len) of the writable part, where these bytes and `tail` (LINK_TAIL at most) more behind them are the
- * answer: the request is done. *ret_tail is where the caller puts the tail, before the next call that takes this or any
- * other request; so it can say what has come of the file. To be used for a file that request_write_file has worked with: on
- * an error zeros are what the guest gets. */
-int request_complete_file(struct request *request, uint32_t len, uint32_t tail, int fd, uint64_t file_offset,
-                          uint8_t **ret_tail);
-
 /* As request_write, but `len` may be 0; and the request is done: it must not be used any more. The used
  * length is what has been written, up to the highest byte. */
 void request_complete(struct request *request, uint32_t offset, uint32_t len);
+
+/* Room for the whole writable part in memory that the broker fetches bytes from, at the beginning of a page, until the request
+ * is done; or NULL: its bytes have to be reserved. What is there belongs to nobody. */
+uint8_t *request_place(const struct request *request);
+
+/* The first `placed` bytes of the place, and behind them the next `len` reserved bytes, are the answer: the request is done. */
+void request_complete_placed(struct request *request, uint32_t placed, uint32_t len);
 
 /* The guest has broken the protocol of its device in a way that no answer can tell it: the device becomes
  * broken. */

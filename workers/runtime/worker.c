@@ -266,19 +266,18 @@ static bool worker_spin(struct worker *worker, struct worker_marks *marks)
         return found;
 }
 
-static bool worker_may_rest(const struct worker *worker)
+static bool worker_wants_rest(const struct worker *worker)
 {
         for (unsigned i = 0; i < worker->n_lanes; i++)
-                if (inbox_may_rest(&worker->lanes[i].inbox))
+                if (inbox_wants_rest(&worker->lanes[i].inbox))
                         return true;
         return false;
 }
 
-/* Nothing has come for some time: what long writes have touched goes back to the host. */
 static void worker_rest(struct worker *worker)
 {
         for (unsigned i = 0; i < worker->n_lanes; i++)
-                inbox_rest(&worker->lanes[i].inbox);
+                worker_lane_rest(&worker->lanes[i]);
 }
 
 static void worker_wait(struct worker *worker, struct worker_marks *marks)
@@ -297,7 +296,7 @@ static void worker_wait(struct worker *worker, struct worker_marks *marks)
         marks->fds[worker->n_lanes + 1] = (struct pollfd){.fd = worker->control.fd, .events = POLLIN};
         if (!busy && worker->configure.poll_us > 0 && worker_spin(worker, marks))
                 return;
-        if (busy || !worker_may_rest(worker))
+        if (busy || !worker_wants_rest(worker))
                 worker_look(worker, marks, busy ? &no_time : NULL);
         else if (!worker_look(worker, marks, &rest_time))
                 worker_rest(worker);

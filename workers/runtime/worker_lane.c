@@ -54,15 +54,39 @@ static void worker_lane_file(struct worker_lane *lane, const struct lane_request
         link_payload(&lane->link, bytes, payload_len);
 }
 
+/* What may come at any time. False: it is an answer to a question about bytes. */
+static bool worker_lane_take(struct worker_lane *lane, const struct lane_to_worker *message,
+                             uint32_t payload_len)
+{
+        switch (message->kind) {
+        case LANE_REQUESTS:
+                worker_lane_file(lane, &message->requests, payload_len);
+                return true;
+        case LANE_MAY_REST:
+                inbox_may_rest(&lane->inbox);
+                return true;
+        case LANE_MEM_READ_REPLY:
+                break;
+        }
+        return false;
+}
+
 void worker_lane_receive(struct worker_lane *lane)
 {
         struct lane_to_worker message;
         struct frame_head head;
 
         worker_lane_next(lane, &head, &message);
-        if (message.kind != LANE_REQUESTS)
+        if (!worker_lane_take(lane, &message, head.payload_len))
                 worker_trap();
-        worker_lane_file(lane, &message.requests, head.payload_len);
+}
+
+void worker_lane_rest(struct worker_lane *lane)
+{
+        if (!inbox_wants_rest(&lane->inbox))
+                return;
+        inbox_ask_rest(&lane->inbox);
+        outbox_ask_rest(&lane->outbox);
 }
 
 void worker_lane_ask(struct worker_lane *lane, uint64_t id, uint32_t offset, uint32_t len)
@@ -75,12 +99,9 @@ int worker_lane_await(struct worker_lane *lane, uint8_t *buf, uint32_t len)
         struct lane_to_worker message;
         struct frame_head head;
 
-        for (;;) {
+        do
                 worker_lane_next(lane, &head, &message);
-                if (message.kind != LANE_REQUESTS)
-                        break;
-                worker_lane_file(lane, &message.requests, head.payload_len);
-        }
+        while (worker_lane_take(lane, &message, head.payload_len));
         if (lane->seq_oldest == lane->seq_next || message.mem_read_reply.seq != lane->seq_oldest)
                 worker_trap();
         if (message.mem_read_reply.n != 1 || head.payload_len != len)

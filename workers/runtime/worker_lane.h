@@ -31,8 +31,12 @@ struct worker_lane {
 int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
                      uint32_t credit_requests, uint32_t credit_bytes, const struct inbox_area *area);
 
-/* Waits for one frame of requests and files it. A frame of any other kind is out of order here. */
+/* Waits for one frame: files its requests, or rests, if that is the answer to worker_lane_rest. A frame of any other kind is
+ * out of order here. */
 void worker_lane_receive(struct worker_lane *lane);
+
+/* Nothing has come for some time: asks whether what long transfers have touched may go back to the host, if there is any. */
+void worker_lane_rest(struct worker_lane *lane);
 
 /* Sends what is gathered and one MemRead. The caller keeps the number of open ones under LIMIT_MEM_READS. */
 void worker_lane_ask(struct worker_lane *lane, uint64_t id, uint32_t offset, uint32_t len);
