@@ -50,7 +50,7 @@ bool fixture_kernel_can_refuse(enum probe_attack attack)
         if (attack == PROBE_MMAP_EXEC || attack == PROBE_MPROTECT_EXEC)
                 return prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0;
         if (attack == PROBE_PRCTL_SPECULATION)
-                return speculation >= 0 && (speculation & PR_SPEC_PRCTL) != 0;
+                return speculation >= 0 && ((unsigned)speculation & PR_SPEC_PRCTL) != 0;
         return true;
 }
 
