@@ -51,6 +51,7 @@ void lane_rx_reset(struct lane_rx *rx)
 {
         rx->state = LANE_RX_HEAD;
         rx->pos = rx->have = 0;
+        rx->fetched = 0;
 }
 
 static size_t rx_buffered(const struct lane_rx *rx)
@@ -71,9 +72,11 @@ static int rx_pay(struct lane *lane, const struct quota_work *cost, const char *
 /* Nothing more is there. What of a frame is missing will wake us once more. */
 static int rx_pay_turn(struct lane *lane, size_t bytes, const char **ret_why)
 {
-        const struct lane_rx *rx = &lane->rx;
+        struct lane_rx *rx = &lane->rx;
+        uint64_t come = bytes + rx->fetched;
 
-        if (quota_lane_turn(&lane->quota, bytes, rx->state == LANE_RX_HEAD && rx_buffered(rx) == 0))
+        rx->fetched = 0;
+        if (quota_lane_turn(&lane->quota, come, rx->state == LANE_RX_HEAD && rx_buffered(rx) == 0))
                 return 0;
         *ret_why = "sends in drips";
         return -EDQUOT;
@@ -147,8 +150,10 @@ static int rx_fetch(struct lane *lane, const struct lane_complete *complete, con
                 *ret_why = r == -ESRCH ? "hung up" : "has no memory where it said";
                 return r;
         }
-        for (size_t i = 0; i < complete->n; i++)
+        for (size_t i = 0; i < complete->n; i++) {
                 memory_service_written(rx->target[i], 0, complete->placed[i]);
+                rx->fetched += complete->placed[i];
+        }
         return 0;
 }
 

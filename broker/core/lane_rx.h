@@ -44,6 +44,7 @@ struct lane_rx {
         bool copy_only;   /* a fault was met in this frame: no receiving in place */
         uint32_t untold;  /* completions of this turn that have not been published */
         unsigned turn;    /* frames begun in this turn */
+        uint64_t fetched; /* bytes that were in places, since the last turn that was paid */
 };
 
 int lane_rx_init(struct lane_rx *rx);

@@ -388,6 +388,20 @@ static void placed_bytes_are_paid_for(void **state)
         assert_int_equal(*model_at(&bench.guest, A), 0xee);
 }
 
+/* Two halves of a small frame are two wake-ups: what it brings makes them worth it. */
+static void placed_bytes_are_worth_the_wake_ups_of_their_frame(void **state)
+{
+        (void)state;
+        for (unsigned i = 0; i < 3 * LIMIT_QUOTA_SHORT_TURNS; i++) {
+                post(A, 4096);
+                fake_worker_complete_placed(&bench.worker, one()->id, 4096, NULL, 0);
+                bench.worker.step = 20;
+                bench_run(&bench);
+                bench.worker.step = 0;
+                assert_int_equal(bench.faults, 0);
+        }
+}
+
 /* ---- rest ---- */
 
 static void ask_rest(void)
@@ -463,6 +477,7 @@ int main(void)
             FETCH_TEST(a_claim_is_made_once_and_for_a_request_that_was_sent),
             FETCH_TEST(a_claim_does_not_outlive_its_worker),
             FETCH_TEST(placed_bytes_are_paid_for),
+            FETCH_TEST(placed_bytes_are_worth_the_wake_ups_of_their_frame),
             FETCH_TEST(a_worker_may_rest_when_what_it_has_said_is_done),
             FETCH_TEST(a_second_question_while_one_is_open_ends_the_worker),
             FETCH_TEST(a_question_dies_with_its_worker),
