@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/direct_fetch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/uio.h>
 
@@ -78,7 +79,7 @@ static bool fetch_gather_one(const struct fetch *fetch, size_t at, uint32_t done
 
         if (want == 0 || request->faulted)
                 return true;
-        if (call->n_remote == FETCH_REMOTE)
+        if (call->n_remote == FETCH_REMOTE || call->n_local == FETCH_LOCAL)
                 return false;
         r = memory_service_iovec_writable(fetch->memory, request, done, want, call->local, FETCH_LOCAL,
                                           &call->n_local);
@@ -86,11 +87,10 @@ static bool fetch_gather_one(const struct fetch *fetch, size_t at, uint32_t done
                 request->faulted = true;
                 return true;
         }
-        if (r > 0) {
-                call->remote[call->n_remote++] =
-                    (struct iovec){.iov_base = fetch_address(fetch, at, done), .iov_len = (size_t)r};
-                call->len += (uint64_t)r;
-        }
+        assert(r > 0); /* the length was judged, and there was room */
+        call->remote[call->n_remote++] =
+            (struct iovec){.iov_base = fetch_address(fetch, at, done), .iov_len = (size_t)r};
+        call->len += (uint64_t)r;
         return r == want;
 }
 
