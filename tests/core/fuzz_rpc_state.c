@@ -364,15 +364,21 @@ static void drop_held(struct stage_worker *worker, uint64_t id)
 static bool complete(unsigned device)
 {
         struct words words = choose_all(device, true);
+        uint32_t placed[4] = {0};
         struct lane_to_broker message = {.kind = LANE_COMPLETE,
                                          .complete = {.n = words.n,
                                                       .id = words.id,
                                                       .status = words.status,
                                                       .offset = words.offset,
-                                                      .len = words.len}};
+                                                      .len = words.len,
+                                                      .placed = placed}};
 
         for (unsigned i = 0; i < words.n; i++) {
-                words.status[i] = next_byte() == 255 ? WIRE_STATUS_PROTOCOL : WIRE_STATUS_OK;
+                uint8_t how = next_byte();
+
+                words.status[i] = how == 255 ? WIRE_STATUS_PROTOCOL : WIRE_STATUS_OK;
+                placed[i] = how == 254; /* no request has a place here */
+                words.fair &= how != 254;
                 for (unsigned k = 0; k < i; k++)
                         words.fair &= words.id[i] != words.id[k];
         }

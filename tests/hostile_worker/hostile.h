@@ -38,7 +38,8 @@ struct hostile_attacks {
 
 /* One a file. */
 extern const struct hostile_attacks hostile_probes, hostile_kernel, hostile_files, hostile_processes,
-    hostile_shared, hostile_grants, hostile_messages, hostile_floods, hostile_leaks, hostile_starts;
+    hostile_shared, hostile_grants, hostile_places, hostile_messages, hostile_floods, hostile_leaks,
+    hostile_starts;
 
 /* The device as it was at init. */
 extern int hostile_resource; /* the image; -1: none */

@@ -24,8 +24,8 @@ struct control_hello hostile_hello;
 static void *heap_sample;
 
 static const struct hostile_attacks *const files[] = {
-    &hostile_probes, &hostile_kernel,   &hostile_files,  &hostile_processes, &hostile_shared,
-    &hostile_grants, &hostile_messages, &hostile_floods, &hostile_leaks,     &hostile_starts,
+    &hostile_probes, &hostile_kernel,   &hostile_files,  &hostile_processes, &hostile_shared, &hostile_grants,
+    &hostile_places, &hostile_messages, &hostile_floods, &hostile_leaks,     &hostile_starts,
 };
 
 static const struct hostile_attack *find_attack(const char *key)
