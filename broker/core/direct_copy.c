@@ -1,8 +1,8 @@
 /* Direct copy from guest memory to the worker that is attached, and the pages for both directions.
  *
- * Whose fault is a copy that ends early? One system call touches both memories and does not say. So the next page goes by
- * way of a buffer of ours: what cannot be had from the worker is the worker's fault, what the guest's memory does not give
- * is the guest's.
+ * One system call copies the parts of a whole frame. Whose fault is one that ends early? It touches both memories and does
+ * not say. So what is left goes part by part, and where that ends early, too, the next page goes by way of a buffer of ours:
+ * what cannot be had from the worker is the worker's fault, what the guest's memory does not give is the guest's.
  *
  * Owns the pages of the area; called by lane.c and lane_tx.c, in the lane's thread. TRUST: the area's address and
  * length are the worker's word, and only the kernel looks at them, as at addresses of that process; lengths are those of
@@ -17,14 +17,19 @@
 #include "broker/core/memory_service.h"
 #include "proto/base/checked.h"
 
-#define DIRECT_IOVEC 256u /* spans of the guest's in one call: a request of 1 MiB in pages */
-
 /* A request's readable part, and where it goes in the worker. */
 struct direct_part {
-        const struct direct_copy *direct;
+        struct direct_copy *direct;
         const struct guest_memory *memory;
         const struct request *request;
         uint64_t at; /* of its first byte */
+};
+
+/* Parts that one call copies, one behind the other. */
+struct direct_run {
+        size_t n; /* requests, with those that have no pages */
+        size_t n_local, n_remote;
+        uint64_t len; /* of all parts; the spans of the last may not reach its end */
 };
 
 /* ---- pages ---- */
@@ -92,17 +97,24 @@ uint64_t direct_address(const struct direct_copy *direct, const struct area_span
         return direct->peer.area.at + (uint64_t)span->first * LIMIT_AREA_PAGE;
 }
 
-/* ---- copying ---- */
-
-/* One system call. Bytes (fewer: something was missing on one side), or negative errno. */
-static ssize_t direct_call(const struct direct_part *part, const struct iovec *local, size_t n_local,
-                           uint32_t offset, uint32_t len)
+bool direct_take(struct direct_copy *direct, struct request *request)
 {
-        struct iovec remote = {.iov_base = (void *)(uintptr_t)(part->at + offset), .iov_len = len};
-        pid_t pid = (pid_t)part->direct->peer.pid;
-        ssize_t n = process_vm_writev(pid, local, n_local, &remote, 1, 0);
+        uint32_t len = direct_shift(direct) + request->chain.readable;
 
-        return n < 0 ? -errno : n;
+        return area_take(&direct->area, (len + LIMIT_AREA_PAGE - 1) / LIMIT_AREA_PAGE, &request->in);
+}
+
+/* ---- one part, or what is left of it ---- */
+
+/* One system call. Bytes (fewer: something was missing on one side), or negative errno; -ESRCH: no way there. */
+static ssize_t direct_call(const struct direct_copy *direct, const struct iovec *local, size_t n_local,
+                           const struct iovec *remote, size_t n_remote)
+{
+        ssize_t n = process_vm_writev((pid_t)direct->peer.pid, local, n_local, remote, n_remote, 0);
+
+        if (n >= 0)
+                return n;
+        return errno == EPERM ? -ESRCH : -errno;
 }
 
 int direct_probe(uint32_t pid)
@@ -119,39 +131,54 @@ int direct_probe(uint32_t pid)
         return 0;
 }
 
+static struct direct_part direct_part(struct direct_copy *direct, const struct guest_memory *memory,
+                                      const struct request *request)
+{
+        return (struct direct_part){.direct = direct,
+                                    .memory = memory,
+                                    .request = request,
+                                    .at = direct_address(direct, &request->in) + direct_shift(direct)};
+}
+
+static struct iovec direct_remote(const struct direct_part *part, uint32_t offset, uint32_t len)
+{
+        return (struct iovec){.iov_base = (void *)(uintptr_t)(part->at + offset), .iov_len = len};
+}
+
 /* From `offset` on, a page at most, by way of a buffer of ours: says whose fault it is, or that it was nobody's. */
 static int direct_bounce(const struct direct_part *part, uint32_t offset, uint32_t len)
 {
         uint8_t bytes[LIMIT_AREA_PAGE];
         struct iovec local = {.iov_base = bytes, .iov_len = len};
+        struct iovec remote = direct_remote(part, offset, len);
         ssize_t n;
 
         if (memory_service_read(part->memory, part->request, offset, bytes, len) < 0)
                 return -EFAULT;
-        n = direct_call(part, &local, 1, offset, len);
-        if (n == -ESRCH || n == -EPERM)
+        n = direct_call(part->direct, &local, 1, &remote, 1);
+        if (n == -ESRCH)
                 return -ESRCH;
         return n == (ssize_t)len ? 0 : -EIO;
 }
 
-/* As many bytes from `offset` on as one call takes. How many have been copied, or the error of direct_push. */
+/* As many bytes from `offset` on as one call takes. How many have been copied, or the error of direct_move. */
 static ssize_t direct_step(const struct direct_part *part, uint32_t offset, uint32_t len)
 {
-        struct iovec iov[DIRECT_IOVEC];
-        size_t n_iov = 0;
+        struct iovec *local = part->direct->local;
+        struct iovec remote;
+        size_t n_local = 0;
         uint32_t piece;
         int64_t want;
         ssize_t n;
         int r;
 
-        want = memory_service_iovec_readable(part->memory, part->request, offset, len, iov, array_size(iov),
-                                             &n_iov);
+        want = memory_service_iovec_readable(part->memory, part->request, offset, len, local, DIRECT_SPANS,
+                                             &n_local);
         if (want < 0)
                 return -EFAULT;
-        n = direct_call(part, iov, n_iov, offset, (uint32_t)want);
-        if (n == -ESRCH || n == -EPERM)
-                return -ESRCH;
-        if (n == want)
+        remote = direct_remote(part, offset, (uint32_t)want);
+        n = direct_call(part->direct, local, n_local, &remote, 1);
+        if (n == -ESRCH || n == want)
                 return n;
         n = MAX(n, (ssize_t)0);
         piece = MIN(len - (uint32_t)n, LIMIT_AREA_PAGE);
@@ -159,10 +186,11 @@ static ssize_t direct_step(const struct direct_part *part, uint32_t offset, uint
         return r < 0 ? r : n + (ssize_t)piece;
 }
 
-/* Each step copies a page at least, or ends it. */
-static int direct_move(const struct direct_part *part, uint32_t len)
+/* From `done` on. Each step copies a page at least, or ends it: -EFAULT: the guest's memory is gone; -EIO: the worker's is;
+ * -ESRCH: no way there. */
+static int direct_move(const struct direct_part *part, uint32_t done)
 {
-        uint32_t done = 0;
+        uint32_t len = part->request->chain.readable;
 
         while (done < len) {
                 ssize_t n = direct_step(part, done, len - done);
@@ -174,18 +202,91 @@ static int direct_move(const struct direct_part *part, uint32_t len)
         return 0;
 }
 
-int direct_push(struct direct_copy *direct, const struct guest_memory *memory, struct request *request)
-{
-        uint32_t shift = direct_shift(direct), len = shift + request->chain.readable;
-        struct direct_part part = {.direct = direct, .memory = memory, .request = request};
-        int r;
+/* ---- a whole frame's ---- */
 
-        if (!area_take(&direct->area, (len + LIMIT_AREA_PAGE - 1) / LIMIT_AREA_PAGE, &request->in))
-                return -ENOSPC;
-        part.at = direct_address(direct, &request->in) + shift;
-        r = direct_move(&part, request->chain.readable);
+static void direct_must_fail(struct direct_copy *direct, struct request *request)
+{
+        direct_release(direct, request);
+        request->must_fail = true;
+}
+
+/* Adds a part to the run. False: its memory is gone. */
+static bool direct_add(struct direct_run *run, const struct direct_part *part)
+{
+        struct direct_copy *direct = part->direct;
+        uint32_t len = part->request->chain.readable;
+        size_t n_local = run->n_local;
+        int64_t r = memory_service_iovec_readable(part->memory, part->request, 0, len, direct->local,
+                                                  DIRECT_SPANS, &n_local);
+
         if (r < 0)
-                area_give(&direct->area, &request->in);
+                return false;
+        run->n_local = n_local;
+        direct->remote[run->n_remote++] = direct_remote(part, 0, (uint32_t)r);
+        run->len += len;
+        return true;
+}
+
+/* As many of them as one call takes. */
+static struct direct_run direct_gather(struct direct_copy *direct, const struct guest_memory *memory,
+                                       struct request *const *requests, size_t n)
+{
+        struct direct_run run = {0};
+
+        for (; run.n < n && run.n_remote < DIRECT_RANGES && run.n_local < DIRECT_SPANS; run.n++) {
+                struct request *request = requests[run.n];
+                struct direct_part part;
+
+                if (request->in.n == 0)
+                        continue;
+                part = direct_part(direct, memory, request);
+                if (!direct_add(&run, &part))
+                        direct_must_fail(direct, request);
+        }
+        return run;
+}
+
+/* What is behind the first `done` bytes of these parts, each by itself. */
+static int direct_rest(struct direct_copy *direct, const struct guest_memory *memory,
+                       struct request *const *requests, size_t n, uint64_t done)
+{
+        for (size_t i = 0; i < n; i++) {
+                struct request *request = requests[i];
+                uint32_t here = (uint32_t)MIN(done, (uint64_t)request->chain.readable);
+                struct direct_part part;
+                int r;
+
+                if (request->in.n == 0)
+                        continue;
+                done -= here;
+                part = direct_part(direct, memory, request);
+                r = direct_move(&part, here);
+                if (r == -EFAULT)
+                        direct_must_fail(direct, request);
+                else if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int direct_push(struct direct_copy *direct, const struct guest_memory *memory,
+                struct request *const *requests, size_t n)
+{
+        int r = 0;
+
+        while (r == 0 && n > 0) {
+                struct direct_run run = direct_gather(direct, memory, requests, n);
+                ssize_t done = 0;
+
+                if (run.n_remote > 0)
+                        done = direct_call(direct, direct->local, run.n_local, direct->remote, run.n_remote);
+                if (done == -ESRCH)
+                        r = -ESRCH;
+                else if (done != (ssize_t)run.len)
+                        r = direct_rest(direct, memory, requests, run.n, (uint64_t)MAX(done, (ssize_t)0));
+                requests += run.n;
+                n -= run.n;
+        }
         if (r == -ESRCH)
                 direct_end(direct);
         return r;

@@ -3,9 +3,9 @@
  * address.
  *
  * How it works: with a request whose readable part is long enough come pages for it, until it is completed. The bytes are put
- * there before the worker is told of the request. A worker that has asked for it gets pages for writable parts, too: what it
- * puts there is fetched when it completes the request (direct_fetch.h). No pages left, or no right to copy: bytes go through
- * the socket, as short ones do.
+ * there before the worker is told of the request, those of a whole frame by one call. A worker that has asked for it gets pages
+ * for writable parts, too: what it puts there is fetched when it completes the request (direct_fetch.h). No pages left, or no
+ * right to copy: bytes go through the socket, as short ones do.
  *
  * The pid is good for as long as the worker is attached: nobody reaps it before the supervisor has said so, which it does
  * when the lanes have let go (supervisor.c).
@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "broker/core/area.h"
 #include "broker/core/guest_memory.h"
@@ -21,9 +22,13 @@
 #include "proto/control.h"
 
 #define DIRECT_MIN                                                                                           \
-        32768u /* bytes of a readable part that is worth it: below, a copy through the socket costs no more */
+        4096u /* bytes of a readable part that is worth it: it takes whole pages, whatever its length */
 #define DIRECT_LEND_MIN                                                                                      \
         4096u /* ... and of a writable part: one call fetches those of a whole frame, so shorter ones pay */
+#define DIRECT_RANGES                                                                                        \
+        63u /* parts that one call copies: what the broker's filter lets through (sandbox/policy/broker.c) */
+#define DIRECT_SPANS                                                                                         \
+        256u /* spans of the guest's in one call: a frame's parts in four each, or 1 MiB in pages */
 
 struct direct_peer {
         uint32_t pid;
@@ -34,6 +39,7 @@ struct direct_copy {
         struct direct_peer peer;
         bool open; /* pages are handed out */
         struct area area;
+        struct iovec local[DIRECT_SPANS], remote[DIRECT_RANGES]; /* of the call that is being made */
 };
 
 /* May this process copy to that one and from it? 0, or negative errno: -EPERM no, -ESRCH it is gone. */
@@ -51,9 +57,15 @@ void direct_end(struct direct_copy *direct);
 /* Is a readable part of this length pushed, if there is room? */
 bool direct_takes(const struct direct_copy *direct, uint32_t len);
 
-/* Copies the readable part to pages for it (request->in). 0; -ENOSPC: no pages, -ESRCH: no way there: nothing has happened;
- * -EFAULT: the guest's memory is gone; -EIO: the worker's is, and it is at fault. */
-int direct_push(struct direct_copy *direct, const struct guest_memory *memory, struct request *request);
+/* Takes pages for the readable part (request->in). False: there are none. */
+bool direct_take(struct direct_copy *direct, struct request *request);
+
+/* Copies the readable parts of n requests to the pages that they have; a request without any is passed over. 0: they are
+ * there, but for requests whose memory in the guest is gone: those have no pages any more, and must fail. -ESRCH: no way
+ * there, and no more pages from now on; -EIO: the worker's memory is gone, and it is at fault: none of these may be sent, and
+ * the caller releases their pages. */
+int direct_push(struct direct_copy *direct, const struct guest_memory *memory,
+                struct request *const *requests, size_t n);
 
 /* Pages for the writable part (request->out), if the worker wants any for it, it is long enough and there are any. */
 void direct_lend(struct direct_copy *direct, struct request *request);

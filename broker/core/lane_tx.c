@@ -157,8 +157,9 @@ struct batch {
         uint64_t now_ms;
         uint64_t now_ns; /* of a lane with a rate */
         uint32_t payload;
-        uint32_t pushed; /* bytes that are with the worker already */
+        uint32_t pushed; /* bytes that go into the worker's area */
         bool any_in, any_out;
+        struct request *request[LIMIT_POP_BATCH];
         uint64_t id[LIMIT_POP_BATCH];
         uint32_t queue[LIMIT_POP_BATCH], readable[LIMIT_POP_BATCH], writable[LIMIT_POP_BATCH];
         uint32_t inlined[LIMIT_POP_BATCH], attempt[LIMIT_POP_BATCH], must_fail[LIMIT_POP_BATCH];
@@ -189,74 +190,63 @@ static bool batch_inline(struct lane *lane, const struct batch *batch, struct re
         return true;
 }
 
-/* Puts the readable bytes into the worker's area. 1: there they are; 0: they go through the socket, if they go at all;
- * negative: it must wait for the next frame, or for the next worker. */
-static int batch_push(struct lane *lane, struct batch *batch, struct request *request)
+/* Takes pages in the worker's area for the readable bytes. 1: it has them; 0: the bytes go through the socket, if they go at
+ * all; -EAGAIN: it must wait for the next frame. */
+static int batch_take_pages(struct lane *lane, struct batch *batch, struct request *request)
 {
         uint32_t len = request->chain.readable;
-        int r;
 
         if (request->must_fail || !direct_takes(&lane->direct, len))
                 return 0;
         if (batch->n > 0 && len > LIMIT_DIRECT_PUSH - MIN(batch->pushed, LIMIT_DIRECT_PUSH))
                 return -EAGAIN;
-        r = direct_push(&lane->direct, lane->memory, request);
-        if (r == -EIO) {
-                lane_worker_fault(lane, "has no memory where it said");
-                return r;
-        }
-        request->must_fail |= r == -EFAULT;
-        batch->pushed += r == 0 ? len : 0;
-        return r == 0 ? 1 : 0;
-}
-
-/* A place, as a message says it. */
-static uint32_t batch_place(const struct area_span *span, bool *any)
-{
-        *any |= span->n > 0;
-        return span->n > 0 ? span->first + 1u : 0;
-}
-
-static void batch_fill(struct batch *batch, const struct request *request, uint32_t inlined)
-{
-        size_t i = batch->n++;
-
-        batch->id[i] = request->id;
-        batch->queue[i] = request->queue;
-        batch->readable[i] = request->chain.readable;
-        batch->writable[i] = request->chain.writable;
-        batch->inlined[i] = inlined;
-        batch->attempt[i] = request->attempt;
-        batch->must_fail[i] = request->must_fail;
-        batch->in_at[i] = batch_place(&request->in, &batch->any_in);
-        batch->out_at[i] = batch_place(&request->out, &batch->any_out);
-        batch->payload += request->inlined;
+        if (!direct_take(&lane->direct, request))
+                return 0;
+        batch->pushed += len;
+        return 1;
 }
 
 /* Puts a request into the batch. False: no room; it stays where it is. */
 static bool batch_add(struct lane *lane, struct batch *batch, struct request *request)
 {
-        int pushed;
+        int placed;
 
         if (lane->used_requests >= lane->credit_requests || batch->n == LIMIT_POP_BATCH)
                 return false;
-        pushed = batch_push(lane, batch, request);
-        if (pushed < 0)
+        placed = batch_take_pages(lane, batch, request);
+        if (placed < 0)
                 return false;
         request->inlined = 0;
-        if (pushed == 0 && !batch_inline(lane, batch, request))
+        if (placed == 0 && !batch_inline(lane, batch, request))
                 return false;
         if (request->is_work && !request->must_fail)
                 direct_lend(&lane->direct, request);
-        batch_fill(batch, request, pushed > 0 ? request->chain.readable : request->inlined);
+        batch->request[batch->n++] = request;
+        batch->payload += request->inlined;
         lane->used_requests++;
         lane->used_bytes += request->inlined;
-        quota_lane_earn(&lane->quota, request->chain.readable, request->chain.writable);
         request->state = REQUEST_SENT;
         request->sent_ms = batch->now_ms;
         lane->n_aging += request->is_work;
         lane->n_unsent--;
         return true;
+}
+
+/* Nothing of it is sent: its requests wait as they did before. */
+static void batch_drop(struct lane *lane, struct batch *batch)
+{
+        for (size_t i = 0; i < batch->n; i++) {
+                struct request *request = batch->request[i];
+
+                direct_release(&lane->direct, request);
+                lane->used_requests--;
+                lane->used_bytes -= request->inlined;
+                request->state = REQUEST_QUEUED;
+                lane->n_aging -= request->is_work;
+                lane->n_unsent++;
+        }
+        batch->n = 0;
+        lane->tx.n_iov = lane->tx.next;
 }
 
 /* What a dead worker held, or found no room in the last frame. */
@@ -360,24 +350,65 @@ static void batch_add_new(struct lane *lane, struct batch *batch)
                 batch_note_wait(lane);
 }
 
+/* Chooses what goes into the next frame, and puts into the worker's area what has its place there. 0; -ESRCH, -EIO: as
+ * direct_push, and nothing is chosen. */
+static int batch_gather(struct lane *lane, struct batch *batch)
+{
+        int r;
+
+        batch->n = 0;
+        batch->payload = batch->pushed = 0;
+        batch->now_ms = lane_clock_ms();
+        batch->now_ns = lane->rate ? lane_clock_ns() : 0;
+        lane->tx.n_iov = 1;
+        lane->tx.next = 1;
+        batch_add_unsent(lane, batch);
+        batch_add_new(lane, batch);
+        r = direct_push(&lane->direct, lane->memory, batch->request, batch->n);
+        if (r < 0)
+                batch_drop(lane, batch);
+        return r;
+}
+
+/* A place, as a message says it. */
+static uint32_t batch_place(const struct area_span *span, bool *any)
+{
+        *any |= span->n > 0;
+        return span->n > 0 ? span->first + 1u : 0;
+}
+
+static void batch_fill(struct lane *lane, struct batch *batch, size_t i)
+{
+        const struct request *request = batch->request[i];
+
+        batch->id[i] = request->id;
+        batch->queue[i] = request->queue;
+        batch->readable[i] = request->chain.readable;
+        batch->writable[i] = request->chain.writable;
+        batch->inlined[i] = request->in.n > 0 ? request->chain.readable : request->inlined;
+        batch->attempt[i] = request->attempt;
+        batch->must_fail[i] = request->must_fail;
+        batch->in_at[i] = batch_place(&request->in, &batch->any_in);
+        batch->out_at[i] = batch_place(&request->out, &batch->any_out);
+        quota_lane_earn(&lane->quota, request->chain.readable, request->chain.writable);
+}
+
 bool lane_tx_requests(struct lane *lane)
 {
         struct batch batch _uninitialized_; /* the first n elements of each column count */
         struct lane_to_worker message = {.kind = LANE_REQUESTS};
+        int r = batch_gather(lane, &batch);
 
-        batch.n = 0;
-        batch.payload = batch.pushed = 0;
-        batch.any_in = batch.any_out = false;
-        batch.now_ms = lane_clock_ms();
-        batch.now_ns = lane->rate ? lane_clock_ns() : 0;
-        lane->tx.n_iov = 1;
-        lane->tx.next = 1;
-        batch_add_unsent(lane, &batch);
-        batch_add_new(lane, &batch);
-        if (lane->faulted)
-                lane->tx.n_iov = lane->tx.next; /* nothing goes to it any more */
-        if (batch.n == 0 || lane->faulted)
+        /* There are no more pages: all goes through the socket, and that says whether the worker is gone. */
+        if (r == -ESRCH)
+                r = batch_gather(lane, &batch);
+        if (r < 0)
+                lane_worker_fault(lane, "has no memory where it said");
+        if (batch.n == 0)
                 return false;
+        batch.any_in = batch.any_out = false;
+        for (size_t i = 0; i < batch.n; i++)
+                batch_fill(lane, &batch, i);
         message.requests = (struct lane_requests){.n = batch.n,
                                                   .id = batch.id,
                                                   .queue = batch.queue,
