@@ -65,11 +65,13 @@ static void assert_all(uint8_t status)
                 assert_int_equal(io_status(&ios[i]), status);
 }
 
-static void write_and_read_all_sizes(void)
+/* Reads have places, or not. */
+static void write_and_read_all_sizes(bool lend)
 {
         static const uint32_t sectors[] = {0, 1, 8, 255, 256, 257, 511, 512, 513, 2048, 2049, 8192};
         static uint8_t bytes[SIZE];
 
+        broker.lend = lend;
         for (size_t i = 0; i < array_size(sectors); i++) {
                 uint32_t len = sectors[i] * 512;
                 uint64_t sector = (SECTORS - sectors[i]) / 3;
@@ -79,12 +81,8 @@ static void write_and_read_all_sizes(void)
                 assert_int_equal(run(T_OUT, sector, disk + sector * 512, len, NULL, 0), BLK_STATUS_OK);
                 assert_int_equal(run(T_IN, sector, NULL, 0, bytes, len), BLK_STATUS_OK);
                 assert_memory_equal(bytes, disk + sector * 512, len);
-                broker.lend = true;
-                assert_int_equal(run(T_IN, sector, NULL, 0, bytes, len), BLK_STATUS_OK);
-                assert_memory_equal(bytes, disk + sector * 512, len);
-                broker.lend = false;
         }
-        assert_int_equal(broker.n_placed, 9);
+        assert_int_equal(broker.n_placed, lend ? 9 : 0);
 }
 
 /* ---- claims ---- */
@@ -92,11 +90,13 @@ static void write_and_read_all_sizes(void)
 static void data_of_every_size_is_written_and_read(void **state)
 {
         (void)state;
-        start_direct(512);
-        write_and_read_all_sizes();
-        assert_true(host_control->submits > 0);
-        assert_int_equal(host_control->preads + host_control->pwrites, 0);
-        finish();
+        for (unsigned lend = 0; lend < 2; lend++) {
+                start_direct(512);
+                write_and_read_all_sizes(lend);
+                assert_true(host_control->submits > 0);
+                assert_int_equal(host_control->preads + host_control->pwrites, 0);
+                finish();
+        }
 }
 
 static void data_is_right_whatever_the_host_does_to_transfers(void **state)
@@ -108,7 +108,7 @@ static void data_is_right_whatever_the_host_does_to_transfers(void **state)
                 host_control->halves = how & 2;
                 host_control->one_by_one = how & 4;
                 host_control->submit_error = how & 8 ? EAGAIN : 0;
-                write_and_read_all_sizes();
+                write_and_read_all_sizes(__builtin_parity(how)); /* each with and without */
                 finish();
         }
 }
@@ -308,7 +308,7 @@ static void unreadable_guest_memory_is_an_error_of_that_request(void **state)
         assert_int_equal(io_status(&io), BLK_STATUS_IOERR);
         io_done(&io);
         broker.read_status = WIRE_STATUS_OK;
-        write_and_read_all_sizes();
+        write_and_read_all_sizes(false);
         free(data);
         finish();
 }
