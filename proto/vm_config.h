@@ -110,6 +110,8 @@ struct vm_config {
         size_t n_devices;
 };
 
+#define VM_CONFIG_RUN_DIR "/run/bulkhead" /* root's, when none is named */
+
 #define VM_CONFIG_UID_FIRST  1879048192u /* above what systemd and container managers hand out */
 #define VM_CONFIG_UID_COUNT  65536u
 #define VM_CONFIG_MEMORY_MAX (64u << 20)

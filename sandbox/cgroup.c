@@ -1,9 +1,11 @@
 /* One worker's control group.
  * Owns the directories bulkhead/<vm>/<device> below the host's parents; called by the spawner and, to enter
- * it, by jail_spawn. TRUST: names were judged by vm_config_name_ok, so they are single path components.
+ * it, by jail_spawn. TRUST: names were judged by vm_config_name_ok or are of cgroup_name.h, so they are single path
+ * components.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,6 +26,12 @@
 #define BLKIO_MAX       1000u
 #define CPU_PERIOD_US   10000u /* a tenth of the kernel's default: who has used up its share waits no longer */
 #define CPU_QUOTA_MIN   1000u  /* of the kernel: below 10% the period is its default */
+
+static void cleanup_closedir(DIR **dir)
+{
+        if (*dir)
+                closedir(*dir);
+}
 
 static int cgroup_open_file(const char *dir, const char *file, int flags)
 {
@@ -93,7 +101,7 @@ static int cgroup_make(const struct cgroup *cgroup, unsigned controller)
 {
         int r = -ENOENT;
 
-        for (int i = 0; i < CGROUP_TRIES && r == -ENOENT; i++)
+        for (int i = 0; i < CGROUP_TRIES && (r == -ENOENT || r == -ENODEV); i++)
                 r = cgroup_make_dirs(cgroup, controller);
         return r;
 }
@@ -298,6 +306,29 @@ bool cgroup_oom_killed(const struct cgroup *cgroup)
                 return false;
         line = strstr(text, "\noom_kill ");
         return line && strtoull(line + strlen("\noom_kill "), NULL, 10) > 0;
+}
+
+/* What a group holds besides groups goes with it. */
+static void cgroup_sweep_dir(const char *path)
+{
+        _cleanup_(cleanup_closedir) DIR *dir = opendir(path);
+        const struct dirent *entry;
+
+        while (dir && (entry = readdir(dir)))
+                if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+                        (void)unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+        (void)rmdir(path);
+}
+
+void cgroup_sweep(const struct cgroup_host *host, const char *vm)
+{
+        struct cgroup cgroup = {.host = host};
+        char path[PATH_MAX];
+
+        snprintf(cgroup.vm, sizeof(cgroup.vm), "%s", vm);
+        for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++)
+                if (host->parent[i][0] != '\0' && cgroup_dir(&cgroup, i, CGROUP_LEVELS - 1, path) == 0)
+                        cgroup_sweep_dir(path);
 }
 
 void cgroup_close(struct cgroup *cgroup)

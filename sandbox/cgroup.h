@@ -1,5 +1,5 @@
-/* The control group of one worker: <our own group>/bulkhead/<vm>/<device>. Version 2 where it has the
- * controllers, else version 1 hierarchies.
+/* The control group of one worker: <our own group>/bulkhead/<vm>/<device>, where <vm> is what cgroup_name.h says.
+ * Version 2 where it has the controllers, else version 1 hierarchies.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "sandbox/cgroup_name.h"
 
 enum cgroup_controller {
         CGROUP_MEMORY = 0,
@@ -35,7 +37,7 @@ struct cgroup_host {
 
 /* One worker's group: a directory per hierarchy (the same one under version 2). */
 struct cgroup {
-        char vm[64], device[64];
+        char vm[CGROUP_NAME], device[LIMIT_NAME];
         const struct cgroup_host *host;
         uint32_t present; /* bit per enum cgroup_controller that is in force */
 };
@@ -49,7 +51,8 @@ void cgroup_host_init(struct cgroup_host *host);
 void cgroup_host_parse(struct cgroup_host *host, const char *root, const char *mountinfo, const char *own);
 
 /* Makes the group and sets its limits. A controller that cannot be used is left out of ret->present; so
- * rootless, or in a read-only tree, present is 0 and all else works. `host` must outlive the group. */
+ * rootless, or in a read-only tree, present is 0 and all else works. `vm` is the folder's name. `host` must outlive the
+ * group. */
 void cgroup_open(const struct cgroup_host *host, const char *vm, const char *device,
                  const struct cgroup_limits *limits, struct cgroup *ret_cgroup);
 
@@ -75,6 +78,10 @@ int cgroup_open_tasks(const struct cgroup *cgroup, int ret_fds[static CGROUP_CON
 
 /* Has the kernel killed in this group for want of memory? False where that cannot be known. */
 bool cgroup_oom_killed(const struct cgroup *cgroup);
+
+/* Removes what a dead run has left in a VM's folder; a group that holds processes stays. Nobody else uses the folder:
+ * the caller holds the VM's lock, and has no group open. */
+void cgroup_sweep(const struct cgroup_host *host, const char *vm);
 
 /* Removes the directories; the group's processes have been reaped. Parents go when they are empty. */
 void cgroup_close(struct cgroup *cgroup);

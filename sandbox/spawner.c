@@ -238,6 +238,7 @@ int spawner_run(struct spawner *spawner)
 {
         int r = spawner_keep_rights();
 
+        cgroup_sweep(&spawner->cgroup_host, spawner->cgroup_vm);
         if (r < 0) {
                 log_error("cannot give up capabilities: %s", strerror(-r));
                 spawner_kill_broker(spawner);

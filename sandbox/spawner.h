@@ -53,6 +53,7 @@ struct spawner {
         uid_t broker_uid; /* known on both sides of the fork; the claims stay with the spawner */
         gid_t broker_gid;
         struct cgroup_host cgroup_host;
+        char cgroup_vm[CGROUP_NAME]; /* the folder of our groups */
         struct spawner_device *devices;
         int channel;
         struct arena arena;           /* for one message of the broker */

@@ -127,14 +127,14 @@ static void device_limits_make(const struct spawner *spawner, const struct devic
 }
 
 /* What was asked for and cannot be had is no limit that is left out: there is no worker. */
-static int device_cgroup(const struct spawner *spawner, const struct device_config *config,
+static int device_cgroup(const struct spawner *spawner, const char *vm, const struct device_config *config,
                          const struct resources *resources, struct cgroup *ret, char *why, size_t why_size)
 {
         struct cgroup_limits limits;
         uint32_t missing;
 
         device_limits_make(spawner, config, resources, &limits);
-        cgroup_open(&spawner->cgroup_host, spawner->config->name, config->name, &limits, ret);
+        cgroup_open(&spawner->cgroup_host, vm, config->name, &limits, ret);
         missing = cgroup_demanded(&limits) & ~ret->present;
         if (missing == 0)
                 return 0;
@@ -158,12 +158,14 @@ int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, ch
 {
         const struct device_config *config = spawner_worker(spawner, device);
         _cleanup_(resources_close) struct resources resources = {0};
+        char trial[CGROUP_NAME];
         struct cgroup group;
         int r;
 
+        cgroup_name_trial(trial);
         r = resources_open(config, &resources, why, why_size);
         if (r == 0)
-                r = device_cgroup(spawner, config, &resources, &group, why, why_size);
+                r = device_cgroup(spawner, trial, config, &resources, &group, why, why_size);
         if (r == 0)
                 cgroup_close(&group);
         return r;
@@ -291,7 +293,8 @@ int spawner_device_spawn(struct spawner *spawner, uint32_t device)
         r = channels_make(&channels, 1 + config->n_lanes);
         if (r < 0)
                 return device_failed(spawner, device, r, "no sockets and pipe for its channels");
-        r = device_cgroup(spawner, config, &resources, &state->cgroup, text, sizeof(text));
+        r = device_cgroup(spawner, spawner->cgroup_vm, config, &resources, &state->cgroup, text,
+                          sizeof(text));
         if (r < 0)
                 return device_failed(spawner, device, r, text);
         snprintf(text, sizeof(text), "%s: %s/%s", device_types[config->type].program, spawner->config->name,

@@ -21,8 +21,8 @@ void spawner_take_signals(struct spawner *spawner);
 int spawner_device_spawn(struct spawner *spawner, uint32_t device);
 int spawner_device_reap(struct spawner *spawner, uint32_t device);
 
-/* Makes and removes the device's control group: can its limits be had here? 0, or negative errno with `why`
- * (without the device's name). */
+/* Makes and removes a control group like the device's: can its limits be had here? Its own may be in use: whether this
+ * VM runs already is not known yet. 0, or negative errno with `why` (without the device's name). */
 int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, char *why, size_t why_size);
 
 /* Has the process ended? Then tells the broker, once, and keeps the zombie. */

@@ -147,6 +147,7 @@ static int spawner_init_devices(struct spawner *spawner, char *why, size_t why_s
 static int spawner_init_groups(struct spawner *spawner, char *why, size_t why_size)
 {
         cgroup_host_init(&spawner->cgroup_host);
+        cgroup_name_vm(spawner->config->name, spawner->config->run_dir, spawner->cgroup_vm);
         for (uint32_t i = 0; i < spawner->n_workers; i++) {
                 int len = snprintf(why, why_size, "%s: ", spawner_worker(spawner, i)->name);
                 int r;

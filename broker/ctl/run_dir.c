@@ -35,7 +35,7 @@ int run_dir_choose_for(const char *given, bool root, const char *xdg_runtime_dir
         if (given)
                 r = config_value_path(given, working_dir, dir);
         else if (root)
-                snprintf(dir, sizeof(dir), "/run/bulkhead");
+                snprintf(dir, sizeof(dir), VM_CONFIG_RUN_DIR);
         else if (xdg_runtime_dir && xdg_runtime_dir[0] == '/')
                 r = config_value_path("bulkhead", xdg_runtime_dir, dir);
         else {

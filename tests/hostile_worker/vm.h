@@ -33,7 +33,7 @@ struct vm_programs {
 
 struct vm {
         enum layer_set set;
-        char name[LIMIT_NAME]; /* nobody else's: control groups go by it */
+        char name[LIMIT_NAME]; /* nobody else's: processes and control groups are found by it */
         char dir[64];          /* removed by vm_stop */
         pid_t spawner, broker;
         int log_fd;

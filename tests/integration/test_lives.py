@@ -1,12 +1,13 @@
 # Processes die and the data does not: the VMM, the workers, in the middle of verified traffic.
 # SPDX-License-Identifier: Apache-2.0
+import glob
 import os
 import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 from guest.backend import Disk, Entropy
-from guest.claims import claim, main, needs_bulkhead, newest_qemu, require
+from guest.claims import claim, main, needs, needs_bulkhead, newest_qemu, require
 from guest.deadline import wait_until
 from guest.machine import Binary
 from load import no_io_errors, start_churn, wait_for_traffic
@@ -67,6 +68,42 @@ def idle_worker_killed_is_replaced(t):
         guest.run(work)
         t.stage(f"{name}: a new worker does the work of the killed one")
     no_io_errors(guest)
+
+
+def groups_of(pid):
+    """Paths of the control groups of a worker, those that are made for it."""
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+        return {line.split(":", 2)[2].strip() for line in file if "/bulkhead/" in line}
+
+
+@claim(seconds=60)
+def one_name_in_two_run_directories_is_two_vms(t):
+    needs_bulkhead()
+    needs(os.geteuid() == 0, "an ordinary user has no control groups here")
+    first, second = (t.backend([Entropy()], vm="twin", run_dir=f"{t.directory}/run{i}") for i in range(2))
+    pids = [next_worker(serving, "rng0", 0) for serving in (first, second)]
+    theirs, ours = (groups_of(pid) for pid in pids)
+    needs(ours, "this host has no control groups to make")
+    require(not theirs & ours, f"both are in {theirs & ours}")
+    again = first.tool("run", first.config)
+    require("running already" in again.stderr, f"the first was started twice: {again.stderr}")
+    first.stop()
+    require(groups_of(pids[1]) == ours, "the second's worker was moved")
+    pid = pids[1]
+    for _ in range(3):
+        os.kill(pid, signal.SIGKILL)
+        pid = next_worker(second, "rng0", pid)
+        require(groups_of(pid) == ours, f"the successor is in {groups_of(pid)}, not {ours}")
+    t.stage("the end of one is nothing to the other")
+    folders = {os.path.dirname(folder) for path in ours for folder in glob.glob(f"/sys/fs/cgroup{path}") +
+               glob.glob(f"/sys/fs/cgroup/*{path}")}
+    second.stop()
+    require(folders and not any(map(os.path.exists, folders)), f"left behind: {folders}")
+    for folder in folders:
+        os.makedirs(f"{folder}/gone0")
+    next_worker(second.start(), "rng0", pid)
+    require(not any(os.path.exists(f"{folder}/gone0") for folder in folders), "what a dead run left is still there")
+    t.stage("and what a dead run has left goes at the next")
 
 
 @claim(seconds=120)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,8 +19,11 @@
 
 #include <cmocka.h>
 
+#include "proto/vm_config.h"
 #include "sandbox/cgroup.h"
 #include "tests/jail/jail_fixture.h"
+
+#define NEIGHBOUR_TURNS 100u
 
 static char root[] = "/tmp/bulkhead-cgroup-XXXXXX";
 
@@ -508,6 +512,127 @@ static void a_group_that_cannot_be_entered_is_no_group(void **state)
         assert_int_equal(fixture_count_fds(), before);
 }
 
+/* One name in two run directories: what each run makes, limits and removes is its own. */
+static void one_name_in_two_run_directories_is_two_groups(void **state)
+{
+        struct cgroup_limits more = limits;
+        struct cgroup_host host;
+        struct cgroup first, second;
+        char names[2][CGROUP_NAME], dir[PATH_MAX];
+        int fds[CGROUP_CONTROLLER_COUNT_];
+        unsigned n;
+
+        (void)state;
+        for (int i = 0; i < 2; i++) {
+                snprintf(dir, sizeof(dir), "%s/run%d", root, i);
+                cgroup_name_vm("cgtest", dir, names[i]);
+        }
+        cgroup_host_init(&host);
+        more.memory_max *= 2;
+        cgroup_open(&host, names[0], "dev", &limits, &first);
+        cgroup_open(&host, names[1], "dev", &more, &second);
+        assert_int_equal(second.present, first.present);
+        cgroup_close(&first);
+        assert_int_equal(cgroup_open_tasks(&second, fds, &n), 0);
+        assert_int_equal(n, host.v2 ? 0 : __builtin_popcount(second.present));
+        while (n > 0)
+                close(fds[--n]);
+        cgroup_close(&second);
+}
+
+static void a_run_directory_has_one_name_for_its_groups(void **state)
+{
+        const struct {
+                const char *vm, *run_dir, *name;
+        } rows[] = {{"vm", VM_CONFIG_RUN_DIR, "vm"},
+                    {"vm", VM_CONFIG_RUN_DIR "/", "vm"},
+                    {"vm", "/nowhere/at/all", "vm@6bbe3f4c"}, /* the same in each build */
+                    {"vm2", "/nowhere/at/all", "vm2@6bbe3f4c"}};
+        char name[CGROUP_NAME], again[CGROUP_NAME], dir[PATH_MAX], link[PATH_MAX];
+        char longest[LIMIT_NAME];
+
+        (void)state;
+        (void)mkdir(VM_CONFIG_RUN_DIR, 0755);
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                cgroup_name_vm(rows[i].vm, rows[i].run_dir, name);
+                assert_string_equal(name, rows[i].name);
+        }
+        snprintf(dir, sizeof(dir), "%s/of-runs", root);
+        snprintf(link, sizeof(link), "%s/link", root);
+        assert_int_equal(mkdir(dir, 0755), 0);
+        assert_int_equal(symlink(dir, link), 0);
+        cgroup_name_vm("vm", dir, name);
+        cgroup_name_vm("vm", link, again);
+        assert_string_equal(again, name);
+        assert_int_equal(rmdir(dir), 0);
+        assert_int_equal(mkdir(dir, 0700), 0);
+        cgroup_name_vm("vm", dir, again);
+        assert_string_equal(again, name);
+        cgroup_name_vm("vm", root, again);
+        assert_string_not_equal(again, name);
+        memset(longest, 'v', sizeof(longest) - 1);
+        longest[sizeof(longest) - 1] = '\0';
+        cgroup_name_vm(longest, dir, name);
+        assert_memory_equal(name, longest, sizeof(longest) - 1);
+        assert_int_equal(name[LIMIT_NAME - 1], '@');
+        assert_int_equal(strlen(name), LIMIT_NAME - 1 + 9);
+}
+
+static void what_a_dead_run_has_left_goes_at_the_next(void **state)
+{
+        struct cgroup_host host;
+        struct cgroup left[2], other;
+
+        (void)state;
+        cgroup_host_init(&host);
+        cgroup_open(&host, "cgtest-dead", "dev0", &limits, &left[0]);
+        cgroup_open(&host, "cgtest-dead", "dev1", &limits, &left[1]);
+        cgroup_open(&host, "cgtest-live", "dev0", &limits, &other);
+        cgroup_sweep(&host, "cgtest-none");
+        cgroup_sweep(&host, "cgtest-dead");
+        for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++) {
+                char path[PATH_MAX + 64];
+
+                if (!(other.present & (1u << i)))
+                        continue;
+                snprintf(path, sizeof(path), "%s/bulkhead/cgtest-dead", host.parent[i]);
+                assert_int_equal(access(path, F_OK), -1);
+                snprintf(path, sizeof(path), "%s/bulkhead/cgtest-live/dev0", host.parent[i]);
+                assert_int_equal(access(path, F_OK), 0);
+        }
+        cgroup_close(&other);
+}
+
+/* The folder above all VMs comes and goes with the last of them. */
+static void a_neighbour_that_comes_and_goes_takes_no_group(void **state)
+{
+        struct cgroup_host host;
+        struct cgroup group;
+        unsigned whole = 0;
+        uint32_t present;
+        pid_t pid;
+
+        (void)state;
+        cgroup_host_init(&host);
+        cgroup_open(&host, "cgtest", "dev", &limits, &group);
+        present = group.present;
+        cgroup_close(&group);
+        pid = fork();
+        while (pid == 0) {
+                cgroup_open(&host, "cgtest-neighbour", "dev", &limits, &group);
+                cgroup_close(&group);
+        }
+        for (unsigned i = 0; i < NEIGHBOUR_TURNS; i++) {
+                cgroup_open(&host, "cgtest", "dev", &limits, &group);
+                whole += group.present == present;
+                cgroup_close(&group);
+        }
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        cgroup_sweep(&host, "cgtest-neighbour");
+        assert_int_equal(whole, NEIGHBOUR_TURNS);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -528,6 +653,10 @@ int main(void)
             cmocka_unit_test(limits_are_in_force_on_this_host),
             cmocka_unit_test(a_child_moves_itself_into_its_group),
             cmocka_unit_test(a_group_that_cannot_be_entered_is_no_group),
+            cmocka_unit_test(one_name_in_two_run_directories_is_two_groups),
+            cmocka_unit_test(a_run_directory_has_one_name_for_its_groups),
+            cmocka_unit_test(what_a_dead_run_has_left_goes_at_the_next),
+            cmocka_unit_test(a_neighbour_that_comes_and_goes_takes_no_group),
         };
 
         return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -88,8 +88,10 @@ static bool is_there(const struct cgroup_host *host, enum cgroup_controller cont
 static void limits_that_can_be_had_are_tried_and_leave_nothing(void **state)
 {
         struct cgroup_host host;
+        char trial[CGROUP_NAME];
 
         (void)state;
+        cgroup_name_trial(trial);
         cgroup_host_init(&host);
         if (host.parent[CGROUP_CPU][0] == '\0')
                 skip();
@@ -97,7 +99,7 @@ static void limits_that_can_be_had_are_tried_and_leave_nothing(void **state)
         if (start() < 0)
                 fail_msg("%s", why);
         for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++)
-                assert_false(is_there(&host, i, config.name));
+                assert_false(is_there(&host, i, trial));
 }
 
 /* A file system in memory has no disk; and where groups cannot limit disks at all, that is said. */
@@ -105,9 +107,11 @@ static void a_limit_that_cannot_be_had_is_no_start(void **state)
 {
         char image[] = "/dev/shm/bulkhead-limits-XXXXXX";
         struct cgroup_host host;
+        char trial[CGROUP_NAME];
         int fd = mkstemp(image);
 
         (void)state;
+        cgroup_name_trial(trial);
         if (fd < 0)
                 skip();
         assert_int_equal(ftruncate(fd, 1 << 20), 0);
@@ -119,11 +123,34 @@ static void a_limit_that_cannot_be_had_is_no_start(void **state)
         assert_non_null(strstr(why, "remove"));
         cgroup_host_init(&host);
         for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++)
-                assert_false(is_there(&host, i, config.name));
+                assert_false(is_there(&host, i, trial));
         device.limits.write_iops = 0;
         if (start() < 0)
                 fail_msg("%s", why);
         unlink(image);
+}
+
+/* Whether the VM runs already is found out later: until then its groups may be a live one's, also while they are empty
+ * between two workers. */
+static void a_start_leaves_alone_what_may_be_in_use(void **state)
+{
+        const struct cgroup_limits limits = {.memory_max = FIXTURE_MEMORY, .pids_max = 1};
+        struct cgroup_host host;
+        struct cgroup group;
+        char vm[CGROUP_NAME];
+        int fds[CGROUP_CONTROLLER_COUNT_];
+        unsigned n;
+
+        (void)state;
+        cgroup_host_init(&host);
+        cgroup_name_vm(config.name, config.run_dir, vm);
+        cgroup_open(&host, vm, device.name, &limits, &group);
+        if (start() < 0)
+                fail_msg("%s", why);
+        assert_int_equal(cgroup_open_tasks(&group, fds, &n), 0);
+        while (n > 0)
+                close(fds[--n]);
+        cgroup_close(&group);
 }
 
 static unsigned long throttled(const struct cgroup_host *host)
@@ -183,6 +210,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup(limits_that_can_be_had_are_tried_and_leave_nothing, begin),
             cmocka_unit_test_setup(a_limit_that_cannot_be_had_is_no_start, begin),
+            cmocka_unit_test_setup(a_start_leaves_alone_what_may_be_in_use, begin),
             cmocka_unit_test_setup(a_process_that_spins_is_throttled, begin),
         };
 

@@ -93,7 +93,6 @@ class OurServer(Server):
         os.chmod(directory, 0o755)
         file = self.wishes.file if self.name == OURS else self.wishes.own_file(self.name)
         disk = Disk("disk0", file, queues=self.wishes.queues, extra=self.keys())
-        # A VM's name is one in the whole host: control groups.
         vm = Bulkhead(directory, [disk], vm=f"{self.name}-{os.getpid()}", bin_dir=self.programs)
         if not os.path.exists(vm.program):
             raise Absent(f"there is no {vm.program}")

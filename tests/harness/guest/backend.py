@@ -67,7 +67,7 @@ class Bulkhead:
 
     def __init__(self, directory, devices, vm=None, prefix=(), bin_dir=None, run_dir=None, env=None):
         self.errors_expected = None  # a regular expression: the errors that a claim provokes
-        # Claims run side by side, and a VM's name is one in the whole host (control groups).
+        # Claims run side by side: a name of its own tells whose a process is.
         self.devices, self.vm = devices, vm or os.path.basename(directory)
         self.run_options = []  # of `bulkhead run`
         self.prefix, self.env = list(prefix), env or {}
