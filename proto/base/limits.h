@@ -113,6 +113,7 @@
 #define LIMIT_BOOT_REASON    256u  /* bytes of the sentence that says why a kernel cannot be loaded: one log line */
 
 /* ---- workers ---- */
+#define LIMIT_WORKER_WATCHES 14u /* descriptors of a device's own: with 16 lanes and control one ppoll of 31, as the filter has it */
 #define LIMIT_RNG_BYTES    65536u /* bytes of one entropy request: less than asked for is allowed, and no other waits */
 #define LIMIT_BLK_RANGES   32u    /* ranges of one discard request: Linux merges up to 256, we offer this many */
 #define LIMIT_BLK_DISCARD  (1u << 21) /* sectors of one discarded range (1 GiB): a host call ends in good time */

@@ -17,6 +17,7 @@
 #include "workers/blk/blk_answer.h"
 #include "workers/blk/blk_config.h"
 #include "workers/runtime/worker_log.h"
+#include "workers/runtime/worker_watch.h"
 
 static int blk_fail(int error, const char *text)
 {
@@ -94,6 +95,15 @@ static int blk_measure(struct blk *blk, const struct control_configure *configur
         return 0;
 }
 
+static void blk_ends_have_come(void *state, int event_fd, short events)
+{
+        struct blk *blk = state;
+
+        (void)event_fd;
+        (void)events;
+        blk_direct_reap(&blk->direct);
+}
+
 static int blk_start_direct(struct blk *blk, int event_fd)
 {
         int r = blk_direct_init(&blk->direct, &blk->file, event_fd, blk_settle, blk);
@@ -101,7 +111,10 @@ static int blk_start_direct(struct blk *blk, int event_fd)
         if (r == -EAGAIN)
                 return blk_fail(r, "no room for asynchronous transfers on this host: raise fs.aio-max-nr, or "
                                    "say direct: false");
-        return r < 0 ? blk_fail(r, "asynchronous transfers cannot be set up: say direct: false") : 0;
+        if (r < 0)
+                return blk_fail(r, "asynchronous transfers cannot be set up: say direct: false");
+        worker_watch_add(event_fd, POLLIN, blk_ends_have_come);
+        return 0;
 }
 
 static int blk_init(void *state, const struct control_configure *configure, const int *resources,
@@ -433,20 +446,6 @@ static void blk_batch_end(void *state)
                 blk_direct_submit(&blk->direct);
 }
 
-static int blk_wake_fd(void *state)
-{
-        const struct blk *blk = state;
-
-        return blk->is_direct ? blk->direct.event_fd : -1;
-}
-
-static void blk_woken(void *state)
-{
-        struct blk *blk = state;
-
-        blk_direct_reap(&blk->direct);
-}
-
 static struct blk blk_state;
 
 const struct device_ops device_ops = {
@@ -457,6 +456,4 @@ const struct device_ops device_ops = {
     .config_write = blk_config_write,
     .handle = blk_handle,
     .batch_end = blk_batch_end,
-    .wake_fd = blk_wake_fd,
-    .woken = blk_woken,
 };

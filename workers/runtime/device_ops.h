@@ -1,4 +1,5 @@
-/* What a device is to the runtime. A worker is the runtime and one of these, called `device_ops`.
+/* What a device is to the runtime. A worker is the runtime and one of these, called `device_ops`. What it waits for beside
+ * requests: worker_watch.h.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -41,11 +42,6 @@ struct device_ops {
         /* The work of one that waits for no requests: once, after Hello. It ends with a last word (boot_memory.h). NULL: it
          * waits for requests. */
         void (*load)(void *state, struct boot_memory *memory);
-
-        /* A resource that is waited for beside the channels; -1: none. Asked once, after init. `woken` is called
-         * when it can be read, and must read it; answers leave afterwards. NULL, both: there is none. */
-        int (*wake_fd)(void *state);
-        void (*woken)(void *state);
 };
 
 extern const struct device_ops device_ops;

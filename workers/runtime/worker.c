@@ -7,7 +7,7 @@
  * in this order, so a lane that is seen to have bytes has had every earlier control message before it: they are
  * seen in the same call.
  *     control  first; then wait again, so that lanes are served only when control was silent
- *     woken    the device answers what has become ready
+ *     own      what the device watches has become ready, or its time is due (worker_watch.h)
  *     receive  frames of which the first byte was there before the wait, or one frame. What was read beyond
  * that may be younger than a control message that has not been seen; it stays in the stage for the next round
  *     serve    the requests that are filed now, what the device has put off of them, and then flush. What is filed
@@ -24,6 +24,7 @@
 #include "workers/runtime/trap.h"
 #include "workers/runtime/worker_log.h"
 #include "workers/runtime/worker_memory.h"
+#include "workers/runtime/worker_watch.h"
 
 #define WORKER_ARENA 65536u /* bytes for one unpacked message: a full batch takes about 10,000 */
 #define WORKER_HEADER                                                                                        \
@@ -222,7 +223,6 @@ int worker_prepare(struct worker *worker)
                                  &worker->hello);
         if (r < 0)
                 return r;
-        worker->wake_fd = worker->device->wake_fd ? worker->device->wake_fd(worker->device->state) : -1;
         r = worker_judge_payload(worker);
         return r < 0 ? r : worker_allocate(worker);
 }
@@ -233,15 +233,21 @@ int worker_prepare(struct worker *worker)
  * unseen. */
 struct worker_marks {
         uint64_t lane[LIMIT_LANES];
-        struct pollfd fds[LIMIT_LANES + 2]; /* the lanes, the device's own, control */
+        unsigned n_own;                                            /* descriptors of the device's own */
+        struct pollfd fds[LIMIT_LANES + LIMIT_WORKER_WATCHES + 1]; /* the lanes, the device's own, control */
 };
+
+static unsigned marks_n_fds(const struct worker *worker, const struct worker_marks *marks)
+{
+        return worker->n_lanes + marks->n_own + 1;
+}
 
 #define LOOKS_A_US                                                                                           \
         2u /* of a spin: each is a ppoll of half a microsecond. A clock might be a call that no policy has */
 
 static bool worker_look(struct worker *worker, struct worker_marks *marks, const struct timespec *time)
 {
-        int r = ppoll(marks->fds, worker->n_lanes + 2, time, NULL);
+        int r = ppoll(marks->fds, marks_n_fds(worker, marks), time, NULL);
 
         if (r < 0 && errno != EINTR)
                 worker_trap();
@@ -280,9 +286,32 @@ static void worker_rest(struct worker *worker)
                 worker_lane_rest(&worker->lanes[i]);
 }
 
-static void worker_wait(struct worker *worker, struct worker_marks *marks)
+/* How long it may sleep: until the device's time, and until the area rests. False: as long as it likes. */
+static bool worker_sleep_time(const struct worker *worker, struct timespec *ret_time)
 {
-        static const struct timespec no_time, rest_time = {.tv_sec = LIMIT_AREA_REST_S};
+        int left_ms = worker_timer_left();
+
+        if (worker_wants_rest(worker) && (left_ms < 0 || left_ms > (int)(1000 * LIMIT_AREA_REST_S)))
+                left_ms = 1000 * LIMIT_AREA_REST_S;
+        if (left_ms < 0)
+                return false;
+        *ret_time = (struct timespec){.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000L};
+        return true;
+}
+
+/* Nothing is there yet. */
+static void worker_sleep(struct worker *worker, struct worker_marks *marks)
+{
+        struct timespec time;
+        bool bounded = worker_sleep_time(worker, &time);
+
+        if (!worker_look(worker, marks, bounded ? &time : NULL) && bounded &&
+            time.tv_sec >= (time_t)LIMIT_AREA_REST_S)
+                worker_rest(worker);
+}
+
+static bool worker_gather(struct worker *worker, struct worker_marks *marks)
+{
         bool busy = link_has_bytes(&worker->control);
 
         for (unsigned i = 0; i < worker->n_lanes; i++) {
@@ -292,14 +321,20 @@ static void worker_wait(struct worker *worker, struct worker_marks *marks)
                 marks->lane[i] = link_position(&lane->link);
                 marks->fds[i] = (struct pollfd){.fd = lane->link.fd, .events = POLLIN};
         }
-        marks->fds[worker->n_lanes] = (struct pollfd){.fd = worker->wake_fd, .events = POLLIN};
-        marks->fds[worker->n_lanes + 1] = (struct pollfd){.fd = worker->control.fd, .events = POLLIN};
-        if (!busy && worker->configure.poll_us > 0 && worker_spin(worker, marks))
-                return;
-        if (busy || !worker_wants_rest(worker))
-                worker_look(worker, marks, busy ? &no_time : NULL);
-        else if (!worker_look(worker, marks, &rest_time))
-                worker_rest(worker);
+        marks->n_own = worker_watch_fill(marks->fds + worker->n_lanes);
+        marks->fds[worker->n_lanes + marks->n_own] =
+            (struct pollfd){.fd = worker->control.fd, .events = POLLIN};
+        return busy;
+}
+
+static void worker_wait(struct worker *worker, struct worker_marks *marks)
+{
+        static const struct timespec no_time;
+
+        if (worker_gather(worker, marks))
+                worker_look(worker, marks, &no_time);
+        else if (worker->configure.poll_us == 0 || !worker_spin(worker, marks))
+                worker_sleep(worker, marks);
 }
 
 static void worker_receive(struct worker_lane *lane, uint64_t mark, bool readable)
@@ -336,13 +371,13 @@ static void worker_turn(struct worker *worker)
         struct worker_marks marks;
 
         worker_wait(worker, &marks);
-        if (marks.fds[worker->n_lanes + 1].revents || link_has_bytes(&worker->control)) {
+        if (marks.fds[worker->n_lanes + marks.n_own].revents || link_has_bytes(&worker->control)) {
                 worker_receive_control(worker);
                 worker_flush(worker);
                 return;
         }
-        if (marks.fds[worker->n_lanes].revents)
-                worker->device->woken(worker->device->state);
+        worker_watch_serve(worker->device->state, marks.fds + worker->n_lanes, marks.n_own);
+        worker_timer_serve(worker->device->state);
         worker_flush(worker);
         for (unsigned i = 0; i < worker->n_lanes; i++)
                 worker_receive(&worker->lanes[i], marks.lane[i], marks.fds[i].revents != 0);

@@ -29,7 +29,6 @@ struct worker {
         struct control_configure configure;
         struct control_hello hello;
         unsigned n_lanes, n_resources;
-        int wake_fd; /* the device's; -1: none */
         struct spin spin;
         struct worker_lane lanes[LIMIT_LANES];
 };
