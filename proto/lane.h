@@ -50,7 +50,8 @@ struct lane_mem_write {
 struct lane_complete {
         size_t n; /* 1 .. LIMIT_WIRE_COLUMN */
         const uint64_t *id;
-        const uint32_t *status, *offset, *len; /* sum of len is the payload */
+        /* status: OK, PROTOCOL, or CANCELED, which has no bytes; sum of len is the payload */
+        const uint32_t *status, *offset, *len;
         /* Bytes from the writable part's beginning on that lie at the request's out_at, at most LIMIT_DIRECT_LEND. NULL: no
          * request has any. */
         const uint32_t *placed;
@@ -76,6 +77,7 @@ enum lane_kind_to_worker {
         LANE_REQUESTS = 1,
         LANE_MEM_READ_REPLY = 2,
         LANE_MAY_REST = 3, /* all that was said before the question has been done. Nothing but its kind */
+        LANE_RECALL = 4,
 };
 
 struct lane_to_worker {
@@ -83,6 +85,9 @@ struct lane_to_worker {
         union {
                 struct lane_requests requests;
                 struct lane_mem_read_reply mem_read_reply;
+                struct {
+                        uint32_t queue; /* below LIMIT_QUEUES; of a supply queue */
+                } recall;
         };
 };
 

@@ -112,6 +112,14 @@ static bool lane_check_placed(const Bulkhead__Lane__Complete *wire)
         return true;
 }
 
+/* What was not used was not written either. */
+static bool lane_check_end(const Bulkhead__Lane__Complete *wire, size_t i)
+{
+        if (wire->status[i] == WIRE_STATUS_CANCELED)
+                return wire->len[i] == 0 && (wire->n_placed == 0 || wire->placed[i] == 0);
+        return wire->status[i] == WIRE_STATUS_OK || wire->status[i] == WIRE_STATUS_PROTOCOL;
+}
+
 static int lane_check_complete(const Bulkhead__Lane__Complete *wire, uint32_t payload_len,
                                struct lane_complete *ret)
 {
@@ -121,11 +129,11 @@ static int lane_check_complete(const Bulkhead__Lane__Complete *wire, uint32_t pa
 
         if (n < 1 || n > LIMIT_WIRE_COLUMN || wire->n_status != n || wire->n_offset != n || wire->n_len != n)
                 return -EPROTO;
-        for (size_t i = 0; i < n; i++)
-                if (wire->status[i] != WIRE_STATUS_OK && wire->status[i] != WIRE_STATUS_PROTOCOL)
-                        return -EPROTO;
         if (!lane_check_placed(wire))
                 return -EPROTO;
+        for (size_t i = 0; i < n; i++)
+                if (!lane_check_end(wire, i))
+                        return -EPROTO;
         r = lane_check_segments(n, wire->offset, wire->len, LIMIT_CHAIN_BYTES, true, &total);
         if (r < 0)
                 return r;
@@ -265,6 +273,11 @@ int lane_check_to_worker(struct arena *arena, const uint8_t *header, size_t len,
         case BULKHEAD__LANE__TO_WORKER__KIND_REST:
                 message.kind = LANE_MAY_REST;
                 r = payload_len == 0 ? 0 : -EPROTO;
+                break;
+        case BULKHEAD__LANE__TO_WORKER__KIND_RECALL:
+                message.kind = LANE_RECALL;
+                message.recall.queue = wire->recall->queue;
+                r = wire->recall->queue < LIMIT_QUEUES && payload_len == 0 ? 0 : -EPROTO;
                 break;
         default:
                 return -EPROTO;

@@ -132,6 +132,17 @@ static ssize_t lane_make_may_rest(uint8_t *buf, size_t size)
         return wire_pack(&wire.base, buf, size);
 }
 
+static ssize_t lane_make_recall(uint32_t queue, uint8_t *buf, size_t size)
+{
+        Bulkhead__Lane__Recall body = BULKHEAD__LANE__RECALL__INIT;
+        Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
+
+        body.queue = queue;
+        wire.kind_case = BULKHEAD__LANE__TO_WORKER__KIND_RECALL;
+        wire.recall = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
 ssize_t lane_make_to_broker(const struct lane_to_broker *message, uint8_t *buf, size_t size)
 {
         switch (message->kind) {
@@ -156,6 +167,8 @@ ssize_t lane_make_to_worker(const struct lane_to_worker *message, uint8_t *buf, 
                 return lane_make_mem_read_reply(&message->mem_read_reply, buf, size);
         case LANE_MAY_REST:
                 return lane_make_may_rest(buf, size);
+        case LANE_RECALL:
+                return lane_make_recall(message->recall.queue, buf, size);
         }
         return -EINVAL;
 }

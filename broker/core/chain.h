@@ -14,6 +14,8 @@ struct segment {
 
 struct chain {
         uint16_t head;
+        uint16_t place;                  /* where it was taken, ... */
+        uint64_t n_before;               /* ... and after how many others: for queue_unpop */
         uint16_t n_readable, n_writable; /* segments: the readable ones first */
         uint32_t readable, writable;     /* bytes; their sum is at most LIMIT_CHAIN_BYTES */
         uint16_t max_segments;           /* room in `segments`, set by the owner */

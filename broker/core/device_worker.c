@@ -391,13 +391,17 @@ static uint64_t on_completed(void *context)
         return device_call_completed(context);
 }
 
+/* What is lent waits for the host, which may have nothing to say. */
 static bool on_idle(void *context)
 {
         const struct device *device = context;
 
-        for (unsigned i = 0; i < device->n_lanes; i++)
-                if (atomic_load(&lane_thread_stats(device->lanes[i])->outstanding) > 0)
+        for (unsigned i = 0; i < device->n_lanes; i++) {
+                const struct lane_stats *stats = lane_thread_stats(device->lanes[i]);
+
+                if (atomic_load(&stats->outstanding) > atomic_load(&stats->lent))
                         return false;
+        }
         return true;
 }
 

@@ -19,9 +19,14 @@ void fair_set_credits(struct fair *fair, uint32_t credits)
         fair->reserve = credits / (LIMIT_FAIR_RESERVE * fair->n);
 }
 
+void fair_set_supply(struct fair *fair, unsigned queue, bool supply)
+{
+        fair->queues[queue].supply = supply;
+}
+
 static bool is_active(const struct fair *fair, const struct fair_queue *queue)
 {
-        return queue->requests > 0 ||
+        return (queue->requests > 0 && !queue->supply) ||
                (queue->took_ms > 0 && fair->now_ms - queue->took_ms <= LIMIT_FAIR_ACTIVE_MS);
 }
 
@@ -51,7 +56,8 @@ static bool may_take(const struct fair *fair, const struct fair_queue *queue)
 {
         if (queue->dry || queue->waits)
                 return false;
-        if (queue->held >= LIMIT_FAIR_WINDOW && fair->n_active > queue->active) /* others are active */
+        if (queue->held >= LIMIT_FAIR_WINDOW && !queue->supply &&
+            fair->n_active > queue->active) /* others are active */
                 return false;
         return queue->requests == 0 || fair->requests + kept_for_others(fair, queue) < fair->credits;
 }

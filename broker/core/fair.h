@@ -28,6 +28,7 @@ struct fair_queue {
         bool dry;          /* has had nothing to take since fair_begin */
         bool waits;        /* may take nothing until the next fair_begin, whatever it has */
         bool active;       /* had something to do lately, as of fair_begin */
+        bool supply;       /* what it has with the worker waits for the host */
 };
 
 struct fair {
@@ -43,6 +44,10 @@ void fair_init(struct fair *fair, unsigned n);
 
 /* How many requests the worker takes, of all queues together. */
 void fair_set_credits(struct fair *fair, uint32_t credits);
+
+/* This queue lends buffers for input: nobody waits for what it has with the worker, so for it there is no window, and it is
+ * active only when it has lent some lately. Its share is bounded as everyone's. */
+void fair_set_supply(struct fair *fair, unsigned queue, bool supply);
 
 /* What a request costs. */
 static inline uint64_t fair_cost(uint32_t readable, uint32_t writable)

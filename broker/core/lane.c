@@ -12,6 +12,7 @@
 
 #include "broker/core/lane_age.h"
 #include "broker/core/lane_fail.h"
+#include "broker/core/lane_supply.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/status.h"
@@ -78,6 +79,7 @@ int lane_configure(struct lane *lane, const struct control_hello *hello)
 
                 queue->replay = hello->queue_replay[queue->index];
                 queue->supply = hello->queue_kind[queue->index] == QUEUE_SUPPLY;
+                fair_set_supply(&lane->fair, i, queue->supply);
         }
         return request_table_init(&lane->requests, hello->credit_requests, hello->max_segments);
 }
@@ -104,7 +106,8 @@ static void lane_recall(struct lane *lane)
                 request->written = 0;
                 request->completing = false;
                 direct_forget(request);
-                if (queue->replay == REPLAY_AT_MOST_ONCE)
+                if (queue->replay == REPLAY_AT_MOST_ONCE &&
+                    !queue->supply) /* what is lent is as good as new */
                         request->must_fail = true;
                 lane->n_unsent++;
         }
@@ -113,6 +116,9 @@ static void lane_recall(struct lane *lane)
         quota_lane_reset(&lane->quota);
         lane->n_aging = 0;
         lane->isolation = LANE_OPEN; /* the next worker begins with a count of suspects */
+        for (unsigned i = 0; i < lane->n_queues; i++)
+                if (lane->queues[i].supply && lane->queues[i].draining)
+                        lane_supply_recall(lane, &lane->queues[i]);
 }
 
 void lane_attach(struct lane *lane, int fd, const struct direct_peer *peer)
@@ -211,7 +217,8 @@ void lane_turn(struct lane *lane)
                         return;
                 }
                 lane_isolate_step(lane);
-                if (lane_tx_mem_read_reply(lane) || lane_tx_may_rest(lane) || lane_tx_requests(lane))
+                if (lane_tx_mem_read_reply(lane) || lane_tx_may_rest(lane) || lane_tx_recall(lane) ||
+                    lane_tx_requests(lane))
                         continue;
                 if (lane->faulted)
                         return;
@@ -271,8 +278,7 @@ bool lane_wants_write(const struct lane *lane)
         return lane->fd >= 0 && !lane->faulted && (lane_tx_busy(&lane->tx) || lane->more);
 }
 
-/* One more request of this queue is answered or forgotten. */
-static void lane_release(struct lane *lane, struct lane_queue *queue, struct request *request)
+void lane_withdraw(struct lane *lane, struct request *request)
 {
         if (request->state == REQUEST_SENT) {
                 lane->used_requests--;
@@ -280,10 +286,18 @@ static void lane_release(struct lane *lane, struct lane_queue *queue, struct req
                 quota_lane_settle(&lane->quota, request->chain.readable, request->chain.writable);
                 lane->n_aging -= request->is_work;
                 direct_release(&lane->direct, request);
-        } else {
+        } else if (request->state == REQUEST_QUEUED) {
                 lane->n_unsent--;
         }
+        request->state = REQUEST_RETURNED;
+}
+
+void lane_release(struct lane *lane, struct lane_queue *queue, struct request *request)
+{
+        lane_withdraw(lane, request);
         queue->outstanding--;
+        lane->n_lent -= queue->supply;
+        atomic_store_explicit(&lane->stats.lent, lane->n_lent, memory_order_relaxed);
         fair_gave(&lane->fair, (unsigned)(queue - lane->queues), request->chain.readable,
                   request->chain.writable);
         request_table_release(&lane->requests, request);
@@ -298,6 +312,10 @@ void lane_complete(struct lane *lane, struct request *request, uint32_t status)
         struct queue *ring = &queue->ring;
 
         lane_tx_let_go(lane, request);
+        if (status == WIRE_STATUS_CANCELED) {
+                lane_supply_returned(lane, queue, request);
+                return;
+        }
         if (status != WIRE_STATUS_OK)
                 queue_break(ring, QUEUE_FAULT_DEVICE);
         else if (request->faulted)
@@ -309,6 +327,7 @@ void lane_complete(struct lane *lane, struct request *request, uint32_t status)
         if (lane->rate && queue->supply) /* only now it is known what came */
                 rate_limit_pay(lane->rate, lane->queues[0].index, 0, request->written, lane_clock_ns());
         lane_release(lane, queue, request);
+        lane_supply_step(lane, queue);
 }
 
 /* A full eventfd is a pending signal already. It does not block, so no signal of ours interrupts the write:
@@ -373,6 +392,8 @@ int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct q
         queue->held = true;
         queue->draining = false;
         queue->told_broken = false;
+        queue->recall = RECALL_NONE;
+        queue->n_returned = 0;
         queue->kicks = 0;
         queue->kick_fd = kick_fd;
         queue->call_fd = call_fd;
@@ -399,6 +420,8 @@ void lane_queue_drain(struct lane *lane, struct lane_queue *queue)
         queue->draining = true;
         if (queue->outstanding == 0)
                 lane->events.queue_drained(lane->events.context, queue->index);
+        else if (queue->supply)
+                lane_supply_recall(lane, queue);
 }
 
 void lane_fail_draining(struct lane *lane)

@@ -51,6 +51,13 @@ struct lane_events {
 
 #define LANE_USED_BUFFER 1u /* of an interrupt status (virtio 1.3, 4.2.2) */
 
+/* Buffers that a worker holds of a supply queue that is to stop (lane_supply.h). */
+enum lane_recall {
+        RECALL_NONE = 0,
+        RECALL_WANTED, /* the worker is to be told */
+        RECALL_SENT,   /* it has been: it may give them back unused */
+};
+
 struct lane_queue {
         struct queue ring;
         unsigned index; /* in the device */
@@ -64,13 +71,15 @@ struct lane_queue {
             *interrupt_status; /* bit 0 is set before call_fd is signaled; of the front end; NULL: none */
         enum replay_class replay;
         bool supply; /* lent for input: no request of it ages */
+        enum lane_recall recall;
+        uint32_t n_returned; /* of those outstanding: with no worker, and not to be sent to any */
 };
 
 /* Counters, written by the lane's thread and read by the main thread. */
 struct lane_stats {
         atomic_uint_fast64_t requests, bytes_from_guest, bytes_to_guest;
-        atomic_uint_fast32_t outstanding;
-        atomic_uint_fast64_t throttled; /* times that its device's rate made it wait */
+        atomic_uint_fast32_t outstanding, lent; /* lent: those of them that wait for input */
+        atomic_uint_fast64_t throttled;         /* times that its device's rate made it wait */
 };
 
 struct lane {
@@ -89,6 +98,7 @@ struct lane {
         uint64_t max_age_ms;
         char age_why[48];
         uint64_t completed; /* by the attached worker */
+        uint32_t n_lent;    /* of the outstanding ones: of supply queues */
         enum lane_isolation isolation;
         struct lane_queue *queues;
         unsigned n_queues;
@@ -153,7 +163,8 @@ void lane_queue_release(struct lane *lane, struct lane_queue *queue);
 /* Takes the descriptor. lane_publish tells of a ring that this has broken. */
 void lane_queue_set_call(struct lane_queue *queue, int call_fd);
 
-/* Takes nothing new; queue_drained is reported when nothing is outstanding any more (perhaps at once). */
+/* Takes nothing new; queue_drained is reported when nothing is outstanding any more (perhaps at once). What is lent is
+ * asked back (lane_supply.h). */
 void lane_queue_drain(struct lane *lane, struct lane_queue *queue);
 
 /* Whatever is outstanding on draining queues must fail at the next worker. Only while none is attached. */
@@ -165,10 +176,14 @@ uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue);
 
 void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fault fault);
 
-/* Used by lane_tx.c, lane_rx.c, lane_fail.c and lane_poll.c. */
+/* Used by lane_tx.c, lane_rx.c, lane_fail.c, lane_poll.c and lane_supply.c. */
 bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue);
 /* Asks each ring that nothing was left in for kicks. True: something came in between, so it is too early to sleep. */
 bool lane_ask_for_kicks(struct lane *lane);
 void lane_worker_fault(struct lane *lane, const char *why);
 void lane_complete(struct lane *lane, struct request *request, uint32_t status);
 void lane_publish(struct lane *lane);
+/* It is no longer with a worker, nor to be sent to one: REQUEST_RETURNED. */
+void lane_withdraw(struct lane *lane, struct request *request);
+/* ... and is answered, given back or forgotten. */
+void lane_release(struct lane *lane, struct lane_queue *queue, struct request *request);

@@ -22,6 +22,7 @@
 
 #include "broker/core/direct_fetch.h"
 #include "broker/core/lane.h"
+#include "broker/core/lane_supply.h"
 #include "broker/core/memory_service.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
@@ -164,7 +165,8 @@ static int rx_judge_complete(struct lane *lane, const struct lane_complete *comp
         if (r < 0)
                 return r;
         for (size_t i = 0; i < complete->n; i++) {
-                if (complete->status[i] != WIRE_STATUS_OK && complete->status[i] != WIRE_STATUS_PROTOCOL)
+                if (complete->status[i] == WIRE_STATUS_CANCELED &&
+                    !lane_supply_may_return(lane, lane->rx.target[i]))
                         return -EPROTO;
                 /* Twice in one message is found by marking: a request is completed once. */
                 if (lane->rx.target[i]->completing)

@@ -273,6 +273,8 @@ int lane_tx_take(struct lane *lane, struct lane_queue *queue, struct request **r
         request_table_add(&lane->requests, request, (uint16_t)queue->index, lane_clock_ms());
         request->is_work = !queue->supply;
         queue->outstanding++;
+        lane->n_lent += queue->supply;
+        atomic_store_explicit(&lane->stats.lent, lane->n_lent, memory_order_relaxed);
         fair_took(&lane->fair, (unsigned)(queue - lane->queues), request->chain.readable,
                   request->chain.writable);
         lane->n_unsent++;
@@ -421,6 +423,26 @@ bool lane_tx_requests(struct lane *lane)
                                                   .out_at = batch.any_out ? batch.out_at : NULL};
         tx_begin(lane, &message, batch.payload);
         return true;
+}
+
+/* ---- Recall ---- */
+
+bool lane_tx_recall(struct lane *lane)
+{
+        struct lane_to_worker message = {.kind = LANE_RECALL};
+
+        for (unsigned i = 0; i < lane->n_queues; i++) {
+                struct lane_queue *queue = &lane->queues[i];
+
+                if (queue->recall != RECALL_WANTED)
+                        continue;
+                queue->recall = RECALL_SENT;
+                message.recall.queue = queue->index;
+                lane->tx.n_iov = 1;
+                tx_begin(lane, &message, 0);
+                return true;
+        }
+        return false;
 }
 
 /* ---- MemRead ---- */

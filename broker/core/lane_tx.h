@@ -67,6 +67,9 @@ int lane_tx_take(struct lane *lane, struct lane_queue *queue, struct request **r
  * send. */
 bool lane_tx_requests(struct lane *lane);
 
+/* Makes a frame that asks for what is lent of a queue, if one is to stop. Likewise. */
+bool lane_tx_recall(struct lane *lane);
+
 /* Files a judged MemRead. -EPROTO: too many are unanswered. */
 struct lane_mem_read;
 int lane_tx_mem_read(struct lane *lane, const struct lane_mem_read *read);

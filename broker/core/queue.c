@@ -136,13 +136,39 @@ int queue_rebind(struct queue *queue, struct guest_memory *memory)
 
 /* ---- chains ---- */
 
+/* Where the next chain is taken. */
+static uint16_t place_to_take(const struct queue *queue)
+{
+        return queue->features.packed ? queue_packed_place(queue) : queue->last_avail;
+}
+
 int queue_pop(struct queue *queue, struct chain *chain)
 {
+        int r;
+
         if (queue->fault != QUEUE_FAULT_NONE)
                 return -EPROTO;
         if (!queue->started)
                 return 0;
-        return queue->features.packed ? queue_packed_pop(queue, chain) : queue_split_pop(queue, chain);
+        chain->place = place_to_take(queue);
+        chain->n_before = queue->n_taken;
+        r = queue->features.packed ? queue_packed_pop(queue, chain) : queue_split_pop(queue, chain);
+        queue->n_taken += r > 0;
+        return r;
+}
+
+bool queue_unpop(struct queue *queue, const struct chain *chain)
+{
+        if (!queue->started || !head_is_outstanding(queue, chain->head) ||
+            queue->n_taken != chain->n_before + 1)
+                return false;
+        queue->n_taken--;
+        head_clear(queue, chain->head);
+        if (queue->features.packed)
+                queue_packed_go_back(queue, chain->place);
+        else
+                queue->last_avail = chain->place;
+        return true;
 }
 
 bool queue_has_chain(const struct queue *queue)

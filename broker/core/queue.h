@@ -71,6 +71,7 @@ struct queue {
         uint16_t used_signaled;       /* split: used_published when a signal was last considered */
         bool signaled_valid;
         uint16_t outstanding;
+        uint64_t n_taken;                     /* chains, without those that were taken back */
         uint64_t heads[LIMIT_RING_SIZE / 64]; /* bitmap of outstanding heads (packed: buffer ids) */
 
         /* Packed only. */
@@ -108,6 +109,10 @@ int queue_rebind(struct queue *queue, struct guest_memory *memory);
 /* Takes the next chain: 1 and *chain is filled; 0: none; -EPROTO: the queue is (or already was) broken.
  * chain->segments and max_segments are the caller's; `chain` is undefined unless 1 is returned. */
 int queue_pop(struct queue *queue, struct chain *chain);
+
+/* Takes a chain back that was not used: the next queue_pop finds it again, if the guest leaves it there. Only the last that
+ * was taken can be: false, and nothing has changed, when a younger one is outstanding or has been pushed. */
+bool queue_unpop(struct queue *queue, const struct chain *chain);
 
 /* Would queue_pop find anything: a chain, or something wrong? A look that judges and breaks nothing. */
 bool queue_has_chain(const struct queue *queue);

@@ -147,6 +147,17 @@ int queue_packed_pop(struct queue *queue, struct chain *chain)
         return 1;
 }
 
+uint16_t queue_packed_place(const struct queue *queue)
+{
+        return with_wrap(queue->last_avail, queue->avail_wrap);
+}
+
+void queue_packed_go_back(struct queue *queue, uint16_t place)
+{
+        queue->last_avail = place & EVENT_PLACE;
+        queue->avail_wrap = place & EVENT_WRAP;
+}
+
 bool queue_packed_has_chain(const struct queue *queue)
 {
         uint16_t flags;

@@ -30,6 +30,9 @@ int queue_packed_begin(struct queue *queue, uint16_t size, uint32_t base);
 uint32_t queue_packed_end(struct queue *queue);
 
 int queue_packed_pop(struct queue *queue, struct chain *chain);
+/* Where the next chain is taken, with its wrap counter; and goes back there. */
+uint16_t queue_packed_place(const struct queue *queue);
+void queue_packed_go_back(struct queue *queue, uint16_t place);
 bool queue_packed_has_chain(const struct queue *queue);
 int queue_packed_push(struct queue *queue, uint16_t id, uint32_t len);
 int queue_packed_publish(struct queue *queue);

@@ -14,8 +14,9 @@
 
 enum request_state {
         REQUEST_FREE = 0,
-        REQUEST_QUEUED, /* taken off the ring, not (or no longer) with a worker */
-        REQUEST_SENT,   /* with the worker */
+        REQUEST_QUEUED,   /* taken off the ring, not (or no longer) with a worker */
+        REQUEST_SENT,     /* with the worker */
+        REQUEST_RETURNED, /* lent, and not used: goes back to the ring together with the others of its queue */
 };
 
 struct request {

@@ -131,7 +131,8 @@ static struct posting *first_sight(struct sim_device *dev, const struct sight *s
         posting->seen = true;
         posting->id = sight->id;
         posting->lane = sight->lane;
-        posting->first_incarnation = dev->worker.incarnation;
+        if (posting->first_incarnation == 0) /* what was lent before may have been written to */
+                posting->first_incarnation = dev->worker.incarnation;
         posting->taken = ++dev->lanes[sight->lane].next_taken;
         posting->next = *bucket_of(dev, sight->lane, sight->id);
         *bucket_of(dev, sight->lane, sight->id) = posting;
@@ -186,7 +187,8 @@ static void judge_replay(struct sim_device *dev, struct posting *posting, const 
         sim_check(posting->queue == sight->queue, "%s: a replayed request has changed its queue", dev->name);
         sim_check(sight->attempt > posting->attempt && sight->attempt >= posting->sights,
                   "%s: attempt %u after %u sights", dev->name, sight->attempt, posting->sights);
-        sim_check(sight->must_fail || dev->hello.queue_replay[sight->queue] != REPLAY_AT_MOST_ONCE,
+        sim_check(sight->must_fail || dev->hello.queue_replay[sight->queue] != REPLAY_AT_MOST_ONCE ||
+                      dev->hello.queue_kind[sight->queue] == QUEUE_SUPPLY,
                   "%s: an at-most-once request was replayed: serial %llu", dev->name,
                   (unsigned long long)posting->serial);
 }
@@ -339,6 +341,23 @@ static void expect_failure(struct posting *posting, const struct device_type *ty
                type->error_tail_len);
 }
 
+/* Lent when its queue stopped, or is about to. */
+static bool comes_back_unused(const struct sim_device *dev, const struct posting *posting)
+{
+        return posting->unused || (dev->hello.queue_kind[posting->queue] == QUEUE_SUPPLY &&
+                                   dev->queues[posting->queue].phase == QUEUE_STOPPING);
+}
+
+/* What was written to it nobody may look at. */
+static void model_unused(struct sim_device *dev, struct posting *posting)
+{
+        trace_event("unused", dev->index, posting->serial, 0);
+        for (unsigned i = 0; i < posting->n_segments; i++)
+                check_guards(dev, posting, &posting->segments[i]);
+        dev->n_completed++;
+        posting_free(dev, posting);
+}
+
 void model_used(struct sim_device *dev, unsigned index, uint32_t head, uint32_t len)
 {
         struct sim_queue *queue = &dev->queues[index];
@@ -348,6 +367,10 @@ void model_used(struct sim_device *dev, unsigned index, uint32_t head, uint32_t 
         posting = queue->by_head[head];
         sim_check(posting && posting->serial != 0, "%s: head %u came back twice, queue %u", dev->name, head,
                   index);
+        if (len == 0 && comes_back_unused(dev, posting)) {
+                model_unused(dev, posting);
+                return;
+        }
         if (model_fails_all(dev) && !posting->answered && !posting->shaky)
                 expect_failure(posting, &device_types[dev->config.type]);
         else
@@ -387,6 +410,46 @@ static bool may_give_up(const struct sim_device *dev, const struct sim_queue *qu
                queue->may_break || sim_now_ms() - dev->drain_ms + CLOCK_MS >= 2 * LIMIT_DRAIN_MS;
 }
 
+static struct posting *posting_at(struct sim_device *dev, unsigned index, uint16_t position)
+{
+        for (unsigned i = 0; i < SIM_POSTINGS; i++) {
+                struct posting *posting = &dev->postings[i];
+
+                if (posting->serial != 0 && posting->queue == index && posting->position == position)
+                        return posting;
+        }
+        return NULL;
+}
+
+/* A supply queue has gone back to `base`: what it had taken from there on is as if nobody had seen it. */
+static void model_goes_back(struct sim_device *dev, unsigned index, uint16_t base)
+{
+        struct sim_queue *queue = &dev->queues[index];
+
+        for (; queue->taken != base; queue->taken--) {
+                uint16_t position = (uint16_t)(queue->taken - 1);
+                struct posting *posting = posting_at(dev, index, position);
+
+                sim_check(posting && posting->seen,
+                          "%s: queue %u has gone back over one that is not outstanding: position %u",
+                          dev->name, index, position);
+                unfile(dev, posting);
+                posting->seen = posting->answered = false;
+                posting->sights = posting->attempt = posting->must_fail = posting->incarnation = 0;
+                posting->written = 0;
+                queue->by_position[position % SIM_RING] = posting;
+        }
+}
+
+static void model_take_back(struct sim_device *dev, unsigned index, uint16_t base)
+{
+        if ((uint16_t)(dev->queues[index].taken - base) <= SIM_RING)
+                model_goes_back(dev, index, base);
+        for (unsigned i = 0; i < SIM_POSTINGS; i++)
+                if (dev->postings[i].serial != 0 && dev->postings[i].queue == index && dev->postings[i].seen)
+                        dev->postings[i].unused = true;
+}
+
 void model_stopped(struct sim_device *dev, unsigned index, uint16_t base)
 {
         struct sim_queue *queue = &dev->queues[index];
@@ -394,6 +457,8 @@ void model_stopped(struct sim_device *dev, unsigned index, uint16_t base)
         uint16_t used = (uint16_t)(driver_used_index(dev, index) - queue->start_used);
 
         trace_event("stopped", dev->index, index, base);
+        if (dev->hello.queue_kind[index] == QUEUE_SUPPLY)
+                model_take_back(dev, index, base);
         sim_check(sim_now_ms() - queue->stop_ms <= 2 * LIMIT_DRAIN_MS + sim_slack_ms(),
                   "%s: queue %u was stopped after %llu ms", dev->name, index,
                   (unsigned long long)(sim_now_ms() - queue->stop_ms));

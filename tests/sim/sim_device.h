@@ -59,6 +59,7 @@ struct posting {
         uint32_t attempt, must_fail;
         struct posting *next; /* in its bucket */
         bool answered;        /* the last worker has sent its Complete whole */
+        bool unused;          /* it was lent when its queue stopped: it may come back empty */
         uint32_t written;     /* by that worker: what the used length must be */
         uint8_t *bytes;       /* the writable part as it must be, up to `written` */
 };

@@ -32,6 +32,8 @@ bool lane_step(struct sim_device *dev, unsigned lane);
 void lane_reset(struct sim_lane *lane, int fd);
 /* One of what it holds is answered, or some of it. True: something was said. */
 bool lane_answer(struct sim_device *dev, unsigned lane);
+/* All of this queue that it holds goes back unused. */
+void lane_give_back(struct sim_device *dev, struct sim_lane *lane, uint32_t queue);
 void lane_answer_read(struct sim_device *dev, struct sim_lane *lane, const struct lane_mem_read_reply *reply,
                       const uint8_t *payload);
 /* Says something that kills it. */

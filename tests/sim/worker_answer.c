@@ -228,6 +228,31 @@ void lane_answer_read(struct sim_device *dev, struct sim_lane *lane, const struc
         }
 }
 
+void lane_give_back(struct sim_device *dev, struct sim_lane *lane, uint32_t queue)
+{
+        static const uint32_t zeros[LIMIT_CREDITS];
+        uint32_t status[LIMIT_CREDITS];
+        uint64_t id[LIMIT_CREDITS];
+        size_t n = 0;
+
+        sim_check(dev->hello.queue_kind[queue] == QUEUE_SUPPLY, "%s: a recall of work", dev->name);
+        for (unsigned i = lane->n_held; i-- > 0;) {
+                if (lane->held[i].queue != queue)
+                        continue;
+                status[n] = WIRE_STATUS_CANCELED;
+                id[n++] = lane->held[i].id;
+                lane_drop_held(lane, i);
+        }
+        trace_event("gives back", dev->index, queue, n);
+        if (n > 0)
+                lane_send(
+                    lane,
+                    &(struct lane_to_broker){
+                        .kind = LANE_COMPLETE,
+                        .complete = {.n = n, .id = id, .status = status, .offset = zeros, .len = zeros}},
+                    NULL, 0);
+}
+
 bool lane_answer(struct sim_device *dev, unsigned index)
 {
         struct sim_lane *lane = &dev->lanes[index];

@@ -178,6 +178,8 @@ static bool read_frame(struct sim_device *dev, unsigned index)
                 check_early(dev, lane, at);
         else if (message.kind == LANE_REQUESTS)
                 take_requests(dev, index, &message.requests, at);
+        else if (message.kind == LANE_RECALL)
+                lane_give_back(dev, lane, message.recall.queue);
         else
                 lane_answer_read(dev, lane, &message.mem_read_reply, at);
         return true;

@@ -35,7 +35,9 @@ static bool judged_complete(const struct lane_complete *m, uint32_t payload_len)
             !columns_inside(m->n, m->id, m->offset, m->len, 0, LIMIT_CHAIN_BYTES, &total))
                 return false;
         for (size_t i = 0; i < m->n; i++)
-                if ((m->status[i] != WIRE_STATUS_OK && m->status[i] != WIRE_STATUS_PROTOCOL) ||
+                if ((m->status[i] != WIRE_STATUS_OK && m->status[i] != WIRE_STATUS_PROTOCOL &&
+                     (m->status[i] != WIRE_STATUS_CANCELED || m->len[i] != 0 ||
+                      (m->placed && m->placed[i] != 0))) ||
                     (m->placed && m->placed[i] > LIMIT_DIRECT_LEND))
                         return false;
         return total == payload_len;
@@ -99,6 +101,8 @@ bool judged_lane_to_worker(const struct lane_to_worker *message, uint32_t payloa
                 return payload_len >= reply->n;
         case LANE_MAY_REST:
                 return payload_len == 0;
+        case LANE_RECALL:
+                return message->recall.queue < LIMIT_QUEUES && payload_len == 0;
         }
         return false;
 }

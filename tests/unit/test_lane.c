@@ -411,6 +411,35 @@ static void statuses_are_known_ones(void **state)
         }
 }
 
+static void what_is_given_back_unused_has_no_bytes(void **state)
+{
+        struct lane_to_broker got;
+
+        (void)state;
+        status[1] = WIRE_STATUS_CANCELED;
+        assert_int_equal(to_broker(complete(2), 2, &got), -EPROTO);
+        len[1] = 0;
+        assert_int_equal(to_broker(complete(2), 1, &got), 0);
+        assert_int_equal(got.complete.status[1], WIRE_STATUS_CANCELED);
+}
+
+static struct lane_to_worker recall(uint32_t of)
+{
+        return (struct lane_to_worker){.kind = LANE_RECALL, .recall = {.queue = of}};
+}
+
+static void recall_is_of_a_queue_and_has_no_payload(void **state)
+{
+        struct lane_to_worker got;
+
+        (void)state;
+        assert_int_equal(to_worker(recall(LIMIT_QUEUES - 1), 0, &got), 0);
+        assert_int_equal(got.kind, LANE_RECALL);
+        assert_int_equal(got.recall.queue, LIMIT_QUEUES - 1);
+        refused_by_worker(recall(LIMIT_QUEUES), 0);
+        refused_by_worker(recall(0), 1);
+}
+
 static void columns_of_unequal_length_are_refused(void **state)
 {
         static const size_t odd[] = {0, 1, 3};
@@ -543,7 +572,8 @@ static void bit_flips_and_truncations_never_break_a_promise(void **state)
         for (size_t i = 0; i < array_size(counts); i++) {
                 const size_t n = counts[i];
                 const struct lane_to_broker up[] = {mem_read(n), mem_write(n), complete(n)};
-                const struct lane_to_worker down[] = {requests(n), mem_read_reply(n)};
+                const struct lane_to_worker down[] = {requests(n), mem_read_reply(n),
+                                                      recall((uint32_t)n - 1)};
 
                 for (size_t k = 0; k < array_size(up); k++) {
                         struct sweep sweep = {.payload_len = k == 0 ? 0 : (uint32_t)n};
@@ -553,7 +583,7 @@ static void bit_flips_and_truncations_never_break_a_promise(void **state)
                         assert_true(sweep.accepted >= 1 + 64 * n); /* each bit of each id */
                 }
                 for (size_t k = 0; k < array_size(down); k++) {
-                        struct sweep sweep = {.payload_len = k == 0 ? 0 : (uint32_t)n};
+                        struct sweep sweep = {.payload_len = k == 1 ? (uint32_t)n : 0};
                         ssize_t made = lane_make_to_worker(&down[k], buf, sizeof(buf));
 
                         unit_sweep(buf, (size_t)made, sweep_to_worker, &sweep);
@@ -578,6 +608,8 @@ int main(void)
             LANE_TEST(answers_never_pass_the_largest_payload),
             LANE_TEST(requests_are_judged_one_by_one),
             LANE_TEST(statuses_are_known_ones),
+            LANE_TEST(what_is_given_back_unused_has_no_bytes),
+            LANE_TEST(recall_is_of_a_queue_and_has_no_payload),
             LANE_TEST(columns_of_unequal_length_are_refused),
             LANE_TEST(messages_of_no_kind_are_refused),
             LANE_TEST(only_a_request_can_be_read),

@@ -32,8 +32,13 @@ struct device_ops {
         /* A blob of a predecessor: hostile input. 0 or negative errno. NULL: the device leaves none. */
         int (*restore_state)(void *state, const uint8_t *bytes, size_t len);
 
-        /* Answers the request, now or later. NULL: its Hello says that it has no queues. */
+        /* Answers the request, of a work queue, now or later. NULL: its Hello says that it has none. */
         void (*handle)(void *state, struct request *request);
+
+        /* A supply queue has been lent more (supply.h); and: what this one was lent is taken back when this returns, and
+         * what is lent afterwards is of its next start. NULL: it has no such queue; it need not know. */
+        void (*supplied)(void *state, uint32_t queue);
+        void (*recalled)(void *state, uint32_t queue);
 
         /* Every request that waited on a lane has been handed over: what the device has put off, to do several
          * at once, is due; its answers leave afterwards. NULL: it puts nothing off. */

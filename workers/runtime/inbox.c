@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "proto/base/limits.h"
+#include "workers/runtime/supply.h"
 #include "workers/runtime/trap.h"
 #include "workers/runtime/worker_memory.h"
 
@@ -152,6 +153,7 @@ void inbox_remove(struct inbox *inbox, struct request *request)
 {
         if (inbox->n_held == 0 || request == inbox->waiting)
                 worker_trap();
+        supply_remove(request);
         if (request->older)
                 request->older->newer = request->newer;
         else

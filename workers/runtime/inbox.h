@@ -21,6 +21,9 @@ struct request {
         uint8_t *out;       /* room for the writable part, in the area; NULL: none */
         uint32_t attempt;
         bool must_fail;
+        bool recalled; /* to be given back unused */
+        bool lent;     /* is in the list of its supply queue (supply.h): */
+        struct request *lent_before, *lent_next;
         struct worker_lane *lane;
         struct request *older, *newer; /* in order of arrival; `newer` also links the free ones */
 };

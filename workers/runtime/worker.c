@@ -21,6 +21,7 @@
 
 #include "proto/base/checked.h"
 #include "sandbox/lockdown.h"
+#include "workers/runtime/supply.h"
 #include "workers/runtime/trap.h"
 #include "workers/runtime/worker_log.h"
 #include "workers/runtime/worker_memory.h"
@@ -199,6 +200,9 @@ static int worker_allocate(struct worker *worker)
         if (!piece || worker_allocate_area(worker) < 0)
                 return -ENOMEM;
         worker->shared.piece = piece;
+        for (uint32_t i = 0; i < worker->hello.n_queues; i++)
+                if (worker->hello.queue_kind[i] == QUEUE_SUPPLY)
+                        worker->shared.queues_supply |= UINT64_C(1) << i;
         for (unsigned i = 0; i < worker->n_lanes; i++) {
                 struct inbox_area area = worker_lane_area(worker, i);
                 int r = worker_lane_init(&worker->lanes[i], &worker->shared, WORKER_FD_LANE + (int)i,
@@ -352,17 +356,54 @@ static void worker_flush(struct worker *worker)
                 outbox_flush(&worker->lanes[i].outbox);
 }
 
+/* Hands over one request. Returns the bit of its queue if it is lent: the device hears of those together. */
+static uint64_t worker_hand_over(struct worker *worker, struct request *request)
+{
+        uint64_t queue = UINT64_C(1) << request->queue;
+
+        if (worker->shared.queues_supply & queue) {
+                supply_add(request);
+                return queue;
+        }
+        worker->device->handle(worker->device->state, request);
+        return 0;
+}
+
+static void worker_tell(struct worker *worker, void (*tell)(void *state, uint32_t queue), uint64_t queues)
+{
+        for (uint32_t queue = 0; tell && queue < worker->hello.n_queues; queue++)
+                if (queues >> queue & 1)
+                        tell(worker->device->state, queue);
+}
+
+/* A queue that goes on already has been lent more, of which the device was told before. */
+static void worker_give_back(struct worker *worker, struct worker_lane *lane)
+{
+        uint64_t recalled = lane->recalled;
+
+        worker_tell(worker, worker->device->recalled, recalled);
+        worker_lane_give_back(lane);
+        for (uint32_t queue = 0; queue < worker->hello.n_queues; queue++)
+                if (!supply_first(queue))
+                        recalled &= ~(UINT64_C(1) << queue);
+        worker_tell(worker, worker->device->supplied, recalled);
+}
+
 static void worker_serve_lane(struct worker *worker, struct worker_lane *lane)
 {
         const struct device_ops *device = worker->device;
         uint32_t waiting = lane->inbox.n_waiting;
+        uint64_t supplied = 0;
 
         for (uint32_t n = waiting; n > 0; n--) {
                 outbox_expect(&lane->outbox, n - 1);
-                device->handle(device->state, inbox_next(&lane->inbox));
+                supplied |= worker_hand_over(worker, inbox_next(&lane->inbox));
         }
+        worker_tell(worker, device->supplied, supplied);
         if (waiting > 0 && device->batch_end)
                 device->batch_end(device->state);
+        if (lane->recalled)
+                worker_give_back(worker, lane);
         outbox_flush(&lane->outbox);
 }
 

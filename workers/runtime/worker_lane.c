@@ -54,6 +54,35 @@ static void worker_lane_file(struct worker_lane *lane, const struct lane_request
         link_payload(&lane->link, bytes, payload_len);
 }
 
+/* What comes behind it is of the queue's next start, and stays. */
+static void worker_lane_mark(struct worker_lane *lane, uint32_t queue)
+{
+        if (!(lane->shared->queues_supply >> queue & 1))
+                worker_trap();
+        for (struct request *r = lane->inbox.oldest; r; r = r->newer)
+                r->recalled |= r->queue == queue;
+        lane->recalled |= UINT64_C(1) << queue;
+}
+
+void worker_lane_give_back(struct worker_lane *lane)
+{
+        struct request *next;
+
+        lane->recalled = 0;
+        for (struct request *r = lane->inbox.oldest; r != lane->inbox.waiting; r = next) {
+                uint64_t id = r->id;
+
+                next = r->newer;
+                if (!r->recalled)
+                        continue;
+                inbox_remove(&lane->inbox, r);
+                outbox_complete(&lane->outbox, id, WIRE_STATUS_CANCELED, 0, 0);
+        }
+        for (struct request *r = lane->inbox.waiting; r; r = r->newer)
+                if (r->recalled)
+                        lane->recalled |= UINT64_C(1) << r->queue;
+}
+
 /* What may come at any time. False: it is an answer to a question about bytes. */
 static bool worker_lane_take(struct worker_lane *lane, const struct lane_to_worker *message,
                              uint32_t payload_len)
@@ -64,6 +93,9 @@ static bool worker_lane_take(struct worker_lane *lane, const struct lane_to_work
                 return true;
         case LANE_MAY_REST:
                 inbox_may_rest(&lane->inbox);
+                return true;
+        case LANE_RECALL:
+                worker_lane_mark(lane, message->recall.queue);
                 return true;
         case LANE_MEM_READ_REPLY:
                 break;

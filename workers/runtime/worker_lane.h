@@ -16,6 +16,7 @@ struct worker_shared {
         struct arena arena;      /* for one judged message at a time */
         uint8_t *piece;          /* OUTBOX_PIECE bytes: an answer to a MemRead */
         uint64_t queues_started; /* bit per queue */
+        uint64_t queues_supply;  /* likewise: of Hello */
 };
 
 struct worker_lane {
@@ -23,6 +24,7 @@ struct worker_lane {
         struct link link;
         struct inbox inbox;
         struct outbox outbox;
+        uint64_t recalled;   /* bit per queue: some of what it has lent is to be given back */
         uint32_t seq_next;   /* of the next MemRead; answers come in order, */
         uint32_t seq_oldest; /* so this one is answered next */
 };
@@ -31,12 +33,15 @@ struct worker_lane {
 int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
                      uint32_t credit_requests, uint32_t credit_bytes, const struct inbox_area *area);
 
-/* Waits for one frame: files its requests, or rests, if that is the answer to worker_lane_rest. A frame of any other kind is
- * out of order here. */
+/* Waits for one frame: files its requests, rests, if that is the answer to worker_lane_rest, or marks what is recalled. A frame
+ * of any other kind is out of order here. */
 void worker_lane_receive(struct worker_lane *lane);
 
 /* Nothing has come for some time: asks whether what long transfers have touched may go back to the host, if there is any. */
 void worker_lane_rest(struct worker_lane *lane);
+
+/* Gives back what is recalled and has been handed over; the rest is when it has been. */
+void worker_lane_give_back(struct worker_lane *lane);
 
 /* Sends what is gathered and one MemRead. The caller keeps the number of open ones under LIMIT_MEM_READS. */
 void worker_lane_ask(struct worker_lane *lane, uint64_t id, uint32_t offset, uint32_t len);
