@@ -89,7 +89,24 @@ enum control_kind_to_worker {
         CONTROL_START_QUEUE = 4,
         CONTROL_RESTORE_STATE = 5,
         CONTROL_SHUTDOWN = 6,
+        CONTROL_SET = 7,
 };
+
+/* What an operator may set while a device runs. */
+enum control_setting_id {
+        SETTING_LINK = 1, /* 0: down, 1: up; index 0 */
+        SETTING_SIZE,     /* of a terminal: columns, and rows << 16, each 1 .. 65535; index: its port */
+        SETTING_END_,
+};
+
+struct control_setting {
+        enum control_setting_id id;
+        uint32_t index; /* below LIMIT_PORTS */
+        uint64_t value;
+};
+
+/* Are index and value in range? */
+bool control_setting_ok(const struct control_setting *setting);
 
 struct control_to_worker {
         enum control_kind_to_worker kind;
@@ -107,6 +124,7 @@ struct control_to_worker {
                         uint32_t queue, size;
                 } start_queue;
                 struct control_blob restore_state;
+                struct control_setting set;
         };
 };
 

@@ -303,6 +303,14 @@ static int check_start_queue(const Bulkhead__Control__StartQueue *wire, struct c
         return 0;
 }
 
+static int check_set(const Bulkhead__Control__Set *wire, struct control_to_worker *ret)
+{
+        ret->seq = wire->seq;
+        ret->set = (struct control_setting){
+            .id = (enum control_setting_id)wire->setting, .index = wire->index, .value = wire->value};
+        return control_setting_ok(&ret->set) ? 0 : -EPROTO;
+}
+
 static int check_to_worker(const Bulkhead__Control__ToWorker *wire, struct control_to_worker *ret)
 {
         ret->kind = (enum control_kind_to_worker)wire->kind_case;
@@ -320,6 +328,8 @@ static int check_to_worker(const Bulkhead__Control__ToWorker *wire, struct contr
                 return check_blob(&wire->restore_state->state, &ret->restore_state);
         case BULKHEAD__CONTROL__TO_WORKER__KIND_SHUTDOWN:
                 return 0;
+        case BULKHEAD__CONTROL__TO_WORKER__KIND_SET:
+                return check_set(wire->set, ret);
         default:
                 return -EPROTO;
         }
@@ -384,6 +394,10 @@ _Static_assert((int)CONTROL_BOOT_FAILED == (int)BULKHEAD__CONTROL__TO_BROKER__KI
 _Static_assert((int)CONTROL_CONFIGURE == (int)BULKHEAD__CONTROL__TO_WORKER__KIND_CONFIGURE,
                "kinds are cases");
 _Static_assert((int)CONTROL_SHUTDOWN == (int)BULKHEAD__CONTROL__TO_WORKER__KIND_SHUTDOWN, "kinds are cases");
+_Static_assert((int)CONTROL_SET == (int)BULKHEAD__CONTROL__TO_WORKER__KIND_SET, "kinds are cases");
+_Static_assert((int)SETTING_LINK == (int)BULKHEAD__CONTROL__SETTING__SETTING_LINK &&
+                   (int)SETTING_SIZE == (int)BULKHEAD__CONTROL__SETTING__SETTING_SIZE,
+               "settings");
 _Static_assert((int)QUEUE_SUPPLY == (int)BULKHEAD__CONTROL__QUEUE_KIND__QUEUE_KIND_SUPPLY, "queue kinds");
 _Static_assert((int)REPLAY_AT_MOST_ONCE == (int)BULKHEAD__CONTROL__REPLAY_CLASS__REPLAY_CLASS_AT_MOST_ONCE,
                "replay classes");

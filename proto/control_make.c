@@ -115,6 +115,20 @@ static ssize_t make_restore_state(const struct control_to_worker *message, uint8
         return wire_pack(&wire.base, buf, size);
 }
 
+static ssize_t make_set(const struct control_to_worker *message, uint8_t *buf, size_t size)
+{
+        Bulkhead__Control__ToWorker wire = BULKHEAD__CONTROL__TO_WORKER__INIT;
+        Bulkhead__Control__Set body = BULKHEAD__CONTROL__SET__INIT;
+
+        body.seq = message->seq;
+        body.setting = (Bulkhead__Control__Setting)message->set.id;
+        body.index = message->set.index;
+        body.value = message->set.value;
+        wire.kind_case = BULKHEAD__CONTROL__TO_WORKER__KIND_SET;
+        wire.set = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
 static ssize_t make_shutdown(uint8_t *buf, size_t size)
 {
         Bulkhead__Control__ToWorker wire = BULKHEAD__CONTROL__TO_WORKER__INIT;
@@ -267,6 +281,8 @@ ssize_t control_make_to_worker(const struct control_to_worker *message, uint8_t 
                 return make_restore_state(message, buf, size);
         case CONTROL_SHUTDOWN:
                 return make_shutdown(buf, size);
+        case CONTROL_SET:
+                return make_set(message, buf, size);
         }
         return -EINVAL;
 }

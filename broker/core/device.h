@@ -57,6 +57,14 @@ uint32_t device_config_size(const struct device *device);
 int device_config_write(struct device *device, uint32_t offset, uint32_t len, const uint8_t *bytes,
                         void (*done)(void *context, int error), void *context);
 
+/* What the operator wants of the device (control.h), judged by control_setting_ok. 0: `done` comes, once, when the worker has
+ * taken it, with 0; or with its negative errno (-EOPNOTSUPP: it has no such setting), or -EAGAIN: it has died over it. What was
+ * taken stays, over resets and workers, until another value is. -EBUSY: one is under way, or was LIMIT_SETTING_MS ago;
+ * -EAGAIN: no worker serves. */
+struct control_setting;
+int device_set(struct device *device, const struct control_setting *setting,
+               void (*done)(void *context, int error), void *context);
+
 /* The memory of whoever owns the rings. When this returns every lane has left the old snapshot. NULL: none.
  * Takes a reference of its own. */
 int device_set_memory(struct device *device, struct guest_memory *memory);

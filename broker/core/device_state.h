@@ -71,6 +71,14 @@ struct device {
         uint64_t config_before; /* the field's value before */
         void (*config_written)(void *context, int error);
         void *config_context;
+        /* The operator's settings, one at a time. */
+        bool setting_busy;
+        uint64_t setting_ms; /* when the last was made; 0: none was */
+        struct control_setting setting;
+        void (*setting_done)(void *context, int error);
+        void *setting_context;
+        struct control_setting settings[LIMIT_SETTINGS]; /* that a worker has taken */
+        unsigned n_settings;
         unsigned handles; /* that are open: the last close frees the device */
         void (*freed)(void *context);
         void *freed_context;
@@ -126,6 +134,11 @@ void device_stop_cancel(struct device *device);
 void device_stop_take(struct device *device);
 /* No worker will come: who waits is answered at once. */
 void device_stop_hurry(struct device *device);
+
+/* ---- device_setting.c ---- */
+
+/* Tells a worker that is primed what its predecessors have taken. */
+void device_setting_prime(struct device *device);
 
 /* ---- device_worker.c ---- */
 

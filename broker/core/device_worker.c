@@ -300,6 +300,7 @@ static void on_prime(void *context)
                 if (device->space.fields[i].writable &&
                     device->space.fields[i].value != device->hello.fields[i].value)
                         device_worker_send_config(device, i, NULL, NULL);
+        device_setting_prime(device);
         /* Before the queues: a worker prepares a queue by what its predecessor knew of it. */
         supervisor_send_state(&device->supervisor);
         for (unsigned i = 0; i < device->n_queues; i++)

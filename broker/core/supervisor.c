@@ -500,7 +500,7 @@ int supervisor_send(struct supervisor *supervisor, const struct control_to_worke
 
         if (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING)
                 return -ENOTCONN;
-        supervisor->told = true;
+        supervisor->told |= message->kind != CONTROL_SET; /* that is nothing of the guest's */
         if (supervisor->state == WORKER_PRIMING && !done) {
                 done = on_primed;
                 context = supervisor;

@@ -70,9 +70,9 @@ struct supervisor {
         uv_timer_t timer;  /* the spawner's answer, Hello, Done, kill and back-off deadlines; one at a time */
         bool asked;        /* the spawner has been sent the question */
         bool spawner_mute; /* ... and is over its time with the answer */
-        bool told;         /* this incarnation knows features or queues: a reset must replace it */
-        bool by_us;        /* it was killed for a reset, which is nobody's fault */
-        bool greeted;      /* some incarnation has said Hello: the configuration can work */
+        bool told;    /* this incarnation knows of the guest: features, queues. A reset must replace it */
+        bool by_us;   /* it was killed for a reset, which is nobody's fault */
+        bool greeted; /* some incarnation has said Hello: the configuration can work */
         uint64_t serving_ms; /* loop time since when it serves */
         struct restart_policy policy;
         char why[LIMIT_WHY];   /* it is quarantined; printable */

@@ -104,6 +104,9 @@
 #define LIMIT_CONFIG_BYTES  256u  /* bytes of a config space (vhost-user carries no more) */
 #define LIMIT_STATE_BYTES   4096u /* a worker's saved state (PutState): small by contract */
 #define LIMIT_WHY           160u /* bytes of the clause that says why a device is quarantined: it stands in a line of ps */
+#define LIMIT_PORTS         31u  /* of a console: each has two queues, and two are for control */
+#define LIMIT_SETTINGS      32u  /* that an operator has made at one device: a size a port, and the link */
+#define LIMIT_SETTING_MS    100u /* between two of them: each may interrupt guest and VMM; a terminal that is being drawn asks again */
 #define LIMIT_RESOURCES     8u    /* files that one device's configuration may name */
 
 /* ---- booting (kvm front end) ---- */

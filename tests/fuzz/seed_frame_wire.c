@@ -154,6 +154,7 @@ static void seed_control_down(void)
             {.kind = CONTROL_START_QUEUE, .seq = 3, .start_queue = {1, 256}},
             {.kind = CONTROL_RESTORE_STATE, .seq = 4, .restore_state = {(const uint8_t *)"st", 2}},
             {.kind = CONTROL_SHUTDOWN},
+            {.kind = CONTROL_SET, .seq = 5, .set = {SETTING_SIZE, 3, 80 | 25 << 16}},
             {.kind = CONTROL_CONFIGURE,
              .configure = {.name = "loader",
                            .n_lanes = 1,

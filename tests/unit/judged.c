@@ -277,6 +277,12 @@ bool judged_control_to_worker(const struct control_to_worker *message)
                 return judged_blob(&message->restore_state);
         case CONTROL_SHUTDOWN:
                 return true;
+        case CONTROL_SET:
+                if (message->set.id == SETTING_LINK)
+                        return message->set.index == 0 && message->set.value < 2;
+                return message->set.id == SETTING_SIZE && message->set.index < LIMIT_PORTS &&
+                       message->set.value % 65536 >= 1 && message->set.value / 65536 >= 1 &&
+                       message->set.value / 65536 <= 65535;
         }
         return false;
 }

@@ -641,6 +641,7 @@ static void bit_flips_and_truncations_never_break_a_promise(void **state)
             {.kind = CONTROL_START_QUEUE, .seq = 3, .start_queue = {1, 256}},
             {.kind = CONTROL_RESTORE_STATE, .seq = 4, .restore_state = {(const uint8_t *)"blob", 4}},
             {.kind = CONTROL_SHUTDOWN},
+            {.kind = CONTROL_SET, .seq = 5, .set = {SETTING_SIZE, 3, 80 | 25 << 16}},
         };
 
         (void)state;

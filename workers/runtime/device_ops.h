@@ -29,6 +29,10 @@ struct device_ops {
          */
         int (*config_write)(void *state, uint32_t field, uint64_t value);
 
+        /* The operator wants this of the device. 0, or negative errno: -EOPNOTSUPP where there is no such setting or index. NULL: it
+         * has none. */
+        int (*set)(void *state, const struct control_setting *setting);
+
         /* A blob of a predecessor: hostile input. 0 or negative errno. NULL: the device leaves none. */
         int (*restore_state)(void *state, const uint8_t *bytes, size_t len);
 

@@ -25,6 +25,7 @@
 #include "workers/runtime/trap.h"
 #include "workers/runtime/worker_log.h"
 #include "workers/runtime/worker_memory.h"
+#include "workers/runtime/worker_say.h"
 #include "workers/runtime/worker_watch.h"
 
 #define WORKER_ARENA 65536u /* bytes for one unpacked message: a full batch takes about 10,000 */
@@ -93,6 +94,19 @@ static int worker_on_config_write(void *context, const void *body)
         if (worker->device->config_write)
                 r = worker->device->config_write(worker->device->state, message->config_write.field,
                                                  message->config_write.value);
+        if (r == 0)
+                worker_config_set(message->config_write.field, message->config_write.value);
+        return worker_done(worker, message->seq, r);
+}
+
+static int worker_on_set(void *context, const void *body)
+{
+        const struct control_to_worker *message = body;
+        struct worker *worker = context;
+        int r = -EOPNOTSUPP;
+
+        if (worker->device->set)
+                r = worker->device->set(worker->device->state, &message->set);
         return worker_done(worker, message->seq, r);
 }
 
@@ -442,6 +456,7 @@ _Noreturn void worker_serve(struct worker *worker)
 
         worker->state = WORKER_SERVING;
         worker_send(worker, &message);
+        worker_say_init(&worker->control, &worker->hello);
         if (worker->device->load)
                 worker_load(worker);
         for (;;)
@@ -459,6 +474,7 @@ static const struct rpc_row worker_control_rows[] = {
     [CONTROL_RESTORE_STATE] = {"RestoreState", 0, LIMIT_STATE_BYTES + 64, 0, 0, SERVING, true,
                                worker_on_restore_state},
     [CONTROL_SHUTDOWN] = {"Shutdown", 0, 64, 0, 0, SERVING, false, worker_on_shutdown},
+    [CONTROL_SET] = {"Set", 0, 64, 0, 0, SERVING, false, worker_on_set},
 };
 
 static const struct rpc_table worker_control_table = {.rows = worker_control_rows,

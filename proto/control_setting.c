@@ -1,0 +1,22 @@
+/* What an operator may set while a device runs: the one judgement of it, for every wire that carries it.
+ * Owns nothing; called by control_check.c, admin_check.c and the tool that makes it.
+ * TRUST: values are an operator's, perhaps by way of a broker that was taken over.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "proto/base/limits.h"
+#include "proto/control.h"
+
+bool control_setting_ok(const struct control_setting *setting)
+{
+        uint64_t value = setting->value;
+
+        switch (setting->id) {
+        case SETTING_LINK:
+                return setting->index == 0 && value <= 1;
+        case SETTING_SIZE:
+                return setting->index < LIMIT_PORTS && value >> 32 == 0 && (value & 0xffff) != 0 &&
+                       value >> 16 != 0;
+        case SETTING_END_:
+                break;
+        }
+        return false;
+}
