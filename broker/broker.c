@@ -317,21 +317,15 @@ static int start_devices(struct broker *broker)
 
 static int confine(const struct broker_start *start)
 {
-        uint32_t n_files = 128; /* loop, sockets, clients, a session's messages in flight */
         uint32_t missing;
         const char *stage;
         int r;
 
-        if (start->kvm)
-                n_files += kvm_front_files(start->kvm);
-        for (size_t i = 0; i < start->config->n_devices; i++)
-                n_files +=
-                    32 + 16 * start->config->devices[i].n_queues + 8 * start->config->devices[i].n_lanes;
         r = broker_confine(&(struct broker_jail){.uid = start->uid,
                                                  .gid = start->uid,
                                                  .rootless = start->rootless,
                                                  .kvm = start->kvm != NULL,
-                                                 .nofile = n_files},
+                                                 .nofile = vm_config_files(start->config)},
                            &missing, &stage);
         if (r < 0)
                 log_error("the broker cannot be confined, and will not run otherwise: stage %s: %s", stage,

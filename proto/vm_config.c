@@ -133,6 +133,21 @@ static int judge_limits(const struct device_config *device, char *why, size_t wh
         return 0;
 }
 
+uint32_t vm_config_files(const struct vm_config *config)
+{
+        const bool kvm = config->frontend == VM_FRONTEND_KVM;
+        uint32_t n = 128; /* loop, sockets, clients, a session's messages in flight */
+
+        for (size_t i = 0; i < config->n_devices; i++)
+                n += 32 + 16u * config->devices[i].n_queues + 8u * config->devices[i].n_lanes;
+        if (!kvm)
+                return n;
+        n += 8 + LIMIT_BOOT_RAM + config->kvm.vcpus; /* its own, the loader's, the loop's */
+        for (size_t i = 0; i < config->n_devices; i++)
+                n += 1 + config->devices[i].n_queues; /* interrupt, kicks */
+        return n;
+}
+
 uint32_t vm_config_memory(const struct vm_config *config, const struct device_config *device)
 {
         return device->limits.memory ? (uint32_t)device->limits.memory : config->worker_memory_max;

@@ -140,6 +140,9 @@ uint32_t vm_config_uids(const struct vm_config *config);
  * the front end is KVM. It borrows from `config`. */
 bool vm_config_loader(const struct vm_config *config, struct device_config *ret_loader);
 
+/* Open files that the broker has at once, at most; the spawner has fewer. */
+uint32_t vm_config_files(const struct vm_config *config);
+
 /* Bytes that this device's worker may have. */
 uint32_t vm_config_memory(const struct vm_config *config, const struct device_config *device);
 

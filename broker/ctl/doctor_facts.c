@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -270,6 +271,13 @@ static void ask_kvm(struct doctor_facts *facts)
         facts->host.fd = -1;
 }
 
+static void ask_files(struct doctor_facts *facts)
+{
+        struct rlimit limit;
+
+        facts->files = getrlimit(RLIMIT_NOFILE, &limit) < 0 ? UINT64_MAX : limit.rlim_max;
+}
+
 void doctor_facts_measure(const char *root, struct doctor_facts *ret_facts)
 {
         struct doctor_facts facts = {.uid = geteuid()};
@@ -278,6 +286,7 @@ void doctor_facts_measure(const char *root, struct doctor_facts *ret_facts)
         ask_namespaces(&facts);
         ask_layers(&facts);
         look_at_files(root, &facts);
+        ask_files(&facts);
         ask_kvm(&facts);
         *ret_facts = facts;
 }

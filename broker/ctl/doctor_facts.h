@@ -38,6 +38,8 @@ struct doctor_facts {
         uint32_t controllers; /* bit per enum doctor_controller that is there */
         bool cgroup_writable; /* by us, where our groups would be made */
 
+        uint64_t files; /* that a process may have open at once, after it has raised its limit */
+
         long huge_free, huge_size_kib; /* reserved huge pages that are free; -1: the kernel has none */
 
         int kvm; /* 0: `host` is filled (its fd is closed). Negative errno, with ... */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/ctl/open_files.h"
 #include "proto/base/checked.h"
 #include "sandbox/landlock.h"
 
@@ -190,6 +191,20 @@ static void check_copy(const struct doctor_facts *f, struct doctor_row *row)
         say(row->remedy, "bytes go through sockets, which is slower; boot with a smaller ptrace_scope");
 }
 
+static void check_files(const struct doctor_facts *f, struct doctor_row *row)
+{
+        char why[DOCTOR_TEXT];
+
+        if (f->files == UINT64_MAX)
+                say(row->found, "without a limit");
+        else
+                say(row->found, "%llu at most", (unsigned long long)f->files);
+        if (open_files_judge(f->files, NULL, why, sizeof(why)) == 0)
+                return;
+        row->verdict = DOCTOR_MISSING;
+        doctor_say_why(row, why);
+}
+
 /* Nothing of ours asks for them: told because a host's memory may be bound in them. */
 static void check_huge(const struct doctor_facts *f, struct doctor_row *row)
 {
@@ -269,6 +284,7 @@ static const struct {
     {"keyring", DOCTOR_NEED_ALL, check_keyring},
     {"control groups", DOCTOR_NEED_ALL, check_cgroups},
     {"direct copy", DOCTOR_NEED_ALL, check_copy},
+    {"open files", DOCTOR_NEED_ALL, check_files},
     {"huge pages", DOCTOR_NEED_ALL, check_huge},
     {"/dev/kvm", DOCTOR_NEED_KVM, check_kvm_device},
     {"KVM", DOCTOR_NEED_KVM, check_kvm},

@@ -37,7 +37,7 @@ const char *doctor_verdict_name(enum doctor_verdict verdict);
 int doctor_rules_apply(const struct doctor_facts *facts,
                        int (*visit)(void *context, const struct doctor_row *row), void *context);
 
-/* The rows of one VM of the broker's own on this host: what its configuration asks for. None for another front
- * end. The kernel's first bytes are read. */
+/* The rows of one VM on this host: what its configuration asks for. Of one with another front end than the broker's own
+ * that is its open files. The kernel's first bytes are read. */
 int doctor_vm_apply(const struct doctor_facts *facts, const struct vm_config *config,
                     int (*visit)(void *context, const struct doctor_row *row), void *context);

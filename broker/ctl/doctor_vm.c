@@ -1,4 +1,4 @@
-/* The rows of one VM of the broker's own: what its configuration asks of this host.
+/* The rows of one VM: what its configuration asks of this host, most of it if it is one of the broker's own.
  * Owns nothing beyond a call; called by `doctor`. The same questions, by the same functions, as `run` asks.
  * TRUST: the configuration has been judged; of the kernel's file a few bytes are looked at.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -12,6 +12,7 @@
 #include "broker/ctl/config_value.h"
 #include "broker/ctl/doctor_rules.h"
 #include "broker/ctl/kernel_kind.h"
+#include "broker/ctl/open_files.h"
 #include "broker/kvm/layout.h"
 #include "broker/kvm/width.h"
 #include "proto/base/checked.h"
@@ -103,14 +104,26 @@ static void check_kernel(struct doctor_vm *vm, struct doctor_row *row)
         }
 }
 
+static void check_files(struct doctor_vm *vm, struct doctor_row *row)
+{
+        char why[DOCTOR_TEXT];
+
+        if (open_files_judge(vm->facts->files, vm->config, why, sizeof(why)) < 0)
+                say_missing(row, why);
+        else
+                snprintf(row->found, sizeof(row->found), "%u at most", vm_config_files(vm->config));
+}
+
 static const struct {
         const char *check;
+        enum doctor_need need;
         void (*judge)(struct doctor_vm *vm, struct doctor_row *row);
 } checks[] = {
-    {"this VM", check_layout},
-    {"its place on this host", check_host},
-    {"its address width", check_width},
-    {"its kernel", check_kernel},
+    {"its open files", DOCTOR_NEED_ALL, check_files},
+    {"this VM", DOCTOR_NEED_KVM, check_layout},
+    {"its place on this host", DOCTOR_NEED_KVM, check_host},
+    {"its address width", DOCTOR_NEED_KVM, check_width},
+    {"its kernel", DOCTOR_NEED_KVM, check_kernel},
 };
 
 int doctor_vm_apply(const struct doctor_facts *facts, const struct vm_config *config,
@@ -119,11 +132,11 @@ int doctor_vm_apply(const struct doctor_facts *facts, const struct vm_config *co
         struct doctor_vm vm = {.facts = facts, .config = config};
         int r = 0;
 
-        if (config->frontend != VM_FRONTEND_KVM)
-                return 0;
         for (size_t i = 0; r >= 0 && i < array_size(checks); i++) {
-                struct doctor_row row = {.check = checks[i].check, .need = DOCTOR_NEED_KVM};
+                struct doctor_row row = {.check = checks[i].check, .need = checks[i].need};
 
+                if (row.need == DOCTOR_NEED_KVM && config->frontend != VM_FRONTEND_KVM)
+                        continue;
                 checks[i].judge(&vm, &row);
                 r = visit(context, &row);
         }

@@ -13,6 +13,7 @@
 #include "broker/ctl/config_host.h"
 #include "broker/ctl/config_open.h"
 #include "broker/ctl/ctl.h"
+#include "broker/ctl/open_files.h"
 #include "broker/ctl/run_terminal.h"
 #include "broker/ctl/terminal.h"
 #include "proto/base/cleanup.h"
@@ -145,7 +146,8 @@ int verb_run(const struct ctl_args *args)
         r = loosen(&config, args);
         if (r < 0)
                 return r == -EINVAL ? CTL_USAGE : CTL_FAILED;
-        if (config_host_program(config.worker_dir, BROKER_PROGRAM, why, sizeof(why)) < 0) {
+        if (config_host_program(config.worker_dir, BROKER_PROGRAM, why, sizeof(why)) < 0 ||
+            open_files_raise(&config, why, sizeof(why)) < 0) {
                 fprintf(stderr, "bulkhead: run: %s\n", why);
                 return CTL_FAILED;
         }

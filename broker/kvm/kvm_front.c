@@ -194,15 +194,6 @@ int kvm_front_create(struct kvm_front *front, char *why, size_t size)
         return 0;
 }
 
-uint32_t kvm_front_files(const struct kvm_front *front)
-{
-        uint32_t n = 8 + front->layout.n_ram + front->layout.n_vcpus; /* and the loader's, the loop's */
-
-        for (size_t i = 0; i < front->config->n_devices; i++)
-                n += 1 + front->config->devices[i].n_queues;
-        return n;
-}
-
 /* ---- the kernel, then the vCPUs ---- */
 
 static void front_tell_end(struct kvm_front *front, enum vm_exit exit, const char *why)

@@ -34,9 +34,6 @@ int kvm_front_prepare(const struct vm_config *config, struct kvm_front **ret_fro
  * leads where config->kvm.serial says: to standard output and from standard input, which stay open. */
 int kvm_front_create(struct kvm_front *front, char *why, size_t why_size);
 
-/* Descriptors that it has at once, at most, beside those of devices (for RLIMIT_NOFILE). After prepare. */
-uint32_t kvm_front_files(const struct kvm_front *front);
-
 struct kvm_front_start {
         uv_loop_t *loop;
         struct device *const *devices; /* all of the configuration, in its order; outlive `stopped` */

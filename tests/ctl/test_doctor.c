@@ -36,6 +36,7 @@ static const struct doctor_facts whole = {
     .cgroup = 2,
     .controllers = 15,
     .cgroup_writable = true,
+    .files = 184,
     .huge_free = 0,
     .huge_size_kib = 2048,
     .kvm_opened = true,
@@ -145,6 +146,11 @@ static void each_lack_is_one_row_with_a_remedy(void **state)
         finds("direct copy", DOCTOR_OK, "ptrace_scope is 2", "");
         facts.yama = 3;
         finds("direct copy", DOCTOR_WEAKER, "ptrace_scope is 3", "through sockets");
+        facts.files = 183;
+        finds("open files", DOCTOR_MISSING, "183 open files are allowed, and a VM may need 184",
+              "ulimit -Hn 184");
+        facts.files = UINT64_MAX;
+        finds("open files", DOCTOR_OK, "without a limit", "");
         facts.huge_free = -1;
         finds("huge pages", DOCTOR_OK, "none; not needed", "");
 }
@@ -236,6 +242,7 @@ static void a_visitor_that_fails_stops_it(void **state)
 /* ---- one VM ---- */
 
 static struct vm_config config;
+static struct device_config devices[LIMIT_DEVICES + 1];
 
 static void vm_finds(const char *check, enum doctor_verdict verdict, const char *found)
 {
@@ -248,8 +255,13 @@ static void vm_finds(const char *check, enum doctor_verdict verdict, const char 
 static void begin_vm(const char *kernel)
 {
         facts = whole;
-        config = (struct vm_config){
-            .frontend = VM_FRONTEND_KVM, .kvm = {.vcpus = 2, .memory = UINT64_C(1) << 30}, .n_devices = 2};
+        facts.files = 1024;
+        for (size_t i = 0; i < array_size(devices); i++)
+                devices[i] = (struct device_config){.n_queues = 1, .n_lanes = 1};
+        config = (struct vm_config){.frontend = VM_FRONTEND_KVM,
+                                    .kvm = {.vcpus = 2, .memory = UINT64_C(1) << 30},
+                                    .devices = devices,
+                                    .n_devices = 2};
         snprintf(config.boot.kernel, sizeof(config.boot.kernel), "%s", kernel);
 }
 
@@ -316,15 +328,31 @@ static void a_vm_is_held_against_its_host(void **state)
         unlink(config.boot.kernel);
 }
 
-static void a_vm_of_another_front_end_has_no_rows(void **state)
+static int count(void *context, const struct doctor_row *row)
+{
+        (void)row;
+        ++*(unsigned *)context;
+        return 0;
+}
+
+static void a_vm_of_another_front_end_has_one_row(void **state)
 {
         unsigned n = 0;
 
         (void)state;
         begin_vm("/dev/null");
         config.frontend = VM_FRONTEND_VHOST_USER;
-        assert_int_equal(doctor_vm_apply(&facts, &config, stop_at_once, &n), 0);
-        assert_int_equal(n, 0);
+        assert_int_equal(doctor_vm_apply(&facts, &config, count, &n), 0);
+        assert_int_equal(n, 1);
+        vm_finds("its open files", DOCTOR_OK, "240 at most"); /* 128, and 56 a device */
+        facts.files = 239;
+        vm_finds("its open files", DOCTOR_MISSING, "239 open files are allowed, and this VM may need 240");
+        devices[1].n_queues = LIMIT_QUEUES;
+        devices[1].n_lanes = LIMIT_LANES;
+        facts.files = 1024;
+        vm_finds("its open files", DOCTOR_MISSING, "this VM may need 1368");
+        config.frontend = VM_FRONTEND_KVM;
+        vm_finds("its open files", DOCTOR_MISSING, "1024 open files are allowed");
 }
 
 /* ---- kernels ---- */
@@ -521,7 +549,7 @@ int main(void)
             cmocka_unit_test_setup(a_kvm_that_will_not_do_is_told, begin),
             cmocka_unit_test_setup(a_visitor_that_fails_stops_it, begin),
             cmocka_unit_test(a_vm_is_held_against_its_host),
-            cmocka_unit_test(a_vm_of_another_front_end_has_no_rows),
+            cmocka_unit_test(a_vm_of_another_front_end_has_one_row),
             cmocka_unit_test(kernels_are_told_by_their_first_bytes),
             cmocka_unit_test(bzimage_that_is_cut_short_is_told),
             cmocka_unit_test(processors_that_virtualize_say_so),

@@ -84,6 +84,22 @@ def vm_that_runs_already_is_told(t):
     require(first.child.running() and "rng0" in first.ps(), "the first one was disturbed")
 
 
+@claim(seconds=60)
+def too_few_open_files_are_told(t):
+    """By run and doctor alike; where only the soft limit is too small it is raised."""
+    needs_bulkhead()
+    serving = Bulkhead(t.directory, [Entropy()])
+    for hard in (40, 183):
+        serving.prefix = ("sh", "-c", f'ulimit -n {hard}; exec "$@"', "sh")
+        t.stage(one_line(run(serving), f"{hard} open files", "184", "ulimit -Hn 184"))
+        told = serving.tool("doctor", serving.config)
+        require(told.returncode == 1 and "missing  its open files" in told.stdout, told.stdout)
+    serving = t.backend([Entropy()], prefix=("sh", "-c", 'ulimit -Sn 40; exec "$@"', "sh"))
+    wait_until(lambda: serving.ps()["rng0"]["state"] == "ready", 20, "a worker", alive=serving.child.must_run)
+    require(serving.tool("doctor", serving.config).stdout.count("ok       its open files") == 1, "doctor says otherwise")
+    t.stage("a soft limit of 40 is raised")
+
+
 def nobody_can_run(t):
     """The programs and a directory of his own, wherever the build is."""
     needs(os.geteuid() == 0, "only root can become another user")
