@@ -13,7 +13,7 @@ import sys
 
 from own_vm import NOBODY, TEST_GUEST, Case, bzimage, doctor, main
 
-LYING_KVM = os.path.abspath(sys.argv[3])
+LYING_KVM = os.path.abspath(sys.argv.pop(3))  # the others are own_vm's
 WARNING = ": warning: "  # what the jail of this host lacks is said as ever
 
 
