@@ -11,6 +11,7 @@
 
 #include "broker/ctl/config_value.h"
 #include "broker/ctl/doctor_rules.h"
+#include "broker/ctl/kernel_elf.h"
 #include "broker/ctl/kernel_kind.h"
 #include "broker/ctl/open_files.h"
 #include "broker/kvm/layout.h"
@@ -97,8 +98,12 @@ static void check_kernel(struct doctor_vm *vm, struct doctor_row *row)
         } else if (!kernel_kind(KVM_ARCH_HERE, head, (size_t)n, (uint64_t)st.st_size, row->found,
                                 sizeof(row->found))) {
                 row->verdict = DOCTOR_MISSING;
-        } else if (vm->facts->host.software && strncmp((const char *)head, "\177ELF", 4) != 0) {
-                row->verdict = DOCTOR_MISSING; /* an ELF may be a guest that is made for it */
+        } else if (kernel_is_elf(head,
+                                 (size_t)n)) { /* it may be a guest that is made for a KVM in software */
+                if (!kernel_elf_boots(fd, (uint64_t)st.st_size, row->found, sizeof(row->found)))
+                        row->verdict = DOCTOR_MISSING;
+        } else if (vm->facts->host.software) {
+                row->verdict = DOCTOR_MISSING;
                 snprintf(row->remedy, sizeof(row->remedy),
                          "this KVM (%s) cannot run Linux; use a host with vmx or svm", vm->facts->host.kind);
         }

@@ -21,6 +21,7 @@
 #define ARM64_MAGIC       0x38u
 #define ELF_MACHINE       0x12u
 #define ELF_X86_64        62u
+#define ELF_I386          3u
 
 static bool has(const uint8_t *head, size_t len, size_t at, const char *magic, size_t magic_len)
 {
@@ -30,6 +31,11 @@ static bool has(const uint8_t *head, size_t len, size_t at, const char *magic, s
 static unsigned u16_at(const uint8_t *head, size_t at)
 {
         return head[at] | (unsigned)head[at + 1] << 8;
+}
+
+bool kernel_is_elf(const uint8_t *head, size_t len)
+{
+        return has(head, len, 0, "\177ELF", 4);
 }
 
 /* As the loader has it (workers/loader/bzimage.c). */
@@ -44,12 +50,15 @@ static bool x86_is_cut(const uint8_t *head, uint64_t file_size)
 
 static bool x86_kind(const uint8_t *head, size_t len, uint64_t file_size, char *text, size_t size)
 {
-        if (has(head, len, 0, "\177ELF\2\1", 6) && len >= ELF_MACHINE + 2) {
-                bool good = u16_at(head, ELF_MACHINE) == ELF_X86_64;
+        if (kernel_is_elf(head, len) && len >= ELF_MACHINE + 2) {
+                bool is64 = head[4] == 2, little = head[5] == 1;
+                bool good = little && u16_at(head, ELF_MACHINE) == (is64 ? ELF_X86_64 : ELF_I386) &&
+                            (is64 || head[4] == 1);
 
                 snprintf(text, size, "%s",
-                         good ? "ELF of x86_64, which boots by its PVH note"
-                              : "ELF of another architecture: name a kernel of x86_64");
+                         !good  ? "ELF of another architecture: name a kernel of x86_64"
+                         : is64 ? "ELF of x86_64, which boots by its PVH note"
+                                : "ELF of 32 bits, which boots by its PVH note");
                 return good;
         }
         if (!has(head, len, X86_MAGIC, "HdrS", 4) || len < KERNEL_HEAD) {

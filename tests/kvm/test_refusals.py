@@ -80,6 +80,16 @@ class Kernels(Refusal):
         self.refused(config, "cannot boot: .* is packed by gzip: unpack it")
         self.foretold(config, "its kernel", "compressed by gzip: name")
 
+    def test_an_elf_without_its_entry(self):
+        with open(TEST_GUEST, "rb") as file:
+            guest = file.read()
+        self.assertEqual(guest.count(b"Xen\0"), 1)
+        config = self.config(kernel=self.file("vmlinux", guest.replace(b"Xen\0", b"Zen\0")))
+        said = "without a PVH entry: name a bzImage, or make it with CONFIG_PVH=y"
+        self.refused(config, "cannot boot: the kernel file is an ELF file " + said)
+        self.foretold(config, "its kernel", "ELF " + said)
+        self.assertEqual(doctor(self.config())[0]["its kernel"]["verdict"], "ok")
+
     def test_linux_on_a_kvm_that_cannot_run_it(self):
         if "software" not in doctor()[0]["KVM"]["found"]:
             self.skipTest("this KVM has a processor's help")
