@@ -12,7 +12,7 @@
 #include "proto/boot.h"
 #include "proto/device_type.h"
 
-#define CONTROL_PROTOCOL_VERSION 1u
+#define CONTROL_PROTOCOL_VERSION 2u
 
 /* Feature bits that are a device's own (virtio 1.3, 2.2): 0 to 23 and 50 to 63. The bits between are ring and
  * transport features; they are the broker's, and a worker neither offers nor sees one. */

@@ -1,9 +1,11 @@
-/* What an operator may set while a device runs: the one judgement of it, for every wire that carries it.
- * Owns nothing; called by control_check.c, admin_check.c and the tool that makes it.
+/* What an operator may set while a device runs: the one judgement of it.
+ * Owns nothing; called by control_check.c.
  * TRUST: values are an operator's, perhaps by way of a broker that was taken over.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/limits.h"
 #include "proto/control.h"
+
+_Static_assert(LIMIT_SETTINGS == LIMIT_PORTS + 1, "one of each can be kept: a size a port, and the link");
 
 bool control_setting_ok(const struct control_setting *setting)
 {

@@ -4,7 +4,8 @@
  * kept while it is primed, after the guest's own features and config, so that it serves as its predecessor did. It is the
  * operator's, not the guest's: a reset does not undo it, and does not replace a worker that was told nothing else.
  *
- * Owns the kept settings; called by the admin's door, on the main thread, and by device_worker.c. TRUST: settings are judged by
+ * Owns the kept settings; device_set is for who speaks for the operator, on the main thread; device_worker.c
+ * primes. TRUST: settings are judged by
  * control_setting_ok; what a worker says of one is passed on.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>

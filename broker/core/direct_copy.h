@@ -26,7 +26,7 @@
 #define DIRECT_LEND_MIN                                                                                      \
         4096u /* ... and of a writable part: one call fetches those of a whole frame, so shorter ones pay */
 #define DIRECT_RANGES                                                                                        \
-        63u /* parts that one call copies: what the broker's filter lets through (sandbox/policy/broker.c) */
+        63u /* parts that one call copies, either way: what the broker's filter lets through (sandbox/policy/broker.c) */
 #define DIRECT_SPANS                                                                                         \
         256u /* spans of the guest's in one call: a frame's parts in four each, or 1 MiB in pages */
 

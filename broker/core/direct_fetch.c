@@ -18,10 +18,8 @@
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 
-#define FETCH_LOCAL 256u /* spans of the guest's in one call: a request of 1 MiB in pages */
-
 struct fetch {
-        const struct direct_copy *direct;
+        struct direct_copy *direct;
         const struct guest_memory *memory;
         struct request *const *requests;
         const uint32_t *len;
@@ -30,9 +28,8 @@ struct fetch {
         uint32_t done; /* bytes of it */
 };
 
-/* The lists of one call. */
+/* How much of the lists of `direct` one call uses. */
 struct fetch_call {
-        struct iovec local[FETCH_LOCAL], remote[FETCH_REMOTE]; /* the first n count */
         size_t n_local, n_remote;
         uint64_t len;
 };
@@ -79,16 +76,16 @@ static bool fetch_gather_one(const struct fetch *fetch, size_t at, uint32_t done
 
         if (want == 0 || request->faulted)
                 return true;
-        if (call->n_remote == FETCH_REMOTE || call->n_local == FETCH_LOCAL)
+        if (call->n_remote == DIRECT_RANGES || call->n_local == DIRECT_SPANS)
                 return false;
-        r = memory_service_iovec_writable(fetch->memory, request, done, want, call->local, FETCH_LOCAL,
-                                          &call->n_local);
+        r = memory_service_iovec_writable(fetch->memory, request, done, want, fetch->direct->local,
+                                          DIRECT_SPANS, &call->n_local);
         if (r < 0) {
                 request->faulted = true;
                 return true;
         }
         assert(r > 0); /* the length was judged, and there was room */
-        call->remote[call->n_remote++] =
+        fetch->direct->remote[call->n_remote++] =
             (struct iovec){.iov_base = fetch_address(fetch, at, done), .iov_len = (size_t)r};
         call->len += (uint64_t)r;
         return r == want;
@@ -133,15 +130,15 @@ static int fetch_step(struct fetch *fetch)
         fetch_gather(fetch, &call);
         if (call.len == 0)
                 return 0; /* no request has memory */
-        n = process_vm_readv((pid_t)fetch->direct->peer.pid, call.local, call.n_local, call.remote,
-                             call.n_remote, 0);
+        n = process_vm_readv((pid_t)fetch->direct->peer.pid, fetch->direct->local, call.n_local,
+                             fetch->direct->remote, call.n_remote, 0);
         if (n < 0 && fetch_is_gone(errno))
                 return -ESRCH;
         fetch_advance(fetch, (uint64_t)MAX(n, (ssize_t)0));
         return n == (ssize_t)call.len || !fetch_next(fetch) ? 0 : fetch_bounce(fetch);
 }
 
-int direct_fetch(const struct direct_copy *direct, const struct guest_memory *memory,
+int direct_fetch(struct direct_copy *direct, const struct guest_memory *memory,
                  struct request *const *requests, const uint32_t *len, size_t n)
 {
         struct fetch fetch = {.direct = direct, .memory = memory, .requests = requests, .len = len, .n = n};

@@ -8,11 +8,8 @@
 
 #include "broker/core/direct_copy.h"
 
-#define FETCH_REMOTE                                                                                         \
-        63u /* ranges of the worker's memory in one call: the policy's number, and two full frames of ours */
-
 /* The first len[i] bytes of each writable part have been put into its place: they go to the guest. direct_may_fetch has been
  * asked. 0: they are there, or, where the guest's memory is gone, their request is marked as faulted. -ESRCH: the worker is
  * gone, -EIO: it has no memory there, and is at fault; what has landed until then stays. */
-int direct_fetch(const struct direct_copy *direct, const struct guest_memory *memory,
+int direct_fetch(struct direct_copy *direct, const struct guest_memory *memory,
                  struct request *const *requests, const uint32_t *len, size_t n);

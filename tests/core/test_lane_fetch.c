@@ -220,7 +220,7 @@ static void send_frame(struct frame *frame)
 static void more_requests_than_one_call_takes_arrive(void **state)
 {
         static struct frame frame;
-        const unsigned n = FETCH_REMOTE + 7;
+        const unsigned n = DIRECT_RANGES + 7;
 
         (void)state;
         for (unsigned i = 0; i < n; i++)

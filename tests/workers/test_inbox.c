@@ -181,10 +181,9 @@ static int setup_area(void **state)
         return 0;
 }
 
-/* One request whose readable part has a place. */
-static int add_placed(uint32_t inlined, uint32_t in_at)
+/* in_at, out_at: 0: it has no such place. */
+static int add_one(uint64_t id, uint32_t inlined, uint32_t writable, uint32_t in_at, uint32_t out_at)
 {
-        const uint64_t id = 1;
         const uint32_t zero = 0;
         uint8_t *at;
 
@@ -193,32 +192,25 @@ static int add_placed(uint32_t inlined, uint32_t in_at)
                                                  .id = &id,
                                                  .queue = &zero,
                                                  .readable = &inlined,
-                                                 .writable = &zero,
+                                                 .writable = &writable,
                                                  .inlined = &inlined,
                                                  .attempt = &zero,
                                                  .must_fail = &zero,
-                                                 .in_at = &in_at},
+                                                 .in_at = in_at > 0 ? &in_at : NULL,
+                                                 .out_at = out_at > 0 ? &out_at : NULL},
                          in_at > 0 ? 0 : inlined, &at);
+}
+
+/* A request whose readable part has a place. */
+static int add_placed(uint32_t inlined, uint32_t in_at)
+{
+        return add_one(1, inlined, 0, in_at, 0);
 }
 
 /* A request with room for its writable part. */
 static int add_lent(uint32_t writable, uint32_t out_at)
 {
-        const uint64_t id = 2;
-        const uint32_t zero = 0;
-        uint8_t *at;
-
-        return inbox_add(&inbox,
-                         &(struct lane_requests){.n = 1,
-                                                 .id = &id,
-                                                 .queue = &zero,
-                                                 .readable = &zero,
-                                                 .writable = &writable,
-                                                 .inlined = &zero,
-                                                 .attempt = &zero,
-                                                 .must_fail = &zero,
-                                                 .out_at = &out_at},
-                         0, &at);
+        return add_one(2, 0, writable, 0, out_at);
 }
 
 static void a_placed_request_costs_no_byte_credit(void **state)
