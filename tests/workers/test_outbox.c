@@ -1,0 +1,89 @@
+/* workers/runtime/outbox: when what is gathered goes out.
+ * TRUST: the bytes it judges are its own.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/base/checked.h"
+#include "workers/runtime/outbox.h"
+
+static int ends[2];
+static uint8_t stage[LINK_STAGE], payload[OUTBOX_PAYLOAD];
+static struct link link_;
+static struct outbox outbox;
+
+static int setup(void **state)
+{
+        (void)state;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+                return -1;
+        link_init(&link_, ends[0], stage, LIMIT_FRAME_PAYLOAD);
+        outbox_init(&outbox, &link_, payload);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        (void)state;
+        close(ends[0]);
+        close(ends[1]);
+        return 0;
+}
+
+static bool went_out(void)
+{
+        uint8_t bytes[4096];
+
+        return recv(ends[1], bytes, sizeof(bytes), 0) > 0;
+}
+
+static void complete(uint64_t id, uint32_t placed)
+{
+        *outbox_reserve(&outbox, 1) = 0;
+        outbox_complete_placed(&outbox, id, placed, 1);
+}
+
+static void placed_bytes_fill_a_frame(void **state)
+{
+        (void)state;
+        complete(1, OUTBOX_PLACED - 1);
+        assert_false(went_out());
+        complete(2, 1);
+        assert_true(went_out());
+        complete(3, OUTBOX_PLACED - 1); /* the next frame begins with none */
+        assert_false(went_out());
+        outbox_flush(&outbox);
+        assert_true(went_out());
+}
+
+static void a_batch_fills_a_frame_unless_many_wait(void **state)
+{
+        (void)state;
+        outbox_expect(&outbox, OUTBOX_MANY);
+        for (uint64_t id = 1; id < OUTBOX_BATCH; id++)
+                complete(id, 1);
+        assert_false(went_out());
+        complete(OUTBOX_BATCH, 1);
+        assert_true(went_out());
+        outbox_expect(&outbox, OUTBOX_MANY + 1);
+        for (uint64_t id = 1; id < OUTBOX_MANY; id++)
+                complete(id, 1);
+        assert_false(went_out());
+        complete(OUTBOX_MANY, 1);
+        assert_true(went_out());
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(placed_bytes_fill_a_frame, setup, teardown),
+            cmocka_unit_test_setup_teardown(a_batch_fills_a_frame_unless_many_wait, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
