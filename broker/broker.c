@@ -46,6 +46,7 @@ struct broker {
         pid_t spawner_pid;
         struct device *devices[LIMIT_DEVICES];
         struct vhost_user_listener *listeners[LIMIT_DEVICES];
+        struct vhost_user_family family;     /* of listeners */
         size_t n_devices, n_ready, n_failed; /* the last two: while starting */
         bool crashed[LIMIT_DEVICES];         /* some worker of it was ended by a signal */
         int exit_code;
@@ -139,6 +140,22 @@ static void on_exited(void *context, uint32_t device, const struct spawn_to_brok
         supervisor_exited(device_supervisor(broker->devices[device]), exited);
 }
 
+static void on_companion(void *context, uint32_t device, const struct spawn_to_broker *companion)
+{
+        struct broker *broker = context;
+
+        if (!is_loader(broker, device))
+                device_companion_is(broker->devices[device], companion);
+}
+
+static void on_renewed(void *context, uint32_t device)
+{
+        struct broker *broker = context;
+
+        if (!is_loader(broker, device))
+                supervisor_renew(device_supervisor(broker->devices[device]));
+}
+
 static void on_terminate(void *context)
 {
         broker_end(context, EXIT_SUCCESS);
@@ -160,6 +177,8 @@ static const struct spawner_client_ops spawner_ops = {
     .spawned = on_spawned,
     .failed = on_spawn_failed,
     .exited = on_exited,
+    .companion = on_companion,
+    .renewed = on_renewed,
     .terminate = on_terminate,
     .gone = on_spawner_gone,
 };
@@ -190,6 +209,34 @@ static void fill_status(void *context, struct admin_status *ret_status)
                         : broker->listeners[i] && vhost_user_listener_attached(broker->listeners[i]);
         }
 }
+
+static struct device *find_device(const struct broker *broker, const char *name)
+{
+        for (size_t i = 0; i < broker->n_devices; i++)
+                if (strcmp(device_name(broker->devices[i]), name) == 0)
+                        return broker->devices[i];
+        return NULL;
+}
+
+static int set_device(void *context, const char *name, const struct control_setting *setting,
+                      void (*done)(void *done_context, int error), void *done_context)
+{
+        struct device *device = find_device(context, name);
+
+        return device ? device_set(device, setting, done, done_context) : -ENOENT;
+}
+
+static int list_shmem(void *context, const char *name, struct admin_shmem *ret_shmem)
+{
+        const struct device *device = find_device(context, name);
+
+        if (!device)
+                return -ENOENT;
+        device_shmem_list(device, ret_shmem);
+        return 0;
+}
+
+static const struct admin_ops admin_ops = {.status = fill_status, .set = set_device, .shmem = list_shmem};
 
 /* ---- serving ---- */
 
@@ -230,12 +277,20 @@ static int broker_serve_kvm(struct broker *broker)
 static int broker_serve_vhost_user(struct broker *broker)
 {
         const struct vm_config *config = broker->start->config;
+        uint64_t bytes = 0;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < broker->n_devices; i++)
+        for (size_t i = 0; i < broker->n_devices; i++)
+                bytes += device_regions_bytes(&config->devices[i]);
+        for (size_t i = 0; r == 0 && i < broker->n_devices; i++) {
                 r = vhost_user_listener_new(&broker->loop, broker->devices[i],
                                             take_fd(&broker->start->endpoints->device_fds[i]),
                                             &broker->listeners[i]);
+                if (r == 0 && bytes > 0)
+                        vhost_user_listener_set_family(broker->listeners[i], &broker->family,
+                                                       config->devices[i].shmem.foreign_dma ==
+                                                           FOREIGN_DMA_REFUSE);
+        }
         if (r == 0)
                 log_info("ready vm=%s devices=%zu sockets=%s/%s/", config->name, config->n_devices,
                          config->run_dir, config->name);
@@ -247,7 +302,7 @@ static void broker_serve(struct broker *broker)
         int r;
 
         broker->state = BROKER_SERVING;
-        r = admin_server_new(&broker->loop, take_fd(&broker->start->endpoints->admin_fd), fill_status, broker,
+        r = admin_server_new(&broker->loop, take_fd(&broker->start->endpoints->admin_fd), &admin_ops, broker,
                              &broker->admin);
         if (r == 0)
                 r = broker->start->kvm ? broker_serve_kvm(broker) : broker_serve_vhost_user(broker);

@@ -152,6 +152,8 @@ static int prepare_sockets(const struct vm_config *config, struct spawner *spawn
                 snprintf(why, why_size, "out of memory");
                 r = remember_paths(spawner, config, endpoints);
         }
+        if (r == 0)
+                r = spawner_hold(spawner, why, why_size);
         if (r < 0)
                 spawner_done(spawner);
         return r;

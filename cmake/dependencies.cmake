@@ -10,6 +10,7 @@ pkg_check_modules(SMARTCOLS REQUIRED IMPORTED_TARGET smartcols)
 find_program(PROTOC_C protoc-c REQUIRED)
 find_library(PROTOBUF_C_STATIC libprotobuf-c.a REQUIRED)
 find_library(FDT_STATIC libfdt.a REQUIRED) # the loader is static-pie
+find_library(FUSE_STATIC libfuse3.a REQUIRED) # and so is the worker of shared directories
 if(BULKHEAD_TESTS)
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 endif()

@@ -16,20 +16,30 @@ function(bulkhead_program name)
   install(TARGETS ${name} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
 endfunction()
 
-# bulkhead_worker(type SOURCES ...): bulkhead-worker-<type>, static-pie: no interpreter, nothing to open at start.
+# bulkhead_static(name SOURCES ...): static-pie: no interpreter, nothing to open at start.
 # Sanitizer runtimes cannot be linked statically, so such builds make a dynamic PIE for in-process tests only.
-function(bulkhead_worker type)
+function(bulkhead_static name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
-  set(name bulkhead-worker-${type})
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  target_link_libraries(${name} PRIVATE bulkhead_flags bulkhead_runtime ${arg_LINK})
+  target_link_libraries(${name} PRIVATE bulkhead_flags ${arg_LINK})
   if(BULKHEAD_SANITIZE)
     target_link_options(${name} PRIVATE -pie)
   else()
     target_link_options(${name} PRIVATE -static-pie)
   endif()
   install(TARGETS ${name} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
+endfunction()
+
+# bulkhead_worker(type SOURCES ...): bulkhead-worker-<type>.
+function(bulkhead_worker type)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  bulkhead_static(bulkhead-worker-${type} SOURCES ${arg_SOURCES} LINK bulkhead_runtime ${arg_LINK})
+endfunction()
+
+# bulkhead_companion(name SOURCES ...): bulkhead-<name>, which stands beside a worker.
+function(bulkhead_companion name)
+  bulkhead_static(bulkhead-${name} ${ARGN})
 endfunction()
 
 # What has threads: all that tests/run builds and runs under the thread sanitizer (preset tsan).

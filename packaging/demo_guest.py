@@ -1,4 +1,5 @@
-# The part of packaging/demo that has a guest in it: broker, QEMU, the guest's work, what ps and audit say, a shell.
+# The part of packaging/demo that has a guest in it: broker, QEMU, the guest's work, what ps and audit say, a shell. What is
+# shown of each device is in demo_devices.py.
 # Owns a directory under /tmp and the processes; leaves none of them behind.
 # SPDX-License-Identifier: Apache-2.0
 import os
@@ -13,13 +14,20 @@ import tty
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.join(TOP, "tests", "harness"))
-from guest.backend import BUILD, Disk, Entropy, backend_class
+import demo_devices
+from guest.backend import BUILD, Bulkhead, Console, Disk, Entropy
+from guest.claims import newest_qemu
 from guest.deadline import Late
-from guest.machine import Machine, accelerator
+from guest.machine import Binary, Machine, accelerator
+from guest.net import Net
+from guest.share import OWNER, Share
+from guest.vsock import Vsock
 
 DISK_MIB = 256
 DATA_MIB = 64
 LEAVE = b"\x1d"  # Ctrl-]
+FACTS = re.compile(r"^\S+ +\S+ +(guest memory|capabilities|seccomp filters|root) {2,}")
+WELL = re.compile(r" (ok|claimed)$")
 LIVE = sys.stdout.isatty()
 
 
@@ -47,6 +55,10 @@ class Stages:
         print(f"{self.wipe()}  {name:<10} {said or words:<54} {self.now() - begin:>7.1f} s", flush=True)
 
     @staticmethod
+    def note(name, words):
+        print(f"  {name:<10} {words}", flush=True)
+
+    @staticmethod
     def wipe():
         return "\r\033[K" if LIVE else ""
 
@@ -55,24 +67,50 @@ class Stages:
 
 
 class Demo:
-    def __init__(self, directory, shell):
+    def __init__(self, directory, shell, newest):
         self.directory, self.shell = directory, shell
+        self.newest, self.binary = newest, Binary.host()
+        self.has_console = False
+        self.why_no_net = demo_devices.why_no_net()
         self.stages = Stages()
         self.serving = self.guest = None
-        self.sum = None
+        self.sum = self.told = None
 
-    def serve(self):
-        image = f"{self.directory}/disk.img"
+    def look_at_qemu(self):
+        if self.newest:
+            self.binary = newest_qemu()
+        self.has_console = demo_devices.has_console(self.binary)
+        return f"QEMU {self.binary.version()}"
+
+    def make_devices(self):
+        """All that there can be; what only newer QEMUs can attach is served all the same."""
+        image, folder = f"{self.directory}/disk.img", f"{self.directory}/share"
         with open(image, "wb") as file:
             file.truncate(DISK_MIB << 20)
-        self.serving = backend_class()(self.directory, [Disk("disk0", image), Entropy()], vm="demo")
+        os.mkdir(folder)
+        if os.geteuid() == 0:
+            os.chown(folder, OWNER, OWNER)  # root's files cannot be lent to a worker on every file system
+        self.share, self.vsock = Share("share0", folder, xattr=False), Vsock(self.directory)
+        self.console = Console(ports=("console", "hello"))
+        devices = [Disk("disk0", image), Entropy(), self.vsock, self.share, self.console]
+        return devices if self.why_no_net else [*devices, Net("net0", "backend: passt")]
+
+    def serve(self):
+        devices = self.make_devices()
+        self.serving = Bulkhead(self.directory, devices, vm="demo")
         self.serving.start()
+        return "serves " + ", ".join(device.name for device in devices)
+
+    def qemu_arguments(self):
+        """For what this QEMU can attach."""
+        return [word for device in self.serving.devices if self.has_console or device is not self.console
+                for word in device.qemu(self.serving.socket(device))]
 
     def boot(self):
         accel = accelerator()
         while True:
-            self.guest = Machine(f"{BUILD}/guest", self.directory, self.serving.qemu_arguments(), accel=accel,
-                                 scenario="shell" if self.shell else "agent")
+            self.guest = Machine(f"{BUILD}/guest", self.directory, self.qemu_arguments(), binary=self.binary, accel=accel,
+                                 scenario=f"{'shell' if self.shell else 'agent'} bh.devices")
             try:
                 self.guest.wait_ready(20 if accel == "kvm" else 120)
             except Late:
@@ -113,26 +151,63 @@ class Demo:
         self.guest.run("dd if=/dev/hwrng of=/dev/null bs=1k count=16")
         return f"/dev/hwrng delivers ({who})"
 
+    def net(self):
+        return demo_devices.show_net(self.guest, self.directory)
+
+    def streams(self):
+        return demo_devices.show_vsock(self.guest, self.vsock)
+
+    def files(self):
+        return demo_devices.show_share(self.guest, self.share)
+
+    def terminal(self):
+        if self.has_console:
+            return demo_devices.show_console(self.guest, self.serving, self.console)
+        return demo_devices.show_console_on_kvm(self.on_kvm())
+
+    def on_kvm(self):
+        """What the guest of a VM of the broker's own has said: once."""
+        self.told = self.told or demo_devices.talk_on_kvm(f"{BUILD}/guest", self.directory)
+        return self.told
+
+    def memory(self):
+        return demo_devices.show_pmem_on_kvm(self.on_kvm())
+
     def work(self):
         for name, words, act in (
-                ("broker", "serves disk0 (blk) and rng0 (rng)", self.serve),
+                ("qemu", "the newest, of Debian sid" if self.newest else "this host's", self.look_at_qemu),
+                ("broker", "serves", self.serve),
                 ("boot", "Linux in QEMU", self.boot),
                 ("format", f"ext4 on a disk of {DISK_MIB} MiB", self.make),
                 ("write", f"{DATA_MIB} MiB of random bytes, synced", self.write),
                 ("checksum", "read back from the disk", self.remember),
                 ("reboot", "reset without unmounting, mounted again", self.reboot),
                 ("verify", f"{DATA_MIB} MiB", self.verify),
-                ("entropy", "/dev/hwrng", self.entropy)):
+                ("entropy", "/dev/hwrng", self.entropy),
+                ("net", "passt", self.net),
+                ("vsock", "both ways", self.streams),
+                ("files", "a shared directory", self.files),
+                ("console", "bulkhead console", self.terminal),
+                ("pmem", "persistent memory", self.memory)):
+            if name == "net" and self.why_no_net:
+                self.stages.note(name, f"left out: {self.why_no_net}")
+                continue
+            if name == "console" and not self.has_console:
+                self.stages.note(name, "not attached: QEMU can have it by vhost-user since 10.2.")
             self.stages.run(name, words, act)
 
     def show(self):
-        """What the tools say, as they say it."""
+        """What the tools say, as they say it; of what is well in an audit only the facts that say most."""
         worst = 0
         for verb in ("ps", "audit"):
             result = self.serving.tool(verb)
             print(f"\n  $ bulkhead {verb}")
-            for line in (result.stdout + result.stderr).rstrip().splitlines():
+            said = (result.stdout + result.stderr).rstrip().splitlines()
+            shown = [line for line in said if verb != "audit" or FACTS.search(line) or not WELL.search(line)]
+            for line in shown:
                 print(f"  {line}")
+            if len(shown) < len(said):
+                print(f"  ({len(said) - len(shown)} rows more, all ok or claimed, are not shown here.)")
             worst = max(worst, result.returncode)
         return worst
 
@@ -187,7 +262,7 @@ def main():
     keep, shell = "--keep" in sys.argv, "--shell" in sys.argv
     directory = tempfile.mkdtemp(prefix="bulkhead-demo-", dir="/tmp")
     os.chmod(directory, 0o755)
-    demo = Demo(directory, shell)
+    demo = Demo(directory, shell, "--newest" in sys.argv)
     status = 1
     try:
         demo.work()

@@ -10,6 +10,8 @@
 
 #include "proto/base/arena.h"
 #include "proto/base/limits.h"
+#include "proto/control.h"
+#include "proto/device_resource.h"
 
 enum admin_device_state {
         ADMIN_STARTING = 1,
@@ -34,12 +36,27 @@ struct admin_device {
         uint64_t requests, bytes_from_guest, bytes_to_guest;
         bool attached;
         uint64_t features;
-        uint32_t n_resources, n_lanes;
-        uint64_t throttled;            /* times that its rate has kept a lane from taking requests */
-        uint64_t rate_ops, rate_bytes; /* a second; 0: no limit */
-        char why[LIMIT_WHY];           /* printable; "" unless it is quarantined */
-        bool seccomp_log;              /* calls out of policy are only logged */
-        bool direct;                   /* long parts of requests are copied directly */
+        uint32_t n_lanes;
+        char companion[LIMIT_NAME]; /* a second process beside its worker; "": it has none */
+        uint32_t companion_pid, companion_uid, companion_starts;
+        struct resource_counts resources; /* that it was given, and may make */
+        uint64_t throttled;               /* times that its rate has kept a lane from taking requests */
+        uint64_t rate_ops, rate_bytes;    /* a second; 0: no limit */
+        uint32_t n_counters;              /* of its type, over all its workers */
+        uint64_t counters[LIMIT_COUNTERS];
+        struct admin_regions {
+                uint32_t n, mappings;
+                uint64_t bytes, memory_bytes; /* of all; of the broker's memory, which the worker maps too */
+                uint64_t mapped_bytes;
+                bool foreign_refused;
+        } regions;
+        struct admin_windows { /* of guest memory that it is held to; n 0: it is held to none */
+                uint32_t n;
+                uint64_t bytes, refused;
+        } windows;
+        char why[LIMIT_WHY]; /* printable; "" unless it is quarantined */
+        bool seccomp_log;    /* calls out of policy are only logged */
+        bool direct;         /* long parts of requests are copied directly */
 };
 
 struct admin_status {
@@ -55,21 +72,55 @@ struct admin_status {
 
 enum admin_kind_to_broker {
         ADMIN_GET_STATUS = 1,
+        ADMIN_SET = 2,
+        ADMIN_GET_SHMEM = 3,
 };
 
 struct admin_to_broker {
         enum admin_kind_to_broker kind;
+        char device[LIMIT_NAME]; /* which one is set or asked for */
+        struct {
+                struct control_setting setting; /* control_setting_ok */
+        } set;
 };
 
 enum admin_kind_to_client {
         ADMIN_STATUS = 1,
         ADMIN_ERROR = 2,
+        ADMIN_TAKEN = 3, /* what was to be set */
+        ADMIN_SHMEM = 4,
 };
+
+/* A file's range, or the broker's own memory, in a region. */
+struct admin_map {
+        uint8_t shmid;
+        bool writable, memory, orphan, shown; /* orphan: its worker is dead; shown: the guest has it */
+        uint64_t offset, len, fd_offset, dev, ino;
+};
+
+/* Of a mapping, on the wire. */
+enum admin_map_flag {
+        ADMIN_MAP_WRITABLE = 1,
+        ADMIN_MAP_MEMORY = 2,
+        ADMIN_MAP_ORPHAN = 4,
+        ADMIN_MAP_SHOWN = 8,
+        ADMIN_MAP_FLAGS = 15,
+};
+
+#define ADMIN_REGION_FACTS 6u /* numbers in a device's `region` (schema/admin.proto), ... */
+#define ADMIN_WINDOW_FACTS 3u /* ... and in its `window` */
+
+#define ADMIN_MAPS (LIMIT_SHMEM_MAPPINGS + LIMIT_SHMEM_REGIONS)
+_Static_assert(ADMIN_MAPS <= LIMIT_WIRE_COLUMN, "a device's mappings are one column");
 
 struct admin_to_client {
         enum admin_kind_to_client kind;
         union {
                 struct admin_status status;
+                struct admin_shmem {
+                        size_t n;
+                        struct admin_map maps[ADMIN_MAPS];
+                } shmem;
                 struct {
                         int error; /* negative errno */
                         char reason[256];

@@ -51,6 +51,54 @@ static int check_why(const char *wire, char ret_why[static LIMIT_WHY])
         return wire_copy_string(wire, ret_why, LIMIT_WHY);
 }
 
+static int check_resources(const Bulkhead__Admin__Device *wire, struct resource_counts *ret)
+{
+        if (wire->n_resource != RESOURCE_KIND_COUNT_)
+                return -EPROTO;
+        for (unsigned kind = 0; kind < RESOURCE_KIND_COUNT_; kind++) {
+                if (wire->resource[kind] > LIMIT_RESOURCES)
+                        return -EPROTO;
+                ret->of[kind] = wire->resource[kind];
+        }
+        ret->born = wire->born;
+        return resource_counts_total(ret) <= LIMIT_RESOURCES ? 0 : -EPROTO;
+}
+
+static int check_companion(const Bulkhead__Admin__Device *wire, struct admin_device *ret)
+{
+        if (wire->companion[0] != '\0' && check_word(wire->companion, ret->companion) < 0)
+                return -EPROTO;
+        ret->companion_uid = wire->companion_uid;
+        ret->companion_starts = wire->companion_starts;
+        return check_pid(wire->companion_pid, &ret->companion_pid);
+}
+
+static int check_regions(const uint64_t *facts, size_t n, struct admin_regions *ret)
+{
+        if (n == 0)
+                return 0;
+        if (n != ADMIN_REGION_FACTS || facts[0] < 1 || facts[0] > LIMIT_SHMEM_REGIONS ||
+            facts[1] > ADMIN_MAPS || facts[3] > facts[2] || facts[4] > facts[2] || facts[5] > 1)
+                return -EPROTO;
+        *ret = (struct admin_regions){.n = (uint32_t)facts[0],
+                                      .mappings = (uint32_t)facts[1],
+                                      .bytes = facts[2],
+                                      .memory_bytes = facts[3],
+                                      .mapped_bytes = facts[4],
+                                      .foreign_refused = facts[5] == 1};
+        return 0;
+}
+
+static int check_windows(const uint64_t *facts, size_t n, struct admin_windows *ret)
+{
+        if (n == 0)
+                return 0;
+        if (n != ADMIN_WINDOW_FACTS || facts[0] < 1 || facts[0] > LIMIT_WINDOWS)
+                return -EPROTO;
+        *ret = (struct admin_windows){.n = (uint32_t)facts[0], .bytes = facts[1], .refused = facts[2]};
+        return 0;
+}
+
 static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_device *ret)
 {
         if (check_name(wire->name, ret->name) < 0 || check_word(wire->type, ret->type) < 0 ||
@@ -60,9 +108,16 @@ static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_
                 return -EPROTO;
         if (wire->state < (int)ADMIN_STARTING || wire->state > (int)ADMIN_QUARANTINED)
                 return -EPROTO;
-        if (wire->queues_running > LIMIT_QUEUES || wire->n_resources > LIMIT_RESOURCES ||
-            wire->n_lanes > LIMIT_LANES)
+        if (wire->queues_running > LIMIT_QUEUES || wire->n_lanes > LIMIT_LANES ||
+            check_resources(wire, &ret->resources) < 0 || check_companion(wire, ret) < 0)
                 return -EPROTO;
+        if (wire->n_counter > LIMIT_COUNTERS ||
+            check_regions(wire->region, wire->n_region, &ret->regions) < 0 ||
+            check_windows(wire->window, wire->n_window, &ret->windows) < 0)
+                return -EPROTO;
+        for (size_t i = 0; i < wire->n_counter; i++)
+                ret->counters[i] = wire->counter[i];
+        ret->n_counters = (uint32_t)wire->n_counter;
         ret->state = (enum admin_device_state)wire->state;
         ret->uid = wire->uid;
         ret->restarts = wire->restarts;
@@ -72,7 +127,6 @@ static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_
         ret->bytes_from_guest = wire->bytes_from_guest;
         ret->bytes_to_guest = wire->bytes_to_guest;
         ret->features = wire->features;
-        ret->n_resources = wire->n_resources;
         ret->n_lanes = wire->n_lanes;
         ret->throttled = wire->throttled;
         ret->rate_ops = wire->rate_ops;
@@ -100,12 +154,59 @@ static int check_status(const Bulkhead__Admin__Status *wire, struct admin_status
         return 0;
 }
 
+static int check_shmem(const Bulkhead__Admin__Shmem *wire, struct admin_shmem *ret)
+{
+        const size_t n = wire->n_shmid;
+
+        if (n > ADMIN_MAPS || wire->n_flags != n || wire->n_offset != n || wire->n_len != n ||
+            wire->n_fd_offset != n || wire->n_dev != n || wire->n_ino != n)
+                return -EPROTO;
+        for (size_t i = 0; i < n; i++) {
+                if (wire->shmid[i] > UINT8_MAX || (wire->flags[i] & ~(uint32_t)ADMIN_MAP_FLAGS) != 0)
+                        return -EPROTO;
+                ret->maps[i] = (struct admin_map){.shmid = (uint8_t)wire->shmid[i],
+                                                  .writable = wire->flags[i] & ADMIN_MAP_WRITABLE,
+                                                  .memory = wire->flags[i] & ADMIN_MAP_MEMORY,
+                                                  .orphan = wire->flags[i] & ADMIN_MAP_ORPHAN,
+                                                  .shown = wire->flags[i] & ADMIN_MAP_SHOWN,
+                                                  .offset = wire->offset[i],
+                                                  .len = wire->len[i],
+                                                  .fd_offset = wire->fd_offset[i],
+                                                  .dev = wire->dev[i],
+                                                  .ino = wire->ino[i]};
+        }
+        ret->n = n;
+        return 0;
+}
+
 static int check_error(const Bulkhead__Admin__Error *wire, struct admin_to_client *ret)
 {
         if (wire->status == WIRE_STATUS_OK || wire->status >= WIRE_STATUS_COUNT_)
                 return -EPROTO;
         ret->error.error = status_to_errno(wire->status);
         return wire_copy_string(wire->reason, ret->error.reason, sizeof(ret->error.reason));
+}
+
+static int check_set(const Bulkhead__Admin__Set *wire, struct admin_to_broker *ret)
+{
+        struct admin_to_broker message = {.kind = ADMIN_SET};
+
+        message.set.setting = (struct control_setting){
+            .id = (enum control_setting_id)wire->setting, .index = wire->index, .value = wire->value};
+        if (check_name(wire->device, message.device) < 0 || !control_setting_ok(&message.set.setting))
+                return -EPROTO;
+        *ret = message;
+        return 0;
+}
+
+static int check_get_shmem(const Bulkhead__Admin__GetShmem *wire, struct admin_to_broker *ret)
+{
+        struct admin_to_broker message = {.kind = ADMIN_GET_SHMEM};
+
+        if (check_name(wire->device, message.device) < 0)
+                return -EPROTO;
+        *ret = message;
+        return 0;
 }
 
 int admin_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t len, struct admin_to_broker *ret)
@@ -118,10 +219,17 @@ int admin_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t len,
         if (r < 0)
                 return r;
         wire = (const Bulkhead__Admin__ToBroker *)base;
-        if (wire->kind_case != BULKHEAD__ADMIN__TO_BROKER__KIND_GET_STATUS)
+        switch (wire->kind_case) {
+        case BULKHEAD__ADMIN__TO_BROKER__KIND_GET_STATUS:
+                *ret = (struct admin_to_broker){.kind = ADMIN_GET_STATUS};
+                return 0;
+        case BULKHEAD__ADMIN__TO_BROKER__KIND_SET:
+                return check_set(wire->set, ret);
+        case BULKHEAD__ADMIN__TO_BROKER__KIND_GET_SHMEM:
+                return check_get_shmem(wire->get_shmem, ret);
+        default:
                 return -EPROTO;
-        ret->kind = ADMIN_GET_STATUS;
-        return 0;
+        }
 }
 
 int admin_check_to_client(struct arena *arena, const uint8_t *bytes, size_t len, struct admin_to_client *ret)
@@ -143,6 +251,13 @@ int admin_check_to_client(struct arena *arena, const uint8_t *bytes, size_t len,
         case BULKHEAD__ADMIN__TO_CLIENT__KIND_ERROR:
                 message.kind = ADMIN_ERROR;
                 r = check_error(wire->error, &message);
+                break;
+        case BULKHEAD__ADMIN__TO_CLIENT__KIND_TAKEN:
+                message.kind = ADMIN_TAKEN;
+                break;
+        case BULKHEAD__ADMIN__TO_CLIENT__KIND_SHMEM:
+                message.kind = ADMIN_SHMEM;
+                r = check_shmem(wire->shmem, &message.shmem);
                 break;
         default:
                 return -EPROTO;

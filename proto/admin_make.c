@@ -5,6 +5,7 @@
 #include "proto/admin.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "proto/base/checked.h"
 #include "proto/base/status.h"
@@ -14,17 +15,64 @@
 ssize_t admin_make_to_broker(const struct admin_to_broker *message, uint8_t *buf, size_t size)
 {
         Bulkhead__Admin__ToBroker wire = BULKHEAD__ADMIN__TO_BROKER__INIT;
-        Bulkhead__Admin__GetStatus body = BULKHEAD__ADMIN__GET_STATUS__INIT;
+        Bulkhead__Admin__GetStatus get_status = BULKHEAD__ADMIN__GET_STATUS__INIT;
+        Bulkhead__Admin__Set set = BULKHEAD__ADMIN__SET__INIT;
+        Bulkhead__Admin__GetShmem get_shmem = BULKHEAD__ADMIN__GET_SHMEM__INIT;
 
-        if (message->kind != ADMIN_GET_STATUS)
-                return -EINVAL;
-        wire.kind_case = BULKHEAD__ADMIN__TO_BROKER__KIND_GET_STATUS;
-        wire.get_status = &body;
-        return wire_pack(&wire.base, buf, size);
+        switch (message->kind) {
+        case ADMIN_GET_STATUS:
+                wire.kind_case = BULKHEAD__ADMIN__TO_BROKER__KIND_GET_STATUS;
+                wire.get_status = &get_status;
+                return wire_pack(&wire.base, buf, size);
+        case ADMIN_SET:
+                set.device = (char *)message->device;
+                set.setting = message->set.setting.id;
+                set.index = message->set.setting.index;
+                set.value = message->set.setting.value;
+                wire.kind_case = BULKHEAD__ADMIN__TO_BROKER__KIND_SET;
+                wire.set = &set;
+                return wire_pack(&wire.base, buf, size);
+        case ADMIN_GET_SHMEM:
+                get_shmem.device = (char *)message->device;
+                wire.kind_case = BULKHEAD__ADMIN__TO_BROKER__KIND_GET_SHMEM;
+                wire.get_shmem = &get_shmem;
+                return wire_pack(&wire.base, buf, size);
+        }
+        return -EINVAL;
 }
 
-static void make_device(const struct admin_device *device, Bulkhead__Admin__Device *ret)
+/* A device's message, and what it points to. */
+struct device_wire {
+        Bulkhead__Admin__Device device;
+        uint64_t region[ADMIN_REGION_FACTS];
+        uint64_t window[ADMIN_WINDOW_FACTS];
+};
+
+static size_t make_regions(const struct admin_regions *regions, uint64_t ret[static ADMIN_REGION_FACTS])
 {
+        const uint64_t facts[ADMIN_REGION_FACTS] = {regions->n,
+                                                    regions->mappings,
+                                                    regions->bytes,
+                                                    regions->memory_bytes,
+                                                    regions->mapped_bytes,
+                                                    regions->foreign_refused};
+
+        memcpy(ret, facts, sizeof(facts));
+        return regions->n > 0 ? ADMIN_REGION_FACTS : 0;
+}
+
+static size_t make_windows(const struct admin_windows *windows, uint64_t ret[static ADMIN_WINDOW_FACTS])
+{
+        ret[0] = windows->n;
+        ret[1] = windows->bytes;
+        ret[2] = windows->refused;
+        return windows->n > 0 ? ADMIN_WINDOW_FACTS : 0;
+}
+
+static void make_device(const struct admin_device *device, struct device_wire *place)
+{
+        Bulkhead__Admin__Device *ret = &place->device;
+
         bulkhead__admin__device__init(ret);
         ret->name = (char *)device->name;
         ret->type = (char *)device->type;
@@ -39,8 +87,20 @@ static void make_device(const struct admin_device *device, Bulkhead__Admin__Devi
         ret->bytes_to_guest = device->bytes_to_guest;
         ret->attached = device->attached;
         ret->features = device->features;
-        ret->n_resources = device->n_resources;
         ret->n_lanes = device->n_lanes;
+        ret->n_resource = RESOURCE_KIND_COUNT_;
+        ret->resource = (uint32_t *)device->resources.of;
+        ret->born = device->resources.born;
+        ret->companion = (char *)device->companion;
+        ret->companion_pid = device->companion_pid;
+        ret->companion_uid = device->companion_uid;
+        ret->companion_starts = device->companion_starts;
+        ret->n_counter = device->n_counters;
+        ret->counter = (uint64_t *)device->counters;
+        ret->n_region = make_regions(&device->regions, place->region);
+        ret->region = place->region;
+        ret->n_window = make_windows(&device->windows, place->window);
+        ret->window = place->window;
         ret->throttled = device->throttled;
         ret->rate_ops = device->rate_ops;
         ret->rate_bytes = device->rate_bytes;
@@ -53,14 +113,16 @@ static ssize_t make_status(const struct admin_status *status, uint8_t *buf, size
 {
         Bulkhead__Admin__ToClient wire = BULKHEAD__ADMIN__TO_CLIENT__INIT;
         Bulkhead__Admin__Status body = BULKHEAD__ADMIN__STATUS__INIT;
-        Bulkhead__Admin__Device devices[LIMIT_DEVICES];
+        struct device_wire devices[LIMIT_DEVICES];
         Bulkhead__Admin__Device *rows[LIMIT_DEVICES];
 
         if (status->n_devices > LIMIT_DEVICES)
                 return -E2BIG;
         for (size_t i = 0; i < status->n_devices; i++) {
+                if (status->devices[i].n_counters > LIMIT_COUNTERS)
+                        return -E2BIG;
                 make_device(&status->devices[i], &devices[i]);
-                rows[i] = &devices[i];
+                rows[i] = &devices[i].device;
         }
         body.vm = (char *)status->vm;
         body.version = (char *)status->version;
@@ -77,6 +139,41 @@ static ssize_t make_status(const struct admin_status *status, uint8_t *buf, size
         return wire_pack(&wire.base, buf, size);
 }
 
+static ssize_t make_shmem(const struct admin_shmem *shmem, uint8_t *buf, size_t size)
+{
+        Bulkhead__Admin__ToClient wire = BULKHEAD__ADMIN__TO_CLIENT__INIT;
+        Bulkhead__Admin__Shmem body = BULKHEAD__ADMIN__SHMEM__INIT;
+        uint32_t shmid[ADMIN_MAPS], flags[ADMIN_MAPS];
+        uint64_t offset[ADMIN_MAPS], len[ADMIN_MAPS], fd_offset[ADMIN_MAPS], dev[ADMIN_MAPS], ino[ADMIN_MAPS];
+
+        if (shmem->n > ADMIN_MAPS)
+                return -E2BIG;
+        for (size_t i = 0; i < shmem->n; i++) {
+                const struct admin_map *map = &shmem->maps[i];
+
+                shmid[i] = map->shmid;
+                flags[i] = map->writable * ADMIN_MAP_WRITABLE | map->memory * ADMIN_MAP_MEMORY |
+                           map->orphan * ADMIN_MAP_ORPHAN | map->shown * ADMIN_MAP_SHOWN;
+                offset[i] = map->offset;
+                len[i] = map->len;
+                fd_offset[i] = map->fd_offset;
+                dev[i] = map->dev;
+                ino[i] = map->ino;
+        }
+        body.n_shmid = body.n_flags = body.n_offset = body.n_len = body.n_fd_offset = body.n_dev =
+            body.n_ino = shmem->n;
+        body.shmid = shmid;
+        body.flags = flags;
+        body.offset = offset;
+        body.len = len;
+        body.fd_offset = fd_offset;
+        body.dev = dev;
+        body.ino = ino;
+        wire.kind_case = BULKHEAD__ADMIN__TO_CLIENT__KIND_SHMEM;
+        wire.shmem = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
 static ssize_t make_error(const struct admin_to_client *message, uint8_t *buf, size_t size)
 {
         Bulkhead__Admin__ToClient wire = BULKHEAD__ADMIN__TO_CLIENT__INIT;
@@ -89,6 +186,16 @@ static ssize_t make_error(const struct admin_to_client *message, uint8_t *buf, s
         return wire_pack(&wire.base, buf, size);
 }
 
+static ssize_t make_taken(uint8_t *buf, size_t size)
+{
+        Bulkhead__Admin__ToClient wire = BULKHEAD__ADMIN__TO_CLIENT__INIT;
+        Bulkhead__Admin__Taken body = BULKHEAD__ADMIN__TAKEN__INIT;
+
+        wire.kind_case = BULKHEAD__ADMIN__TO_CLIENT__KIND_TAKEN;
+        wire.taken = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
 ssize_t admin_make_to_client(const struct admin_to_client *message, uint8_t *buf, size_t size)
 {
         switch (message->kind) {
@@ -96,6 +203,10 @@ ssize_t admin_make_to_client(const struct admin_to_client *message, uint8_t *buf
                 return make_status(&message->status, buf, size);
         case ADMIN_ERROR:
                 return make_error(message, buf, size);
+        case ADMIN_TAKEN:
+                return make_taken(buf, size);
+        case ADMIN_SHMEM:
+                return make_shmem(&message->shmem, buf, size);
         }
         return -EINVAL;
 }

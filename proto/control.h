@@ -10,9 +10,10 @@
 #include "proto/base/arena.h"
 #include "proto/base/limits.h"
 #include "proto/boot.h"
+#include "proto/device_region.h"
 #include "proto/device_type.h"
 
-#define CONTROL_PROTOCOL_VERSION 2u
+#define CONTROL_PROTOCOL_VERSION 4u
 
 /* Feature bits that are a device's own (virtio 1.3, 2.2): 0 to 23 and 50 to 63. The bits between are ring and
  * transport features; they are the broker's, and a worker neither offers nor sees one. */
@@ -33,22 +34,22 @@ struct control_field {
         uint8_t width;   /* 1, 2, 4 or 8 */
         bool writable;
         uint64_t value; /* fits the width */
+        uint16_t
+            region; /* 0; or shmid + 1: the guest is shown the address of this region in its place. 8 bytes, not writable, 0 */
 };
 
 struct control_configure {
         char name[LIMIT_NAME];
         uint32_t n_queues, n_lanes, max_payload;
         uint32_t poll_us;         /* 0 .. LIMIT_POLL_US */
-        enum device_type_id type; /* which options are there */
-        struct {
-                bool read_only;
-                char serial[21];
-                uint32_t block_size;
-                bool direct; /* the second resource is an eventfd */
-        } blk;
+        enum device_type_id type; /* whose options these are */
+        struct option_set
+            options; /* texts of a judged message lie in the arena; what is the host's alone is 0 or "" */
         /* What each lane's area is to have: 0, or whole pages (LIMIT_AREA_PAGE), at most LIMIT_AREA. */
         uint32_t area_len;
         struct boot_options boot; /* of a loader, whose n_queues is 0 and n_lanes 1 */
+        struct device_region regions[LIMIT_SHMEM_REGIONS]; /* in ascending order of shmid */
+        uint32_t n_regions;
 };
 
 /* A worker's memory that the broker copies to and from: `len` bytes a lane, lane after lane. Another one in each
@@ -75,6 +76,7 @@ struct control_hello {
         uint32_t n_fields;        /* 0 .. LIMIT_CONFIG_FIELDS */
         struct control_field fields[LIMIT_CONFIG_FIELDS];
         struct control_area area;
+        uint32_t maps; /* 0 .. LIMIT_SHMEM_MAPPINGS: ShmemMaps that come next, before it serves */
 };
 
 struct control_blob {
@@ -90,6 +92,7 @@ enum control_kind_to_worker {
         CONTROL_RESTORE_STATE = 5,
         CONTROL_SHUTDOWN = 6,
         CONTROL_SET = 7,
+        CONTROL_SHMEM_ANSWER = 8,
 };
 
 /* What an operator may set while a device runs. */
@@ -108,6 +111,9 @@ struct control_setting {
 /* Are index and value in range? */
 bool control_setting_ok(const struct control_setting *setting);
 
+/* "link", "size". */
+const char *control_setting_name(enum control_setting_id id);
+
 struct control_to_worker {
         enum control_kind_to_worker kind;
         uint32_t seq; /* of the kinds that are answered with Done */
@@ -125,6 +131,10 @@ struct control_to_worker {
                 } start_queue;
                 struct control_blob restore_state;
                 struct control_setting set;
+                struct {
+                        uint32_t id;
+                        int error; /* 0 or negative errno */
+                } shmem_answer;
         };
 };
 
@@ -137,7 +147,19 @@ enum control_kind_to_broker {
         CONTROL_STATS = 6,
         CONTROL_BOOTED = 7,
         CONTROL_BOOT_FAILED = 8,
+        CONTROL_SHMEM_MAP = 9,
+        CONTROL_SHMEM_UNMAP = 10,
         CONTROL_TO_BROKER_COUNT_,
+};
+
+/* Of a part of a region. Whether there is such a part is not judged by its form (broker/core/shmem.h). */
+struct control_shmem {
+        uint32_t id; /* for the answer */
+        uint8_t shmid;
+        bool writable; /* of a ShmemMap, ... */
+        uint64_t offset, len;
+        uint64_t fd_offset; /* ... likewise, ... */
+        int fd; /* ... likewise: what came beside it, whoever received it says; -1 of a judged message */
 };
 
 struct control_to_broker {
@@ -158,12 +180,14 @@ struct control_to_broker {
                         const char *text; /* foreign bytes: escape before printing */
                 } log;
                 struct {
-                        uint64_t requests, bytes_read, bytes_written, errors;
+                        size_t n; /* at most LIMIT_COUNTERS */
+                        const uint64_t *counter;
                 } stats;
                 struct boot_done booted;
                 struct {
                         char reason[LIMIT_BOOT_REASON]; /* foreign bytes: escape before printing; not empty */
                 } boot_failed;
+                struct control_shmem shmem; /* of both kinds */
         };
 };
 
@@ -177,6 +201,6 @@ int control_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t le
 ssize_t control_make_to_worker(const struct control_to_worker *message, uint8_t *buf, size_t size);
 ssize_t control_make_to_broker(const struct control_to_broker *message, uint8_t *buf, size_t size);
 
-/* Do two Hellos describe the same device? Field values are left out: config space may have moved on. So is the area: it
- * is the process's own. */
+/* Do two Hellos describe the same device? Field values are left out: config space may have moved on. So are the area and
+ * the maps: they are the process's own. */
 bool control_hello_equal(const struct control_hello *a, const struct control_hello *b);

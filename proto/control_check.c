@@ -13,6 +13,8 @@
 #include "proto/base/log.h"
 #include "proto/base/status.h"
 #include "proto/control_boot.h"
+#include "proto/control_shmem.h"
+#include "proto/option_wire.h"
 #include "proto/vm_config.h"
 #include "proto/wire.h"
 #include "schema/control.pb-c.h"
@@ -35,17 +37,24 @@ static bool virtio_id_known(uint32_t virtio_id)
         return false;
 }
 
-static int check_blk_options(const Bulkhead__Control__BlkOptions *wire, struct control_configure *ret)
+/* What it is, and how. Only the loader has something to boot. */
+static int check_type(struct arena *arena, const Bulkhead__Control__Configure *wire,
+                      struct control_configure *ret)
 {
-        if (wire->block_size != 512 && wire->block_size != 4096)
+        const struct device_type *type = device_type_find_worker(wire->type);
+        int r;
+
+        if (!type)
                 return -EPROTO;
-        if (!vm_config_serial_ok(wire->serial))
+        ret->type = (enum device_type_id)(type - device_types);
+        r = option_wire_check(arena, type, wire->name, wire->option, wire->n_option, OPTION_WIRE_WORKER,
+                              &ret->options);
+        if (r < 0)
+                return r;
+        if (!option_wire_judge(type, &ret->options, OPTION_WIRE_WORKER) ||
+            (ret->type == DEVICE_TYPE_LOADER) != (wire->boot != NULL))
                 return -EPROTO;
-        ret->type = DEVICE_TYPE_BLK;
-        ret->blk.read_only = wire->read_only;
-        ret->blk.block_size = wire->block_size;
-        ret->blk.direct = wire->direct;
-        return wire_copy_string(wire->serial, ret->blk.serial, sizeof(ret->blk.serial));
+        return wire->boot ? control_boot_check_options(wire->boot, &ret->boot) : 0;
 }
 
 static bool area_len_ok(uint32_t len)
@@ -61,26 +70,14 @@ static bool queues_ok(const struct device_type *type, uint32_t n_queues, uint32_
         return in_range(n_queues, 1, type->max_queues) && in_range(n_lanes, 1, MIN(n_queues, LIMIT_LANES));
 }
 
-static int check_configure(const Bulkhead__Control__Configure *wire, struct control_configure *ret)
+static int check_configure(struct arena *arena, const Bulkhead__Control__Configure *wire,
+                           struct control_configure *ret)
 {
-        int r = 0;
+        int r;
 
         if (wire->protocol_version != CONTROL_PROTOCOL_VERSION || !vm_config_name_ok(wire->name))
                 return -EPROTO;
-        switch (wire->options_case) {
-        case BULKHEAD__CONTROL__CONFIGURE__OPTIONS_BLK:
-                r = check_blk_options(wire->blk, ret);
-                break;
-        case BULKHEAD__CONTROL__CONFIGURE__OPTIONS_RNG:
-                ret->type = DEVICE_TYPE_RNG;
-                break;
-        case BULKHEAD__CONTROL__CONFIGURE__OPTIONS_BOOT:
-                ret->type = DEVICE_TYPE_LOADER;
-                r = control_boot_check_options(wire->boot, &ret->boot);
-                break;
-        default:
-                return -EPROTO;
-        }
+        r = check_type(arena, wire, ret);
         if (r < 0)
                 return r;
         if (!queues_ok(&device_types[ret->type], wire->n_queues, wire->n_lanes) ||
@@ -92,6 +89,8 @@ static int check_configure(const Bulkhead__Control__Configure *wire, struct cont
         ret->max_payload = wire->max_payload;
         ret->area_len = wire->area_len;
         ret->poll_us = wire->poll_us;
+        if (control_shmem_check_regions(wire, ret) < 0)
+                return -EPROTO;
         return wire_copy_string(wire->name, ret->name, sizeof(ret->name));
 }
 
@@ -130,6 +129,10 @@ static int check_hello_field(const Bulkhead__Control__Hello *wire, size_t i, uin
                 return -EPROTO;
         *ret = (struct control_field){
             .offset = (uint16_t)offset, .width = (uint8_t)width, .writable = writable, .value = value};
+        if (wire->n_field_region > 0)
+                ret->region = (uint16_t)MIN(wire->field_region[i], (uint32_t)UINT16_MAX);
+        if (ret->region > UINT8_MAX + 1 || (ret->region > 0 && (width != 8 || writable || value != 0)))
+                return -EPROTO;
         *end = offset + width;
         return 0;
 }
@@ -139,6 +142,8 @@ static int check_hello_fields(const Bulkhead__Control__Hello *wire, struct contr
         size_t n = wire->n_field_offset;
         uint32_t end = 0;
 
+        if (wire->n_field_region != 0 && wire->n_field_region != n)
+                return -EPROTO;
         if (n > LIMIT_CONFIG_FIELDS || wire->n_field_width != n || wire->n_field_writable != n ||
             wire->n_field_value != n)
                 return -EPROTO;
@@ -171,11 +176,11 @@ static int check_hello_plain(const Bulkhead__Control__Hello *wire)
 {
         if (wire->features != 0 || wire->n_queue_kind != 0 || wire->n_queue_replay != 0 ||
             wire->n_field_offset != 0 || wire->n_field_width != 0 || wire->n_field_writable != 0 ||
-            wire->n_field_value != 0)
+            wire->n_field_value != 0 || wire->n_field_region != 0)
                 return -EPROTO;
         if (wire->max_segments != 0 || wire->credit_requests != 0 || wire->credit_bytes != 0 ||
             wire->max_inline != 0 || wire->area_at != 0 || wire->area_len != 0 || wire->area_lead != 0 ||
-            wire->area_out != 0)
+            wire->area_out != 0 || wire->maps != 0)
                 return -EPROTO;
         return 0;
 }
@@ -205,6 +210,9 @@ static int check_hello(const Bulkhead__Control__Hello *wire, struct control_hell
         ret->credit_requests = wire->credit_requests;
         ret->credit_bytes = wire->credit_bytes;
         ret->max_inline = wire->max_inline;
+        if (wire->maps > LIMIT_SHMEM_MAPPINGS)
+                return -EPROTO;
+        ret->maps = wire->maps;
         return check_area(wire, &ret->area);
 }
 
@@ -223,6 +231,15 @@ static int check_config_space(const Bulkhead__Control__ConfigSpace *wire, struct
                 return -EPROTO;
         ret->config_space.n = wire->n_field_value;
         ret->config_space.value = wire->field_value;
+        return 0;
+}
+
+static int check_stats(const Bulkhead__Control__Stats *wire, struct control_to_broker *ret)
+{
+        if (wire->n_counter > LIMIT_COUNTERS)
+                return -EPROTO;
+        ret->stats.n = wire->n_counter;
+        ret->stats.counter = wire->counter;
         return 0;
 }
 
@@ -260,15 +277,15 @@ static int check_to_broker(const Bulkhead__Control__ToBroker *wire, struct contr
         case BULKHEAD__CONTROL__TO_BROKER__KIND_LOG:
                 return check_log(wire->log, ret);
         case BULKHEAD__CONTROL__TO_BROKER__KIND_STATS:
-                ret->stats.requests = wire->stats->requests;
-                ret->stats.bytes_read = wire->stats->bytes_read;
-                ret->stats.bytes_written = wire->stats->bytes_written;
-                ret->stats.errors = wire->stats->errors;
-                return 0;
+                return check_stats(wire->stats, ret);
         case BULKHEAD__CONTROL__TO_BROKER__KIND_BOOTED:
                 return control_boot_check_booted(wire->booted, &ret->booted);
         case BULKHEAD__CONTROL__TO_BROKER__KIND_BOOT_FAILED:
                 return control_boot_check_failed(wire->boot_failed, ret->boot_failed.reason);
+        case BULKHEAD__CONTROL__TO_BROKER__KIND_SHMEM_MAP:
+                return control_shmem_check_map(wire->shmem_map, &ret->shmem);
+        case BULKHEAD__CONTROL__TO_BROKER__KIND_SHMEM_UNMAP:
+                return control_shmem_check_unmap(wire->shmem_unmap, &ret->shmem);
         default:
                 return -EPROTO;
         }
@@ -311,12 +328,13 @@ static int check_set(const Bulkhead__Control__Set *wire, struct control_to_worke
         return control_setting_ok(&ret->set) ? 0 : -EPROTO;
 }
 
-static int check_to_worker(const Bulkhead__Control__ToWorker *wire, struct control_to_worker *ret)
+static int check_to_worker(struct arena *arena, const Bulkhead__Control__ToWorker *wire,
+                           struct control_to_worker *ret)
 {
         ret->kind = (enum control_kind_to_worker)wire->kind_case;
         switch (wire->kind_case) {
         case BULKHEAD__CONTROL__TO_WORKER__KIND_CONFIGURE:
-                return check_configure(wire->configure, &ret->configure);
+                return check_configure(arena, wire->configure, &ret->configure);
         case BULKHEAD__CONTROL__TO_WORKER__KIND_SET_FEATURES:
                 return check_set_features(wire->set_features, ret);
         case BULKHEAD__CONTROL__TO_WORKER__KIND_CONFIG_WRITE:
@@ -330,6 +348,8 @@ static int check_to_worker(const Bulkhead__Control__ToWorker *wire, struct contr
                 return 0;
         case BULKHEAD__CONTROL__TO_WORKER__KIND_SET:
                 return check_set(wire->set, ret);
+        case BULKHEAD__CONTROL__TO_WORKER__KIND_SHMEM_ANSWER:
+                return control_shmem_check_answer(wire->shmem_answer, ret);
         default:
                 return -EPROTO;
         }
@@ -345,7 +365,7 @@ int control_check_to_worker(struct arena *arena, const uint8_t *bytes, size_t le
         r = wire_unpack(&bulkhead__control__to_worker__descriptor, arena, bytes, len, &wire);
         if (r < 0)
                 return r;
-        r = check_to_worker((const Bulkhead__Control__ToWorker *)wire, &message);
+        r = check_to_worker(arena, (const Bulkhead__Control__ToWorker *)wire, &message);
         if (r < 0)
                 return r;
         *ret = message;
@@ -381,7 +401,8 @@ bool control_hello_equal(const struct control_hello *a, const struct control_hel
                         return false;
         for (uint32_t i = 0; i < a->n_fields; i++)
                 if (a->fields[i].offset != b->fields[i].offset || a->fields[i].width != b->fields[i].width ||
-                    a->fields[i].writable != b->fields[i].writable)
+                    a->fields[i].writable != b->fields[i].writable ||
+                    a->fields[i].region != b->fields[i].region)
                         return false;
         return true;
 }
@@ -394,6 +415,9 @@ _Static_assert((int)CONTROL_BOOT_FAILED == (int)BULKHEAD__CONTROL__TO_BROKER__KI
 _Static_assert((int)CONTROL_CONFIGURE == (int)BULKHEAD__CONTROL__TO_WORKER__KIND_CONFIGURE,
                "kinds are cases");
 _Static_assert((int)CONTROL_SHUTDOWN == (int)BULKHEAD__CONTROL__TO_WORKER__KIND_SHUTDOWN, "kinds are cases");
+_Static_assert((int)CONTROL_SHMEM_ANSWER == (int)BULKHEAD__CONTROL__TO_WORKER__KIND_SHMEM_ANSWER &&
+                   (int)CONTROL_SHMEM_UNMAP == (int)BULKHEAD__CONTROL__TO_BROKER__KIND_SHMEM_UNMAP,
+               "kinds are cases");
 _Static_assert((int)CONTROL_SET == (int)BULKHEAD__CONTROL__TO_WORKER__KIND_SET, "kinds are cases");
 _Static_assert((int)SETTING_LINK == (int)BULKHEAD__CONTROL__SETTING__SETTING_LINK &&
                    (int)SETTING_SIZE == (int)BULKHEAD__CONTROL__SETTING__SETTING_SIZE,

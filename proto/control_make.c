@@ -10,6 +10,8 @@
 
 #include "proto/base/status.h"
 #include "proto/control_boot.h"
+#include "proto/control_shmem.h"
+#include "proto/option_wire.h"
 #include "proto/wire.h"
 #include "schema/control.pb-c.h"
 
@@ -17,9 +19,9 @@ static ssize_t make_configure(const struct control_configure *message, uint8_t *
 {
         Bulkhead__Control__ToWorker wire = BULKHEAD__CONTROL__TO_WORKER__INIT;
         Bulkhead__Control__Configure body = BULKHEAD__CONTROL__CONFIGURE__INIT;
-        Bulkhead__Control__BlkOptions blk = BULKHEAD__CONTROL__BLK_OPTIONS__INIT;
-        Bulkhead__Control__RngOptions rng = BULKHEAD__CONTROL__RNG_OPTIONS__INIT;
+        struct option_wire options;
         struct control_boot_wire boot;
+        struct control_regions_wire regions;
         int r;
 
         body.protocol_version = CONTROL_PROTOCOL_VERSION;
@@ -29,28 +31,20 @@ static ssize_t make_configure(const struct control_configure *message, uint8_t *
         body.max_payload = message->max_payload;
         body.area_len = message->area_len;
         body.poll_us = message->poll_us;
-        switch (message->type) {
-        case DEVICE_TYPE_BLK:
-                blk.read_only = message->blk.read_only;
-                blk.serial = (char *)message->blk.serial;
-                blk.block_size = message->blk.block_size;
-                blk.direct = message->blk.direct;
-                body.options_case = BULKHEAD__CONTROL__CONFIGURE__OPTIONS_BLK;
-                body.blk = &blk;
-                break;
-        case DEVICE_TYPE_RNG:
-                body.options_case = BULKHEAD__CONTROL__CONFIGURE__OPTIONS_RNG;
-                body.rng = &rng;
-                break;
-        case DEVICE_TYPE_LOADER:
+        if ((unsigned)message->type >= WORKER_TYPE_COUNT_)
+                return -EINVAL;
+        body.type = (char *)device_types[message->type].name;
+        body.n_option = option_wire_make(&device_types[message->type], message->name, &message->options,
+                                         OPTION_WIRE_WORKER, &options);
+        body.option = options.row;
+        if (message->n_regions > LIMIT_SHMEM_REGIONS)
+                return -E2BIG;
+        control_shmem_fill_regions(message, &regions, &body);
+        if (message->type == DEVICE_TYPE_LOADER) {
                 r = control_boot_fill_options(&message->boot, &boot);
                 if (r < 0)
                         return r;
-                body.options_case = BULKHEAD__CONTROL__CONFIGURE__OPTIONS_BOOT;
                 body.boot = &boot.options;
-                break;
-        default:
-                return -EINVAL;
         }
         wire.kind_case = BULKHEAD__CONTROL__TO_WORKER__KIND_CONFIGURE;
         wire.configure = &body;
@@ -143,6 +137,7 @@ static ssize_t make_shutdown(uint8_t *buf, size_t size)
 struct hello_columns {
         uint32_t kind[LIMIT_QUEUES], replay[LIMIT_QUEUES];
         uint32_t offset[LIMIT_CONFIG_FIELDS], width[LIMIT_CONFIG_FIELDS], writable[LIMIT_CONFIG_FIELDS];
+        uint32_t region[LIMIT_CONFIG_FIELDS];
         uint64_t value[LIMIT_CONFIG_FIELDS];
 };
 
@@ -157,6 +152,7 @@ static void hello_fill_columns(const struct control_hello *hello, struct hello_c
                 columns->width[i] = hello->fields[i].width;
                 columns->writable[i] = hello->fields[i].writable;
                 columns->value[i] = hello->fields[i].value;
+                columns->region[i] = hello->fields[i].region;
         }
 }
 
@@ -185,10 +181,13 @@ static ssize_t make_hello(const struct control_hello *hello, uint8_t *buf, size_
             .field_writable = columns.writable,
             .n_field_value = hello->n_fields,
             .field_value = columns.value,
+            .n_field_region = hello->n_fields,
+            .field_region = columns.region,
             .area_at = hello->area.at,
             .area_len = hello->area.len,
             .area_lead = hello->area.lead,
             .area_out = hello->area.out,
+            .maps = hello->maps,
         };
 
         if (hello->n_queues > LIMIT_QUEUES || hello->n_fields > LIMIT_CONFIG_FIELDS)
@@ -257,10 +256,10 @@ static ssize_t make_stats(const struct control_to_broker *message, uint8_t *buf,
         Bulkhead__Control__ToBroker wire = BULKHEAD__CONTROL__TO_BROKER__INIT;
         Bulkhead__Control__Stats body = BULKHEAD__CONTROL__STATS__INIT;
 
-        body.requests = message->stats.requests;
-        body.bytes_read = message->stats.bytes_read;
-        body.bytes_written = message->stats.bytes_written;
-        body.errors = message->stats.errors;
+        if (message->stats.n > LIMIT_COUNTERS)
+                return -E2BIG;
+        body.n_counter = message->stats.n;
+        body.counter = (uint64_t *)message->stats.counter;
         wire.kind_case = BULKHEAD__CONTROL__TO_BROKER__KIND_STATS;
         wire.stats = &body;
         return wire_pack(&wire.base, buf, size);
@@ -283,6 +282,8 @@ ssize_t control_make_to_worker(const struct control_to_worker *message, uint8_t 
                 return make_shutdown(buf, size);
         case CONTROL_SET:
                 return make_set(message, buf, size);
+        case CONTROL_SHMEM_ANSWER:
+                return control_shmem_make_answer(message, buf, size);
         }
         return -EINVAL;
 }
@@ -306,6 +307,10 @@ ssize_t control_make_to_broker(const struct control_to_broker *message, uint8_t 
                 return control_boot_make_booted(&message->booted, buf, size);
         case CONTROL_BOOT_FAILED:
                 return control_boot_make_failed(message->boot_failed.reason, buf, size);
+        case CONTROL_SHMEM_MAP:
+                return control_shmem_make_map(&message->shmem, buf, size);
+        case CONTROL_SHMEM_UNMAP:
+                return control_shmem_make_unmap(&message->shmem, buf, size);
         case CONTROL_TO_BROKER_COUNT_:
                 break;
         }

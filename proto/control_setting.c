@@ -1,7 +1,8 @@
 /* What an operator may set while a device runs: the one judgement of it.
- * Owns nothing; called by control_check.c.
+ * Owns nothing; called by control_check.c, admin_check.c and what tells an operator of settings.
  * TRUST: values are an operator's, perhaps by way of a broker that was taken over.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "proto/base/checked.h"
 #include "proto/base/limits.h"
 #include "proto/control.h"
 
@@ -21,4 +22,12 @@ bool control_setting_ok(const struct control_setting *setting)
                 break;
         }
         return false;
+}
+
+const char *control_setting_name(enum control_setting_id id)
+{
+        static const char *const names[] = {[SETTING_LINK] = "link", [SETTING_SIZE] = "size"};
+
+        _Static_assert(array_size(names) == SETTING_END_, "a name each");
+        return id >= SETTING_LINK && id < SETTING_END_ ? names[id] : "unknown";
 }

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,6 +18,7 @@ struct lane_requests {
          * this one has none. */
         const uint32_t *in_at;
         const uint32_t *out_at; /* likewise, with room for the writable part */
+        bool longer; /* the broker shares the worker's CPU: its answers may come in longer pieces */
         /* payload: sum of inlined, but of those with in_at; inlined[i] <= readable[i] */
 };
 

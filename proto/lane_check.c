@@ -112,10 +112,10 @@ static bool lane_check_placed(const Bulkhead__Lane__Complete *wire)
         return true;
 }
 
-/* What was not used was not written either. */
+/* What was not used, or not done yet, was not written either. */
 static bool lane_check_end(const Bulkhead__Lane__Complete *wire, size_t i)
 {
-        if (wire->status[i] == WIRE_STATUS_CANCELED)
+        if (wire->status[i] == WIRE_STATUS_CANCELED || wire->status[i] == WIRE_STATUS_WAITING)
                 return wire->len[i] == 0 && (wire->n_placed == 0 || wire->placed[i] == 0);
         return wire->status[i] == WIRE_STATUS_OK || wire->status[i] == WIRE_STATUS_PROTOCOL;
 }
@@ -172,7 +172,8 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
         if (n < 1 || n > LIMIT_WIRE_COLUMN || wire->n_queue != n || wire->n_readable != n ||
             wire->n_writable != n || wire->n_inlined != n || wire->n_attempt != n || wire->n_must_fail != n)
                 return -EPROTO;
-        if ((wire->n_in_at != 0 && wire->n_in_at != n) || (wire->n_out_at != 0 && wire->n_out_at != n))
+        if (wire->longer > 1 || (wire->n_in_at != 0 && wire->n_in_at != n) ||
+            (wire->n_out_at != 0 && wire->n_out_at != n))
                 return -EPROTO;
         for (size_t i = 0; i < n; i++) {
                 int r = lane_check_request(wire, i, &total);
@@ -191,7 +192,8 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
                                       .attempt = wire->attempt,
                                       .must_fail = wire->must_fail,
                                       .in_at = wire->n_in_at > 0 ? wire->in_at : NULL,
-                                      .out_at = wire->n_out_at > 0 ? wire->out_at : NULL};
+                                      .out_at = wire->n_out_at > 0 ? wire->out_at : NULL,
+                                      .longer = wire->longer == 1};
         return 0;
 }
 

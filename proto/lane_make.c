@@ -86,6 +86,7 @@ static ssize_t lane_make_requests(const struct lane_requests *message, uint8_t *
             COLUMN32(must_fail, message->n, message->must_fail),
             OPTIONAL32(in_at, message->n, message->in_at),
             OPTIONAL32(out_at, message->n, message->out_at),
+            .longer = message->longer,
         };
         Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
 

@@ -27,6 +27,9 @@ enum spawn_kind_to_broker {
         SPAWN_FAILED = 2,
         SPAWN_EXITED = 3,
         SPAWN_TERMINATE = 4,
+        SPAWN_COMPANION = 5, /* pid 0: it does not run */
+        SPAWN_RENEWED =
+            6, /* what outlives the device's workers is new: the one that runs is to be replaced */
         SPAWN_TO_BROKER_COUNT_,
 };
 
@@ -66,7 +69,8 @@ struct spawn_to_broker {
         enum spawn_kind_to_broker kind;
         uint32_t device;
         uint32_t pid, uid;
-        int error; /* SPAWN_FAILED: negative errno */
+        uint32_t starts; /* SPAWN_COMPANION: how often it was started */
+        int error;       /* SPAWN_FAILED: negative errno */
         char reason[256];
         uint32_t code; /* SPAWN_EXITED: exit status or signal */
         bool signaled;

@@ -40,6 +40,17 @@ static int check_spawned(const Bulkhead__Spawn__Spawned *wire, struct spawn_to_b
         return check_pid(wire->pid, &ret->pid);
 }
 
+static int check_companion(const Bulkhead__Spawn__Companion *wire, struct spawn_to_broker *ret)
+{
+        if (wire->uid == UINT32_MAX)
+                return -EPROTO;
+        ret->uid = wire->uid;
+        ret->starts = wire->starts;
+        if (check_device(wire->device, &ret->device) < 0)
+                return -EPROTO;
+        return wire->pid == 0 ? 0 : check_pid(wire->pid, &ret->pid);
+}
+
 static int check_failed(const Bulkhead__Spawn__SpawnFailed *wire, struct spawn_to_broker *ret)
 {
         if (wire->status == WIRE_STATUS_OK || wire->status >= WIRE_STATUS_COUNT_)
@@ -102,6 +113,10 @@ static int check_to_broker(const Bulkhead__Spawn__ToBroker *wire, struct spawn_t
                 return check_exited(wire->exited, ret);
         case BULKHEAD__SPAWN__TO_BROKER__KIND_TERMINATE:
                 return 0;
+        case BULKHEAD__SPAWN__TO_BROKER__KIND_COMPANION:
+                return check_companion(wire->companion, ret);
+        case BULKHEAD__SPAWN__TO_BROKER__KIND_RENEWED:
+                return check_device(wire->renewed->device, &ret->device);
         default:
                 return -EPROTO;
         }
@@ -158,4 +173,5 @@ int spawn_check_to_broker(struct arena *arena, const uint8_t *bytes, size_t len,
 _Static_assert((int)SPAWN_SPAWN == (int)BULKHEAD__SPAWN__TO_SPAWNER__KIND_SPAWN, "kinds are cases");
 _Static_assert((int)SPAWN_STOP == (int)BULKHEAD__SPAWN__TO_SPAWNER__KIND_STOP, "kinds are cases");
 _Static_assert((int)SPAWN_SPAWNED == (int)BULKHEAD__SPAWN__TO_BROKER__KIND_SPAWNED, "kinds are cases");
+_Static_assert((int)SPAWN_RENEWED == (int)BULKHEAD__SPAWN__TO_BROKER__KIND_RENEWED, "kinds are cases");
 _Static_assert((int)SPAWN_TERMINATE == (int)BULKHEAD__SPAWN__TO_BROKER__KIND_TERMINATE, "kinds are cases");

@@ -103,6 +103,31 @@ static ssize_t make_terminate(uint8_t *buf, size_t size)
         return wire_pack(&wire.base, buf, size);
 }
 
+static ssize_t make_companion(const struct spawn_to_broker *message, uint8_t *buf, size_t size)
+{
+        Bulkhead__Spawn__ToBroker wire = BULKHEAD__SPAWN__TO_BROKER__INIT;
+        Bulkhead__Spawn__Companion body = BULKHEAD__SPAWN__COMPANION__INIT;
+
+        body.device = message->device;
+        body.pid = message->pid;
+        body.uid = message->uid;
+        body.starts = message->starts;
+        wire.kind_case = BULKHEAD__SPAWN__TO_BROKER__KIND_COMPANION;
+        wire.companion = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
+static ssize_t make_renewed(const struct spawn_to_broker *message, uint8_t *buf, size_t size)
+{
+        Bulkhead__Spawn__ToBroker wire = BULKHEAD__SPAWN__TO_BROKER__INIT;
+        Bulkhead__Spawn__Renewed body = BULKHEAD__SPAWN__RENEWED__INIT;
+
+        body.device = message->device;
+        wire.kind_case = BULKHEAD__SPAWN__TO_BROKER__KIND_RENEWED;
+        wire.renewed = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
 ssize_t spawn_make_to_broker(const struct spawn_to_broker *message, uint8_t *buf, size_t size)
 {
         switch (message->kind) {
@@ -114,6 +139,10 @@ ssize_t spawn_make_to_broker(const struct spawn_to_broker *message, uint8_t *buf
                 return make_exited(message, buf, size);
         case SPAWN_TERMINATE:
                 return make_terminate(buf, size);
+        case SPAWN_COMPANION:
+                return make_companion(message, buf, size);
+        case SPAWN_RENEWED:
+                return make_renewed(message, buf, size);
         case SPAWN_TO_BROKER_COUNT_:
                 break;
         }

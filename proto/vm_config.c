@@ -15,8 +15,11 @@
 
 #include "proto/base/checked.h"
 #include "proto/base/log.h"
+#include "proto/device_resource.h"
 #include "proto/vm_config_kvm.h"
-#include "proto/vm_config_refuse.h"
+#include "proto/vm_config_memory.h"
+#include "proto/vm_config_share.h"
+#include "proto/refuse.h"
 
 #define UID_MIN_ALLOWED  1000u      /* below are the system's own */
 #define UID_NOBODY       65534u     /* what unmapped ids look like: anybody's */
@@ -37,18 +40,6 @@ bool vm_config_name_ok(const char *name)
         if (len == 0 || len >= LIMIT_NAME || name[0] == '.' || name[0] == '-')
                 return false;
         return strspn(name, allowed) == len;
-}
-
-bool vm_config_serial_ok(const char *serial)
-{
-        size_t len = strnlen(serial, sizeof(((struct blk_config *)0)->serial));
-
-        if (len >= sizeof(((struct blk_config *)0)->serial))
-                return false;
-        for (size_t i = 0; i < len; i++)
-                if (serial[i] < 0x20 || serial[i] > 0x7e)
-                        return false;
-        return true;
 }
 
 static int judge_name(const char *what, const char *name, char *why, size_t why_size)
@@ -76,23 +67,19 @@ static int judge_path(const char *what, const char *path, char *why, size_t why_
                       shown);
 }
 
-static int judge_blk(const struct device_config *device, char *why, size_t why_size)
+static int judge_options(const struct device_config *device, char *why, size_t why_size)
 {
-        char what[LIMIT_NAME + 16];
+        const struct device_type *type = &device_types[device->type];
+        char sentence[VM_CONFIG_WHY_BYTES];
+        uint32_t queues;
 
-        snprintf(what, sizeof(what), "device %s: path", device->name);
-        if (judge_path(what, device->blk.path, why, why_size) < 0)
-                return -EINVAL;
-        if (!vm_config_serial_ok(device->blk.serial))
-                return refuse(
-                    why, why_size,
-                    "device %s: the serial number is no serial number: use at most 20 printable ASCII "
-                    "characters",
-                    device->name);
-        if (device->blk.block_size != 512 && device->blk.block_size != 4096)
-                return refuse(why, why_size, "device %s: block_size is %u: use 512 or 4096", device->name,
-                              device->blk.block_size);
-        return 0;
+        if (option_set_judge(type, &device->options, sentence, sizeof(sentence)) < 0)
+                return refuse(why, why_size, "device %s: %s", device->name, sentence);
+        queues = type->queues ? type->queues(&device->options) : device->n_queues;
+        if (device->n_queues == queues)
+                return 0;
+        return refuse(why, why_size, "device %s: queues is %u: its options lead to %u: remove it",
+                      device->name, device->n_queues, queues);
 }
 
 static const struct {
@@ -193,6 +180,39 @@ static int judge_rate(const struct device_config *device, char *why, size_t why_
                              why, why_size);
 }
 
+/* Whether the regions are good in themselves is their type's business (device_region.c). */
+static int judge_shmem(const struct device_config *device, char *why, size_t why_size)
+{
+        const struct device_shmem *shmem = &device->shmem;
+        const struct device_type *type = &device_types[device->type];
+
+        if (shmem->map && !type->regions)
+                return refuse(why, why_size,
+                              "device %s: shmem is map: %s has no shared memory regions: remove it",
+                              device->name, type->name);
+        if (!shmem->map && type->regions_needed)
+                return refuse(why, why_size,
+                              "device %s: %s is nothing but a shared memory region: add shmem: map",
+                              device->name, type->name);
+        if (!shmem->map && (shmem->limits.mappings > 0 || shmem->limits.bytes > 0 ||
+                            shmem->foreign_dma != FOREIGN_DMA_ALLOW))
+                return refuse(why, why_size,
+                              "device %s: shmem_limits without shmem: map: add that or remove this",
+                              device->name);
+        if (shmem->limits.mappings > LIMIT_SHMEM_MAPPINGS)
+                return refuse(why, why_size, "device %s: shmem_limits: mappings is %" PRIu64 ": use 1 to %u",
+                              device->name, shmem->limits.mappings, LIMIT_SHMEM_MAPPINGS);
+        if (shmem->limits.bytes > LIMIT_SHMEM_LEN ||
+            (shmem->limits.bytes > 0 && shmem->limits.bytes < LIMIT_SHMEM_PAGE))
+                return refuse(why, why_size, "device %s: shmem_limits: bytes is %" PRIu64 ": use 4K to 1024G",
+                              device->name, shmem->limits.bytes);
+        if ((unsigned)shmem->foreign_dma >= FOREIGN_DMA_COUNT_)
+                return refuse(why, why_size,
+                              "device %s: shmem_limits: there is no such foreign_dma: use allow or refuse",
+                              device->name);
+        return 0;
+}
+
 /* No lane without a queue, and each has buffers of its own in the worker. */
 static int judge_lanes(const struct vm_config *config, const struct device_config *device, char *why,
                        size_t why_size)
@@ -248,6 +268,23 @@ static int judge_device_socket(const struct vm_config *config, const struct devi
         return judge_socket_path(config, "device ", device->name, why, why_size);
 }
 
+/* "2, 4, 6 .. 16", as far as it matters. */
+static int judge_queues(const struct vm_config *config, const struct device_config *device,
+                        const struct device_type *type, char *why, size_t why_size)
+{
+        bool own_vmm = config->frontend == VM_FRONTEND_KVM;
+
+        if (device_type_queues_ok(type, own_vmm, device->n_queues))
+                return 0;
+        if (type->queue_group > 1)
+                return refuse(why, why_size, "device %s: queues is %u: %s has %u a pair%s, up to %u",
+                              device->name, device->n_queues, type->name, type->queue_group,
+                              own_vmm && type->own_queues > 0 ? ", and one for commands" : "",
+                              type->max_queues);
+        return refuse(why, why_size, "device %s: queues is %u: %s has 1 to %u", device->name,
+                      device->n_queues, type->name, type->max_queues);
+}
+
 static int judge_device(const struct vm_config *config, size_t index, char *why, size_t why_size)
 {
         const struct device_config *device = &config->devices[index];
@@ -267,12 +304,13 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
                         return refuse(why, why_size, "two devices are named %s: rename one of them",
                                       device->name);
         if ((unsigned)device->type >= DEVICE_TYPE_COUNT_)
-                return refuse(why, why_size, "device %s: there is no such type: use blk or rng",
-                              device->name);
+                return refuse(
+                    why, why_size,
+                    "device %s: there is no such type: use blk, rng, net, console, vsock, fs, pmem or sample",
+                    device->name);
         type = &device_types[device->type];
-        if (device->n_queues < 1 || device->n_queues > type->max_queues)
-                return refuse(why, why_size, "device %s: queues is %u: %s has 1 to %u", device->name,
-                              device->n_queues, type->name, type->max_queues);
+        if (judge_queues(config, device, type, why, why_size) < 0)
+                return -EINVAL;
         if (device->request_timeout < 1 || device->request_timeout > LIMIT_REQUEST_TIMEOUT_S)
                 return refuse(why, why_size, "device %s: request_timeout is %u: use 1 to %u seconds",
                               device->name, device->request_timeout, LIMIT_REQUEST_TIMEOUT_S);
@@ -287,14 +325,20 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
                               device->name);
         if (judge_device_socket(config, device, why, why_size) < 0 ||
             judge_limits(device, why, why_size) < 0 || judge_rate(device, why, why_size) < 0 ||
+            judge_shmem(device, why, why_size) < 0 ||
+            vm_config_judge_memory(config, device, why, why_size) < 0 ||
             judge_lanes(config, device, why, why_size) < 0)
                 return -EINVAL;
-        return device->type == DEVICE_TYPE_BLK ? judge_blk(device, why, why_size) : 0;
+        return 0;
 }
 
 uint32_t vm_config_uids(const struct vm_config *config)
 {
-        return 1 + (uint32_t)config->n_devices + (config->frontend == VM_FRONTEND_KVM);
+        uint32_t n = 1 + (uint32_t)config->n_devices + (config->frontend == VM_FRONTEND_KVM);
+
+        for (size_t i = 0; i < config->n_devices; i++)
+                n += device_companion(&config->devices[i]) != NULL;
+        return n;
 }
 
 bool vm_config_loader(const struct vm_config *config, struct device_config *ret_loader)
@@ -317,11 +361,12 @@ static int judge_uids(const struct vm_config *config, char *why, size_t why_size
                               "the uid range starts at %u, among the system's own: start at %u or above",
                               config->uid_first, UID_MIN_ALLOWED);
         if (config->uid_count < vm_config_uids(config))
-                return refuse(why, why_size,
-                              "the uid range has %u ids: %u are needed, one for the broker%s and one a "
-                              "device: widen it",
-                              config->uid_count, vm_config_uids(config),
-                              config->frontend == VM_FRONTEND_KVM ? ", one for the kernel's loader" : "");
+                return refuse(
+                    why, why_size,
+                    "the uid range has %u ids: %u are needed, one for the broker%s, one a device, and one "
+                    "for each passt and vsock proxy: widen it",
+                    config->uid_count, vm_config_uids(config),
+                    config->frontend == VM_FRONTEND_KVM ? ", one for the kernel's loader" : "");
         if (end > (uint64_t)UINT32_MAX + 1)
                 return refuse(why, why_size,
                               "the uid range passes the largest uid: start it lower or make it shorter");
@@ -355,7 +400,7 @@ static int judge_vm(const struct vm_config *config, char *why, size_t why_size)
         return 0;
 }
 
-int vm_config_judge(const struct vm_config *config, char *why, size_t why_size)
+int vm_config_judge_frame(const struct vm_config *config, char *why, size_t why_size)
 {
         if (judge_vm(config, why, why_size) < 0 || vm_config_judge_kvm(config, why, why_size) < 0)
                 return -EINVAL;
@@ -372,8 +417,82 @@ int vm_config_judge(const struct vm_config *config, char *why, size_t why_size)
         return judge_uids(config, why, why_size);
 }
 
+static int judge_region_lengths(const struct device_config *device, char *why, size_t why_size)
+{
+        struct device_region regions[LIMIT_SHMEM_REGIONS];
+        unsigned n = device_regions(device, regions);
+
+        for (unsigned i = 0; i < n; i++)
+                if (regions[i].len == 0 || regions[i].len > LIMIT_SHMEM_LEN ||
+                    regions[i].len % LIMIT_SHMEM_PAGE != 0)
+                        return refuse(why, why_size,
+                                      "device %s: its shared memory region %u is %" PRIu64
+                                      " bytes: use whole 4K, 1024G at most",
+                                      device->name, regions[i].shmid, regions[i].len);
+        return 0;
+}
+
+/* What their options lead to, and whether that may be. */
+static int judge_window(const struct device_config *device, char *why, size_t why_size)
+{
+        const struct device_type *type = &device_types[device->type];
+        const struct device_shmem *shmem = &device->shmem;
+        struct device_region regions[LIMIT_SHMEM_REGIONS];
+        uint64_t granules = device_regions_granules(device);
+        bool asked = type->regions_asked && type->regions(&device->options, regions) > 0;
+
+        if (shmem->map && type->regions_asked && !asked)
+                return refuse(why, why_size,
+                              "device %s: shmem is map, but there is no region: add dax_window, or remove it",
+                              device->name);
+        if (!shmem->map && asked)
+                return refuse(why, why_size, "device %s: dax_window without shmem: map: add that",
+                              device->name);
+        if (shmem->limits.mappings > 0 && shmem->limits.mappings < granules)
+                return refuse(why, why_size,
+                              "device %s: shmem_limits: mappings is %" PRIu64 ": its window takes %" PRIu64
+                              ": use that, or remove it",
+                              device->name, shmem->limits.mappings, granules);
+        if (granules > 0 && shmem->limits.bytes > 0 && shmem->limits.bytes < device_regions_bytes(device))
+                return refuse(why, why_size,
+                              "device %s: shmem_limits: bytes is %" PRIu64 ": its window takes %" PRIu64
+                              ": use that, or remove it",
+                              device->name, shmem->limits.bytes, device_regions_bytes(device));
+        return 0;
+}
+
+/* By their options. QEMU packs them into one BAR, whose size it takes as it is, and ends when that is no power of two. */
+static int judge_regions(const struct vm_config *config, const struct device_config *device, char *why,
+                         size_t why_size)
+{
+        uint64_t bytes = device_regions_bytes(device);
+
+        if (judge_region_lengths(device, why, why_size) < 0)
+                return -EINVAL;
+        if (config->frontend != VM_FRONTEND_VHOST_USER || bytes == 0 || is_power_of_2(bytes))
+                return 0;
+        return refuse(why, why_size,
+                      "device %s: its shared memory regions are %" PRIu64
+                      " bytes together, which by vhost-user must be a power of two: resize them",
+                      device->name, bytes);
+}
+
+int vm_config_judge(const struct vm_config *config, char *why, size_t why_size)
+{
+        if (vm_config_judge_frame(config, why, why_size) < 0)
+                return -EINVAL;
+        for (size_t i = 0; i < config->n_devices; i++)
+                if (judge_options(&config->devices[i], why, why_size) < 0 ||
+                    judge_window(&config->devices[i], why, why_size) < 0 ||
+                    judge_regions(config, &config->devices[i], why, why_size) < 0)
+                        return -EINVAL;
+        return vm_config_judge_shares(config, why, why_size);
+}
+
 void vm_config_done(struct vm_config *config)
 {
+        for (size_t i = 0; i < config->n_devices; i++)
+                option_set_done(&device_types[config->devices[i].type], &config->devices[i].options);
         free(config->devices);
         config->devices = NULL;
         config->n_devices = 0;

@@ -10,6 +10,7 @@
 
 #include "proto/base/arena.h"
 #include "proto/base/limits.h"
+#include "proto/device_region.h"
 #include "proto/device_type.h"
 
 #define VM_CONFIG_NO_GID UINT32_MAX
@@ -42,14 +43,6 @@ struct boot_config {
         char cmdline[LIMIT_CMDLINE];
 };
 
-struct blk_config {
-        char path[PATH_MAX];
-        bool read_only;
-        char serial[21];     /* at most 20 bytes and a NUL (virtio 1.3, 5.2.6) */
-        uint32_t block_size; /* 512 or 4096 */
-        bool direct;         /* past the host's page cache (O_DIRECT) */
-};
-
 /* What a worker may use of its host, by its control group. 0: no limit of its own. */
 struct device_limits {
         uint64_t memory;                /* bytes, for RLIMIT_AS too; 0: the VM's worker_memory_max */
@@ -72,6 +65,18 @@ enum device_copy {
         DEVICE_COPY_COUNT_,
 };
 
+/* A range of guest-physical addresses. */
+struct device_window {
+        uint64_t start, size; /* whole LIMIT_WINDOW_PAGE, size > 0; start + size does not wrap */
+};
+
+/* How a device reaches the guest's memory. All zeros: every byte that its driver posts. */
+struct device_memory {
+        bool iotlb;         /* the VMM may have it use I/O virtual addresses (VIRTIO_F_ACCESS_PLATFORM) */
+        uint32_t n_windows; /* 0: none; else nothing outside of them is reached */
+        struct device_window windows[LIMIT_WINDOWS]; /* no two overlap */
+};
+
 /* Where a lane's thread and its worker run. */
 enum device_placement {
         DEVICE_PLACEMENT_FREE = 0, /* where the kernel puts them */
@@ -90,10 +95,19 @@ struct device_config {
         enum device_placement placement;
         struct device_limits limits;
         struct device_rate rate;
+        struct device_shmem shmem;
+        struct device_memory memory;
         bool seccomp_log; /* development: calls out of policy are logged instead of killed. No key sets it */
-        struct blk_config blk;          /* when type is DEVICE_TYPE_BLK */
+        struct option_set options;      /* of its type; texts are the configuration's */
         const struct boot_config *boot; /* when it is DEVICE_TYPE_LOADER, which no VM's list has */
 };
+
+/* May its lane and its worker be confined to one CPU (broker/core/lane_place.h)? Where both spin, each would while the other has
+ * work; and one worker cannot be with several lanes. */
+static inline bool device_config_may_place(const struct device_config *config)
+{
+        return config->placement == DEVICE_PLACEMENT_AUTO && config->poll_us == 0 && config->n_lanes <= 1;
+}
 
 struct vm_config {
         char name[LIMIT_NAME];
@@ -126,14 +140,10 @@ struct vm_config {
 /* Is this a good VM or device name? 1 to 63 of [A-Za-z0-9._-], not starting with '.' or '-'. */
 bool vm_config_name_ok(const char *name);
 
-/* Is this a good serial number? At most 20 bytes of printable ASCII (virtio 1.3, 5.2.6.1,
- * VIRTIO_BLK_T_GET_ID). */
-bool vm_config_serial_ok(const char *serial);
-
 /* Is this a good kernel command line? Printable ASCII that fits its place. */
 bool vm_config_cmdline_ok(const char *cmdline);
 
-/* Uids that a VM takes: the broker's, one a device, and the kernel loader's where there is one. */
+/* Uids that a VM takes: the broker's, one a device, one a companion (sandbox/companion.h), and the kernel loader's where there is one. */
 uint32_t vm_config_uids(const struct vm_config *config);
 
 /* What the kernel loader is to the spawner, which starts workers by such rows: there is one, behind the last device, where
@@ -161,11 +171,15 @@ uint32_t vm_config_area(const struct vm_config *config, const struct device_conf
  * `why`: what is wrong, and after a colon what to do. It is one line, with foreign bytes escaped. */
 int vm_config_judge(const struct vm_config *config, char *why, size_t why_size);
 
+/* The same without devices' options (option_set_judge), of which a configuration in the making has not all. */
+int vm_config_judge_frame(const struct vm_config *config, char *why, size_t why_size);
+
 /* wire -> judged. The caller frees with vm_config_done. -EPROTO: not our message. -EINVAL: `why` says. */
 int vm_config_check(struct arena *arena, const uint8_t *bytes, size_t len, struct vm_config *ret_config,
                     char *why, size_t why_size);
 
-/* struct -> wire. Returns the length or -E2BIG. */
+/* struct -> wire. Returns the length, -E2BIG or -ENOMEM. */
 ssize_t vm_config_make(const struct vm_config *config, uint8_t *buf, size_t size);
 
+/* Frees devices, and the texts of their options. */
 void vm_config_done(struct vm_config *config);

@@ -9,18 +9,9 @@
 #include <stdlib.h>
 
 #include "proto/base/cleanup.h"
+#include "proto/option_wire.h"
 #include "proto/wire.h"
 #include "schema/config.pb-c.h"
-
-static int check_blk(const Bulkhead__Config__Blk *wire, struct blk_config *ret)
-{
-        ret->read_only = wire->read_only;
-        ret->block_size = wire->block_size;
-        ret->direct = wire->direct;
-        if (wire_copy_string(wire->path, ret->path, sizeof(ret->path)) < 0)
-                return -EPROTO;
-        return wire_copy_string(wire->serial, ret->serial, sizeof(ret->serial));
-}
 
 /* Not there: none. */
 static void check_limits(const Bulkhead__Config__Limits *wire, struct device_limits *ret)
@@ -46,7 +37,43 @@ static void check_rate(const Bulkhead__Config__Rate *wire, struct device_rate *r
                                             .bytes_burst = wire->bytes_burst};
 }
 
-static int check_device(const Bulkhead__Config__Device *wire, struct device_config *ret)
+static void check_shmem(const Bulkhead__Config__Shmem *wire, struct device_shmem *ret)
+{
+        if (wire)
+                *ret = (struct device_shmem){.map = true,
+                                             .foreign_dma = (enum foreign_dma)wire->foreign_dma,
+                                             .limits = {.mappings = wire->mappings, .bytes = wire->bytes}};
+}
+
+static int check_memory(const Bulkhead__Config__Memory *wire, struct device_memory *ret)
+{
+        if (!wire)
+                return 0;
+        if (wire->n_window_start != wire->n_window_size || wire->n_window_start > LIMIT_WINDOWS)
+                return -EPROTO;
+        *ret = (struct device_memory){.iotlb = wire->iotlb, .n_windows = (uint32_t)wire->n_window_start};
+        for (uint32_t i = 0; i < ret->n_windows; i++)
+                ret->windows[i] =
+                    (struct device_window){.start = wire->window_start[i], .size = wire->window_size[i]};
+        return 0;
+}
+
+/* The device's own copies. */
+static int check_options(struct arena *arena, const Bulkhead__Config__Device *wire, struct device_config *ret)
+{
+        const struct device_type *type = device_type_find(wire->type);
+        struct option_set options;
+        int r;
+
+        if (!type)
+                return -EPROTO;
+        ret->type = (enum device_type_id)(type - device_types);
+        r = option_wire_check(arena, type, ret->name, wire->option, wire->n_option, OPTION_WIRE_ALL,
+                              &options);
+        return r < 0 ? r : option_set_copy(type, &options, &ret->options);
+}
+
+static int check_device(struct arena *arena, const Bulkhead__Config__Device *wire, struct device_config *ret)
 {
         ret->n_queues = wire->n_queues;
         ret->n_lanes = wire->n_lanes;
@@ -56,19 +83,12 @@ static int check_device(const Bulkhead__Config__Device *wire, struct device_conf
         ret->placement = (enum device_placement)wire->placement;
         check_limits(wire->limits, &ret->limits);
         check_rate(wire->rate, &ret->rate);
+        check_shmem(wire->shmem, &ret->shmem);
         ret->seccomp_log = wire->seccomp_log;
-        if (wire_copy_string(wire->name, ret->name, sizeof(ret->name)) < 0)
+        if (check_memory(wire->memory, &ret->memory) < 0 ||
+            wire_copy_string(wire->name, ret->name, sizeof(ret->name)) < 0)
                 return -EPROTO;
-        switch (wire->type_case) {
-        case BULKHEAD__CONFIG__DEVICE__TYPE_BLK:
-                ret->type = DEVICE_TYPE_BLK;
-                return check_blk(wire->blk, &ret->blk);
-        case BULKHEAD__CONFIG__DEVICE__TYPE_RNG:
-                ret->type = DEVICE_TYPE_RNG;
-                return 0;
-        default:
-                return -EPROTO;
-        }
+        return check_options(arena, wire, ret);
 }
 
 /* Not there: all zeros, which the judge wants of every other front end. */
@@ -102,19 +122,18 @@ static int check_vm(const Bulkhead__Config__Vm *wire, struct vm_config *ret)
 }
 
 /* The pre-scan has bounded n_device; none at all is for the judge to say. */
-static int check_devices(const Bulkhead__Config__Vm *wire, struct device_config **ret_devices)
+static int check_devices(struct arena *arena, const Bulkhead__Config__Vm *wire, struct vm_config *config)
 {
-        _cleanup_free_ struct device_config *devices = calloc(wire->n_device + 1, sizeof(*devices));
-
-        if (!devices)
+        config->devices = calloc(wire->n_device + 1, sizeof(*config->devices));
+        if (!config->devices)
                 return -ENOMEM;
+        config->n_devices = wire->n_device;
         for (size_t i = 0; i < wire->n_device; i++) {
-                int r = check_device(wire->device[i], &devices[i]);
+                int r = check_device(arena, wire->device[i], &config->devices[i]);
 
                 if (r < 0)
                         return r;
         }
-        *ret_devices = take_ptr(devices);
         return 0;
 }
 
@@ -133,15 +152,14 @@ int vm_config_check(struct arena *arena, const uint8_t *bytes, size_t len, struc
         r = check_vm(wire, &config);
         if (r < 0)
                 return r;
-        r = check_devices(wire, &config.devices);
+        r = check_devices(arena, wire, &config);
         if (r < 0)
                 return r;
-        config.n_devices = wire->n_device;
         r = vm_config_judge(&config, why, why_size);
         if (r < 0)
                 return r;
         *ret_config = config;
-        config.devices = NULL; /* the caller's now */
+        config = (struct vm_config){0}; /* the caller's now */
         return 0;
 }
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "proto/base/log.h"
-#include "proto/vm_config_refuse.h"
+#include "proto/refuse.h"
 
 bool vm_config_cmdline_ok(const char *cmdline)
 {

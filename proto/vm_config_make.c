@@ -5,7 +5,10 @@
 #include "proto/vm_config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
+#include "proto/base/cleanup.h"
+#include "proto/option_wire.h"
 #include "proto/wire.h"
 #include "schema/config.pb-c.h"
 
@@ -14,8 +17,10 @@ struct device_wire {
         Bulkhead__Config__Device device;
         Bulkhead__Config__Limits limits;
         Bulkhead__Config__Rate rate;
-        Bulkhead__Config__Blk blk;
-        Bulkhead__Config__Rng rng;
+        Bulkhead__Config__Shmem shmem;
+        Bulkhead__Config__Memory memory;
+        uint64_t window_start[LIMIT_WINDOWS], window_size[LIMIT_WINDOWS];
+        struct option_wire options;
 };
 
 static void make_limits(const struct device_limits *limits, Bulkhead__Config__Limits *ret)
@@ -40,11 +45,32 @@ static void make_rate(const struct device_rate *rate, Bulkhead__Config__Rate *re
         ret->bytes_burst = rate->bytes_burst;
 }
 
-static int make_device(const struct device_config *device, struct device_wire *ret)
+static void make_shmem(const struct device_shmem *shmem, Bulkhead__Config__Shmem *ret)
+{
+        bulkhead__config__shmem__init(ret);
+        ret->foreign_dma = shmem->foreign_dma;
+        ret->mappings = shmem->limits.mappings;
+        ret->bytes = shmem->limits.bytes;
+}
+
+/* Nothing to say: it is left out. */
+static Bulkhead__Config__Memory *make_memory(const struct device_memory *memory, struct device_wire *ret)
+{
+        bulkhead__config__memory__init(&ret->memory);
+        ret->memory.iotlb = memory->iotlb;
+        for (uint32_t i = 0; i < memory->n_windows; i++) {
+                ret->window_start[i] = memory->windows[i].start;
+                ret->window_size[i] = memory->windows[i].size;
+        }
+        ret->memory.n_window_start = ret->memory.n_window_size = memory->n_windows;
+        ret->memory.window_start = ret->window_start;
+        ret->memory.window_size = ret->window_size;
+        return memory->iotlb || memory->n_windows > 0 ? &ret->memory : NULL;
+}
+
+static void make_device(const struct device_config *device, struct device_wire *ret)
 {
         bulkhead__config__device__init(&ret->device);
-        bulkhead__config__blk__init(&ret->blk);
-        bulkhead__config__rng__init(&ret->rng);
         ret->device.name = (char *)device->name;
         ret->device.n_queues = device->n_queues;
         ret->device.n_lanes = device->n_lanes;
@@ -56,24 +82,14 @@ static int make_device(const struct device_config *device, struct device_wire *r
         ret->device.limits = &ret->limits;
         make_rate(&device->rate, &ret->rate);
         ret->device.rate = &ret->rate;
+        make_shmem(&device->shmem, &ret->shmem);
+        ret->device.shmem = device->shmem.map ? &ret->shmem : NULL;
+        ret->device.memory = make_memory(&device->memory, ret);
         ret->device.seccomp_log = device->seccomp_log;
-        switch (device->type) {
-        case DEVICE_TYPE_BLK:
-                ret->blk.path = (char *)device->blk.path;
-                ret->blk.read_only = device->blk.read_only;
-                ret->blk.serial = (char *)device->blk.serial;
-                ret->blk.block_size = device->blk.block_size;
-                ret->blk.direct = device->blk.direct;
-                ret->device.type_case = BULKHEAD__CONFIG__DEVICE__TYPE_BLK;
-                ret->device.blk = &ret->blk;
-                return 0;
-        case DEVICE_TYPE_RNG:
-                ret->device.type_case = BULKHEAD__CONFIG__DEVICE__TYPE_RNG;
-                ret->device.rng = &ret->rng;
-                return 0;
-        default:
-                return -EINVAL;
-        }
+        ret->device.type = (char *)device_types[device->type].name;
+        ret->device.n_option = option_wire_make(&device_types[device->type], device->name, &device->options,
+                                                OPTION_WIRE_ALL, &ret->options);
+        ret->device.option = ret->options.row;
 }
 
 /* Adds what a VM of our own has; the parts live as long as the message. */
@@ -97,18 +113,19 @@ static void make_kvm(const struct vm_config *config, Bulkhead__Config__Kvm *kvm,
 ssize_t vm_config_make(const struct vm_config *config, uint8_t *buf, size_t size)
 {
         Bulkhead__Config__Vm wire = BULKHEAD__CONFIG__VM__INIT;
-        struct device_wire devices[LIMIT_DEVICES];
+        _cleanup_free_ struct device_wire *devices = calloc(LIMIT_DEVICES, sizeof(*devices));
         Bulkhead__Config__Device *rows[LIMIT_DEVICES];
         Bulkhead__Config__Kvm kvm;
         Bulkhead__Config__Boot boot;
 
+        if (!devices)
+                return -ENOMEM;
         if (config->n_devices > LIMIT_DEVICES)
                 return -E2BIG;
         for (size_t i = 0; i < config->n_devices; i++) {
-                int r = make_device(&config->devices[i], &devices[i]);
-
-                if (r < 0)
-                        return r;
+                if ((unsigned)config->devices[i].type >= DEVICE_TYPE_COUNT_)
+                        return -EINVAL;
+                make_device(&config->devices[i], &devices[i]);
                 rows[i] = &devices[i].device;
         }
         wire.name = (char *)config->name;

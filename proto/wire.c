@@ -148,7 +148,7 @@ static int wire_scan_column(const ProtobufCFieldDescriptor *field, const struct 
         size_t width = wire_fixed_width(field->type);
 
         assert(width != 0); /* our schemas have columns of fixed width only */
-        if (value->left % width != 0 || value->left / width > LIMIT_WIRE_COLUMN)
+        if (value->left == 0 || value->left % width != 0 || value->left / width > LIMIT_WIRE_COLUMN)
                 return -EPROTO;
         return 0;
 }

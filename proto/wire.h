@@ -2,8 +2,8 @@
  * Refused: more than LIMIT_FRAME_HEADER bytes; unknown fields, field number 0, wrong wire types, groups;
  * varints cut short, over ten bytes or wider than their field (a bool is 0 or 1, an enum has 32 bits); a
  * singular field, a oneof or a packed column that comes twice; nesting deeper than LIMIT_WIRE_DEPTH;
- * repeated messages over LIMIT_WIRE_REPEATED; columns over LIMIT_WIRE_COLUMN elements, not a whole number of
- * them, or not packed; strings and bytes over LIMIT_WIRE_STRING, strings with a NUL. No schema of ours is
+ * repeated messages over LIMIT_WIRE_REPEATED; columns empty, over LIMIT_WIRE_COLUMN elements, not a whole
+ * number of them, or not packed; strings and bytes over LIMIT_WIRE_STRING, strings with a NUL. No schema of ours is
  * recursive. Only files in proto/ include this.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once

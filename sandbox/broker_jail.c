@@ -99,7 +99,7 @@ static int stage_capabilities(const struct broker_jail *jail, uint32_t *missing)
 {
         (void)jail;
         (void)missing;
-        return rights_drop_capabilities();
+        return rights_drop_capabilities(0);
 }
 
 static int stage_keyring(const struct broker_jail *jail, uint32_t *missing)

@@ -37,7 +37,7 @@ struct cgroup_host {
 
 /* One worker's group: a directory per hierarchy (the same one under version 2). */
 struct cgroup {
-        char vm[CGROUP_NAME], device[LIMIT_NAME];
+        char vm[CGROUP_NAME], device[LIMIT_NAME + 16]; /* a companion's has its kind behind its device */
         const struct cgroup_host *host;
         uint32_t present; /* bit per enum cgroup_controller that is in force */
 };

@@ -6,8 +6,8 @@
  *   prepare   compile both filters, make the pipes: nothing is allocated after the fork.
  *   clone     all namespaces at once, with the broker's uid as our effective one: so the broker comes to own
  * the worker's user namespace, and with it the right to copy into the worker and to kill it, without any
- * capability. map       the worker's own uid and gid, identity-mapped, and nothing else; still with the
- * broker's uid, as the owner. group     under version 2 the child is moved into
+ * capability. map       the worker's own uid and gid, identity-mapped, and nothing else, but for one whose folder has
+ * a range of owners; still with the broker's uid, as the owner. group     under version 2 the child is moved into
  * its cgroup; under version 1 it was given what it takes to move itself. go        one byte; the child runs its
  * stages. trace     it asks for its tracer; with the broker's uid once more, because only the owner of its
  * namespace may; a second byte, and it executes the program. End of file on the report pipe means done.
@@ -92,14 +92,48 @@ static int jail_pipe(int *ret_r, int *ret_w)
         return 0;
 }
 
+static int jail_make_pipes(struct jail_attempt *attempt, struct jail_failure *ret_failure)
+{
+        int r = jail_pipe(&attempt->go_r, &attempt->go_w);
+
+        if (r == 0)
+                r = jail_pipe(&attempt->report_r, &attempt->report_w);
+        return r < 0 ? jail_fail_at(ret_failure, "pipes", r) : 0;
+}
+
+/* No filter of ours, and only for who is allowed to bring its own. */
+static int jail_prepare_foreign(const struct jail_spec *spec, struct jail_attempt *attempt,
+                                struct jail_failure *ret_failure)
+{
+        if (!spec->allowance || !spec->allowance->own_sandbox || spec->trace)
+                return jail_fail_at(ret_failure, "prepare", -EINVAL);
+        attempt->policy_fd = fcntl(spec->null_fd, F_DUPFD_CLOEXEC, 0); /* in the filter's place */
+        if (attempt->policy_fd < 0)
+                return jail_fail_at(ret_failure, "prepare", -errno);
+        return jail_make_pipes(attempt, ret_failure);
+}
+
+/* Capabilities are over ids that the namespace has: with its own alone there is nothing for them. The host's root, the broker and
+ * the worker itself are in no range. */
+static bool jail_ids_are_good(const struct jail_spec *spec)
+{
+        uint64_t end = (uint64_t)spec->first_id + spec->n_ids;
+
+        if (spec->n_ids == 0)
+                return !spec->policy || policy_capabilities(spec->policy) == 0;
+        return !spec->rootless && spec->first_id > 0 && end < UINT32_MAX &&
+               (spec->uid < spec->first_id || spec->uid >= end) && spec->uid >= spec->n_ids &&
+               (spec->owner_uid < spec->first_id || spec->owner_uid >= end);
+}
+
 static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attempt,
                         struct jail_failure *ret_failure)
 {
         struct policy_layout layout = {
             .n_lanes = spec->n_lanes,
             .n_resources = spec->n_resources,
-            .resources_event = spec->resources_event,
             .resources_rw = spec->resources_rw,
+            .n_born = spec->n_born <= POLICY_BORN_MAX ? spec->n_born : 0,
             .binary_fd = -1,
             .report_fd = -1,
             .go_fd = -1,
@@ -108,10 +142,16 @@ static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attem
         _cleanup_(policy_program_done) struct policy_program run_filter = {0};
         int r;
 
+        memcpy(layout.resource_kinds, spec->resource_kinds, sizeof(layout.resource_kinds));
         if (spec->n_lanes > LIMIT_LANES || spec->n_resources > LIMIT_RESOURCES)
                 return jail_fail_at(ret_failure, "prepare", -EINVAL);
-        if (!spec->rootless && (spec->uid == 0 || spec->owner_uid == 0 || spec->uid == spec->owner_uid))
+        if (!spec->rootless && (spec->uid == 0 || spec->uid == spec->owner_uid ||
+                                (spec->owner_uid == 0 && !spec->owner_is_spawner)))
                 return jail_fail_at(ret_failure, "prepare", -EINVAL);
+        if (!jail_ids_are_good(spec))
+                return jail_fail_at(ret_failure, "prepare", -EINVAL);
+        if (!spec->policy)
+                return jail_prepare_foreign(spec, attempt, ret_failure);
         r = policy_compile(spec->policy, POLICY_GATE_RUN, &layout, &run_filter);
         if (r == 0)
                 r = policy_program_seal(&run_filter, &attempt->policy_fd);
@@ -123,10 +163,7 @@ static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attem
         r = policy_compile(spec->policy, POLICY_GATE_START, &layout, &attempt->start_filter);
         if (r < 0)
                 return jail_fail_at(ret_failure, "start policy", r);
-        r = jail_pipe(&attempt->go_r, &attempt->go_w);
-        if (r == 0)
-                r = jail_pipe(&attempt->report_r, &attempt->report_w);
-        return r < 0 ? jail_fail_at(ret_failure, "pipes", r) : 0;
+        return jail_make_pipes(attempt, ret_failure);
 }
 
 static _Noreturn void jail_child(const struct jail_spec *spec, struct jail_attempt *attempt)
@@ -177,25 +214,50 @@ static int jail_write_file(pid_t pid, const char *name, const char *text)
         return fd_write_all(fd, text, strlen(text));
 }
 
+/* Its own id, which is the same inside, and perhaps a range that begins at 0 there. */
+static int jail_write_map(const struct jail_spec *spec, pid_t pid, const char *name, uint32_t own)
+{
+        char text[96];
+        int len = 0;
+
+        if (spec->n_ids > 0)
+                len = snprintf(text, sizeof(text), "0 %u %u\n", spec->first_id, spec->n_ids);
+        snprintf(text + len, sizeof(text) - (size_t)len, "%u %u 1\n", own, own);
+        return jail_write_file(pid, name, text);
+}
+
 static int jail_write_maps(const struct jail_spec *spec, pid_t pid)
 {
-        char text[64];
-        int r;
+        int r = jail_write_map(spec, pid, "gid_map", spec->gid);
 
-        snprintf(text, sizeof(text), "%u %u 1\n", spec->gid, spec->gid);
-        r = jail_write_file(pid, "gid_map", text);
-        if (r < 0)
-                return r;
-        snprintf(text, sizeof(text), "%u %u 1\n", spec->uid, spec->uid);
-        return jail_write_file(pid, "uid_map", text);
+        return r < 0 ? r : jail_write_map(spec, pid, "uid_map", spec->uid);
+}
+
+static uint64_t jail_namespaces(const struct jail_spec *spec)
+{
+        if (!layer_is_on("namespaces"))
+                return 0;
+        return spec->allowance && spec->allowance->host_network ? JAIL_NAMESPACES & ~(uint64_t)CLONE_NEWNET
+                                                                : JAIL_NAMESPACES;
+}
+
+/* The child finds its root by its working directory: the kernel moves that into the copy of the tree of mounts. */
+static int jail_enter_root(const struct jail_spec *spec, int *ret_before)
+{
+        int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (before < 0)
+                return -errno;
+        *ret_before = before;
+        return fchdir(spec->root_fd) < 0 ? -errno : 0;
 }
 
 /* The ordinary user has no authority over /proc entries of a non-dumpable process, root has. So only then,
  * and only between here and the child's own dumpable stage, the child may be looked at: by its own user. */
-static int jail_clone(const struct jail_spec *spec, struct jail_attempt *attempt)
+static int jail_clone_here(const struct jail_spec *spec, struct jail_attempt *attempt)
 {
         struct clone_args args = {
-            .flags = (layer_is_on("namespaces") ? JAIL_NAMESPACES : 0u) | CLONE_PIDFD,
+            .flags = jail_namespaces(spec) | CLONE_PIDFD,
             .pidfd = (uint64_t)(uintptr_t)&attempt->pidfd,
             .exit_signal = SIGCHLD,
         };
@@ -214,6 +276,19 @@ static int jail_clone(const struct jail_spec *spec, struct jail_attempt *attempt
                 return -e;
         attempt->pid = (pid_t)pid;
         return 0;
+}
+
+/* Whether there is a child or not: we do not stay in a folder that a guest may write to. */
+static int jail_clone(const struct jail_spec *spec, struct jail_attempt *attempt)
+{
+        _cleanup_close_ int before = -1;
+        int r = spec->root_fd > 0 ? jail_enter_root(spec, &before) : 0;
+
+        if (r == 0)
+                r = jail_clone_here(spec, attempt);
+        if (before >= 0 && fchdir(before) < 0 && r == 0)
+                r = -errno;
+        return r;
 }
 
 static int jail_clone_and_map(const struct jail_spec *spec, struct jail_attempt *attempt,

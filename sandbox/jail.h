@@ -37,13 +37,29 @@ const char *jail_layer_name(enum jail_layer layer);
 /* Names of the bits of `missing`, joined by ", ". Returns `out`. */
 const char *jail_layers_text(uint32_t missing, char *out, size_t size);
 
+/* What a program that is not ours needs beyond a worker's jail, each argued where it is granted (companion_passt.c). */
+struct jail_allowance {
+        const char *const *argv;       /* instead of a worker's; NULL behind the last */
+        const char *const *root_paths; /* what its root has of the host, read-only; NULL behind the last */
+        const char *const *
+            root_links; /* and these symbolic links: name, target, name, target; NULL behind the last; NULL: none */
+        bool host_network; /* it stays in the host's network namespace */
+        bool
+            own_sandbox; /* it makes its own user namespace, one, and loads a filter of its own: none of ours, and of Landlock its scopes alone */
+        uint64_t stack_max; /* bytes: RLIMIT_STACK; 0: a worker's */
+};
+
 struct jail_spec {
         const struct policy *policy;
         const char *title; /* argv[0]: "bulkhead-worker-blk: demo/disk0" */
         uid_t uid,
             owner_uid; /* the worker's own; the broker's, which comes to own the worker's user namespace */
         gid_t gid, owner_gid;
-        bool rootless; /* uid == owner_uid == ours, and setgroups is denied */
+        bool owner_is_spawner; /* owner_uid is ours, which may be 0: the broker has no right over it */
+        bool rootless;         /* uid == owner_uid == ours, and setgroups is denied */
+        uint32_t first_id,
+            n_ids; /* these ids of the host are 0 .. n_ids - 1 in its namespace, beside its own; 0: none. Whose policy
+                                   * has capabilities has such ids, for these to reach */
         int binary_fd; /* the worker program, readable by the worker's uid (a program that its own process may
                         * not read would bar the broker from direct copies); a static-pie ELF */
         int null_fd;   /* /dev/null, read and write */
@@ -52,14 +68,19 @@ struct jail_spec {
         const int *lane_fds;
         unsigned n_lanes; /* at most LIMIT_LANES */
         const int *resource_fds;
-        unsigned n_resources;     /* at most LIMIT_RESOURCES */
-        uint32_t resources_rw;    /* bit i: resource i is writable */
-        uint32_t resources_event; /* bit i: resource i is an eventfd */
-        uint64_t memory_max;      /* bytes: RLIMIT_AS and RLIMIT_DATA */
+        unsigned n_resources;                    /* at most LIMIT_RESOURCES */
+        uint8_t resource_kinds[LIMIT_RESOURCES]; /* enum resource_kind; all zeros: files */
+        uint32_t resources_rw;                   /* bit i: resource i is a file that may be written */
+        uint32_t n_born; /* descriptors that it may make after lock-down: RLIMIT_NOFILE has room for them */
+        uint32_t n_lent; /* descriptors that come before lock-down and are closed by then: for these, too */
+        const struct jail_allowance *allowance; /* what it has that no worker has; NULL: nothing */
+        int root_fd; /* its root: a mount of share_mount; 0: an empty one. Resources of the kind FOLDER become that root */
+        uint64_t memory_max; /* bytes: RLIMIT_AS and RLIMIT_DATA */
         uint64_t
             file_size_max; /* bytes: RLIMIT_FSIZE, so an image cannot grow; 0 for a worker without files */
         const struct cgroup *cgroup; /* NULL: none */
         bool seccomp_log;            /* development: see policy_layout.only_log */
+        bool short_turns;            /* on a CPU, beside a lane that is placed (proto/base/time_slice.h) */
         bool trace;  /* become its tracer before its program runs; the caller must then serve it: trace.h */
         int wake_fd; /* while we wait for the child, and this is readable, `wake` is called, */
         void (*wake)(void *context); /* which must read it empty; NULL: none */

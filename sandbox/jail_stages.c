@@ -25,9 +25,11 @@
 #include <unistd.h>
 
 #include "proto/base/checked.h"
+#include "proto/base/time_slice.h"
 #include "sandbox/landlock.h"
 #include "sandbox/lockdown.h"
 #include "sandbox/process_rights.h"
+#include "sandbox/share.h"
 #include "sandbox/test_layers.h"
 
 #define STANDARD_SIGNALS 32 /* 1..31; the real-time ones above them are never ignored */
@@ -42,6 +44,12 @@ struct jail_stage {
         uint32_t may_miss;       /* layers that this stage may find absent; 0: it must succeed */
         const char *not_earlier; /* why it stands here */
 };
+
+/* Does it bring a sandbox of its own? */
+static bool jail_is_foreign(const struct jail_spec *spec)
+{
+        return spec->allowance && spec->allowance->own_sandbox;
+}
 
 int jail_fd_count(const struct jail_spec *spec)
 {
@@ -94,6 +102,14 @@ static int stage_session(struct jail_run *run)
 {
         (void)run;
         return setsid() < 0 ? -errno : 0;
+}
+
+/* No layer, and no more of a CPU than others have: where the kernel does not know it, turns are as long as ever. */
+static int stage_turns(struct jail_run *run)
+{
+        if (run->spec->short_turns)
+                time_slice_set(true);
+        return 0;
 }
 
 /* Two passes, because a descriptor may stand where another has to go: all of them up out of the way, then
@@ -164,7 +180,8 @@ static int stage_no_namespaces(struct jail_run *run)
         }
         if (fd < 0)
                 return -errno;
-        n = write(fd, "0", 1);
+        n = write(fd, jail_is_foreign(run->spec) ? "1" : "0",
+                  1); /* one, of its own, that is bound by all the rest */
         close(fd);
         return n == 1 ? 0 : -EIO;
 }
@@ -185,10 +202,41 @@ static int stage_cgroup_namespace(struct jail_run *run)
         return unshare(CLONE_NEWCGROUP) < 0 ? -errno : 0;
 }
 
+/* The first resource that is a folder; -1: none is. */
+static int jail_fd_folder(const struct jail_spec *spec)
+{
+        for (unsigned i = 0; i < spec->n_resources; i++)
+                if (spec->resource_kinds[i] == RESOURCE_FOLDER)
+                        return worker_fd_resource(spec->n_lanes, i);
+        return -1;
+}
+
+/* In their places stand descriptors of the spawner's mount: from these ".." leads out. */
+static int jail_open_folders(const struct jail_spec *spec)
+{
+        int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (root < 0)
+                return -errno;
+        for (unsigned i = 0; i < spec->n_resources; i++)
+                if (spec->resource_kinds[i] == RESOURCE_FOLDER &&
+                    dup3(root, worker_fd_resource(spec->n_lanes, i), 0) < 0)
+                        return -errno;
+        close(root);
+        return 0;
+}
+
 static int stage_root(struct jail_run *run)
 {
-        (void)run;
-        return rights_empty_root();
+        const struct jail_spec *spec = run->spec;
+        int r;
+
+        if (spec->allowance && spec->allowance->root_paths)
+                return share_root_of_paths(spec->allowance->root_paths, spec->allowance->root_links);
+        if (spec->root_fd <= 0)
+                return rights_empty_root();
+        r = share_become_root();
+        return r < 0 ? r : jail_open_folders(spec);
 }
 
 static int stage_hostname(struct jail_run *run)
@@ -199,6 +247,16 @@ static int stage_hostname(struct jail_run *run)
         return 0;
 }
 
+static uint64_t jail_kept(const struct jail_run *run)
+{
+        return run->spec->policy ? policy_capabilities(run->spec->policy) : 0;
+}
+
+static int stage_ambient(struct jail_run *run)
+{
+        return jail_kept(run) == 0 ? 0 : rights_make_ambient(jail_kept(run));
+}
+
 static int stage_securebits(struct jail_run *run)
 {
         (void)run;
@@ -207,8 +265,7 @@ static int stage_securebits(struct jail_run *run)
 
 static int stage_capabilities(struct jail_run *run)
 {
-        (void)run;
-        return rights_drop_capabilities();
+        return rights_drop_capabilities(jail_kept(run));
 }
 
 static int stage_no_new_privs(struct jail_run *run)
@@ -245,10 +302,23 @@ static int stage_dumpable(struct jail_run *run)
         return rights_not_dumpable();
 }
 
+/* One that knows of files may not mount, which it has to; but in the host's network it would reach abstract names. */
+static int jail_landlock_foreign(struct jail_run *run)
+{
+        int abi = landlock_deny_scope();
+
+        if (abi >= 0 && abi < LANDLOCK_ABI_SCOPE)
+                run->missing |= JAIL_LAYER_BIT(JAIL_LAYER_LANDLOCK_SCOPE);
+        return MIN(abi, 0);
+}
+
 static int stage_landlock(struct jail_run *run)
 {
-        int abi = landlock_deny_all(run->binary_fd);
+        int abi;
 
+        if (jail_is_foreign(run->spec))
+                return jail_landlock_foreign(run);
+        abi = landlock_deny_all(run->binary_fd, jail_fd_folder(run->spec));
         if (abi < 0)
                 return abi;
         if (abi == 0)
@@ -260,6 +330,13 @@ static int stage_landlock(struct jail_run *run)
         return 0;
 }
 
+/* What it was granted, and what may arise later; the first of these takes the place of the run filter. What is lent is gone
+ * by then. */
+static uint64_t jail_fd_most(const struct jail_spec *spec)
+{
+        return (uint64_t)jail_fd_count(spec) + MAX(spec->n_born > 0 ? spec->n_born - 1 : 0, spec->n_lent);
+}
+
 static int stage_rlimits(struct jail_run *run)
 {
         const struct jail_spec *spec = run->spec;
@@ -267,12 +344,13 @@ static int stage_rlimits(struct jail_run *run)
                 int resource;
                 uint64_t value;
         } limits[] = {
-            {RLIMIT_NOFILE, (uint64_t)jail_fd_count(spec)}, /* granted + 0 */
+            {RLIMIT_NOFILE, jail_fd_most(spec)},
             {RLIMIT_NPROC, 0},
             {RLIMIT_CORE, 0},
             {RLIMIT_AS, spec->memory_max},
             {RLIMIT_DATA, spec->memory_max},
-            {RLIMIT_STACK, WORKER_STACK_BYTES},
+            {RLIMIT_STACK,
+             spec->allowance && spec->allowance->stack_max ? spec->allowance->stack_max : WORKER_STACK_BYTES},
             {RLIMIT_FSIZE, spec->file_size_max},
             {RLIMIT_MEMLOCK, 0},
             {RLIMIT_LOCKS, 0},
@@ -302,7 +380,7 @@ static int stage_report(struct jail_run *run)
 
 static int stage_seccomp(struct jail_run *run)
 {
-        return rights_load_filter(run->start_filter);
+        return jail_is_foreign(run->spec) ? 0 : rights_load_filter(run->start_filter);
 }
 
 /* Tracing needs a dumpable process. Until now whoever owns our user namespace, the broker, could have written
@@ -325,8 +403,10 @@ static int stage_exec(struct jail_run *run)
 {
         const char *argv[] = {run->spec->title, run->n_lanes, run->n_resources, NULL};
         const char *envp[] = {NULL};
+        const struct jail_allowance *allowance = run->spec->allowance;
 
-        syscall(SYS_execveat, run->binary_fd, "", argv, envp, AT_EMPTY_PATH);
+        syscall(SYS_execveat, run->binary_fd, "", allowance && allowance->argv ? allowance->argv : argv, envp,
+                AT_EMPTY_PATH);
         return -errno;
 }
 
@@ -346,6 +426,7 @@ static const struct jail_stage stages[] = {
     {"cgroup", stage_cgroup, 0, "after the wait: a child that is not needed any more enters nothing"},
     {"signals", stage_signals, 0, "handlers of the spawner would run in the child; needs nothing"},
     {"session", stage_session, 0, "leaves the terminal and the spawner's process group; needs nothing"},
+    {"turns", stage_turns, 0, "needs nothing; kept over exec; before seccomp, which bars it for good"},
     {"fds", stage_fds, 0, "after the wait, which reads a descriptor that is closed here"},
     {"groups", stage_groups, LAYER(NO_GROUPS), "after the id maps, while CAP_SETGID is held; before the uid"},
     {"gid", stage_gid, 0, "after the groups; before the uid, so that no uid ever has foreign groups"},
@@ -357,6 +438,9 @@ static const struct jail_stage stages[] = {
     {"root", stage_root, 0,
      "while CAP_SYS_ADMIN over our mount namespace is held; from here on no path leads anywhere"},
     {"hostname", stage_hostname, 0, "while CAP_SYS_ADMIN over our uts namespace is held"},
+    {"kept capabilities", stage_ambient, 0,
+     "after the last change of ids, which would end them; before the securebits, which bar it; most have "
+     "none"},
     {"securebits", stage_securebits, 0, "after every step that needs a capability; needs CAP_SETPCAP"},
     {"capabilities", stage_capabilities, 0, "after the securebits, whose locking needs one"},
     {"no_new_privs", stage_no_new_privs, 0,

@@ -1,4 +1,4 @@
-/* A Landlock domain that denies everything.
+/* A Landlock domain that denies everything but what is named.
  * Owns nothing afterwards; called by the jail's landlock stage and by lockdown_worker. TRUST: sees no foreign
  * bytes.
  *
@@ -19,6 +19,8 @@
 #define RULE_PATH_BENEATH 1
 #define ACCESS_FS_EXECUTE 1u
 #define ACCESS_FS_READ    4u /* execution opens its file for reading too */
+#define ACCESS_FS_NEVER                                                                                      \
+        (1u | 1u << 6 | 1u << 11 | 1u << 15) /* execute, make_char, make_block, ioctl on devices */
 
 struct ruleset {
         uint64_t fs, net, scoped;
@@ -52,17 +54,39 @@ int landlock_abi(void)
         return abi < 0 ? 0 : (int)abi;
 }
 
-static int landlock_allow_exec(int ruleset_fd, int exec_fd)
+static int landlock_allow(int ruleset_fd, int fd, uint64_t allowed)
 {
-        struct path_rule rule = {.allowed = ACCESS_FS_EXECUTE | ACCESS_FS_READ, .fd = exec_fd};
+        struct path_rule rule = {.allowed = allowed, .fd = fd};
 
         return syscall(SYS_landlock_add_rule, ruleset_fd, RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
 }
 
-int landlock_deny_all(int exec_fd)
+static const struct abi_row *landlock_row(int abi)
+{
+        return &abis[MIN((size_t)abi, array_size(abis) - 1)];
+}
+
+int landlock_deny_scope(void)
 {
         int abi = landlock_abi();
-        const struct abi_row *row = &abis[MIN((size_t)abi, array_size(abis) - 1)];
+        struct ruleset ruleset = {.scoped = landlock_row(abi)->scoped};
+        int fd, r = 0;
+
+        if (ruleset.scoped == 0)
+                return abi;
+        fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, landlock_row(abi)->size, 0);
+        if (fd < 0)
+                return -errno;
+        if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+                r = -errno;
+        close(fd);
+        return r < 0 ? r : abi;
+}
+
+int landlock_deny_all(int exec_fd, int folder_fd)
+{
+        int abi = landlock_abi();
+        const struct abi_row *row = landlock_row(abi);
         struct ruleset ruleset = {row->fs, row->net, row->scoped};
         int fd, r = 0;
 
@@ -72,7 +96,9 @@ int landlock_deny_all(int exec_fd)
         if (fd < 0)
                 return -errno;
         if (exec_fd >= 0)
-                r = landlock_allow_exec(fd, exec_fd);
+                r = landlock_allow(fd, exec_fd, ACCESS_FS_EXECUTE | ACCESS_FS_READ);
+        if (r == 0 && folder_fd >= 0)
+                r = landlock_allow(fd, folder_fd, row->fs & ~(uint64_t)ACCESS_FS_NEVER);
         if (r == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
                 r = -errno;
         close(fd);

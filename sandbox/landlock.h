@@ -10,6 +10,11 @@
 int landlock_abi(void);
 
 /* Enters a domain that denies every access which this ABI and this program know. exec_fd: the one file that
- * may be executed, or -1. Needs no_new_privs and one free descriptor. Returns the ABI, 0 when there is no
+ * may be executed, or -1. folder_fd: the directory below which files may be made, changed and removed (but not executed, and
+ * no device nodes), or -1. Needs no_new_privs and one free descriptor. Returns the ABI, 0 when there is no
  * Landlock, or negative errno. Async-signal-safe. */
-int landlock_deny_all(int exec_fd);
+int landlock_deny_all(int exec_fd, int folder_fd);
+
+/* Enters a domain that denies abstract Unix sockets of, and signals to, processes outside of it, and nothing else: unlike one that
+ * knows of files, it leaves mounting alone. Otherwise as above; nothing is done below LANDLOCK_ABI_SCOPE. */
+int landlock_deny_scope(void);

@@ -44,7 +44,7 @@ static int lockdown_read(int fd)
         return (int)(len / sizeof(filter[0]));
 }
 
-int lockdown_worker(int policy_fd)
+int lockdown_worker(int policy_fd, int folder_fd)
 {
         struct sock_fprog program = {.filter = filter};
         int r = lockdown_read(policy_fd);
@@ -56,7 +56,7 @@ int lockdown_worker(int policy_fd)
                 return -errno;
         if (layer_is_on("lockdown dumpable") && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
                 return -errno;
-        r = layer_is_on("lockdown landlock") ? landlock_deny_all(-1) : 0;
+        r = layer_is_on("lockdown landlock") ? landlock_deny_all(-1, folder_fd) : 0;
         if (r < 0 || !layer_is_on("run filter"))
                 return r;
         return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;

@@ -21,8 +21,8 @@ static inline int worker_fd_policy(unsigned n_lanes, unsigned n_resources)
 }
 
 /* Reads the run filter from policy_fd and closes it, makes the process non-dumpable, enters a Landlock domain
- * that denies all (a kernel without Landlock is accepted: the jail has reported that already), loads the
- * filter. From then on only the run rows of its policy are served: no malloc that needs memory from the
+ * that denies all but what lies below folder_fd, if that is not -1 (a kernel without Landlock is accepted: the jail has
+ * reported that already), loads the filter. From then on only the run rows of its policy are served: no malloc that needs memory from the
  * kernel, no open, no close. 0, or negative errno: the worker must then exit, because its jail is not closed.
  * Call once, with one thread. */
-int lockdown_worker(int policy_fd);
+int lockdown_worker(int policy_fd, int folder_fd);

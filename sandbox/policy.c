@@ -14,7 +14,24 @@
 #include "sandbox/policy/rows.h"
 
 static const struct policy *const policies[] = {
-    &policy_blk, &policy_blk_direct, &policy_rng, &policy_loader, &policy_broker, &policy_broker_kvm,
+    &policy_blk,
+    &policy_blk_direct,
+    &policy_rng,
+    &policy_fs,
+    &policy_fs_read_only,
+    &policy_fs_dax,
+    &policy_fs_dax_read_only,
+    &policy_fs_owners,
+    &policy_fs_owners_read_only,
+    &policy_net,
+    &policy_console,
+    &policy_vsock,
+    &policy_vsock_proxy,
+    &policy_pmem,
+    &policy_sample,
+    &policy_loader,
+    &policy_broker,
+    &policy_broker_kvm,
 };
 
 const struct policy *policy_at(size_t i)
@@ -45,6 +62,15 @@ const struct policy_row *policy_row_at(const struct policy *policy, enum policy_
                 i -= policy->start[g].n;
         }
         return NULL;
+}
+
+uint64_t policy_capabilities(const struct policy *policy)
+{
+        uint64_t bits = 0;
+
+        for (size_t i = 0; i < POLICY_CAPABILITIES && policy->capabilities[i].reason; i++)
+                bits |= UINT64_C(1) << policy->capabilities[i].capability;
+        return bits;
 }
 
 /* Has an earlier row of the gate already counted this call? */
@@ -176,12 +202,14 @@ int policy_check(const struct policy *policy, char *why, size_t why_size)
         return 0;
 }
 
-static size_t policy_resource_values(const struct policy_layout *layout, uint32_t mask, uint64_t *ret_values)
+/* Resources of a kind, as far as they are in `mask`. */
+static size_t policy_resource_values(const struct policy_layout *layout, enum resource_kind kind,
+                                     uint32_t mask, uint64_t *ret_values)
 {
         size_t n = 0;
 
         for (unsigned i = 0; i < layout->n_resources; i++)
-                if (mask & (1u << i))
+                if (layout->resource_kinds[i] == kind && (mask & (1u << i)))
                         ret_values[n++] = (uint64_t)worker_fd_resource(layout->n_lanes, i);
         return n;
 }
@@ -213,12 +241,24 @@ size_t policy_subject_values(enum policy_subject subject, const struct policy_la
                         ret_values[n++] = WORKER_FD_LANE + i;
                 return n;
         case POLICY_RESOURCE:
-                return policy_resource_values(layout, ~layout->resources_event, ret_values);
+                return policy_resource_values(layout, RESOURCE_FILE, ~0u, ret_values);
         case POLICY_RESOURCE_RW:
-                return policy_resource_values(layout, layout->resources_rw & ~layout->resources_event,
-                                              ret_values);
+                return policy_resource_values(layout, RESOURCE_FILE, layout->resources_rw, ret_values);
         case POLICY_EVENT:
-                return policy_resource_values(layout, layout->resources_event, ret_values);
+                return policy_resource_values(layout, RESOURCE_EVENT, ~0u, ret_values);
+        case POLICY_LISTENER:
+                return policy_resource_values(layout, RESOURCE_LISTENER, ~0u, ret_values);
+        case POLICY_STREAM:
+                return policy_resource_values(layout, RESOURCE_STREAM, ~0u, ret_values);
+        case POLICY_TAP:
+                return policy_resource_values(layout, RESOURCE_TAP, ~0u, ret_values);
+        case POLICY_FOLDER:
+                return policy_resource_values(layout, RESOURCE_FOLDER, ~0u, ret_values);
+        case POLICY_BORN: /* the run filter's number is the first to be free */
+                for (unsigned i = 0; i < layout->n_born; i++)
+                        ret_values[n++] =
+                            (uint64_t)worker_fd_policy(layout->n_lanes, layout->n_resources) + i;
+                return n;
         case POLICY_RUN_POLICY:
                 return policy_one_value(worker_fd_policy(layout->n_lanes, layout->n_resources), ret_values);
         case POLICY_BINARY:

@@ -16,10 +16,12 @@
 #include <sys/types.h>
 
 #include "proto/base/limits.h"
+#include "proto/device_resource.h"
 
 #define POLICY_TESTS      6u    /* arguments of a system call */
-#define POLICY_GROUPS     4u    /* row groups of one gate: what all share, what some share, what is its own */
+#define POLICY_GROUPS     5u    /* row groups of one gate: what all share, what some share, what is its own */
 #define POLICY_FILTER_MAX 4096u /* BPF_MAXINSNS: the kernel takes no longer program */
+#define POLICY_BORN_MAX   32u   /* a rule each: a connection a port of a console */
 #define POLICY_REASON_MIN 8u    /* a reason is at least a word and a half */
 
 enum policy_op {
@@ -43,15 +45,20 @@ enum policy_subject {
         POLICY_CHANNEL,     /* control and every lane */
         POLICY_LANE,        /* every lane */
         POLICY_OUTPUT,      /* standard error: the pipe to the broker */
-        POLICY_RESOURCE,    /* every resource but eventfds */
-        POLICY_RESOURCE_RW, /* resources that the configuration lets it write: none on a read-only disk */
+        POLICY_RESOURCE,    /* resources that are files or block devices */
+        POLICY_RESOURCE_RW, /* of these, what the configuration lets it write: none on a read-only disk */
         POLICY_EVENT,       /* resources that are eventfds */
-        POLICY_RUN_POLICY,  /* the descriptor of the run filter */
-        POLICY_BINARY,      /* the program to execute; closed by the execution itself */
-        POLICY_REPORT,      /* the jail's error pipe; closed by the execution itself */
-        POLICY_GO,          /* the jail's pipe of permissions; closed by the execution itself */
-        POLICY_TRACEABLE,   /* PR_SET_DUMPABLE, for a worker that is going to be traced; else nothing */
-        POLICY_SELF,        /* the process id of the filtered process (broker only) */
+        POLICY_LISTENER,    /* resources that are listening sockets */
+        POLICY_STREAM,      /* resources that are connected sockets */
+        POLICY_TAP,         /* resources that are queues of a tap interface */
+        POLICY_FOLDER,      /* resources that are folders */
+        POLICY_BORN, /* what arises after lock-down: the numbers behind the resources, up to RLIMIT_NOFILE */
+        POLICY_RUN_POLICY, /* the descriptor of the run filter */
+        POLICY_BINARY,     /* the program to execute; closed by the execution itself */
+        POLICY_REPORT,     /* the jail's error pipe; closed by the execution itself */
+        POLICY_GO,         /* the jail's pipe of permissions; closed by the execution itself */
+        POLICY_TRACEABLE,  /* PR_SET_DUMPABLE, for a worker that is going to be traced; else nothing */
+        POLICY_SELF,       /* the process id of the filtered process (broker only) */
         POLICY_SUBJECT_COUNT_,
 };
 
@@ -69,8 +76,18 @@ struct policy_rows {
         size_t n;
 };
 
+/* That a process keeps, over its own user namespace alone. */
+struct policy_capability {
+        unsigned capability;
+        const char *reason;
+};
+
+#define POLICY_CAPABILITIES 8u /* of one policy */
+
 struct policy {
         const char *type;
+        struct policy_capability
+            capabilities[POLICY_CAPABILITIES]; /* none as a rule; a NULL reason ends them */
         struct policy_rows start[POLICY_GROUPS];
         struct policy_rows run[POLICY_GROUPS];
         unsigned max_run_calls; /* distinct system calls that the run gate may allow: a test holds it */
@@ -84,8 +101,9 @@ enum policy_gate {
 /* The actual numbers behind the subjects. */
 struct policy_layout {
         unsigned n_lanes, n_resources;
-        uint32_t resources_rw;    /* bit i: resource i is writable */
-        uint32_t resources_event; /* bit i: resource i is an eventfd */
+        uint8_t resource_kinds[LIMIT_RESOURCES]; /* enum resource_kind; all zeros: files */
+        uint32_t resources_rw;                   /* bit i: resource i is a file that may be written */
+        unsigned n_born;          /* POLICY_BORN; at most POLICY_BORN_MAX: who has more tests no numbers */
         int binary_fd, report_fd; /* start gate only; -1: none */
         int go_fd;                /* likewise; -1 also for a worker that is not traced */
         pid_t self;               /* POLICY_SELF only */
@@ -113,6 +131,9 @@ int policy_check(const struct policy *policy, char *why, size_t why_size);
 /* Row i of everything that a gate allows: the run rows, and before the run gate the start rows too. NULL: no
  * more. */
 const struct policy_row *policy_row_at(const struct policy *policy, enum policy_gate gate, size_t i);
+
+/* Its capabilities: bits of their numbers. */
+uint64_t policy_capabilities(const struct policy *policy);
 
 /* Number of distinct system calls that a gate allows (deny_errno rows do not count). */
 unsigned policy_count_calls(const struct policy *policy, enum policy_gate gate);

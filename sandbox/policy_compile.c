@@ -126,7 +126,8 @@ static int policy_prefer(scmp_filter_ctx ctx, const struct policy_row *row, size
 
 static bool policy_layout_ok(const struct policy_layout *layout)
 {
-        return layout->n_lanes <= LIMIT_LANES && layout->n_resources <= LIMIT_RESOURCES;
+        return layout->n_lanes <= LIMIT_LANES && layout->n_resources <= LIMIT_RESOURCES &&
+               layout->n_born <= POLICY_BORN_MAX;
 }
 
 int policy_compile(const struct policy *policy, enum policy_gate gate, const struct policy_layout *layout,

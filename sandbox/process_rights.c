@@ -79,43 +79,89 @@ int rights_lock_securebits(void)
         return prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) == LOCKED_SECUREBITS ? 0 : -EPERM;
 }
 
-static int rights_empty_bounding(void)
+static bool rights_keeps(uint64_t kept, unsigned long cap)
+{
+        return cap < CAPABILITY_NUMBERS && (kept >> cap & 1) != 0;
+}
+
+static int rights_empty_bounding(uint64_t kept)
 {
         for (unsigned long cap = 0; cap < CAPABILITY_NUMBERS; cap++) {
                 if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) < 0)
                         return errno == EINVAL && cap > 0 ? 0 : -errno;
-                if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+                if (!rights_keeps(kept, cap) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
                         return -errno;
         }
         return 0;
 }
 
-static bool rights_capabilities_empty(void)
+static int rights_set_capabilities(uint64_t permitted, uint64_t inheritable)
+{
+        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+        struct __user_cap_data_struct data[2];
+
+        for (unsigned i = 0; i < 2; i++) {
+                data[i].permitted = data[i].effective = (uint32_t)(permitted >> (32 * i));
+                data[i].inheritable = (uint32_t)(inheritable >> (32 * i));
+        }
+        return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+static int rights_get_permitted(uint64_t *ret_permitted)
+{
+        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+        struct __user_cap_data_struct data[2];
+
+        if (syscall(SYS_capget, &header, data) < 0)
+                return -errno;
+        *ret_permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
+        return 0;
+}
+
+int rights_make_ambient(uint64_t kept)
+{
+        uint64_t permitted;
+        int r = rights_get_permitted(&permitted);
+
+        if (r == 0)
+                r = rights_set_capabilities(permitted, kept);
+        for (unsigned long cap = 0; r == 0 && cap < CAPABILITY_NUMBERS; cap++)
+                if (rights_keeps(kept, cap) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+                        r = -errno;
+        return r;
+}
+
+static bool rights_capabilities_are(uint64_t kept)
 {
         struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
         struct __user_cap_data_struct data[2];
 
         if (syscall(SYS_capget, &header, data) < 0)
                 return false;
-        for (unsigned i = 0; i < 2; i++)
-                if (data[i].effective || data[i].permitted || data[i].inheritable)
+        for (unsigned i = 0; i < 2; i++) {
+                uint32_t part = (uint32_t)(kept >> (32 * i));
+
+                if (data[i].effective != part || data[i].permitted != part || data[i].inheritable != part)
                         return false;
-        return prctl(PR_CAPBSET_READ, 0, 0, 0, 0) == 0;
+        }
+        for (unsigned long cap = 0; cap < CAPABILITY_NUMBERS; cap++)
+                if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) > 0 && !rights_keeps(kept, cap))
+                        return false;
+        return true;
 }
 
-int rights_drop_capabilities(void)
+int rights_drop_capabilities(uint64_t kept)
 {
-        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-        struct __user_cap_data_struct none[2] = {0};
-        int r = rights_empty_bounding();
+        int r = rights_empty_bounding(kept);
 
         if (r < 0)
                 return r;
-        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        if (kept == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
                 return -errno;
-        if (syscall(SYS_capset, &header, none) < 0)
-                return -errno;
-        return rights_capabilities_empty() ? 0 : -EPERM;
+        r = rights_set_capabilities(kept, kept); /* what is ambient shrinks with these */
+        if (r < 0)
+                return r;
+        return rights_capabilities_are(kept) ? 0 : -EPERM;
 }
 
 int rights_no_new_privs(void)

@@ -22,8 +22,13 @@ int rights_empty_root(void);
 /* Root gives no capabilities, ids change none, none can be kept or made ambient; all of it locked. */
 int rights_lock_securebits(void);
 
-/* Empties bounding, ambient, inheritable, permitted and effective sets. Needs CAP_SETPCAP for the first. */
-int rights_drop_capabilities(void);
+/* What an execution is to leave of these capabilities, bits of their numbers: they become inheritable and ambient. To be called
+ * before rights_lock_securebits, which bars it. */
+int rights_make_ambient(uint64_t kept);
+
+/* Empties bounding, ambient, inheritable, permitted and effective sets but for `kept`: 0, or what has been made ambient. Needs
+ * CAP_SETPCAP for the first. */
+int rights_drop_capabilities(uint64_t kept);
 
 int rights_no_new_privs(void);
 int rights_not_dumpable(void);

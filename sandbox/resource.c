@@ -1,243 +1,40 @@
-/* What a device's configuration names, opened, judged and locked.
- * Owns nothing; called by the spawner, at start and for each incarnation. TRUST: paths are the operator's;
- * what lies there may be anything, and may change between two calls.
+/* What a worker is given: a list that grows, and one opener a type.
+ * Owns nothing; called by the spawner, at start and for each incarnation. TRUST: the openers judge what paths lead to.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/resource.h"
 
-#include <elf.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
-#include "proto/base/direct_io.h"
 
-#define SECTOR_BYTES     512u  /* virtio 1.3, 5.2.4: capacity counts these */
-#define BLOCK_SIZE_MAX   4096u /* that a disk of ours can have */
-#define PROGRAM_SEGMENTS 64u   /* program headers of a worker: a static-pie has about ten */
-
-static int resource_explain(int r, const char *path, bool writable, char *why, size_t why_size)
+int resources_add(struct resources *resources, enum resource_kind kind, int *fd, bool writable)
 {
-        switch (-r) {
-        case ENOENT:
-        case ENOTDIR:
-                snprintf(why, why_size, "%s: there is no such image; make one with: truncate -s 1G %s", path,
-                         path);
-                break;
-        case EACCES:
-        case EPERM:
-                snprintf(why, why_size, "%s: no permission to %s the image; change its owner or mode%s", path,
-                         writable ? "write" : "read", writable ? ", or say read_only: true" : "");
-                break;
-        case EROFS:
-                snprintf(why, why_size, "%s: lies on a read-only file system; say read_only: true", path);
-                break;
-        case EBUSY:
-                snprintf(why, why_size,
-                         "%s: the image is in use by another process; stop that one, or say read_only: true "
-                         "in both",
-                         path);
-                break;
-        default:
-                snprintf(why, why_size, "%s: cannot open the image: %s", path, strerror(-r));
-        }
-        return r;
-}
-
-/* Only what has a size and no side effects when it is opened. */
-static int resource_judge_kind(mode_t mode, const char *path, char *why, size_t why_size)
-{
-        if (S_ISREG(mode) || S_ISBLK(mode))
-                return 0;
-        snprintf(why, why_size, "%s: is %s; an image is a regular file or a block device", path,
-                 S_ISDIR(mode)    ? "a directory"
-                 : S_ISFIFO(mode) ? "a FIFO"
-                 : S_ISSOCK(mode) ? "a socket"
-                                  : "a character device");
-        return -EINVAL;
-}
-
-static int resource_flags(const struct blk_config *blk)
-{
-        return (blk->read_only ? O_RDONLY : O_RDWR) | (blk->direct ? O_DIRECT : 0) | O_CLOEXEC | O_NOCTTY;
-}
-
-static int resource_explain_open(int r, const struct blk_config *blk, char *why, size_t why_size)
-{
-        if (r != -EINVAL || !blk->direct)
-                return resource_explain(r, blk->path, !blk->read_only, why, why_size);
-        snprintf(
-            why, why_size,
-            "%s: this file system has no direct I/O; say direct: false, or put the image on one that has",
-            blk->path);
-        return r;
-}
-
-/* Opens by O_PATH first, so that a FIFO, a tape or a terminal is never really opened; then that very file. */
-static int resource_open_image(const struct blk_config *blk, int *ret_fd, char *why, size_t why_size)
-{
-        _cleanup_close_ int path_fd = open(blk->path, O_PATH | O_CLOEXEC);
-        char again[64];
-        struct stat st;
-        int fd, r;
-
-        if (path_fd < 0 || fstat(path_fd, &st) < 0)
-                return resource_explain(-errno, blk->path, !blk->read_only, why, why_size);
-        r = resource_judge_kind(st.st_mode, blk->path, why, why_size);
-        if (r < 0)
-                return r;
-        snprintf(again, sizeof(again), "/proc/self/fd/%d", path_fd);
-        fd = open(again, resource_flags(blk));
-        if (fd < 0)
-                return resource_explain_open(-errno, blk, why, why_size);
-        *ret_fd = fd;
+        if (resources->n == LIMIT_RESOURCES)
+                return -E2BIG;
+        if (writable)
+                resources->rw |= 1u << resources->n;
+        resources->kinds[resources->n] = (uint8_t)kind;
+        resources->fds[resources->n++] = take_fd(fd);
         return 0;
 }
 
-/* Over the whole file, on this open file description: QEMU's and others' OFD locks exclude it, and it ends
- * with the last descriptor, which the worker holds. */
-static int resource_lock(int fd, bool writable)
-{
-        struct flock lock = {.l_type = writable ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
-
-        if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-                return 0;
-        return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
-}
-
-static int resource_size(int fd, uint64_t *ret_size, dev_t *ret_device)
-{
-        struct stat st;
-
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        *ret_device = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
-        if (S_ISBLK(st.st_mode)) {
-                uint64_t size;
-
-                if (ioctl(fd, BLKGETSIZE64, &size) < 0)
-                        return -errno;
-                *ret_size = size;
-        } else {
-                *ret_size = (uint64_t)st.st_size;
-        }
-        return 0;
-}
-
-static int resource_judge_size(uint64_t size, const char *path, char *why, size_t why_size)
-{
-        if (size > 0 && size % SECTOR_BYTES == 0)
-                return 0;
-        if (size == 0)
-                snprintf(why, why_size, "%s: the image is empty; give it a size with: truncate -s 1G %s",
-                         path, path);
-        else
-                snprintf(why, why_size,
-                         "%s: %llu bytes are no multiple of 512; enlarge it with: truncate -s %%512 %s", path,
-                         (unsigned long long)size, path);
-        return -EINVAL;
-}
-
-/* What is shorter than a block of the host cannot be read or written past the cache. */
-static int resource_judge_direct(int fd, const struct blk_config *blk, char *why, size_t why_size)
-{
-        uint32_t bytes;
-        int r = direct_io_alignment(fd, &bytes);
-
-        if (r < 0)
-                return resource_explain_open(r == -EOPNOTSUPP ? -EINVAL : r, blk, why, why_size);
-        if (bytes <= blk->block_size)
-                return 0;
-        if (bytes <= BLOCK_SIZE_MAX)
-                snprintf(why, why_size, "%s: direct I/O needs blocks of %u bytes here; say block_size: %u",
-                         blk->path, bytes, BLOCK_SIZE_MAX);
-        else
-                snprintf(why, why_size, "%s: direct I/O needs blocks of %u bytes here; say direct: false",
-                         blk->path, bytes);
-        return -EINVAL;
-}
-
-/* The second resource of a direct disk counts its finished transfers. */
-static int resources_add_event(struct resources *resources, char *why, size_t why_size)
-{
-        int fd = eventfd(0, EFD_CLOEXEC);
-
-        if (fd < 0) {
-                snprintf(why, why_size, "no eventfd: %s", strerror(errno));
-                return -errno;
-        }
-        resources->events |= 1u << resources->n;
-        resources->fds[resources->n++] = fd;
-        return 0;
-}
-
-static int resources_open_blk(const struct blk_config *blk, struct resources *ret_resources, char *why,
-                              size_t why_size)
+int resources_add_held(struct resources *resources, const struct resources *held, unsigned i)
 {
         _cleanup_close_ int fd = -1;
-        uint64_t size = 0;
-        dev_t device = 0;
-        int r;
 
-        r = resource_open_image(blk, &fd, why, why_size);
-        if (r < 0)
-                return r;
-        r = resource_lock(fd, !blk->read_only);
-        if (r == 0)
-                r = resource_size(fd, &size, &device);
-        if (r < 0)
-                return resource_explain(r, blk->path, !blk->read_only, why, why_size);
-        r = resource_judge_size(size, blk->path, why, why_size);
-        if (r == 0 && blk->direct)
-                r = resource_judge_direct(fd, blk, why, why_size);
-        if (r < 0)
-                return r;
-        *ret_resources = (struct resources){.fds = {take_fd(&fd)},
-                                            .n = 1,
-                                            .rw = blk->read_only ? 0 : 1,
-                                            .device = device,
-                                            .size_max = blk->read_only ? 0 : size};
-        return 0;
-}
-
-static int resources_open_disk(const struct blk_config *blk, struct resources *ret_resources, char *why,
-                               size_t why_size)
-{
-        _cleanup_(resources_close) struct resources resources = {0};
-        int r = resources_open_blk(blk, &resources, why, why_size);
-
-        if (r == 0 && blk->direct)
-                r = resources_add_event(&resources, why, why_size);
-        if (r < 0)
-                return r;
-        *ret_resources = resources;
-        resources = (struct resources){0};
-        return 0;
-}
-
-int resources_open(const struct device_config *device, struct resources *ret_resources, char *why,
-                   size_t why_size)
-{
-        switch (device->type) {
-        case DEVICE_TYPE_BLK:
-                return resources_open_disk(&device->blk, ret_resources, why, why_size);
-        case DEVICE_TYPE_RNG:
-                *ret_resources = (struct resources){0};
-                return 0;
-        case DEVICE_TYPE_LOADER:
-                return resources_open_boot(device->boot, ret_resources, why, why_size);
-        case WORKER_TYPE_COUNT_:
-                break;
-        }
-        snprintf(why, why_size, "unknown device type %d", (int)device->type);
-        return -EINVAL;
+        if (!held || i >= held->n)
+                return -ENOENT;
+        if (held->fds[i] < 0)
+                return -ENOTCONN;
+        fd = fcntl(held->fds[i], F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        return resources_add(resources, held->kinds[i], &fd, (held->rw & (1u << i)) != 0);
 }
 
 void resources_close(struct resources *resources)
@@ -248,57 +45,90 @@ void resources_close(struct resources *resources)
         *resources = (struct resources){0};
 }
 
-/* A program with an interpreter would look for it in an empty root. */
-static bool program_is_static(int fd)
+/* A device is opened as it always was: some take O_NONBLOCK for "is there a medium?". */
+int resource_reopen(int path_fd, bool is_file, int flags)
 {
-        Elf64_Ehdr head;
-        Elf64_Phdr segment;
+        _cleanup_close_ int fd = -1;
+        char again[64];
 
-        if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
-            memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
-                return false;
-        if (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_phentsize != sizeof(segment) ||
-            head.e_phnum > PROGRAM_SEGMENTS)
-                return false;
-        for (unsigned i = 0; i < head.e_phnum; i++) {
-                off_t at = (off_t)(head.e_phoff + i * sizeof(segment));
+        snprintf(again, sizeof(again), "/proc/self/fd/%d", path_fd);
+        fd = open(again, flags | (is_file ? O_NONBLOCK : 0));
+        if (fd < 0)
+                return is_file && errno == EWOULDBLOCK ? -EBUSY : -errno;
+        if (is_file) {
+                int status = fcntl(fd, F_GETFL);
 
-                if (pread(fd, &segment, sizeof(segment), at) != (ssize_t)sizeof(segment) ||
-                    segment.p_type == PT_INTERP)
-                        return false;
+                if (status < 0 || fcntl(fd, F_SETFL, status & ~O_NONBLOCK) < 0)
+                        return -errno;
         }
+        return take_fd(&fd);
+}
+
+/* What is opened and what is counted from the same configuration is the same, or the audit would not be true. */
+static bool are_as_counted(const struct device_config *device, const struct resources *resources)
+{
+        struct resource_counts counts, have = {0};
+
+        device_resources_count(device, &counts);
+        for (unsigned i = 0; i < resources->n; i++)
+                have.of[resources->kinds[i]]++;
+        for (unsigned kind = 0; kind < RESOURCE_KIND_COUNT_; kind++)
+                if (have.of[kind] != counts.of[kind])
+                        return false;
         return true;
 }
 
-int resource_open_program(const struct vm_config *config, enum device_type_id type, int *ret_fd, char *why,
-                          size_t why_size)
+/* What a type has: NULL opens, holds, and renews nothing. */
+static const struct {
+        int (*open)(const struct device_config *device, const struct resources *held,
+                    struct resources *resources, char *why, size_t why_size);
+        int (*hold)(const struct resource_owner *owner, const struct device_config *device,
+                    struct resources *held, char *why, size_t why_size);
+        int (*renew)(const struct device_config *device, struct resources *held, unsigned i, char *why,
+                     size_t why_size);
+} types[] = {
+    [DEVICE_TYPE_BLK] = {resources_open_blk},
+    [DEVICE_TYPE_RNG] = {NULL},
+    [DEVICE_TYPE_FS] = {resources_open_fs, resources_hold_fs},
+    [DEVICE_TYPE_NET] = {resources_open_net, resources_hold_net, resources_renew_net},
+    [DEVICE_TYPE_CONSOLE] = {resources_open_console, resources_hold_console},
+    [DEVICE_TYPE_VSOCK] = {resources_open_vsock, resources_hold_vsock},
+    [DEVICE_TYPE_PMEM] = {resources_open_pmem},
+    [DEVICE_TYPE_SAMPLE] = {NULL},
+    [DEVICE_TYPE_LOADER] = {resources_open_loader},
+};
+
+static_assert(array_size(types) == WORKER_TYPE_COUNT_, "one row a type of worker");
+
+int resources_hold(const struct resource_owner *owner, const struct device_config *device,
+                   struct resources *held, char *why, size_t why_size)
 {
-        const char *program = device_types[type].program;
-        _cleanup_close_ int dir = open(config->worker_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int fd = -1;
-        struct stat st;
+        return types[device->type].hold ? types[device->type].hold(owner, device, held, why, why_size) : 0;
+}
 
-        if (dir >= 0)
-                fd = openat(dir, program, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0 || fstat(fd, &st) < 0) {
-                int r = -errno;
+int resources_renew(const struct device_config *device, struct resources *held, unsigned i, char *why,
+                    size_t why_size)
+{
+        return types[device->type].renew ? types[device->type].renew(device, held, i, why, why_size)
+                                         : -ENOENT;
+}
 
-                snprintf(why, why_size,
-                         "%s/%s: worker program cannot be opened (%s); name its folder with worker_dir",
-                         config->worker_dir, program, strerror(-r));
+int resources_open(const struct device_config *device, const struct resources *held,
+                   struct resources *ret_resources, char *why, size_t why_size)
+{
+        _cleanup_(resources_close) struct resources resources = {0};
+        int r = 0;
+
+        if ((unsigned)device->type >= array_size(types)) {
+                snprintf(why, why_size, "unknown device type %d", (int)device->type);
+                return -EINVAL;
+        }
+        if (types[device->type].open)
+                r = types[device->type].open(device, held, &resources, why, why_size);
+        if (r < 0)
                 return r;
-        }
-        if (!S_ISREG(st.st_mode) || (st.st_mode & 0005) != 0005) {
-                snprintf(why, why_size,
-                         "%s/%s: worker program must be a file that all may read and execute; chmod 0755",
-                         config->worker_dir, program);
-                return -EACCES;
-        }
-        if (!program_is_static(fd)) {
-                snprintf(why, why_size, "%s/%s: worker program is not a static-pie; link it with -static-pie",
-                         config->worker_dir, program);
-                return -ENOEXEC;
-        }
-        *ret_fd = take_fd(&fd);
+        assert(!held || are_as_counted(device, &resources));
+        *ret_resources = resources;
+        resources = (struct resources){0};
         return 0;
 }

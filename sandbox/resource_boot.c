@@ -23,6 +23,9 @@ static int explain(int r, const struct boot_file *file, char *why, size_t why_si
         else if (r == -EACCES || r == -EPERM)
                 snprintf(why, why_size, "%s: no permission to read the %s; change its owner or mode",
                          file->path, file->key);
+        else if (r == -EBUSY)
+                snprintf(why, why_size, "%s: another process has the %s under lease; stop that one",
+                         file->path, file->key);
         else
                 snprintf(why, why_size, "%s: cannot open the %s: %s", file->path, file->key, strerror(-r));
         return r;
@@ -32,7 +35,6 @@ static int explain(int r, const struct boot_file *file, char *why, size_t why_si
 static int open_file(const struct boot_file *file, int *ret_fd, char *why, size_t why_size)
 {
         _cleanup_close_ int path_fd = open(file->path, O_PATH | O_CLOEXEC);
-        char again[64];
         struct stat st;
         int fd;
 
@@ -43,28 +45,27 @@ static int open_file(const struct boot_file *file, int *ret_fd, char *why, size_
                          file->key);
                 return -EINVAL;
         }
-        snprintf(again, sizeof(again), "/proc/self/fd/%d", path_fd);
-        fd = open(again, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        fd = resource_reopen(path_fd, true, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
-                return explain(-errno, file, why, why_size);
+                return explain(fd, file, why, why_size);
         *ret_fd = fd;
         return 0;
 }
 
-int resources_open_boot(const struct boot_config *boot, struct resources *ret_resources, char *why,
-                        size_t why_size)
+int resources_open_loader(const struct device_config *device, const struct resources *held,
+                          struct resources *resources, char *why, size_t why_size)
 {
-        const struct boot_file files[] = {{"kernel", boot->kernel}, {"initrd", boot->initrd}};
-        _cleanup_(resources_close) struct resources resources = {0};
+        const struct boot_file files[] = {{"kernel", device->boot->kernel}, {"initrd", device->boot->initrd}};
 
+        (void)held;
         for (size_t i = 0; i < 2 && files[i].path[0] != '\0'; i++) {
-                int r = open_file(&files[i], &resources.fds[i], why, why_size);
+                _cleanup_close_ int fd = -1;
+                int r = open_file(&files[i], &fd, why, why_size);
 
+                if (r == 0)
+                        r = resources_add(resources, RESOURCE_FILE, &fd, false);
                 if (r < 0)
                         return r;
-                resources.n++;
         }
-        *ret_resources = resources;
-        resources = (struct resources){0};
         return 0;
 }

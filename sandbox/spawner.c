@@ -3,8 +3,8 @@
  * TRUST: bytes on the channel are the broker's, which guests may have taken over: a fixed small buffer, one
  * table, and the first wrong message ends the broker.
  *
- * How it works: three things wake it. A message of the broker; SIGCHLD, after which it looks at every child;
- * SIGTERM and its kind, which become Terminate. A worker's exit is told at once, but its zombie is kept until
+ * How it works: four things wake it. A message of the broker; SIGCHLD, after which it looks at every child;
+ * SIGTERM and its kind, which become Terminate; and what companions say, or peers that go (spawner_peer.c). A worker's exit is told at once, but its zombie is kept until
  * the broker says Reap: only then nobody copies into that pid any more.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/spawner.h"
@@ -27,7 +27,9 @@
 #include "proto/rpc.h"
 #include "proto/spawn.h"
 #include "proto/vm_exit.h"
+#include "sandbox/spawner_companion.h"
 #include "sandbox/spawner_device.h"
+#include "sandbox/spawner_peer.h"
 
 #define SPAWNER_TERMINATE_MS                                                                                 \
         10000u /* the broker's time to stop its queues after Terminate; a good one needs 2 s */
@@ -158,16 +160,16 @@ static void spawner_look_at_broker(struct spawner *spawner)
 
 static int spawner_look_at_children(struct spawner *spawner)
 {
+        int r = 0;
+
         spawner->look = false;
         spawner_device_serve_all(spawner);
         spawner_look_at_broker(spawner);
-        for (uint32_t i = 0; i < spawner->n_workers && !spawner->broker_exited; i++) {
-                int r = spawner_device_look(spawner, i);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        if (!spawner->broker_exited)
+                r = spawner_companions_look(spawner, now_ms());
+        for (uint32_t i = 0; i < spawner->n_workers && r == 0 && !spawner->broker_exited; i++)
+                r = spawner_device_look(spawner, i);
+        return r;
 }
 
 void spawner_take_signals(struct spawner *spawner)
@@ -181,27 +183,43 @@ void spawner_take_signals(struct spawner *spawner)
         }
 }
 
-static int spawner_timeout(const struct spawner *spawner)
+static bool spawner_broker_is_overdue(const struct spawner *spawner)
 {
-        uint64_t now = now_ms();
+        return spawner->kill_at_ms != 0 && spawner->kill_at_ms <= now_ms();
+}
 
-        if (spawner->kill_at_ms == 0)
+/* `listen`: companions are started, and peers connected to. */
+static int spawner_timeout(const struct spawner *spawner, bool listen)
+{
+        uint64_t now = now_ms(), at = listen ? spawner_companions_due(spawner, now) : 0;
+        uint64_t peers = listen ? spawner_peers_due(spawner) : 0;
+
+        if (peers != 0 && (at == 0 || peers < at))
+                at = peers;
+        if (spawner->kill_at_ms != 0 && (at == 0 || spawner->kill_at_ms < at))
+                at = spawner->kill_at_ms;
+        if (at == 0)
                 return -1;
-        return spawner->kill_at_ms > now ? (int)(spawner->kill_at_ms - now) : 0;
+        return at > now ? (int)(at - now) : 0;
 }
 
 /* One round. Negative errno: the broker is at fault or gone. */
 static int spawner_turn(struct spawner *spawner, bool listen)
 {
-        struct pollfd pfds[] = {{.fd = spawner->signal_fd, .events = POLLIN},
-                                {.fd = listen ? spawner->channel : -1, .events = POLLIN}};
-        int n = poll(pfds, array_size(pfds), spawner_timeout(spawner));
+        struct pollfd pfds[2 + 2 * LIMIT_WORKERS] = {
+            {.fd = spawner->signal_fd, .events = POLLIN},
+            {.fd = listen ? spawner->channel : -1, .events = POLLIN}};
+        unsigned n_words = spawner_companions_poll(spawner, now_ms(), &pfds[2]);
+        unsigned n_peers = spawner_peers_poll(spawner, &pfds[2 + n_words]);
+        int n = poll(pfds, 2 + n_words + n_peers, spawner_timeout(spawner, listen));
         int r = 0;
 
         if (n < 0)
                 return errno == EINTR ? 0 : -errno;
-        if (n == 0)
+        if (spawner_broker_is_overdue(spawner))
                 spawner_kill_broker(spawner);
+        spawner_companions_listen(spawner, now_ms(), &pfds[2], n_words);
+        spawner_peers_look(spawner, &pfds[2 + n_words], n_peers, now_ms());
         if (pfds[0].revents)
                 spawner_take_signals(spawner);
         if (pfds[1].revents)
@@ -211,6 +229,10 @@ static int spawner_turn(struct spawner *spawner, bool listen)
 
                 r = r < 0 ? r : looked;
         }
+        if (listen && r == 0 && !spawner->broker_exited)
+                r = spawner_companions_start(spawner, now_ms());
+        if (listen && r == 0 && !spawner->broker_exited)
+                r = spawner_peers_connect(spawner, now_ms());
         return r;
 }
 
@@ -225,7 +247,7 @@ static void spawner_await_broker(struct spawner *spawner, int error)
         if (spawner->kill_at_ms == 0)
                 spawner->kill_at_ms = now_ms() + SPAWNER_TERMINATE_MS;
         while (!spawner->broker_exited) {
-                if (spawner_timeout(spawner) == 0) {
+                if (spawner_broker_is_overdue(spawner)) {
                         spawner_kill_broker(spawner);
                         spawner->kill_at_ms = now_ms() + LIMIT_KILL_MS;
                 }
@@ -249,11 +271,14 @@ int spawner_run(struct spawner *spawner)
                             "SECCOMP ONLY LOGS: a worker may make any system call, for development only "
                             "dev=%s",
                             spawner->config->devices[i].name);
+        if (r == 0)
+                r = spawner_companions_start(spawner, now_ms());
         while (r == 0 && !spawner->broker_exited)
                 r = spawner_turn(spawner, true);
         spawner_await_broker(spawner, r);
         for (uint32_t i = 0; i < spawner->n_workers; i++)
                 spawner_device_end(spawner, i);
+        spawner_companions_end(spawner);
         if (spawner->broker_status != 0 &&
             !(spawner->config->frontend == VM_FRONTEND_KVM && vm_exit_is_told(spawner->broker_status)))
                 log_error("broker ended %s status=%d", spawner->stopping ? "badly" : "unasked",

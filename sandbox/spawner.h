@@ -19,12 +19,15 @@
 #include "proto/rpc.h"
 #include "proto/vm_config.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/companion.h"
+#include "sandbox/resource.h"
 #include "sandbox/trace.h"
 #include "sandbox/uid_range.h"
 
 #define SPAWNER_INBOX 256u /* the broker's messages have about 16 bytes */
 #define SPAWNER_UNLINK_MAX                                                                                   \
-        (LIMIT_DEVICES + 4u) /* a socket per device, the admin socket, lock and state files */
+        (LIMIT_DEVICES * (1u + LIMIT_CONSOLE_PORTS) +                                                        \
+         4u) /* sockets of devices and of consoles' ports, the admin socket, lock and state files */
 
 enum spawner_device_state {
         SPAWNER_IDLE,    /* no process. Spawn leads to RUNNING */
@@ -38,18 +41,30 @@ struct spawner_device {
         int pidfd;
         struct trace trace; /* of the process, if it is traced */
         struct cgroup cgroup;
-        uint32_t layers_told; /* missing layers that have been logged */
+        struct resources held; /* what outlives its workers */
+        struct spawner_peer {
+                bool gone;         /* what is held is dead: workers get it all the same, and see that */
+                uint64_t due_ms;   /* while it is gone: when it is tried again */
+                uint64_t since_ms; /* when it was connected; 0: before the start */
+                uint32_t losses;   /* in a row, none of them after LIMIT_SETTLED_MS */
+                uint32_t tries;    /* in vain, since it is gone */
+        } peer;                    /* of a stream that is somebody's (spawner_peer.h) */
+        struct companion companion;
+        uint32_t companion_claim; /* its row of spawner.claims */
+        uint32_t layers_told;     /* missing layers that have been logged */
 };
 
 struct spawner {
         const struct vm_config *config; /* borrowed; must outlive the spawner */
         uint32_t n_workers; /* the configuration's devices, and behind them the loader if there is one */
         struct device_config loader;
+        uint32_t n_companions;
         bool rootless;
         int run_dir_fd; /* RUNDIR */
         int null_fd;
         int program_fds[WORKER_TYPE_COUNT_]; /* opened once: a restart runs the same program as the start */
-        struct uid_claim *claims;            /* one a worker, then the broker's; NULL when rootless */
+        struct uid_claim
+            *claims;      /* one a worker, then the broker's, then one a companion; NULL when rootless */
         uid_t broker_uid; /* known on both sides of the fork; the claims stay with the spawner */
         gid_t broker_gid;
         struct cgroup_host cgroup_host;
@@ -83,6 +98,9 @@ int spawner_init(struct spawner *spawner, const struct vm_config *config, char *
  * child for broker_confine. */
 uid_t spawner_broker_uid(const struct spawner *spawner);
 gid_t spawner_broker_gid(const struct spawner *spawner);
+
+/* Opens what outlives workers (resources_hold). The VM's lock is held. 0, or negative errno with one sentence in `why`. */
+int spawner_hold(struct spawner *spawner, char *why, size_t why_size);
 
 /* Remembers a path to unlink at the end. 0, -ENOMEM or -ENOSPC (SPAWNER_UNLINK_MAX). */
 int spawner_unlink_later(struct spawner *spawner, const char *path);

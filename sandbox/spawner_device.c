@@ -18,6 +18,8 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/fd.h"
 #include "proto/base/log.h"
+#include "proto/device/blk.h"
+#include "proto/device/fs.h"
 #include "proto/frame.h"
 #include "sandbox/jail.h"
 #include "sandbox/policy.h"
@@ -113,8 +115,10 @@ static void device_limits_make(const struct spawner *spawner, const struct devic
                                const struct resources *resources, struct cgroup_limits *ret_limits)
 {
         const struct device_limits *limits = &config->limits;
+        uint64_t shared; /* whoever touches it first pays */
 
-        *ret_limits = (struct cgroup_limits){.memory_max = vm_config_memory(spawner->config, config),
+        (void)device_regions_memory(config, &shared);
+        *ret_limits = (struct cgroup_limits){.memory_max = vm_config_memory(spawner->config, config) + shared,
                                              .pids_max = 1,
                                              .cpu_max = (uint32_t)limits->cpu,
                                              .cpu_weight = (uint32_t)limits->cpu_weight,
@@ -163,7 +167,7 @@ int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, ch
         int r;
 
         cgroup_name_trial(trial);
-        r = resources_open(config, &resources, why, why_size);
+        r = resources_open(config, NULL, &resources, why, why_size);
         if (r == 0)
                 r = device_cgroup(spawner, trial, config, &resources, &group, why, why_size);
         if (r == 0)
@@ -180,11 +184,43 @@ static void device_wake(void *context)
         spawner_device_serve_all(spawner);
 }
 
+static const struct policy *device_policy_fs(const struct device_config *config)
+{
+        static const char *const names[][2] = {
+            {"fs", "fs-read-only"}, {"fs-owners", "fs-owners-read-only"}, {"fs-dax", "fs-dax-read-only"}};
+        const struct fs_options options = fs_options_read(&config->options);
+
+        return policy_find(names[options.dax_window > 0 ? 2 : options.n_owners > 0][options.read_only]);
+}
+
 static const struct policy *device_policy(const struct device_config *config)
 {
-        bool is_direct = config->type == DEVICE_TYPE_BLK && config->blk.direct;
+        if (config->type == DEVICE_TYPE_BLK && blk_options_read(&config->options).direct)
+                return policy_find("blk-direct");
+        if (config->type == DEVICE_TYPE_FS)
+                return device_policy_fs(config);
+        return policy_find(device_types[config->type].name);
+}
 
-        return policy_find(is_direct ? "blk-direct" : device_types[config->type].name);
+/* The mount is in the spawner's hands; and where its owner cannot be exchanged, the worker is the owner. One with a range of
+ * owners has them in its namespace. */
+static void device_spec_folder(const struct device_config *config, const struct resources *held,
+                               const struct resources *resources, struct jail_spec *spec)
+{
+        if (config->type == DEVICE_TYPE_FS) {
+                const struct fs_options options = fs_options_read(&config->options);
+
+                spec->first_id = options.first_owner;
+                spec->n_ids = options.n_owners;
+        }
+
+        for (unsigned i = 0; i < resources->n; i++)
+                if (resources->kinds[i] == RESOURCE_FOLDER)
+                        spec->root_fd = resources->fds[i];
+        if (held->as_owner) {
+                spec->uid = held->uid;
+                spec->gid = held->gid;
+        }
 }
 
 static void device_spec(struct spawner *spawner, uint32_t device, const struct spawner_channels *channels,
@@ -194,6 +230,8 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
         uid_t broker = spawner_broker_uid(spawner);
         uid_t uid = spawner->claims ? spawner->claims[device].uid : broker;
         gid_t gid = spawner->claims ? (gid_t)uid : getegid();
+        struct resource_counts counts;
+        uint64_t shared;
 
         *ret_spec = (struct jail_spec){
             .policy = device_policy(config),
@@ -212,7 +250,6 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
             .resource_fds = resources->fds,
             .n_resources = resources->n,
             .resources_rw = resources->rw,
-            .resources_event = resources->events,
             .memory_max = vm_config_memory(spawner->config, config),
             .file_size_max = resources->size_max,
             .cgroup = &spawner->devices[device].cgroup,
@@ -221,7 +258,14 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
             .wake_fd = spawner->signal_fd,
             .wake = device_wake,
             .wake_context = spawner,
+            .short_turns = device_types[config->type].turns && device_config_may_place(config),
         };
+        device_resources_count(config, &counts);
+        ret_spec->n_born = counts.born;
+        ret_spec->n_lent = device_regions_memory(config, &shared);
+        ret_spec->memory_max += shared;
+        device_spec_folder(config, &spawner->devices[device].held, resources, ret_spec);
+        memcpy(ret_spec->resource_kinds, resources->kinds, sizeof(ret_spec->resource_kinds));
 }
 
 /* Once a device: what the host does not give. */
@@ -287,7 +331,7 @@ int spawner_device_spawn(struct spawner *spawner, uint32_t device)
 
         if (state->state != SPAWNER_IDLE)
                 return -EPROTO;
-        r = resources_open(config, &resources, text, sizeof(text));
+        r = resources_open(config, &state->held, &resources, text, sizeof(text));
         if (r < 0)
                 return device_failed(spawner, device, r, text);
         r = channels_make(&channels, 1 + config->n_lanes);
@@ -317,9 +361,20 @@ void spawner_device_serve_all(struct spawner *spawner)
 {
         siginfo_t info;
 
-        for (uint32_t i = 0; i < spawner->n_workers; i++)
+        for (uint32_t i = 0; i < spawner->n_workers; i++) {
                 if (spawner->devices[i].state == SPAWNER_RUNNING)
                         (void)trace_look(&spawner->devices[i].trace, spawner->devices[i].pidfd, &info);
+                companion_serve(&spawner->devices[i].companion);
+        }
+}
+
+int spawner_device_renewed(const struct spawner *spawner, uint32_t device)
+{
+        const struct spawn_to_broker message = {.kind = SPAWN_RENEWED, .device = device};
+
+        if (spawner->devices[device].state != SPAWNER_RUNNING)
+                return 0;
+        return spawner_send(spawner, &message, NULL, 0);
 }
 
 static void device_explain(const struct spawner *spawner, uint32_t device, struct spawn_to_broker *exited)

@@ -25,10 +25,14 @@ int spawner_device_reap(struct spawner *spawner, uint32_t device);
  * VM runs already is not known yet. 0, or negative errno with `why` (without the device's name). */
 int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, char *why, size_t why_size);
 
+/* What outlives its workers is new: one that runs has what is dead, and the broker is asked to replace it. Negative errno: the
+ * broker does not read. */
+int spawner_device_renewed(const struct spawner *spawner, uint32_t device);
+
 /* Has the process ended? Then tells the broker, once, and keeps the zombie. */
 int spawner_device_look(struct spawner *spawner, uint32_t device);
 
-/* Lets every worker that stands before us as its tracer go on; tells nobody. */
+/* Lets every worker and companion that stands before us as its tracer go on; tells nobody. */
 void spawner_device_serve_all(struct spawner *spawner);
 
 /* Kills and reaps, whatever the state; LIMIT_KILL_MS at most. */

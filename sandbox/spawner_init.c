@@ -20,6 +20,7 @@
 #include "proto/base/fd.h"
 #include "sandbox/resource.h"
 #include "sandbox/rootless.h"
+#include "sandbox/spawner_companion.h"
 #include "sandbox/spawner_device.h"
 
 uid_t spawner_broker_uid(const struct spawner *spawner)
@@ -87,15 +88,21 @@ static int spawner_init_device(struct spawner *spawner, const struct device_conf
                 r = resource_open_program(spawner->config, device->type, &spawner->program_fds[device->type],
                                           why + len, why_size - (size_t)len);
         if (r == 0)
-                r = resources_open(device, &resources, why + len, why_size - (size_t)len);
+                r = resources_open(device, NULL, &resources, why + len, why_size - (size_t)len);
         resources_close(&resources);
         return r;
+}
+
+/* The workers', the broker's, the companions'. */
+static size_t spawner_count_uids(const struct spawner *spawner)
+{
+        return (size_t)spawner->n_workers + 1 + spawner->n_companions;
 }
 
 static int spawner_init_uids(struct spawner *spawner, char *why, size_t why_size)
 {
         const struct vm_config *config = spawner->config;
-        size_t n = spawner->n_workers + 1;
+        size_t n = spawner_count_uids(spawner);
         int r;
 
         if (spawner->rootless) {
@@ -134,8 +141,10 @@ static int spawner_init_devices(struct spawner *spawner, char *why, size_t why_s
         spawner->devices = calloc(spawner->n_workers + 1, sizeof(*spawner->devices));
         if (!spawner->devices)
                 return -ENOMEM;
-        for (uint32_t i = 0; i < spawner->n_workers; i++)
+        for (uint32_t i = 0; i < spawner->n_workers; i++) {
                 spawner->devices[i].pidfd = -1;
+                spawner_companion_choose(spawner, i);
+        }
         for (uint32_t i = 0; i < spawner->n_workers; i++) {
                 r = spawner_init_device(spawner, spawner_worker(spawner, i), why, why_size);
                 if (r < 0)
@@ -211,14 +220,21 @@ static void close_and_clear(int *fd)
         *fd = -1;
 }
 
+static void spawner_release_device(struct spawner_device *device)
+{
+        close_and_clear(&device->pidfd);
+        resources_close(&device->held);
+        companion_release(&device->companion);
+}
+
 /* Memory and descriptors only: nothing is unlinked or given back. */
 static void spawner_release(struct spawner *spawner)
 {
-        for (size_t i = 0; spawner->claims && i <= spawner->n_workers; i++)
+        for (size_t i = 0; spawner->claims && i < spawner_count_uids(spawner); i++)
                 uid_claim_forget(&spawner->claims[i]);
         free(take_ptr(spawner->claims));
         for (size_t i = 0; spawner->devices && i < spawner->n_workers; i++)
-                close_and_clear(&spawner->devices[i].pidfd);
+                spawner_release_device(&spawner->devices[i]);
         free(take_ptr(spawner->devices));
         while (spawner->n_unlink_paths > 0)
                 free(spawner->unlink_paths[--spawner->n_unlink_paths]);
@@ -236,7 +252,7 @@ void spawner_done(struct spawner *spawner)
 {
         for (size_t i = 0; i < spawner->n_unlink_paths; i++)
                 unlink(spawner->unlink_paths[i]);
-        for (size_t i = 0; spawner->claims && i <= spawner->n_workers; i++)
+        for (size_t i = 0; spawner->claims && i < spawner_count_uids(spawner); i++)
                 uid_claim_done(spawner->run_dir_fd, &spawner->claims[i]);
         spawner_release(spawner);
 }

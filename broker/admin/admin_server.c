@@ -1,10 +1,15 @@
 /* The admin socket.
- * Owns the listening socket, its retry timer and the clients' channels; called by broker.c. TRUST: clients are users of the
- * socket's group; what is not a question is answered by hanging up.
+ *
+ * How it works: a status is answered at once. A setting is answered when the device's worker has said what it makes of it;
+ * until then its client has a wish under way and may ask for nothing else. A wish may outlive its client, and this server.
+ *
+ * Owns the listening socket, its retry timer, the clients' channels and their wishes; called by broker.c. TRUST: clients are
+ * users of the socket's group; what is not a question is answered by hanging up.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admin/admin_server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +23,13 @@
 struct admin_client {
         struct admin_server *server;
         struct channel *channel; /* NULL: this place is free */
+        struct admin_wish *wish; /* under way; NULL: none */
+};
+
+/* A setting on its way to a worker. Freed by its answer. */
+struct admin_wish {
+        struct admin_client *client; /* NULL: has gone */
+        struct admin_to_broker question;
 };
 
 struct admin_server {
@@ -25,7 +37,7 @@ struct admin_server {
         uv_timer_t retry;
         unsigned open_handles;
         int fd;
-        void (*status)(void *context, struct admin_status *ret_status);
+        const struct admin_ops *ops;
         void *context;
         struct arena arena;
         struct admin_client clients[ADMIN_CLIENTS];
@@ -57,24 +69,131 @@ static void on_retry(uv_timer_t *timer)
         server_listen(timer->data);
 }
 
-static int client_answer(struct admin_client *client)
+static int client_send(struct admin_client *client, const struct admin_to_client *answer)
 {
-        struct admin_server *server = client->server;
-        struct admin_to_client *answer = calloc(1, sizeof(*answer));
         uint8_t *buf = malloc(ADMIN_ANSWER);
         ssize_t len = -ENOMEM;
 
-        if (answer && buf) {
-                answer->kind = ADMIN_STATUS;
-                server->status(server->context, &answer->status);
+        if (buf)
                 len = admin_make_to_client(answer, buf, ADMIN_ANSWER);
-        }
         if (len > 0)
                 len = channel_send(client->channel, buf, (size_t)len);
         free(buf);
-        free(answer);
         return (int)len;
 }
+
+static int client_send_status(struct admin_client *client)
+{
+        struct admin_server *server = client->server;
+        struct admin_to_client *answer = calloc(1, sizeof(*answer));
+        int r = -ENOMEM;
+
+        if (answer) {
+                answer->kind = ADMIN_STATUS;
+                server->ops->status(server->context, &answer->status);
+                r = client_send(client, answer);
+        }
+        free(answer);
+        return r;
+}
+
+/* ---- settings ---- */
+
+static const char *why_not_set(int error)
+{
+        switch (error) {
+        case -ENOENT:
+                return "there is no such device: bulkhead ps lists them";
+        case -EBUSY:
+                return "another setting is under way or has just been made: try again";
+        case -EAGAIN:
+                return "no worker of the device serves now: try again";
+        case -EOPNOTSUPP:
+                return "the device has no such setting";
+        case -EINVAL:
+                return "the device does not take this value";
+        default:
+                return strerror(-error);
+        }
+}
+
+static int client_send_set(struct admin_client *client, const struct admin_to_broker *question, int error)
+{
+        struct admin_to_client *answer = calloc(1, sizeof(*answer));
+        int r = -ENOMEM;
+
+        if (answer && error == 0) {
+                answer->kind = ADMIN_TAKEN;
+        } else if (answer) {
+                answer->kind = ADMIN_ERROR;
+                answer->error.error = error == -EAGAIN ? -EBUSY : error;
+                snprintf(answer->error.reason, sizeof(answer->error.reason), "%s: %s: %s", question->device,
+                         control_setting_name(question->set.setting.id), why_not_set(error));
+        }
+        if (answer)
+                r = client_send(client, answer);
+        free(answer);
+        return r;
+}
+
+static void client_ended(void *context, int error);
+
+static void on_set(void *context, int error)
+{
+        struct admin_wish *wish = context;
+        struct admin_client *client = wish->client;
+        int r = 0;
+
+        if (client) {
+                client->wish = NULL;
+                r = client_send_set(client, &wish->question, error);
+        }
+        free(wish);
+        if (r < 0)
+                client_ended(client, r);
+}
+
+static int client_set(struct admin_client *client, const struct admin_to_broker *question)
+{
+        struct admin_server *server = client->server;
+        struct admin_wish *wish = malloc(sizeof(*wish));
+        int r;
+
+        if (!wish)
+                return -ENOMEM;
+        *wish = (struct admin_wish){.client = client, .question = *question};
+        r = server->ops->set(server->context, wish->question.device, &wish->question.set.setting, on_set,
+                             wish);
+        if (r == 0) {
+                client->wish = wish;
+                return 0;
+        }
+        free(wish);
+        return client_send_set(client, question, r);
+}
+
+static int client_send_shmem(struct admin_client *client, const struct admin_to_broker *question)
+{
+        struct admin_server *server = client->server;
+        struct admin_to_client *answer = calloc(1, sizeof(*answer));
+        int r = -ENOMEM;
+
+        if (answer) {
+                answer->kind = ADMIN_SHMEM;
+                r = server->ops->shmem(server->context, question->device, &answer->shmem);
+                if (r < 0) {
+                        answer->kind = ADMIN_ERROR;
+                        answer->error.error = r;
+                        snprintf(answer->error.reason, sizeof(answer->error.reason), "%s: %s",
+                                 question->device, why_not_set(r));
+                }
+                r = client_send(client, answer);
+        }
+        free(answer);
+        return r;
+}
+
+/* ---- clients ---- */
 
 static int client_frame(void *context, const uint8_t *header, size_t len, struct fd_set_owned *fds)
 {
@@ -83,7 +202,25 @@ static int client_frame(void *context, const uint8_t *header, size_t len, struct
         int r = admin_check_to_broker(&client->server->arena, header, len, &question);
 
         (void)fds;
-        return r < 0 ? r : client_answer(client);
+        if (r < 0 || client->wish) /* one question at a time, or answers would change places */
+                return r < 0 ? r : -EPROTO;
+        switch (question.kind) {
+        case ADMIN_GET_STATUS:
+                return client_send_status(client);
+        case ADMIN_SET:
+                return client_set(client, &question);
+        case ADMIN_GET_SHMEM:
+                return client_send_shmem(client, &question);
+        }
+        return -EPROTO;
+}
+
+static void client_close(struct admin_client *client)
+{
+        if (client->wish)
+                client->wish->client = NULL;
+        client->wish = NULL;
+        client->channel = channel_free(client->channel);
 }
 
 static void client_ended(void *context, int error)
@@ -92,7 +229,7 @@ static void client_ended(void *context, int error)
 
         if (error < 0 && error != -ECONNRESET)
                 log_limited(LOG_LEVEL_WARNING, "admin client dropped errno=%d", -error);
-        client->channel = channel_free(client->channel);
+        client_close(client);
         server_listen(client->server);
 }
 
@@ -130,8 +267,7 @@ static void on_connection(uv_poll_t *poll, int status, int events)
         uv_timer_start(&server->retry, on_retry, LIMIT_ACCEPT_RETRY_MS, 0);
 }
 
-int admin_server_new(uv_loop_t *loop, int listen_fd,
-                     void (*status)(void *context, struct admin_status *ret_status), void *context,
+int admin_server_new(uv_loop_t *loop, int listen_fd, const struct admin_ops *ops, void *context,
                      struct admin_server **ret_server)
 {
         struct admin_server *server = calloc(1, sizeof(*server));
@@ -153,7 +289,7 @@ int admin_server_new(uv_loop_t *loop, int listen_fd,
         server->listener.data = server->retry.data = server;
         server->open_handles = 2;
         server->fd = listen_fd;
-        server->status = status;
+        server->ops = ops;
         server->context = context;
         server_listen(server);
         *ret_server = server;
@@ -176,7 +312,7 @@ struct admin_server *admin_server_free(struct admin_server *server)
         if (!server)
                 return NULL;
         for (unsigned i = 0; i < ADMIN_CLIENTS; i++)
-                server->clients[i].channel = channel_free(server->clients[i].channel);
+                client_close(&server->clients[i]);
         uv_close((uv_handle_t *)&server->listener, on_closed);
         uv_close((uv_handle_t *)&server->retry, on_closed);
         return NULL;

@@ -20,6 +20,9 @@
 
 struct channel {
         uv_poll_t poll;
+        uv_timer_t rest;
+        uint64_t rest_ms; /* 0: it reads */
+        unsigned n_handles;
         int fd;
         bool freed, over;
         const struct channel_ops *ops;
@@ -34,6 +37,13 @@ struct channel {
 
 static void on_ready(uv_poll_t *poll, int status, int events);
 
+static int channel_poll(struct channel *channel)
+{
+        int events = (channel->rest_ms > 0 ? 0 : UV_READABLE) | (channel->tx_len > 0 ? UV_WRITABLE : 0);
+
+        return uv_poll_start(&channel->poll, events, on_ready);
+}
+
 int channel_new(uv_loop_t *loop, int fd, const struct channel_ops *ops, void *context,
                 struct channel **ret_channel)
 {
@@ -46,13 +56,15 @@ int channel_new(uv_loop_t *loop, int fd, const struct channel_ops *ops, void *co
         if (channel->rx)
                 r = uv_poll_init(loop, &channel->poll, fd); /* makes fd non-blocking */
         if (r == 0)
-                r = uv_poll_start(&channel->poll, UV_READABLE, on_ready);
+                r = channel_poll(channel);
         if (r < 0) {
                 free(channel->rx);
                 free(channel);
                 return r;
         }
-        channel->poll.data = channel;
+        uv_timer_init(loop, &channel->rest);
+        channel->n_handles = 2;
+        channel->poll.data = channel->rest.data = channel;
         channel->fd = fd;
         channel->ops = ops;
         channel->context = context;
@@ -64,6 +76,8 @@ static void on_closed(uv_handle_t *handle)
 {
         struct channel *channel = handle->data;
 
+        if (--channel->n_handles > 0)
+                return;
         close(channel->fd);
         free(channel->rx);
         free(channel->tx);
@@ -77,6 +91,7 @@ struct channel *channel_free(struct channel *channel)
         channel->freed = true;
         fd_set_close(&channel->fds);
         uv_close((uv_handle_t *)&channel->poll, on_closed);
+        uv_close((uv_handle_t *)&channel->rest, on_closed);
         return NULL;
 }
 
@@ -86,6 +101,7 @@ static void channel_end(struct channel *channel, int error)
                 return;
         channel->over = true;
         uv_poll_stop(&channel->poll);
+        uv_timer_stop(&channel->rest);
         channel->ops->ended(channel->context, error);
 }
 
@@ -125,12 +141,27 @@ static int channel_deliver(struct channel *channel)
         return r;
 }
 
+/* How much to read. Where descriptors are there already of a frame that is not whole, nothing of the next one comes with its
+ * rest: that may have descriptors of its own. */
+static size_t channel_room(const struct channel *channel)
+{
+        size_t room = MIN(CHANNEL_RX - channel->rx_len, (size_t)LIMIT_CONTROL_TURN);
+        size_t whole = FRAME_HEAD_BYTES;
+        struct frame_head head;
+
+        if (channel->fds.n == 0)
+                return room;
+        if (channel->rx_len >= FRAME_HEAD_BYTES && frame_head_check(channel->rx, 0, &head) == 0)
+                whole += head.header_len;
+        return channel->rx_len < whole ? MIN(room, whole - channel->rx_len) : room;
+}
+
 /* One read, of a few messages: what is left keeps the socket readable, and others have their turn before it
  * comes to them. False: there was nothing. */
 static bool channel_receive(struct channel *channel)
 {
         unsigned n_fds = channel->fds.n;
-        size_t room = MIN(CHANNEL_RX - channel->rx_len, (size_t)LIMIT_CONTROL_TURN);
+        size_t room = channel_room(channel);
         ssize_t n = fd_pass_recv(channel->fd, channel->rx + channel->rx_len, room, &channel->fds,
                                  channel->ops->max_fds);
         int r;
@@ -165,7 +196,7 @@ static int channel_flush(struct channel *channel)
         }
         if (channel->tx_pos == channel->tx_len)
                 channel->tx_pos = channel->tx_len = 0;
-        uv_poll_start(&channel->poll, UV_READABLE | (channel->tx_len > 0 ? UV_WRITABLE : 0), on_ready);
+        channel_poll(channel);
         return 0;
 }
 
@@ -185,6 +216,23 @@ static void on_ready(uv_poll_t *poll, int status, int events)
                 channel_receive(channel);
         if ((events & UV_WRITABLE) && !channel->freed && !channel->over && channel_flush(channel) < 0)
                 channel_end(channel, -EPIPE);
+}
+
+static void on_rested(uv_timer_t *timer)
+{
+        struct channel *channel = timer->data;
+
+        channel->rest_ms = 0;
+        channel_poll(channel);
+}
+
+void channel_rest(struct channel *channel, uint32_t ms)
+{
+        if (channel->freed || channel->over)
+                return;
+        channel->rest_ms += ms;
+        uv_timer_start(&channel->rest, on_rested, channel->rest_ms, 0);
+        channel_poll(channel);
 }
 
 static int channel_reserve(struct channel *channel, size_t len)
@@ -225,6 +273,26 @@ int channel_send(struct channel *channel, const uint8_t *header, size_t len)
         memcpy(channel->tx + channel->tx_len + FRAME_HEAD_BYTES, header, len);
         channel->tx_len += FRAME_HEAD_BYTES + len;
         return channel_flush(channel) < 0 ? -EPIPE : 0;
+}
+
+int channel_send_fds(struct channel *channel, const uint8_t *header, size_t len, const int *fds,
+                     unsigned n_fds)
+{
+        const struct frame_head head = {.header_len = (uint32_t)len};
+        uint8_t bytes[FRAME_HEAD_BYTES];
+        const struct iovec iov[] = {{.iov_base = bytes, .iov_len = sizeof(bytes)},
+                                    {.iov_base = (void *)(uintptr_t)header, .iov_len = len}};
+        ssize_t n;
+
+        if (channel->over || channel->freed)
+                return -EPIPE;
+        if (channel_unsent(channel) > 0)
+                return -ENOBUFS;
+        frame_head_make(&head, bytes);
+        n = fd_pass_send(channel->fd, iov, 2, fds, n_fds);
+        if (n < 0 && n != -EAGAIN)
+                return -EPIPE;
+        return n == (ssize_t)(sizeof(bytes) + len) ? 0 : -ENOBUFS;
 }
 
 size_t channel_unsent(const struct channel *channel)

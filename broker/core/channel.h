@@ -31,6 +31,14 @@ int channel_new(uv_loop_t *loop, int fd, const struct channel_ops *ops, void *co
 /* Sends or queues one frame. -ENOBUFS: the peer does not read; -EPIPE: it is gone. */
 int channel_send(struct channel *channel, const uint8_t *header, size_t len);
 
+/* As the first frame of all, with at most LIMIT_PASS_FDS descriptors beside it, which stay the caller's. -ENOBUFS: bytes wait
+ * to be sent, or it cannot be sent whole at once; -EPIPE. */
+int channel_send_fds(struct channel *channel, const uint8_t *header, size_t len, const int *fds,
+                     unsigned n_fds);
+
+/* Reads nothing for so many milliseconds, beyond those that it rests for already: what the peer says meanwhile waits in its socket. */
+void channel_rest(struct channel *channel, uint32_t ms);
+
 /* Bytes that have not been sent yet. */
 size_t channel_unsent(const struct channel *channel);
 

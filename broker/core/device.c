@@ -20,7 +20,10 @@
 
 void device_attach(struct device *device, const struct device_front *front)
 {
+        device_shmem_hide_all(device);
+        device_iotlb_end(device);
         device->front = front ? *front : (struct device_front){0};
+        device_shmem_show_all(device);
 }
 
 const char *device_name(const struct device *device)
@@ -43,9 +46,16 @@ unsigned device_n_queues(const struct device *device)
         return device->n_queues;
 }
 
+unsigned device_queue_groups(const struct device *device)
+{
+        uint32_t group = device->type->queue_group;
+
+        return group > 1 ? device_n_queues(device) / group : 1;
+}
+
 uint64_t device_features(const struct device *device)
 {
-        return features_offered(device->hello.features);
+        return features_offered(device->type->virtio_id, device->hello.features, device->front.format);
 }
 
 bool device_any_running(const struct device *device)
@@ -59,7 +69,7 @@ bool device_any_running(const struct device *device)
 int device_commit_features(struct device *device, uint64_t features)
 {
         uint64_t committed;
-        int r = features_commit(device_features(device), features, &committed);
+        int r = features_commit(device->front.format, device_features(device), features, &committed);
 
         if (r < 0)
                 return r;
@@ -80,6 +90,11 @@ int device_config_read(const struct device *device, uint32_t offset, uint32_t le
 uint32_t device_config_size(const struct device *device)
 {
         return device->space.size;
+}
+
+bool device_config_is_vmms(const struct device *device)
+{
+        return device->type->vmm_config;
 }
 
 void device_settle_config(struct device *device)
@@ -146,8 +161,17 @@ int device_config_write(struct device *device, uint32_t offset, uint32_t len, co
 
 int device_set_memory(struct device *device, struct guest_memory *memory)
 {
-        device_call_set_memory(device, memory);
-        return 0;
+        struct guest_memory *view = NULL;
+        int r = device_windows_view(&device->windows, memory, &view);
+
+        device_iotlb_set_memory(device, view); /* on failure: nothing at all */
+        (void)guest_memory_unref(view);
+        return r;
+}
+
+bool device_may_translate(const struct device *device)
+{
+        return device->config->memory.iotlb;
 }
 
 /* A descriptor of our own of an eventfd that a front end handed us. */
@@ -187,6 +211,9 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
                 return r;
         r = device_call_start(device, queue, layout, &features, base, kick, interrupt,
                               device->front.interrupt_status);
+        if (r == -EFAULT)
+                device_windows_refuse_ring(&device->windows, device->config->name, queue, layout,
+                                           features.packed);
         if (r < 0)
                 return r;
         take_fd(&kick);
@@ -229,7 +256,7 @@ void device_reset(struct device *device)
         device->config_written = NULL;
         device_stop_cancel(device);
         device_call_pardon(device);
-        supervisor_reset(&device->supervisor);
+        device_shmem_reset(device, !supervisor_reset(&device->supervisor));
         /* The supervisor leaves a worker alone that was told nothing, and then nothing is outstanding. */
         for (unsigned i = 0; i < device->n_queues; i++)
                 if (device->queues[i].running)
@@ -241,6 +268,7 @@ void device_reset(struct device *device)
         device->config_busy = false;
         device->config_settled = false;
         device->config_waits = false;
+        device_iotlb_reset(device);
         device->committed = 0;
         device->broken = false;
 }

@@ -7,6 +7,7 @@
 #include "broker/core/device_state.h"
 #include "broker/core/lane_age.h"
 #include "broker/core/lane_fail.h"
+#include "broker/core/lane_wait.h"
 #include "proto/base/cleanup.h"
 
 struct queue_call {
@@ -17,6 +18,7 @@ struct queue_call {
         int kick_fd, call_fd;
         atomic_uint *interrupt_status;
         enum queue_fault fault;
+        struct segment outside; /* of that fault */
         int result;
 };
 
@@ -106,6 +108,7 @@ static void call_fault(struct lane *lane, void *argument)
         struct queue_call *call = argument;
 
         call->fault = lane_queue_find(lane, call->queue)->ring.fault;
+        call->outside = lane_queue_find(lane, call->queue)->ring.outside;
 }
 
 static void call_break(struct lane *lane, void *argument)
@@ -117,9 +120,13 @@ static void call_break(struct lane *lane, void *argument)
 
 static void call_fail_begin(struct lane *lane, void *argument)
 {
-        const struct device_type *const *type = argument;
+        (void)argument;
+        lane_fail_begin(lane);
+}
 
-        lane_fail_begin(lane, (*type)->error_tail, (*type)->error_tail_len);
+static void call_set_failure(struct lane *lane, void *argument)
+{
+        lane_set_failure(lane, argument);
 }
 
 static void call_fail_draining(struct lane *lane, void *argument)
@@ -131,6 +138,45 @@ static void call_fail_draining(struct lane *lane, void *argument)
 static void call_set_memory(struct lane *lane, void *argument)
 {
         lane_set_memory(lane, argument);
+}
+
+static void call_hurry(struct lane *lane, void *argument)
+{
+        lane_miss_hurry(lane, *(const bool *)argument);
+}
+
+static void call_starve(struct lane *lane, void *argument)
+{
+        lane->miss.starved = *(const bool *)argument;
+}
+
+static void call_collect(struct lane *lane, void *argument)
+{
+        lane_miss_collect(lane, argument);
+}
+
+struct page_call {
+        uint64_t iova;
+        unsigned rights;
+};
+
+static void call_refuse(struct lane *lane, void *argument)
+{
+        const struct page_call *call = argument;
+
+        lane_miss_refuse(lane, call->iova, call->rights);
+}
+
+struct mark_call {
+        const struct interval_map *entries;
+        uint64_t *marks;
+};
+
+static void call_mark(struct lane *lane, void *argument)
+{
+        const struct mark_call *call = argument;
+
+        lane_miss_mark(lane, call->entries, call->marks);
 }
 
 struct attach_call {
@@ -180,7 +226,7 @@ static void call_held(struct lane *lane, void *argument)
 {
         uint32_t *n = argument;
 
-        *n += lane->used_requests;
+        *n += lane_n_busy(lane);
 }
 
 static void call_detach(struct lane *lane, void *argument)
@@ -268,11 +314,12 @@ uint32_t device_call_stop(struct device *device, unsigned queue)
         return call.base;
 }
 
-enum queue_fault device_call_fault(struct device *device, unsigned queue)
+enum queue_fault device_call_fault(struct device *device, unsigned queue, struct segment *ret_outside)
 {
         struct queue_call call = {0};
 
         call_lane(device, queue, call_fault, &call);
+        *ret_outside = call.outside;
         return call.fault;
 }
 
@@ -339,9 +386,18 @@ void device_call_break(struct device *device)
 
 void device_call_fail_begin(struct device *device)
 {
-        const struct device_type *type = device->type;
+        call_all(device, call_fail_begin, NULL);
+}
 
-        call_all(device, call_fail_begin, &type);
+void device_call_set_failure(struct device *device)
+{
+        const struct device_type *type = device->type;
+        struct lane_failure failure = {.error = type->error_tail,
+                                       .len = type->error_tail_len,
+                                       .first = type->error_first,
+                                       .quiet = type->error_quiet};
+
+        call_all(device, call_set_failure, &failure);
 }
 
 void device_call_fail_draining(struct device *device)
@@ -352,6 +408,35 @@ void device_call_fail_draining(struct device *device)
 void device_call_set_memory(struct device *device, struct guest_memory *memory)
 {
         call_all(device, call_set_memory, memory);
+}
+
+void device_call_hurry(struct device *device, bool hurried)
+{
+        call_all(device, call_hurry, &hurried);
+}
+
+void device_call_starve(struct device *device, bool starved)
+{
+        call_all(device, call_starve, &starved);
+}
+
+void device_call_collect(struct device *device, struct miss_list *list)
+{
+        call_all(device, call_collect, list);
+}
+
+void device_call_refuse(struct device *device, uint64_t iova, unsigned rights)
+{
+        struct page_call call = {.iova = iova, .rights = rights};
+
+        call_all(device, call_refuse, &call);
+}
+
+void device_call_mark(struct device *device, const struct interval_map *entries, uint64_t *marks)
+{
+        struct mark_call call = {.entries = entries, .marks = marks};
+
+        call_all(device, call_mark, &call);
 }
 
 void device_call_hold(struct device *device)

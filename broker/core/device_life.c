@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/core/device_state.h"
+#include "proto/device/blk.h"
 
 static void make_configure(const struct device *device, uint32_t area_len,
                            struct control_configure *ret_configure)
@@ -19,14 +20,10 @@ static void make_configure(const struct device *device, uint32_t area_len,
                                                     .max_payload = LIMIT_FRAME_PAYLOAD,
                                                     .area_len = area_len,
                                                     .poll_us = config->poll_us,
-                                                    .type = config->type};
+                                                    .type = config->type,
+                                                    .options = config->options};
+        ret_configure->n_regions = device_regions(config, ret_configure->regions);
         memcpy(ret_configure->name, config->name, sizeof(config->name));
-        if (config->type == DEVICE_TYPE_BLK) {
-                ret_configure->blk.read_only = config->blk.read_only;
-                ret_configure->blk.block_size = config->blk.block_size;
-                ret_configure->blk.direct = config->blk.direct;
-                memcpy(ret_configure->blk.serial, config->blk.serial, sizeof(config->blk.serial));
-        }
 }
 
 int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t area_len, uint32_t index,
@@ -43,9 +40,15 @@ int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t are
         device->type = &device_types[config->type];
         device->owner = *owner;
         make_configure(device, area_len, &configure);
-        r = supervisor_init(&device->supervisor, loop, config->name, index, spawner, &configure,
-                            &device_supervisor_ops, device);
+        r = device_windows_init(&device->windows, &config->memory);
+        if (r == 0)
+                r = device_shmem_open(device);
+        if (r == 0)
+                r = supervisor_init(&device->supervisor, loop, config->name, index, spawner, &configure,
+                                    &device_supervisor_ops, device);
         if (r < 0) {
+                device_shmem_close(device);
+                device_windows_done(&device->windows);
                 free(device);
                 return r;
         }
@@ -66,6 +69,9 @@ static void handle_gone(struct device *device)
         if (--device->handles > 0)
                 return;
         device->freed(device->freed_context);
+        device_shmem_close(device);
+        device_iotlb_done(device);
+        device_windows_done(&device->windows);
         free(device);
 }
 
@@ -117,12 +123,9 @@ static enum admin_device_state status_state(const struct device *device)
         return device_any_running(device) ? ADMIN_RUNNING : ADMIN_READY;
 }
 
-/* The image; and the eventfd of a direct one. */
-static uint32_t device_count_resources(const struct device_config *config)
+void device_companion_is(struct device *device, const struct spawn_to_broker *companion)
 {
-        if (config->type != DEVICE_TYPE_BLK)
-                return 0;
-        return config->blk.direct ? 2 : 1;
+        device->companion = (struct device_companion){companion->pid, companion->uid, companion->starts};
 }
 
 void device_status(const struct device *device, struct admin_device *ret_status)
@@ -138,12 +141,24 @@ void device_status(const struct device *device, struct admin_device *ret_status)
         status->uid = device->supervisor.uid;
         status->restarts = device->supervisor.restarts;
         status->features = device->committed;
-        status->n_resources = device_count_resources(device->config);
+        device_resources_count(device->config, &status->resources);
+        if (device_companion(device->config))
+                snprintf(status->companion, sizeof(status->companion), "%s",
+                         device_companion(device->config));
+        status->companion_pid = device->companion.pid;
+        status->companion_uid = device->companion.uid;
+        status->companion_starts = device->companion.starts;
         status->n_lanes = device->config->n_lanes;
+        device_shmem_status(device, &status->regions);
+        device_windows_status(&device->windows, &status->windows);
         status->rate_ops = device->config->rate.ops;
         status->rate_bytes = device->config->rate.bytes;
         status->seccomp_log = device->config->seccomp_log;
         status->direct = device->direct;
+        status->n_counters = device->type->n_counters;
+        for (unsigned i = 0; i < device->type->n_counters; i++)
+                if (__builtin_add_overflow(device->counters[i], device->counting[i], &status->counters[i]))
+                        status->counters[i] = UINT64_MAX;
         for (unsigned i = 0; i < device->n_queues; i++)
                 status->queues_running += device->queues[i].running;
         for (unsigned i = 0; i < device->n_lanes; i++) {

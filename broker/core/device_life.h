@@ -32,5 +32,9 @@ void device_free(struct device *device, void (*freed)(void *context), void *cont
 struct supervisor *device_supervisor(struct device *device);
 void device_spawner_gone(struct device *device);
 
+/* What ps and audit are to be told of its workers' companion. */
+void device_companion_is(struct device *device, const struct spawn_to_broker *companion);
+
 /* For ps and audit. `attached` is the front end's to say and is left alone. */
+void device_shmem_list(const struct device *device, struct admin_shmem *ret_shmem);
 void device_status(const struct device *device, struct admin_device *ret_status);

@@ -1,6 +1,6 @@
-/* What a device is made of, for the four files that are a device: device.c (what a front end calls),
- * device_stop.c (suspending), device_worker.c (what its supervisor asks) and device_life.c. Nobody else looks
- * inside.
+/* What a device is made of, for the files that are a device: device.c (what a front end calls),
+ * device_stop.c (suspending), device_iotlb.c (translations), device_worker.c (what its supervisor asks) and device_life.c.
+ * Nobody else looks inside.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -11,7 +11,10 @@
 
 #include "broker/core/config_space.h"
 #include "broker/core/device.h"
+#include "broker/core/device_iotlb.h"
 #include "broker/core/device_life.h"
+#include "broker/core/device_shmem.h"
+#include "broker/core/device_windows.h"
 #include "broker/core/lane_thread.h"
 #include "broker/core/supervisor.h"
 #include "proto/control.h"
@@ -40,15 +43,23 @@ struct device {
         struct device_owner owner;
         struct device_front front;
         struct supervisor supervisor;
+        struct device_iotlb iotlb;
+        struct device_windows windows;
         struct rate_limit rate; /* of all lanes together, over resets and workers */
         struct lane_thread *lanes[LIMIT_LANES];
         unsigned n_lanes;
         bool have_hello;
         struct control_hello hello;
         struct control_area area; /* of the worker that has said Hello last */
-        bool direct;              /* the worker that serves has pages of it handed out (direct_copy.h) */
-        bool direct_told;         /* ... that this cannot be */
-        bool place_told;          /* ... that it cannot be moved */
+        struct device_maps maps;  /* of its shared memory regions */
+        struct device_companion {
+                uint32_t pid, uid, starts; /* pid 0: it does not run */
+        } companion;
+        bool direct;      /* the worker that serves has pages of it handed out (direct_copy.h) */
+        bool direct_told; /* ... that this cannot be */
+        bool place_told;  /* ... that it cannot be moved */
+        uint64_t counters[LIMIT_COUNTERS]; /* of workers that are gone */
+        uint64_t counting[LIMIT_COUNTERS]; /* as the one that serves has said last */
         struct config_space space;
         uint64_t committed; /* features; 0: none yet */
         bool broken;
@@ -103,7 +114,7 @@ void device_call_set_call(struct device *device, unsigned queue, int call_fd);
 int device_call_signal(struct device *device, int fd); /* of any queue */
 void device_call_drain(struct device *device, unsigned queue);
 uint32_t device_call_stop(struct device *device, unsigned queue);
-enum queue_fault device_call_fault(struct device *device, unsigned queue);
+enum queue_fault device_call_fault(struct device *device, unsigned queue, struct segment *ret_outside);
 void device_call_attach(struct device *device, unsigned lane, int *fd, /* takes *fd */
                         const struct direct_peer *peer, bool movable);
 /* on every lane */
@@ -116,12 +127,18 @@ void device_call_break(struct device *device);
 void device_call_fail_begin(struct device *device); /* its type must have an error */
 void device_call_fail_draining(struct device *device);
 void device_call_set_memory(struct device *device, struct guest_memory *memory);
+void device_call_hurry(struct device *device, bool hurried);
+void device_call_starve(struct device *device, bool starved);
+void device_call_collect(struct device *device, struct miss_list *list);
+void device_call_refuse(struct device *device, uint64_t iova, unsigned rights);
+void device_call_mark(struct device *device, const struct interval_map *entries, uint64_t *marks);
 void device_call_hold(struct device *device);
 void device_call_unhold(struct device *device);
 void device_call_set_max_age(struct device *device, uint64_t max_age_ms);
 void device_call_set_poll(struct device *device);                                 /* if it has one */
 void device_call_set_place(struct device *device, const struct place_host *host); /* NULL: it is not placed */
-void device_call_set_rate(struct device *device); /* if it has one; once, with full buckets */
+void device_call_set_failure(struct device *device); /* its type's, if that has one */
+void device_call_set_rate(struct device *device);    /* if it has one; once, with full buckets */
 uint64_t device_call_completed(struct device *device);
 
 /* ---- device_stop.c ---- */

@@ -13,6 +13,23 @@
 #include "proto/base/limits.h"
 #include "proto/base/log.h"
 
+/* Nobody who is asked for a translation may answer before a stop has ended: so meanwhile nobody waits for one. */
+static void drain_begin(struct device *device)
+{
+        device->drain_stage = DRAIN_WAITING;
+        device_iotlb_hurry(device, true);
+}
+
+static void drain_end(struct device *device)
+{
+        bool drained = device->drain_stage != DRAIN_NONE;
+
+        device->drain_stage = DRAIN_NONE;
+        uv_timer_stop(&device->drain_timer);
+        if (drained)
+                device_iotlb_hurry(device, false);
+}
+
 void device_stop_finish(struct device *device, unsigned index)
 {
         struct device_queue *queue = &device->queues[index];
@@ -47,10 +64,8 @@ void device_stop_take(struct device *device)
         for (unsigned i = 0; i < device->n_queues; i++)
                 if ((drained & (UINT64_C(1) << i)) && device->queues[i].stopped)
                         device_stop_finish(device, i);
-        if (!any_draining(device)) {
-                device->drain_stage = DRAIN_NONE;
-                uv_timer_stop(&device->drain_timer);
-        }
+        if (!any_draining(device))
+                drain_end(device);
 }
 
 /* Nobody can finish these requests: they are forgotten, which the guest sees as a device that stopped
@@ -64,7 +79,7 @@ static void give_up_draining(struct device *device)
         for (unsigned i = 0; i < device->n_queues; i++)
                 if (device->queues[i].stopped)
                         device_stop_finish(device, i);
-        device->drain_stage = DRAIN_NONE;
+        drain_end(device);
 }
 
 /* A worker on its way up is not to blame: it has been given no request yet. Nor is a request that it holds
@@ -109,11 +124,11 @@ void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(vo
         q->stopped = stopped;
         q->stopped_context = context;
         if (device->drain_stage == DRAIN_NONE) {
-                device->drain_stage = DRAIN_WAITING;
+                drain_begin(device);
                 uv_timer_start(&device->drain_timer, on_drain_deadline, LIMIT_DRAIN_MS, 0);
         }
         device_call_drain(device, queue);
-        if ((device->supervisor.state == WORKER_QUARANTINED && device->type->error_tail_len == 0) ||
+        if ((device->supervisor.state == WORKER_QUARANTINED && !device_type_fails(device->type)) ||
             device->supervisor.spawner_mute)
                 device_stop_hurry(device);
 }
@@ -122,6 +137,5 @@ void device_stop_cancel(struct device *device)
 {
         for (unsigned i = 0; i < device->n_queues; i++)
                 device->queues[i].stopped = NULL;
-        device->drain_stage = DRAIN_NONE;
-        uv_timer_stop(&device->drain_timer);
+        drain_end(device);
 }

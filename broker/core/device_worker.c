@@ -9,6 +9,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "broker/core/device_state.h"
 #include "broker/core/features.h"
@@ -46,6 +47,14 @@ static void report_suspicious(void *context, unsigned queue)
         struct device *device = context;
 
         atomic_fetch_or(&device->suspicious_queues, UINT64_C(1) << queue);
+        uv_async_send(&device->reported);
+}
+
+static void report_missing(void *context)
+{
+        struct device *device = context;
+
+        atomic_store(&device->iotlb.missing, true);
         uv_async_send(&device->reported);
 }
 
@@ -87,15 +96,19 @@ static void take_broken(struct device *device)
 
         for (unsigned i = 0; i < device->n_queues; i++) {
                 enum queue_fault fault;
+                struct segment outside;
 
                 if (!(broken & (UINT64_C(1) << i)) || !device->queues[i].running)
                         continue;
-                fault = device_call_fault(device, i);
+                fault = device_call_fault(device, i, &outside);
                 if (fault == QUEUE_FAULT_NONE) /* the ring is well, its device is not */
                         fault = QUEUE_FAULT_DEVICE;
                 device->broken = true;
+                if (fault == QUEUE_FAULT_WINDOW)
+                        device_windows_refuse(&device->windows, device->config->name, i, &outside);
                 if (device->supervisor.state != WORKER_QUARANTINED) /* the supervisor has said that */
-                        log_limited(LOG_LEVEL_WARNING, "device is broken by its guest: %s dev=%s queue=%u",
+                        log_limited(LOG_LEVEL_WARNING, "device is broken%s: %s dev=%s queue=%u",
+                                    fault == QUEUE_FAULT_DEVICE ? "" : " by its guest",
                                     queue_fault_name(fault), device->config->name, i);
                 if (device->front.broken)
                         device->front.broken(device->front.context, i, fault);
@@ -114,6 +127,7 @@ void device_worker_reported(uv_async_t *async)
         take_broken(device);
         take_suspicious(device);
         device_stop_take(device);
+        device_iotlb_step(device);
         if (device->config_settled)
                 device_settle_config(device);
 }
@@ -132,6 +146,7 @@ static int make_lanes(struct device *device)
                                            .queue_broken = report_broken,
                                            .queue_drained = report_drained,
                                            .queue_suspicious = report_suspicious,
+                                           .missing = report_missing,
                                            .isolated = report_isolated,
                                            .poison = report_poison};
 
@@ -157,7 +172,8 @@ static void renew_space(struct device *device, const struct control_hello *hello
                 uint64_t value = hello->fields[i].value;
 
                 device->hello.fields[i].value = value;
-                if (hello->fields[i].writable || device->space.fields[i].value == value)
+                if (hello->fields[i].writable || hello->fields[i].region > 0 ||
+                    device->space.fields[i].value == value)
                         continue;
                 config_space_set(&device->space, i, value);
                 changed = true;
@@ -169,11 +185,7 @@ static void renew_space(struct device *device, const struct control_hello *hello
 /* Where its one lane may be placed with the worker; NULL: it is not to be. */
 static const struct place_host *device_place_host(const struct device *device)
 {
-        const struct device_config *config = device->config;
-
-        if (config->placement != DEVICE_PLACEMENT_AUTO || config->poll_us > 0 || config->n_lanes > 1)
-                return NULL;
-        return place_host();
+        return device_config_may_place(device->config) ? place_host() : NULL;
 }
 
 static int on_hello(void *context, const struct control_hello *hello)
@@ -183,6 +195,8 @@ static int on_hello(void *context, const struct control_hello *hello)
 
         if (hello->device_type != device->type->virtio_id || hello->n_queues != device->config->n_queues)
                 return -EPROTO;
+        if (hello->features & ~features_of_type(hello->device_type))
+                return -EPROTO;
         if (hello->area.len > device->supervisor.configure.area_len)
                 return -EPROTO;
         device->area = hello->area;
@@ -190,7 +204,7 @@ static int on_hello(void *context, const struct control_hello *hello)
                 if (!control_hello_equal(&device->hello, hello))
                         return -EPROTO;
                 renew_space(device, hello);
-                return 0;
+                return device_shmem_hello(device, hello->maps);
         }
         device->hello = *hello;
         r = make_lanes(device);
@@ -200,10 +214,12 @@ static int on_hello(void *context, const struct control_hello *hello)
         if (device->config->request_timeout > 0)
                 device_call_set_max_age(device, UINT64_C(1000) * device->config->request_timeout);
         device_call_set_rate(device);
+        device_call_set_failure(device);
         device_call_set_poll(device);
         device_call_set_place(device, device_place_host(device));
         config_space_init(&device->space, hello);
-        return 0;
+        device_shmem_place_fields(device);
+        return device_shmem_hello(device, hello->maps);
 }
 
 static int send_queue(struct device *device, unsigned queue, worker_link_done done)
@@ -369,14 +385,36 @@ static void on_serving(void *context, int *lane_fds, unsigned n_lanes)
                 device_call_attach(device, i, &lane_fds[i], device->direct ? &peer : NULL, movable);
         }
         settle_waiting_config(device);
+        device_shmem_settle(device);
         if (device->front.ready)
                 device->front.ready(device->front.context);
+}
+
+/* Counters of the dead are kept, and do not begin anew when a worker has lied. */
+static void keep_counters(struct device *device)
+{
+        for (unsigned i = 0; i < device->type->n_counters; i++)
+                if (__builtin_add_overflow(device->counters[i], device->counting[i], &device->counters[i]))
+                        device->counters[i] = UINT64_MAX;
+        memset(device->counting, 0, sizeof(device->counting));
+}
+
+static int on_counted(void *context, const uint64_t *counters, size_t n)
+{
+        struct device *device = context;
+
+        if (n != device->type->n_counters)
+                return -EPROTO;
+        for (size_t i = 0; i < n; i++)
+                device->counting[i] = counters[i];
+        return 0;
 }
 
 static void on_lost(void *context)
 {
         struct device *device = context;
 
+        keep_counters(device);
         device_call_detach(device);
         device->direct = false;
         atomic_store(&device->fault, NULL);
@@ -385,6 +423,12 @@ static void on_lost(void *context)
                 supervisor_condemn(&device->supervisor,
                                    "a request kills its workers even when it is only to be failed");
         device->hopeless = false;
+}
+
+/* What it has mapped while it was primed is as much a dead worker's. */
+static void on_ended(void *context)
+{
+        device_shmem_lost(context);
 }
 
 static uint64_t on_completed(void *context)
@@ -426,7 +470,9 @@ static int on_config_space(void *context, const uint64_t *values, size_t n)
         if (n != device->space.n_fields)
                 return -EPROTO;
         for (uint32_t i = 0; i < n; i++)
-                taken[i] = field_is_under_way(device, i) ? device->space.fields[i].value : values[i];
+                taken[i] = field_is_under_way(device, i) || device->space.fields[i].region > 0
+                               ? device->space.fields[i].value
+                               : values[i];
         r = config_space_update(&device->space, taken, n, &changed);
         if (r == 0 && changed && device->front.config_changed)
                 device->front.config_changed(device->front.context);
@@ -435,7 +481,7 @@ static int on_config_space(void *context, const uint64_t *values, size_t n)
 
 void device_worker_fail_queue(struct device *device, unsigned queue)
 {
-        if (device->type->error_tail_len == 0) {
+        if (!device_type_fails(device->type)) {
                 device_call_break(device);
                 return;
         }
@@ -446,7 +492,7 @@ void device_worker_fail_queue(struct device *device, unsigned queue)
 /* Every request fails from now on where the type has an error to say; the front end is told of each ring. */
 static void fail_all(struct device *device)
 {
-        if (device->type->error_tail_len == 0) {
+        if (!device_type_fails(device->type)) {
                 device_call_break(device);
                 device_stop_hurry(device);
                 return;
@@ -463,6 +509,7 @@ static void on_failed(void *context, bool quarantined, const char *why)
 
         if (quarantined) {
                 device->broken = true;
+                device_shmem_revoke(device);
                 fail_all(device);
                 device->config_error = device->config_waits ? -EIO : device->config_error;
                 settle_waiting_config(device);
@@ -473,13 +520,33 @@ static void on_failed(void *context, bool quarantined, const char *why)
                 device->owner.failed(device->owner.context, device, quarantined, why);
 }
 
+static int on_memory(void *context, int ret_fds[static LIMIT_SHMEM_REGIONS])
+{
+        return device_shmem_memory(context, ret_fds);
+}
+
+static int on_shmem(void *context, const struct control_to_broker *message)
+{
+        return device_shmem_message(context, message);
+}
+
+static bool on_primed(void *context)
+{
+        return device_shmem_is_primed(context);
+}
+
 const struct supervisor_ops device_supervisor_ops = {
+    .memory = on_memory,
+    .primed = on_primed,
+    .shmem = on_shmem,
     .hello = on_hello,
     .prime = on_prime,
     .serving = on_serving,
     .lost = on_lost,
+    .ended = on_ended,
     .completed = on_completed,
     .idle = on_idle,
     .config_space = on_config_space,
+    .counted = on_counted,
     .failed = on_failed,
 };

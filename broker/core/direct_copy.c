@@ -4,7 +4,7 @@
  * not say. So what is left goes part by part, and where that ends early, too, the next page goes by way of a buffer of ours:
  * what cannot be had from the worker is the worker's fault, what the guest's memory does not give is the guest's.
  *
- * Owns the pages of the area; called by lane.c and lane_tx.c, in the lane's thread. TRUST: the area's address and
+ * Owns the pages of the area; called by lane.c and lane_batch.c, in the lane's thread. TRUST: the area's address and
  * length are the worker's word, and only the kernel looks at them, as at addresses of that process; lengths are those of
  * judged chains, and a request's pages are ours to know.
  * SPDX-License-Identifier: Apache-2.0 */

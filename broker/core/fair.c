@@ -1,5 +1,5 @@
 /* Fairness between the queues of one lane.
- * Owns nothing; called by lane.c and lane_tx.c. TRUST: sizes are of judged chains, so no sum here can wrap.
+ * Owns nothing; called by lane.c and lane_batch.c. TRUST: sizes are of judged chains, so no sum here can wrap.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/fair.h"
 

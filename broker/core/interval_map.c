@@ -1,7 +1,7 @@
 /* A sorted, immutable table of address intervals.
- * Owns its array and one reference on the owner of each interval. Called by guest_memory.c; by every thread
- * that holds a snapshot. TRUST: starts and lengths come from the VMM, looked-up addresses from the guest;
- * every comparison is by subtraction, so that none of them can wrap.
+ * Owns its array and one reference on the owner of each interval. Called by guest_memory.c and iotlb.c; by every
+ * thread that holds a snapshot. TRUST: starts and lengths come from the VMM or the guest's IOMMU, looked-up addresses from the
+ * guest; every comparison is by subtraction, so that none of them can wrap.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/interval_map.h"
 
@@ -10,23 +10,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/base/limits.h"
+#include "proto/base/checked.h"
 
 struct interval_map {
         atomic_uint refs;
         const struct interval_owner *owner;
+        size_t max; /* intervals of this map and of all that are made from it */
         size_t n;
         struct interval items[]; /* by start; no two overlap */
 };
 
-static struct interval_map *map_alloc(const struct interval_owner *owner, size_t n)
+static size_t map_size(size_t n)
 {
-        struct interval_map *map = malloc(sizeof(*map) + n * sizeof(map->items[0]));
+        return sizeof(struct interval_map) + n * sizeof(struct interval);
+}
+
+static struct interval_map *map_alloc(const struct interval_owner *owner, size_t max, size_t n)
+{
+        struct interval_map *map = malloc(map_size(n));
 
         if (!map)
                 return NULL;
         atomic_init(&map->refs, 1);
         map->owner = owner;
+        map->max = max;
         map->n = n;
         return map;
 }
@@ -37,9 +44,9 @@ static void map_ref_owners(struct interval_map *map)
                 map->owner->ref(map->items[i].owner);
 }
 
-struct interval_map *interval_map_new(const struct interval_owner *owner)
+struct interval_map *interval_map_new(const struct interval_owner *owner, size_t max)
 {
-        return map_alloc(owner, 0);
+        return map_alloc(owner, max, 0);
 }
 
 struct interval_map *interval_map_ref(struct interval_map *map)
@@ -87,8 +94,12 @@ const struct interval *interval_map_find(const struct interval_map *map, uint64_
         return at - item->start < item->len ? item : NULL;
 }
 
-/* Does an interval of the map have a byte in [start, start + len)? */
-static bool overlaps(const struct interval_map *map, uint64_t start, uint64_t len)
+size_t interval_map_behind(const struct interval_map *map, uint64_t at)
+{
+        return count_starting_by(map, at);
+}
+
+bool interval_map_overlaps(const struct interval_map *map, uint64_t start, uint64_t len)
 {
         size_t n = count_starting_by(map, start);
 
@@ -97,19 +108,24 @@ static bool overlaps(const struct interval_map *map, uint64_t start, uint64_t le
         return n < map->n && map->items[n].start - start < len;
 }
 
+static bool is_range(uint64_t start, uint64_t len)
+{
+        return len > 0 && len - 1 <= UINT64_MAX - start;
+}
+
 int interval_map_with(const struct interval_map *from, const struct interval *interval,
                       struct interval_map **ret_map)
 {
         struct interval_map *map;
         size_t at;
 
-        if (interval->len == 0 || interval->len - 1 > UINT64_MAX - interval->start)
+        if (!is_range(interval->start, interval->len))
                 return -EINVAL;
-        if (overlaps(from, interval->start, interval->len))
+        if (interval_map_overlaps(from, interval->start, interval->len))
                 return -EEXIST;
-        if (from->n >= LIMIT_REGIONS)
+        if (from->n >= from->max)
                 return -E2BIG;
-        map = map_alloc(from->owner, from->n + 1);
+        map = map_alloc(from->owner, from->max, from->n + 1);
         if (!map)
                 return -ENOMEM;
         at = count_starting_by(from, interval->start);
@@ -130,7 +146,7 @@ int interval_map_without(const struct interval_map *from, uint64_t start, uint64
 
         if (!item || item->start != start || item->len != len)
                 return -ENOENT;
-        map = map_alloc(from->owner, from->n - 1);
+        map = map_alloc(from->owner, from->max, from->n - 1);
         if (!map)
                 return -ENOMEM;
         at = (size_t)(item - from->items);
@@ -138,6 +154,203 @@ int interval_map_without(const struct interval_map *from, uint64_t start, uint64
         memcpy(map->items + at, from->items + at + 1, (map->n - at) * sizeof(map->items[0]));
         map_ref_owners(map);
         *ret_map = map;
+        return 0;
+}
+
+/* ---- ranges ---- */
+
+/* Is `next` the rest of `item`: there, in what it stands for, and in what may be done with it? */
+static bool goes_on(const struct interval *item, const struct interval *next)
+{
+        return item->start < next->start && next->start - item->start == item->len &&
+               item->base < next->base && next->base - item->base == item->len &&
+               item->rights == next->rights && item->owner == next->owner &&
+               next->len <= UINT64_MAX - item->len;
+}
+
+/* `item` starts behind everything in the map, which has room for it. */
+static void map_append(struct interval_map *map, const struct interval *item)
+{
+        if (map->n > 0 && goes_on(&map->items[map->n - 1], item))
+                map->items[map->n - 1].len += item->len;
+        else
+                map->items[map->n++] = *item;
+}
+
+static void map_append_all(struct interval_map *map, const struct interval *items, size_t n)
+{
+        if (n == 0)
+                return;
+        map_append(map, items); /* the others were neighbours before */
+        memcpy(map->items + map->n, items + 1, (n - 1) * sizeof(items[0]));
+        map->n += n - 1;
+}
+
+/* The interval's bytes from an address in it, or just behind its end, which is behind its start. */
+static struct interval interval_from(const struct interval *item, uint64_t at)
+{
+        struct interval rest = *item;
+
+        rest.start = at;
+        rest.base += at - item->start;
+        rest.len -= at - item->start;
+        return rest;
+}
+
+/* What `from` has in front of the range, ... */
+static void append_before(struct interval_map *map, const struct interval_map *from, uint64_t start)
+{
+        size_t n = count_starting_by(from, start);
+        struct interval cut;
+
+        memcpy(map->items, from->items, n * sizeof(map->items[0]));
+        map->n = n;
+        if (n == 0)
+                return;
+        cut = from->items[n - 1];
+        if (start - cut.start < cut.len)
+                map->items[n - 1].len = start - cut.start;
+        if (start == cut.start)
+                map->n--;
+}
+
+/* ... and behind its last byte. */
+static void append_behind(struct interval_map *map, const struct interval_map *from, uint64_t last)
+{
+        size_t n = count_starting_by(from, last);
+
+        if (n > 0 && last - from->items[n - 1].start < from->items[n - 1].len - 1) {
+                struct interval rest = interval_from(&from->items[n - 1], last + 1);
+
+                map_append(map, &rest);
+        }
+        map_append_all(map, from->items + n, from->n - n);
+}
+
+/* `interval`: what comes to stand there, or NULL. */
+static int replace(const struct interval_map *from, uint64_t start, uint64_t len,
+                   const struct interval *interval, struct interval_map **ret_map)
+{
+        struct interval_map *map;
+
+        if (!is_range(start, len))
+                return -EINVAL;
+        map = map_alloc(from->owner, from->max, from->n + 2); /* a split, and what comes to stand in it */
+        if (!map)
+                return -ENOMEM;
+        append_before(map, from, start);
+        if (interval)
+                map_append(map, interval);
+        append_behind(map, from, start + (len - 1));
+        if (map->n > map->max) {
+                free(map);
+                return -E2BIG;
+        }
+        map_ref_owners(map);
+        *ret_map = map;
+        return 0;
+}
+
+int interval_map_replace(const struct interval_map *from, const struct interval *interval,
+                         struct interval_map **ret_map)
+{
+        return replace(from, interval->start, interval->len, interval, ret_map);
+}
+
+int interval_map_cut(const struct interval_map *from, uint64_t start, uint64_t len,
+                     struct interval_map **ret_map)
+{
+        return replace(from, start, len, NULL, ret_map);
+}
+
+int interval_map_keep(const struct interval_map *from, const uint64_t *marks, struct interval_map **ret_map)
+{
+        struct interval_map *map = map_alloc(from->owner, from->max, from->n);
+
+        if (!map)
+                return -ENOMEM;
+        map->n = 0;
+        for (size_t i = 0; i < from->n; i++)
+                if (marks[i / 64] >> (i % 64) & 1)
+                        map_append(map, &from->items[i]);
+        map_ref_owners(map);
+        *ret_map = map;
+        return 0;
+}
+
+/* ---- one behind the other ---- */
+
+/* A map that is being made: how many intervals fit in it now. */
+struct composition {
+        struct interval_map *map;
+        size_t room;
+};
+
+static int composition_append(struct composition *made, const struct interval *piece)
+{
+        struct interval_map *map = made->map;
+
+        if (map->n == made->room) {
+                size_t room = MIN(2 * made->room, map->max + 1); /* one more shows that there are too many */
+
+                map = realloc(map, map_size(room));
+                if (!map)
+                        return -ENOMEM;
+                made->map = map;
+                made->room = room;
+        }
+        map_append(map, piece);
+        return map->n > map->max ? -E2BIG : 0;
+}
+
+/* What is left of an interval of the outer map where one of the inner map begins, and what both make of it. */
+static int compose_piece(struct composition *made, const struct interval *outer, const struct interval *inner)
+{
+        uint64_t first = MAX(outer->base, inner->start);
+        struct interval piece = interval_from(outer, outer->start + (first - outer->base));
+
+        piece.base = inner->base + (first - inner->start);
+        piece.len = MIN(piece.len, inner->len - (first - inner->start));
+        piece.rights = outer->rights & inner->rights;
+        piece.owner = NULL;
+        return piece.rights == 0 ? 0 : composition_append(made, &piece);
+}
+
+static int compose_one(struct composition *made, const struct interval *outer,
+                       const struct interval_map *inner)
+{
+        uint64_t span = MIN(outer->len - 1, UINT64_MAX - outer->base);
+        size_t i = count_starting_by(inner, outer->base);
+        int r = 0;
+
+        if (i > 0 && outer->base - inner->items[i - 1].start < inner->items[i - 1].len)
+                i--;
+        for (; r == 0 && i < inner->n; i++) {
+                if (inner->items[i].start > outer->base && inner->items[i].start - outer->base > span)
+                        break;
+                r = compose_piece(made, outer, &inner->items[i]);
+        }
+        return r;
+}
+
+int interval_map_compose(const struct interval_map *outer, const struct interval_map *inner, size_t max,
+                         struct interval_map **ret_map)
+{
+        /* As many as there are when no interval of the inner map is named twice. */
+        struct composition made = {.room = MIN(outer->n + inner->n, max) + 1};
+        int r = 0;
+
+        made.map = map_alloc(NULL, max, made.room);
+        if (!made.map)
+                return -ENOMEM;
+        made.map->n = 0;
+        for (size_t i = 0; r == 0 && i < outer->n; i++)
+                r = compose_one(&made, &outer->items[i], inner);
+        if (r < 0) {
+                free(made.map);
+                return r;
+        }
+        *ret_map = made.map;
         return 0;
 }
 

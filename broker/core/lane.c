@@ -11,8 +11,11 @@
 #include <unistd.h>
 
 #include "broker/core/lane_age.h"
+#include "broker/core/lane_batch.h"
 #include "broker/core/lane_fail.h"
 #include "broker/core/lane_supply.h"
+#include "broker/core/memory_service.h"
+#include "broker/core/lane_wait.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/status.h"
@@ -92,6 +95,12 @@ struct lane_queue *lane_queue_find(struct lane *lane, unsigned queue)
         return NULL;
 }
 
+bool lane_is_spent(const struct lane_queue *queue, const struct request *request)
+{
+        return queue->replay == REPLAY_AT_MOST_ONCE && request->attempt > 0 &&
+               (!queue->supply || request->chain.readable > 0);
+}
+
 /* What the last worker held goes back to waiting, in its old order. */
 static void lane_recall(struct lane *lane)
 {
@@ -100,14 +109,15 @@ static void lane_recall(struct lane *lane)
 
                 if (request->state != REQUEST_SENT)
                         continue;
-                lane_blame(lane, request);
+                if (!request->waits) /* it was not alone, but it was not at work */
+                        lane_blame(lane, request);
                 request->state = REQUEST_QUEUED;
                 request->attempt++;
                 request->written = 0;
                 request->completing = false;
+                lane_wait_end(lane, request);
                 direct_forget(request);
-                if (queue->replay == REPLAY_AT_MOST_ONCE &&
-                    !queue->supply) /* what is lent is as good as new */
+                if (lane_is_spent(queue, request))
                         request->must_fail = true;
                 lane->n_unsent++;
         }
@@ -165,8 +175,8 @@ static void lane_tell_broken(struct lane *lane, struct lane_queue *queue)
 
 bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue)
 {
-        return queue->ring.started && queue->ring.fault == QUEUE_FAULT_NONE && !queue->held &&
-               !queue->draining && lane->hold == 0 && lane->isolation == LANE_OPEN;
+        return queue->ring.started && queue->ring.fault == QUEUE_FAULT_NONE && !queue->ring.parked &&
+               !queue->held && !queue->draining && lane->hold == 0 && lane->isolation == LANE_OPEN;
 }
 
 bool lane_ask_for_kicks(struct lane *lane)
@@ -177,7 +187,8 @@ bool lane_ask_for_kicks(struct lane *lane)
                 struct lane_queue *queue = &lane->queues[i];
                 int r;
 
-                if (!lane_takes_from(lane, queue) || (lane->fail_len == 0 && fair_left(&lane->fair, i)))
+                if (!lane_takes_from(lane, queue) ||
+                    (lane->fails ? !lane_fail_answers(lane, queue) : fair_left(&lane->fair, i)))
                         continue;
                 r = queue_want_kicks(&queue->ring);
                 if (r < 0)
@@ -196,7 +207,7 @@ void lane_set_rate(struct lane *lane, struct rate_limit *rate)
 void lane_turn(struct lane *lane)
 {
         lane->wait_ms = 0;
-        if (lane->fail_len > 0) {
+        if (lane->fails) {
                 lane_fail_turn(lane);
                 return;
         }
@@ -218,7 +229,7 @@ void lane_turn(struct lane *lane)
                 }
                 lane_isolate_step(lane);
                 if (lane_tx_mem_read_reply(lane) || lane_tx_may_rest(lane) || lane_tx_recall(lane) ||
-                    lane_tx_requests(lane))
+                    lane_batch_begin(lane))
                         continue;
                 if (lane->faulted)
                         return;
@@ -226,7 +237,7 @@ void lane_turn(struct lane *lane)
                         return; /* out of credit: a completion is the next event */
                 if (lane->poll.us > 0 && lane_poll_defers(lane))
                         return;
-                if (!lane_ask_for_kicks(lane) || !lane_tx_requests(lane))
+                if (!lane_ask_for_kicks(lane) || !lane_batch_begin(lane))
                         return;
         }
 }
@@ -258,6 +269,7 @@ void lane_readable(struct lane *lane)
         }
         lane_turn(lane);
         lane_place_look(lane);
+        lane_place_note(lane);
 }
 
 void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count)
@@ -271,6 +283,7 @@ void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count)
         if (had_initial_only && queue->kicks == 2 && queue->ring.started && queue_avail_is_zero(&queue->ring))
                 lane->events.queue_suspicious(lane->events.context, queue->index);
         lane_turn(lane);
+        lane_place_note(lane);
 }
 
 bool lane_wants_write(const struct lane *lane)
@@ -281,6 +294,7 @@ bool lane_wants_write(const struct lane *lane)
 void lane_withdraw(struct lane *lane, struct request *request)
 {
         if (request->state == REQUEST_SENT) {
+                lane_wait_end(lane, request);
                 lane->used_requests--;
                 lane->used_bytes -= request->inlined;
                 quota_lane_settle(&lane->quota, request->chain.readable, request->chain.writable);
@@ -302,6 +316,8 @@ void lane_release(struct lane *lane, struct lane_queue *queue, struct request *r
                   request->chain.writable);
         request_table_release(&lane->requests, request);
         atomic_store_explicit(&lane->stats.outstanding, lane->requests.outstanding, memory_order_relaxed);
+        if (lane->miss.starved)
+                lane_miss_tell(lane);
         if (queue->draining && queue->outstanding == 0)
                 lane->events.queue_drained(lane->events.context, queue->index);
 }
@@ -311,10 +327,30 @@ void lane_complete(struct lane *lane, struct request *request, uint32_t status)
         struct lane_queue *queue = lane_queue_find(lane, request->queue);
         struct queue *ring = &queue->ring;
 
+        if (status == WIRE_STATUS_WAITING) {
+                lane_wait_begin(lane, request);
+                return;
+        }
         lane_tx_let_go(lane, request);
         if (status == WIRE_STATUS_CANCELED) {
                 lane_supply_returned(lane, queue, request);
                 return;
+        }
+        if (!ring->used && status == WIRE_STATUS_OK && lane_miss_keeps(lane, request))
+                return;
+        lane_finish(lane, request, status);
+}
+
+void lane_finish(struct lane *lane, struct request *request, uint32_t status)
+{
+        struct lane_queue *queue = lane_queue_find(lane, request->queue);
+        struct queue *ring = &queue->ring;
+
+        /* In RAM a missing byte is the VMM's doing; in a shared memory region, or translated, anybody's. */
+        if (request->faulted && lane->memory &&
+            (guest_memory_is_translated(lane->memory) || memory_service_has_shmem(lane->memory, request))) {
+                request->written = lane_fail_faulted(lane, request);
+                request->faulted = false;
         }
         if (status != WIRE_STATUS_OK)
                 queue_break(ring, QUEUE_FAULT_DEVICE);
@@ -363,6 +399,11 @@ void lane_publish(struct lane *lane)
         }
 }
 
+void lane_set_failure(struct lane *lane, const struct lane_failure *failure)
+{
+        lane->failure = *failure;
+}
+
 void lane_set_memory(struct lane *lane, struct guest_memory *memory)
 {
         lane_tx_spill(lane);
@@ -376,6 +417,7 @@ void lane_set_memory(struct lane *lane, struct guest_memory *memory)
                 queue_rebind(&queue->ring, memory);
                 lane_tell_broken(lane, queue);
         }
+        lane_miss_renew(lane);
         lane_turn(lane);
 }
 
@@ -397,6 +439,9 @@ int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct q
         queue->kicks = 0;
         queue->kick_fd = kick_fd;
         queue->call_fd = call_fd;
+        lane_tell_broken(lane, queue);
+        if (queue->ring.parked)
+                lane_miss_tell(lane);
         return 0;
 }
 
@@ -422,6 +467,9 @@ void lane_queue_drain(struct lane *lane, struct lane_queue *queue)
                 lane->events.queue_drained(lane->events.context, queue->index);
         else if (queue->supply)
                 lane_supply_recall(lane, queue);
+        else
+                lane_wait_recall(lane, queue);
+        lane_supply_step(lane, queue);
 }
 
 void lane_fail_draining(struct lane *lane)

@@ -18,7 +18,9 @@
 #include "broker/core/direct_copy.h"
 #include "broker/core/fair.h"
 #include "broker/core/guest_memory.h"
+#include "broker/core/lane_fail.h"
 #include "broker/core/lane_isolate.h"
+#include "broker/core/lane_miss.h"
 #include "broker/core/lane_place.h"
 #include "broker/core/lane_poll.h"
 #include "broker/core/lane_rx.h"
@@ -39,6 +41,8 @@ struct lane_events {
         void (*queue_drained)(void *context, unsigned queue);
         /* Kicked, and not for the first time, but every byte of its available ring is zero. Once a start. */
         void (*queue_suspicious)(void *context, unsigned queue);
+        /* Something is not translated that was not missing before (lane_miss.h). Not again before lane_miss_collect. May be NULL. */
+        void (*missing)(void *context);
         /* While isolating: no suspect is left, this lane waits now (lane_isolate.h). */
         void (*isolated)(void *context);
         /* A worker died with this request alone; it must fail at the next. `hopeless`: even that has killed
@@ -70,9 +74,9 @@ struct lane_queue {
         atomic_uint
             *interrupt_status; /* bit 0 is set before call_fd is signaled; of the front end; NULL: none */
         enum replay_class replay;
-        bool supply; /* lent for input: no request of it ages */
+        bool supply; /* lent until something comes: no request of it ages */
         enum lane_recall recall;
-        uint32_t n_returned; /* of those outstanding: with no worker, and not to be sent to any */
+        uint32_t n_returned; /* of those outstanding: REQUEST_RETURNED */
 };
 
 /* Counters, written by the lane's thread and read by the main thread. */
@@ -95,6 +99,7 @@ struct lane {
         uint32_t used_requests, used_bytes;
         struct quota_lane quota; /* of the attached worker */
         uint32_t n_aging;        /* requests with the worker that may not stay there for ever */
+        uint32_t n_waits;        /* those of work queues that may (lane_wait.h) */
         uint64_t max_age_ms;
         char age_why[48];
         uint64_t completed; /* by the attached worker */
@@ -103,14 +108,15 @@ struct lane {
         struct lane_queue *queues;
         unsigned n_queues;
         struct fair fair;
-        unsigned next_queue; /* whose turn it is to be failed */
-        const uint8_t *fail_tail;
-        uint32_t fail_len;       /* > 0: everything is failed (lane_fail.c) */
-        struct rate_limit *rate; /* the device's, shared by its lanes; NULL: none */
+        unsigned next_queue;         /* whose turn it is to be failed */
+        bool fails;                  /* everything is (lane_fail.c) */
+        struct lane_failure failure; /* what is said then, and of a request whose bytes are not there */
+        struct rate_limit *rate;     /* the device's, shared by its lanes; NULL: none */
         bool throttled;
         uint64_t wait_ms; /* > 0: until the rate allows the next chain */
         bool again;       /* a turn has left work: it wants another one soon */
         bool more;        /* a turn has ended at its bound; the socket, which is writable, brings the next */
+        struct lane_miss miss;
         struct lane_poll poll;
         struct lane_place place;
         struct lane_tx tx;
@@ -154,6 +160,10 @@ bool lane_wants_write(const struct lane *lane);
 /* Before a worker is attached; outlives the lane. */
 void lane_set_rate(struct lane *lane, struct rate_limit *rate);
 
+/* What lane_fail_begin is to say, and what a request of the device is answered with if its bytes are not there. Before a worker is
+ * attached. Without it such a request is given back with nothing written. */
+void lane_set_failure(struct lane *lane, const struct lane_failure *failure);
+
 void lane_set_memory(struct lane *lane, struct guest_memory *memory);
 
 /* Starts a queue, held until lane_queue_release. Takes the descriptors on success. Errors as queue_start. */
@@ -176,12 +186,17 @@ uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue);
 
 void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fault fault);
 
-/* Used by lane_tx.c, lane_rx.c, lane_fail.c, lane_poll.c and lane_supply.c. */
+/* Used by lane_batch.c, lane_rx.c, lane_fail.c, lane_poll.c and lane_supply.c. */
 bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue);
+/* A worker that is gone has had it, and what it asks for, or the bytes in it, must not be done twice. Room that is only lent is
+ * as good as new. */
+bool lane_is_spent(const struct lane_queue *queue, const struct request *request);
 /* Asks each ring that nothing was left in for kicks. True: something came in between, so it is too early to sleep. */
 bool lane_ask_for_kicks(struct lane *lane);
 void lane_worker_fault(struct lane *lane, const char *why);
 void lane_complete(struct lane *lane, struct request *request, uint32_t status);
+/* The second half of it: the ring is told, and the request ends. */
+void lane_finish(struct lane *lane, struct request *request, uint32_t status);
 void lane_publish(struct lane *lane);
 /* It is no longer with a worker, nor to be sent to one: REQUEST_RETURNED. */
 void lane_withdraw(struct lane *lane, struct request *request);

@@ -47,8 +47,10 @@ uint64_t lane_check_age(struct lane *lane, uint64_t now_ms)
 
         if (!lane_ages(lane))
                 return 0;
+        if (lane->rx.parked) /* nobody listens to what it says */
+                return lane->max_age_ms;
         for (const struct request *request = lane->requests.oldest; request; request = request->newer)
-                if (request->state == REQUEST_SENT && request->is_work)
+                if (request->state == REQUEST_SENT && request->is_work && !request->waits)
                         oldest = MIN(oldest, request->sent_ms);
         if (now_ms - oldest < lane->max_age_ms)
                 return lane->max_age_ms - (now_ms - oldest);

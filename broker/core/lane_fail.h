@@ -1,19 +1,39 @@
-/* A lane whose device will get no worker any more, and whose type has an error that the broker can compose:
- * every request is answered with it at once, so that the guest sees errors and not a device that hangs.
+/* Answers that the broker itself composes, of a device whose type has an error that it can compose: to every request when there
+ * will be no worker any more, so that the guest sees errors and not a device that hangs; and to one request whose
+ * bytes are not there.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct lane;
+struct lane_queue;
+struct request;
 
-/* From now on, what is outstanding and what comes is answered with zeros and, at the end of its writable
- * bytes, `tail` (1 or more bytes, which must outlive this). No worker may be attached; lane_attach ends it.
+/* What is said, and how. */
+struct lane_failure {
+        const uint8_t *error; /* must outlive this */
+        uint32_t len;
+        bool first; /* the error comes first, and alone; else at the end, behind zeros */
+        bool
+            quiet; /* nothing writable: nothing is said, and it is used; what is lent stays lent. Else that breaks the ring */
+};
+
+/* From now on, what is outstanding and what comes is answered as lane_set_failure says. No worker may be attached; lane_attach ends it.
  * A queue that starts later is held until lane_queue_release, as ever: after a device reset its requests wait
  * for the new worker. */
-void lane_fail_begin(struct lane *lane, const uint8_t *tail, uint32_t len);
+void lane_fail_begin(struct lane *lane);
 void lane_fail_end(struct lane *lane);
+
+/* Does it answer what this queue has? */
+bool lane_fail_answers(const struct lane *lane, const struct lane_queue *queue);
 
 /* Answers a bounded number; lane->again says that there is more: call lane_turn again, a little later. */
 void lane_fail_turn(struct lane *lane);
+
+/* The bytes of this request, which lie in another device's region perhaps, are not all there, whatever its worker has
+ * said: writes the error of the lane's type (lane_set_failure) where it belongs, if that is there. Returns how many bytes the guest
+ * is told of: those in front of the error may be missing, so none where there are any; none of what was lent. */
+uint32_t lane_fail_faulted(struct lane *lane, struct request *request);

@@ -1,9 +1,10 @@
 /* Finding the request that kills workers.
- * Owns nothing; called by lane.c, lane_tx.c and device_calls.c. TRUST: none: it counts deaths.
+ * Owns nothing; called by lane.c, lane_batch.c and device_calls.c. TRUST: none: it counts deaths.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/lane_isolate.h"
 
 #include "broker/core/lane.h"
+#include "broker/core/lane_wait.h"
 
 static bool is_suspect(const struct request *request)
 {
@@ -42,12 +43,12 @@ bool lane_may_send(struct lane *lane, const struct request *request)
 {
         if (lane->isolation == LANE_OPEN || is_for_a_stop(lane, request))
                 return true;
-        return lane->isolation == LANE_ISOLATES && lane->used_requests == 0 && request->is_work;
+        return lane->isolation == LANE_ISOLATES && lane_n_busy(lane) == 0 && request->is_work;
 }
 
 void lane_isolate_step(struct lane *lane)
 {
-        if (lane->isolation != LANE_ISOLATES || lane->used_requests > 0 || lane_suspects(lane) > 0)
+        if (lane->isolation != LANE_ISOLATES || lane_n_busy(lane) > 0 || lane_suspects(lane) > 0)
                 return;
         lane->isolation = LANE_WAITS;
         lane->events.isolated(lane->events.context);

@@ -30,7 +30,7 @@ void lane_isolate(struct lane *lane, enum lane_isolation isolation);
 /* The worker is about to be killed for something that no request has done. */
 void lane_pardon(struct lane *lane);
 
-/* ---- for lane.c and lane_tx.c ---- */
+/* ---- for lane.c and lane_batch.c ---- */
 
 /* Is this request's turn? */
 bool lane_may_send(struct lane *lane, const struct request *request);

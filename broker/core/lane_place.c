@@ -9,6 +9,8 @@
 
 #include "broker/core/lane.h"
 #include "broker/core/lane_age.h"
+#include "broker/core/lane_wait.h"
+#include "proto/base/time_slice.h"
 
 /* What clock_getcpuclockid answers, which asks the kernel for a resolution first: a call that the broker does not have. */
 #define PROCESS_CPU_CLOCK(pid) ((clockid_t)(~(unsigned)(pid) << 3 | 2u))
@@ -39,6 +41,18 @@ static int move_both(const struct lane_place *place, const cpu_set_t *set)
         return r < 0 ? r : set_cpus(0, set);
 }
 
+/* The lane's thread only: for a worker, which has another uid, the kernel asks for CAP_SYS_NICE. A disk's has had short turns since its
+ * start (jail_stages.c). */
+static void turns_follow(struct lane_place *place)
+{
+        bool brief = place->at != PLACE_FREE && place->placement.turns;
+
+        if (brief == place->brief)
+                return;
+        place->brief = brief;
+        time_slice_set(brief);
+}
+
 /* The lane's thread in any case: the worker may be gone. */
 static void set_free(struct lane_place *place)
 {
@@ -49,6 +63,7 @@ static void set_free(struct lane_place *place)
                 place->guard.cpu = PLACE_FREE;
         (void)set_cpus(place->worker, &place->host->all);
         (void)set_cpus(0, &place->host->all);
+        turns_follow(place);
 }
 
 static uint64_t clock_read(clockid_t id)
@@ -74,8 +89,10 @@ static void place_follow(struct lane *lane)
         int to = place->placement.place, r;
         cpu_set_t set;
 
-        if (to == place->at)
+        if (to == place->at) {
+                turns_follow(place);
                 return;
+        }
         if (to == PLACE_FREE) {
                 set_free(place);
                 return;
@@ -84,8 +101,10 @@ static void place_follow(struct lane *lane)
         CPU_SET((unsigned)to, &set);
         place->at = to;
         r = move_both(place, &set);
-        if (r == 0)
+        if (r == 0) {
+                turns_follow(place);
                 return;
+        }
         set_free(place);
         if (r == -EINVAL)
                 placement_bar(&place->placement, lane_clock_ns(), to);
@@ -129,8 +148,11 @@ void lane_place_look(struct lane *lane)
 {
         struct lane_place *place = &lane->place;
 
+        place->emptied += lane->used_requests == 0;
         if (place->worker == 0 || lane->completed - place->looked < PLACE_LOOK)
                 return;
+        placement_turns(&place->placement, place->emptied * 4 >= (lane->completed - place->looked) * 3);
+        place->emptied = 0;
         place->looked = lane->completed;
         placement_look(&place->placement, lane_clock_ns(), lane->completed, bytes_of(lane));
         place_follow(lane);
@@ -143,6 +165,31 @@ bool lane_place_ticks(const struct lane *lane)
 
 /* ---- harm to others ---- */
 
+/* Also while a trial leaves the place for a few windows, as what it is compared with. */
+static bool guard_counts(const struct lane_place *place)
+{
+        return place->worker > 0 && place->guard.cpu != PLACE_FREE;
+}
+
+void lane_place_note(struct lane *lane)
+{
+        struct lane_place_gaps *gaps = &lane->place.gaps;
+        bool is_gap = guard_counts(&lane->place) && lane->used_requests == 0;
+        uint64_t now_ns;
+
+        if (is_gap == (gaps->begin_ns > 0))
+                return;
+        now_ns = lane_clock_ns();
+        if (!is_gap)
+                gaps->sum_ns += now_ns - gaps->begin_ns;
+        gaps->begin_ns = is_gap ? now_ns : 0;
+}
+
+static uint64_t gaps_until(const struct lane_place_gaps *gaps, uint64_t now_ns)
+{
+        return gaps->sum_ns + (gaps->begin_ns > 0 ? now_ns - gaps->begin_ns : 0);
+}
+
 /* From `before` on: what has been used since. */
 static void guard_compare(const struct lane_place_guard *before, struct lane_place *place)
 {
@@ -150,6 +197,7 @@ static void guard_compare(const struct lane_place_guard *before, struct lane_pla
         uint64_t idle_ns[LIMIT_PLACE_CPUS];
         const struct placement_use use = {.elapsed_ns = now->begin_ns - before->begin_ns,
                                           .own_ns = now->own_ns - before->own_ns,
+                                          .gaps_ns = now->gaps_ns - before->gaps_ns,
                                           .idle_ns = idle_ns};
 
         for (unsigned i = 0; i < place->host->n_cpus; i++)
@@ -178,6 +226,7 @@ static int guard_tick(struct lane_place *place, uint64_t now_ns)
         if (r < 0)
                 return r;
         now.own_ns = used_by_both(place);
+        now.gaps_ns = gaps_until(&place->gaps, now_ns);
         place->guard = now;
         if (before.cpu == now.cpu)
                 guard_compare(&before, place);
@@ -191,7 +240,7 @@ void lane_place_tick(struct lane *lane)
 
         if (!lane_place_ticks(lane))
                 return;
-        placement_tick(&place->placement, now_ns, lane->completed, bytes_of(lane), lane->used_requests == 0);
+        placement_tick(&place->placement, now_ns, lane->completed, bytes_of(lane), lane_n_busy(lane) == 0);
         if (guard_tick(place, now_ns) < 0) { /* nobody may be confined where others cannot be seen */
                 lane_place_end(lane);
                 return;

@@ -5,7 +5,12 @@
  * sees the end of the load and looks at what others use of that CPU (place_host.h). Both are moved by the broker: the
  * kernel lets it, as the owner of the worker's user namespace. A worker has no such right, for itself neither.
  *
- * A lane that polls is not placed (on one CPU each would spin while the other has work), nor is one of several of a
+ * While both are on one CPU and requests come one at a time, the lane's thread has short turns (time_slice.h): the driver it
+ * shares that CPU with has just woken it. Not otherwise: where many requests wait, it would be woken for fewer of them at a time.
+ *
+ * While both are on one CPU, requests say that their answers may come together (PROTOCOL.md, Turns).
+ *
+ * A lane with poll_us is not placed (on one CPU each would spin while the other has work), nor is one of several of a
  * device: their one worker cannot be with all of them.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -22,16 +27,26 @@ struct lane;
 /* What had been used of the CPUs when the place became this one. */
 struct lane_place_guard {
         int cpu; /* PLACE_FREE: nothing is known */
-        uint64_t begin_ns, own_ns;
+        uint64_t begin_ns, own_ns, gaps_ns;
         uint64_t idle_ns[LIMIT_PLACE_CPUS];
+};
+
+/* How long nothing was asked of both since they were confined. */
+struct lane_place_gaps {
+        uint64_t begin_ns; /* of the one that goes on; 0: there is none */
+        uint64_t sum_ns;   /* of those that have ended */
 };
 
 struct lane_place {
         const struct place_host *host; /* NULL: it is never placed */
         pid_t worker;                  /* that is attached and may be moved; 0: none */
         int at;                        /* where both are */
-        uint64_t looked;               /* requests done at the last look */
+        bool
+            brief; /* the lane's thread has short turns: both are on a CPU, and requests come one at a time */
+        uint64_t looked;  /* requests done at the last look */
+        uint64_t emptied; /* how often since then nothing was left to do */
         struct placement placement;
+        struct lane_place_gaps gaps;
         struct lane_place_guard guard;
 };
 
@@ -50,8 +65,12 @@ void lane_place_end(struct lane *lane);
 /* Nothing can come for now: free. */
 void lane_place_rest(struct lane *lane);
 
-/* Requests have been done. Cheap until there were PLACE_LOOK. */
+/* Requests have been done, and perhaps others begun. Cheap until there were PLACE_LOOK. */
 void lane_place_look(struct lane *lane);
+
+/* Requests may have come or gone. Looks at the clock only where both are guarded, and the first has come or the last has
+ * gone. */
+void lane_place_note(struct lane *lane);
 
 /* Must lane_place_tick be called? */
 bool lane_place_ticks(const struct lane *lane);

@@ -23,6 +23,7 @@
 #include "broker/core/direct_fetch.h"
 #include "broker/core/lane.h"
 #include "broker/core/lane_supply.h"
+#include "broker/core/lane_wait.h"
 #include "broker/core/memory_service.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
@@ -53,6 +54,13 @@ void lane_rx_reset(struct lane_rx *rx)
         rx->state = LANE_RX_HEAD;
         rx->pos = rx->have = 0;
         rx->fetched = 0;
+        rx->parked = rx->unparked = false;
+}
+
+void lane_rx_unpark(struct lane_rx *rx)
+{
+        rx->parked = false;
+        rx->unparked = true;
 }
 
 static size_t rx_buffered(const struct lane_rx *rx)
@@ -158,6 +166,13 @@ static int rx_fetch(struct lane *lane, const struct lane_complete *complete, con
         return 0;
 }
 
+static bool rx_may_end(struct lane *lane, const struct request *request, uint32_t status)
+{
+        if (status == WIRE_STATUS_CANCELED)
+                return lane_supply_may_return(lane, request);
+        return status != WIRE_STATUS_WAITING || lane_may_wait(request);
+}
+
 static int rx_judge_complete(struct lane *lane, const struct lane_complete *complete, const char **ret_why)
 {
         int r = rx_find_targets(lane, complete->id, complete->n);
@@ -165,8 +180,7 @@ static int rx_judge_complete(struct lane *lane, const struct lane_complete *comp
         if (r < 0)
                 return r;
         for (size_t i = 0; i < complete->n; i++) {
-                if (complete->status[i] == WIRE_STATUS_CANCELED &&
-                    !lane_supply_may_return(lane, lane->rx.target[i]))
+                if (!rx_may_end(lane, lane->rx.target[i], complete->status[i]))
                         return -EPROTO;
                 /* Twice in one message is found by marking: a request is completed once. */
                 if (lane->rx.target[i]->completing)
@@ -205,6 +219,10 @@ static int rx_judge(struct lane *lane, const char **ret_why)
         if (r < 0) {
                 *ret_why = "sent a malformed lane message";
                 return r;
+        }
+        if (lane->miss.waits && lane_miss_holds_frame(lane, message)) {
+                rx->parked = true; /* nothing has come of it: it is judged once more then */
+                return 0;
         }
         rx->pos += rx->head.header_len;
         rx->n = 0;
@@ -365,7 +383,7 @@ static bool rx_may_wait(const struct lane *lane)
 {
         const struct lane_rx *rx = &lane->rx;
 
-        return rx->untold < RX_UNTOLD && lane->used_requests >= RX_UNTOLD &&
+        return rx->untold < RX_UNTOLD && lane_n_busy(lane) >= RX_UNTOLD &&
                rx_buffered(rx) >= FRAME_HEAD_BYTES;
 }
 
@@ -405,6 +423,8 @@ static int rx_consume(struct lane *lane, const char **ret_why)
                         r = rx_judge(lane, ret_why);
                         if (r < 0)
                                 return r;
+                        if (rx->parked)
+                                return 1;
                         rx->state = LANE_RX_PAYLOAD;
                         break;
                 case LANE_RX_PAYLOAD:
@@ -469,21 +489,26 @@ static int rx_run(struct lane *lane, const char **ret_why)
         lane->rx.turn = 0;
         for (unsigned i = 0; i < RX_READS_A_TURN && lane->rx.turn < LIMIT_LANE_TURN; i++) {
                 bool all = false;
-                ssize_t n = rx_receive(lane, &all);
+                bool before =
+                    lane->rx.unparked; /* what is in the buffer goes first: no event is going to tell of it */
+                ssize_t n = before ? 0 : rx_receive(lane, &all);
                 int r;
 
                 if (n == -EAGAIN)
                         return bytes > 0 ? rx_end_turn(lane, bytes, ret_why) : 0;
                 if (n == -EINTR)
                         continue;
-                if (n <= 0) {
+                if (n <= 0 && !before) {
                         *ret_why = "hung up";
                         return n < 0 ? (int)n : -EPIPE;
                 }
+                lane->rx.unparked = false;
                 bytes += (size_t)n;
                 r = rx_consume(lane, ret_why);
                 if (r < 0)
                         return r;
+                if (lane->rx.parked)
+                        return 1; /* the turn does not end by the worker's doing: it is not judged */
                 /* More than was there was asked for: what has come since wakes us again. */
                 if (all)
                         return rx_end_turn(lane, bytes, ret_why);
@@ -493,8 +518,11 @@ static int rx_run(struct lane *lane, const char **ret_why)
 
 int lane_rx_run(struct lane *lane, const char **ret_why)
 {
-        int r = rx_run(lane, ret_why);
+        int r;
 
+        if (lane->rx.parked)
+                return 0;
+        r = rx_run(lane, ret_why);
         if (lane->rx.untold > 0)
                 rx_publish(lane);
         return r;

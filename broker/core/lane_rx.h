@@ -41,6 +41,8 @@ struct lane_rx {
         size_t segment;   /* the one that is being filled */
         uint32_t done;    /* of it */
         bool long_frames; /* the last frame's payload was no small one */
+        bool parked;      /* nothing is received: what the next step needs is not translated (lane_miss.h) */
+        bool unparked;    /* what is in the buffer has not been looked at since */
         bool copy_only;   /* a fault was met in this frame: no receiving in place */
         uint32_t untold;  /* completions of this turn that have not been published */
         unsigned turn;    /* frames begun in this turn */
@@ -51,6 +53,9 @@ int lane_rx_init(struct lane_rx *rx);
 void lane_rx_done(struct lane_rx *rx);
 void lane_rx_reset(struct lane_rx *rx);
 
-/* Reads and handles what is there, a bounded amount. 1; 0: nothing was there; or negative errno: the worker is
+/* The next run goes on where it was parked. */
+void lane_rx_unpark(struct lane_rx *rx);
+
+/* Reads and handles what is there, a bounded amount. 1; 0: nothing was there, or it is parked; or negative errno: the worker is
  * finished and *ret_why says why. */
 int lane_rx_run(struct lane *lane, const char **ret_why);

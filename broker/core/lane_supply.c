@@ -8,11 +8,13 @@
 
 #include "broker/core/lane.h"
 
-/* All or none of them: the last that is released reports the queue as drained, so the guest is told before. */
+/* All or none of them: the last that is released reports the queue as drained, so the guest is told before. What is spent
+ * comes back used: found again at the next start, nobody would know any more that it must not be sent twice. */
 static void supply_give_back(struct lane *lane, struct lane_queue *queue)
 {
         for (struct request *request = lane->requests.newest; request; request = request->older)
-                if (request->queue == queue->index && !queue_unpop(&queue->ring, &request->chain))
+                if (request->queue == queue->index &&
+                    (lane_is_spent(queue, request) || !queue_unpop(&queue->ring, &request->chain)))
                         queue_push(&queue->ring, request->chain.head, 0);
         lane_publish(lane);
         for (struct request *request = lane->requests.newest; request;) {
@@ -52,7 +54,7 @@ bool lane_supply_may_return(struct lane *lane, const struct request *request)
 {
         const struct lane_queue *queue = lane_queue_find(lane, request->queue);
 
-        return queue->recall == RECALL_SENT;
+        return queue->supply && queue->recall == RECALL_SENT;
 }
 
 void lane_supply_returned(struct lane *lane, struct lane_queue *queue, struct request *request)
@@ -64,6 +66,6 @@ void lane_supply_returned(struct lane *lane, struct lane_queue *queue, struct re
 
 void lane_supply_step(struct lane *lane, struct lane_queue *queue)
 {
-        if (queue->n_returned > 0 && queue->n_returned == queue->outstanding)
+        if (queue->draining && queue->n_returned > 0 && queue->n_returned == queue->outstanding)
                 supply_give_back(lane, queue);
 }

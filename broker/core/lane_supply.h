@@ -29,5 +29,6 @@ bool lane_supply_may_return(struct lane *lane, const struct request *request);
 /* It has. */
 void lane_supply_returned(struct lane *lane, struct lane_queue *queue, struct request *request);
 
-/* It has used one: was it the last that it held? */
+/* It has used one: was it the last that it held? Of a work queue: are those that are left such that have been answered without a ring
+ * to tell it (lane_miss_keeps)? Then they go back, to be done once more. */
 void lane_supply_step(struct lane *lane, struct lane_queue *queue);

@@ -132,7 +132,7 @@ static void thread_follow_place(struct lane_thread *thread)
 static void thread_follow(struct lane_thread *thread)
 {
         struct lane *lane = &thread->lane;
-        int events = UV_READABLE | (lane_wants_write(lane) ? UV_WRITABLE : 0);
+        int events = (lane->rx.parked ? 0 : UV_READABLE) | (lane_wants_write(lane) ? UV_WRITABLE : 0);
 
         if (watch_follow(thread, &thread->socket, lane->faulted ? -1 : lane->fd, events, on_socket) < 0) {
                 lane_worker_fault(lane, "cannot be watched");

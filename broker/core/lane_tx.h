@@ -59,13 +59,12 @@ void lane_tx_spill(struct lane *lane);
  * now, because afterwards they are the guest's again, and its place in the table is another's. */
 void lane_tx_let_go(struct lane *lane, const struct request *request);
 
-/* Takes one chain off a ring and files it. 1, 0: none, or -EPROTO: the ring is broken. */
-struct lane_queue;
-int lane_tx_take(struct lane *lane, struct lane_queue *queue, struct request **ret_request);
+/* Spans from `from` on hold bytes of this request's. */
+void lane_tx_own(struct lane_tx *tx, size_t from, struct request *request);
 
-/* Begins a frame with a batch of requests (those to be repeated first, then new chains). False: nothing to
- * send. */
-bool lane_tx_requests(struct lane *lane);
+/* Fills in the frame's head once its header and payload are known: iov[0] was kept free for it. */
+struct lane_to_worker;
+void lane_tx_begin(struct lane *lane, const struct lane_to_worker *message, uint32_t payload_len);
 
 /* Makes a frame that asks for what is lent of a queue, if one is to stop. Likewise. */
 bool lane_tx_recall(struct lane *lane);
@@ -74,7 +73,7 @@ bool lane_tx_recall(struct lane *lane);
 struct lane_mem_read;
 int lane_tx_mem_read(struct lane *lane, const struct lane_mem_read *read);
 
-/* Begins the answer to the oldest unanswered MemRead. False: none. */
+/* Begins the answer to the oldest unanswered MemRead. False: none, or it waits (lane_miss.h). */
 bool lane_tx_mem_read_reply(struct lane *lane);
 
 /* Files the question whether the worker may give its area back: what it said before has been done. -EPROTO: it has asked

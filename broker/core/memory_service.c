@@ -46,6 +46,16 @@ bool memory_service_may_write(const struct request *request, uint32_t offset, ui
         return range_inside(offset, len, request->chain.writable);
 }
 
+bool memory_service_has_shmem(const struct guest_memory *memory, const struct request *request)
+{
+        const struct chain *chain = &request->chain;
+
+        for (uint32_t i = 0; memory && i < (uint32_t)chain->n_readable + chain->n_writable; i++)
+                if (guest_memory_has_shmem(memory, chain->segments[i].at, chain->segments[i].len))
+                        return true;
+        return false;
+}
+
 static int64_t part_iovec(const struct guest_memory *memory, struct part part, bool write, uint32_t offset,
                           uint32_t len, struct iovec *iov, size_t max, size_t *n)
 {

@@ -16,6 +16,9 @@
 bool memory_service_may_read(const struct request *request, uint32_t offset, uint32_t len);
 bool memory_service_may_write(const struct request *request, uint32_t offset, uint32_t len);
 
+/* Does a byte of the request lie in a shared memory region, where it may come and go (guest_memory_with_shmem)? */
+bool memory_service_has_shmem(const struct guest_memory *memory, const struct request *request);
+
 /* Appends host spans of a permitted range for one system call. Returns the bytes appended (fewer when the
  * iovec is full), or -EFAULT when memory is gone: then none were. */
 int64_t memory_service_iovec_readable(const struct guest_memory *memory, const struct request *request,

@@ -20,12 +20,17 @@
 #define PLACE_COST       4096u      /* a request costs as much as so many bytes */
 #define PLACE_BETTER     12u        /* tenths of free's score that make a CPU worth its rigidity */
 #define PLACE_SURE       16u        /* ... that need not be seen twice */
+#define PLACE_TURNS      9u /* ... where requests come one at a time: it harms nobody, and two CPUs win nothing */
+#define PLACE_TURNS_LEFT 7u         /* ... there a CPU is left for less than this */
+#define PLACE_TURNS_HOLD 16u        /* ... and is held for so many times what its trial took */
 #define PLACE_STILL      11u        /* ... that keep the chosen one, and that another must have of its */
 #define PLACE_WORSE      5u         /* tenths of what was expected: less, or the inverse, is another load */
 #define PLACE_ALERT      4u         /* windows in the mean that may leave a CPU */
 #define PLACE_CALM       8u         /* ... that may begin a trial where all is free, which harms nobody */
 #define PLACE_CREDIT     50u        /* one part in so many of the busy time may be lost by trials */
 #define PLACE_CREDIT_MAX (20 * MS)  /* saved up: two or three trials */
+#define PLACE_DEBT_MAX   (100 * MS) /* owed: five seconds without a trial */
+#define PLACE_SLACK      16u        /* ... of a look at others: idle time is told in ticks of 10 ms */
 #define PLACE_IDLE       4u         /* fewer requests in a tick, and none outstanding: the load has ended */
 
 void placement_init(struct placement *placement, const uint16_t *cpus, unsigned n_cpus)
@@ -68,7 +73,8 @@ static bool window_is_full(const struct placement *p, uint64_t requests, uint64_
                (requests >= PLACE_BIG && bytes >= PLACE_BIG_BYTES);
 }
 
-/* *ret_score: cost done in a millisecond, so far. */
+/* *ret_score: cost done in a millisecond, so far. A window that took too long has met a pause, or is of a load that is too
+ * light, however many requests it ended with: it says nothing of the place. */
 static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes,
                                    uint64_t *ret_score)
 {
@@ -76,16 +82,24 @@ static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_
         uint64_t n = requests - p->window.requests, n_bytes = bytes - p->window.bytes;
 
         *ret_score = (n * PLACE_COST + n_bytes) * 1000 / MAX(elapsed_ns / 1000, UINT64_C(1));
+        if (elapsed_ns > LIMIT_PLACE_WINDOW_MS * MS)
+                return WINDOW_LIGHT;
         if (p->window.settling && n >= PLACE_SETTLE)
                 window_begin(p, now_ns, requests, bytes);
         else if (!p->window.settling && elapsed_ns >= PLACE_WINDOW_NS && window_is_full(p, n, n_bytes))
                 return WINDOW_DONE;
-        return elapsed_ns > LIMIT_PLACE_WINDOW_MS * MS ? WINDOW_LIGHT : WINDOW_OPEN;
+        return WINDOW_OPEN;
 }
 
 static void earn(struct placement *p, uint64_t elapsed_ns)
 {
         p->credit_ns = MIN(p->credit_ns + (int64_t)(elapsed_ns / PLACE_CREDIT), (int64_t)PLACE_CREDIT_MAX);
+}
+
+/* What is owed has an end: a host that stood still in a trial would else forbid the next for minutes. */
+static void spend(struct placement *p, uint64_t ns)
+{
+        p->credit_ns = MAX(p->credit_ns - (int64_t)MIN(ns, 2 * PLACE_DEBT_MAX), -(int64_t)PLACE_DEBT_MAX);
 }
 
 /* ---- trials ---- */
@@ -148,11 +162,17 @@ static const struct placement_try *try_find(const struct placement *p, int place
         return &p->tries[i];
 }
 
+static unsigned try_worth(const struct placement *p)
+{
+        if (p->turns)
+                return PLACE_TURNS;
+        return p->chosen == PLACE_FREE ? PLACE_BETTER : PLACE_STILL;
+}
+
 /* The first is the chosen one, so it stays where others are not clearly better. */
 static const struct placement_try *try_best(const struct placement *p)
 {
         const struct placement_try *best = NULL, *free = try_find(p, PLACE_FREE);
-        unsigned worth = p->chosen == PLACE_FREE ? PLACE_BETTER : PLACE_STILL;
 
         for (unsigned i = 0; i < p->n_tries; i++) {
                 const struct placement_try *t = &p->tries[i];
@@ -160,7 +180,7 @@ static const struct placement_try *try_best(const struct placement *p)
                 if (t->place != PLACE_FREE && (!best || t->score * 10 > best->score * PLACE_STILL))
                         best = t;
         }
-        return best && best->score * 10 >= free->score * worth ? best : free;
+        return best && best->score * 10 >= free->score * try_worth(p) ? best : free;
 }
 
 /* What would have been done in the time that was spent elsewhere. */
@@ -180,7 +200,7 @@ static uint64_t try_loss(const struct placement *p, uint64_t score)
 /* One window each may have met a bad moment of the host. */
 static bool try_is_sure(const struct placement *p, const struct placement_try *best)
 {
-        return p->second || p->chosen != PLACE_FREE || best->place == PLACE_FREE ||
+        return p->second || p->turns || p->chosen != PLACE_FREE || best->place == PLACE_FREE ||
                best->score * 10 >= try_find(p, PLACE_FREE)->score * PLACE_SURE;
 }
 
@@ -196,18 +216,36 @@ static void try_again(struct placement *p, const struct placement_try *best, uin
         window_move(p, PLACE_FREE, now_ns, requests, bytes);
 }
 
+static uint64_t try_took(const struct placement *p)
+{
+        uint64_t took_ns = 0;
+
+        for (unsigned i = 0; i < p->n_tries; i++)
+                took_ns += p->tries[i].elapsed_ns;
+        return took_ns;
+}
+
+static uint64_t try_hold(const struct placement *p, bool confirmed)
+{
+        const uint64_t max_ns = LIMIT_PLACE_HOLD_MAX_MS * MS;
+        uint64_t hold_ns = confirmed ? 2 * p->hold_ns : LIMIT_PLACE_HOLD_MIN_MS * MS;
+
+        if (p->turns)
+                hold_ns = MAX(hold_ns, PLACE_TURNS_HOLD * try_took(p));
+        return MIN(hold_ns, max_ns);
+}
+
 static void try_decide(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
         const struct placement_try *best = try_best(p);
         bool confirmed = best->place == p->chosen;
 
-        p->credit_ns -= (int64_t)try_loss(p, best->score);
+        spend(p, try_loss(p, best->score));
         if (!try_is_sure(p, best)) {
                 try_again(p, best, now_ns, requests, bytes);
                 return;
         }
-        p->hold_ns =
-            confirmed ? MIN(2 * p->hold_ns, LIMIT_PLACE_HOLD_MAX_MS * MS) : LIMIT_PLACE_HOLD_MIN_MS * MS;
+        p->hold_ns = try_hold(p, confirmed);
         p->level = best->score;
         p->free_score = try_find(p, PLACE_FREE)->score;
         hold(p, best->place, now_ns, requests, bytes);
@@ -301,8 +339,10 @@ static void leave(struct placement *p, uint64_t now_ns)
 
 static bool is_worse(const struct placement *p)
 {
+        unsigned least = p->turns ? PLACE_TURNS_LEFT : 10;
+
         return p->level * 10 < p->expected * PLACE_WORSE ||
-               (p->chosen != PLACE_FREE && p->level < p->free_score);
+               (p->chosen != PLACE_FREE && p->level * 10 < p->free_score * least);
 }
 
 static bool is_other_load(const struct placement *p)
@@ -331,6 +371,11 @@ static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, u
 }
 
 /* ---- from outside ---- */
+
+void placement_turns(struct placement *p, bool turns)
+{
+        p->turns = turns;
+}
 
 int placement_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
@@ -368,7 +413,7 @@ int placement_tick(struct placement *p, uint64_t now_ns, uint64_t requests, uint
 void placement_rest(struct placement *p)
 {
         if (p->state == PLACEMENT_TRYING)
-                p->credit_ns -= (int64_t)(p->seen_ns - p->tried_ns);
+                spend(p, p->seen_ns - p->tried_ns);
         if (p->state == PLACEMENT_TRYING || p->state == PLACEMENT_HOLDING)
                 p->rested_ns = p->seen_ns;
         p->state = PLACEMENT_RESTING;
@@ -408,6 +453,8 @@ bool placement_guard(struct placement *p, uint64_t now_ns, const struct placemen
                         least_ns = MIN(least_ns, busy_ns);
         }
         if (others_ns * 2 <= use->elapsed_ns || least_ns >= others_ns)
+                return false;
+        if (p->turns && others_ns <= use->gaps_ns + use->elapsed_ns / PLACE_SLACK)
                 return false;
         placement_bar(p, now_ns, p->chosen);
         return true;

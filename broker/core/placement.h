@@ -14,10 +14,12 @@
  * PLACE_CREDIT of the busy time; without credit there is no trial. Bursts that are too short for a trial pay too.
  *
  * A load that rests is free again, and what was chosen for it is remembered: when as much load comes back soon, it goes
- * there without a trial.
+ * there without a trial. Harm to others: a CPU of which others use more than half while another has more to give is left and not
+ * tried for LIMIT_PLACE_BARRED_MS (placement_guard).
  *
- * Harm to others: a CPU of which others use more than half while another has more to give is left and not tried for
- * LIMIT_PLACE_BARRED_MS (placement_guard).
+ * Turns: where requests come one at a time, the driver waits for each, and two CPUs win nothing. So a CPU need not be better than free
+ * there, as long as it is not worse; and what others use of it while nothing is asked of the lane is no harm: it is the driver, or
+ * somebody whom we leave that much. A trial of such a slow load is long: what it chose is held for many times that (PLACE_TURNS_HOLD).
  *
  * Pure arithmetic: no clock, no system call.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -66,6 +68,7 @@ struct placement {
         struct placement_try tries[LIMIT_PLACES + 1];
         unsigned n_tries, at_try;
         bool second;                          /* free and the best CPU are measured again */
+        bool turns;                           /* requests come one at a time */
         uint64_t barred_ns[LIMIT_PLACE_CPUS]; /* until then it is not tried */
 };
 
@@ -73,6 +76,7 @@ struct placement {
 struct placement_use {
         uint64_t elapsed_ns;
         uint64_t own_ns;         /* of the lane's thread and the worker, together */
+        uint64_t gaps_ns;        /* how long nothing was asked of both */
         const uint64_t *idle_ns; /* one for each of `cpus` */
 };
 
@@ -91,6 +95,9 @@ void placement_rest(struct placement *placement);
 
 /* That CPU cannot be gone to: free, and it is not tried for a while. */
 void placement_bar(struct placement *placement, uint64_t now_ns, int cpu);
+
+/* Do requests come one at a time just now? */
+void placement_turns(struct placement *placement, bool turns);
 
 /* Looks at what others have used while the place was the chosen one. True: it has been left. */
 bool placement_guard(struct placement *placement, uint64_t now_ns, const struct placement_use *use);

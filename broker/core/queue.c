@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "broker/core/fault_safe.h"
+#include "broker/core/iotlb.h"
 #include "broker/core/queue_packed.h"
 #include "broker/core/queue_ring.h"
 #include "broker/core/queue_split.h"
@@ -43,7 +44,7 @@ struct queue_bytes queue_bytes(uint16_t size, bool packed)
         return (struct queue_bytes){.desc = 16 * n, .avail = 6 + 2 * n, .used = 6 + 8 * n};
 }
 
-/* Finds the rings in the snapshot; all or none. */
+/* Finds the rings in the snapshot; all or none. What is read in them must be readable, too: a translation may lack that. */
 static int rings_resolve(struct queue *queue, const struct guest_memory *memory,
                          const struct queue_layout *layout, bool packed)
 {
@@ -52,7 +53,8 @@ static int rings_resolve(struct queue *queue, const struct guest_memory *memory,
         uint8_t *avail = guest_memory_ring(memory, layout->avail, bytes.avail, packed ? 4 : 2, false);
         uint8_t *used = guest_memory_ring(memory, layout->used, bytes.used, 4, true);
 
-        if (!desc || !avail || !used)
+        if (!desc || !avail || !used || !guest_memory_covers(memory, layout->used, bytes.used, false) ||
+            (packed && !guest_memory_covers(memory, layout->desc, bytes.desc, false)))
                 return -EFAULT;
         queue->desc = desc;
         queue->avail = avail;
@@ -60,9 +62,49 @@ static int rings_resolve(struct queue *queue, const struct guest_memory *memory,
         return 0;
 }
 
-static void rings_forget(struct queue *queue)
+/* Notes what of the rings is not translated yet. False: nothing is missing. */
+static bool rings_miss(struct queue *queue, const struct guest_memory *memory,
+                       const struct queue_layout *layout, bool packed)
+{
+        struct queue_bytes bytes = queue_bytes(layout->size, packed);
+        struct miss_list *miss = &queue->miss;
+        bool any = miss_list_range(miss, memory, layout->used, bytes.used, IOTLB_WRITE);
+
+        any |= miss_list_range(miss, memory, layout->used, bytes.used, IOTLB_READ);
+        any |= miss_list_range(miss, memory, layout->avail, bytes.avail, IOTLB_READ);
+        any |= miss_list_range(miss, memory, layout->desc, bytes.desc, IOTLB_READ);
+        if (packed)
+                any |= miss_list_range(miss, memory, layout->desc, bytes.desc, IOTLB_WRITE);
+        return any;
+}
+
+static void rings_leave(struct queue *queue)
 {
         queue->desc = queue->avail = queue->used = NULL;
+        queue->parked = false;
+        miss_list_clear(&queue->miss);
+}
+
+/* Goes on in a snapshot: with the rings, or parked. -EFAULT: they are not there, and nobody is going to translate them; -EXDEV:
+ * they are translated, but not to bytes that lie side by side here. */
+static int rings_enter(struct queue *queue, const struct guest_memory *memory,
+                       const struct queue_layout *layout, bool packed)
+{
+        int r = rings_resolve(queue, memory, layout, packed);
+
+        if (r < 0 && guest_memory_is_translated(memory)) {
+                queue->parked = rings_miss(queue, memory, layout, packed);
+                return queue->parked ? 0 : -EXDEV;
+        }
+        if (r == 0 && !queue->entered)
+                r = packed ? queue_packed_enter(queue) : queue_split_enter(queue);
+        queue->entered |= r == 0;
+        return r;
+}
+
+static void rings_forget(struct queue *queue)
+{
+        rings_leave(queue);
         queue->memory = guest_memory_unref(queue->memory);
 }
 
@@ -87,17 +129,19 @@ int queue_start(struct queue *queue, struct guest_memory *memory, const struct q
                 return -EINVAL;
         if (!memory)
                 return -EFAULT;
-        r = rings_resolve(queue, memory, layout, packed);
-        if (r == 0)
-                r = packed ? queue_packed_begin(queue, layout->size, base) : queue_split_begin(queue, base);
-        if (r < 0) {
-                queue->desc = queue->avail = queue->used = NULL;
+        r = packed ? queue_packed_begin(queue, layout->size, base) : queue_split_begin(queue, base);
+        if (r < 0)
+                return r;
+        queue->entered = false;
+        r = rings_enter(queue, memory, layout, packed);
+        if (r < 0 && r != -EXDEV) {
+                rings_leave(queue);
                 return r;
         }
         queue->memory = guest_memory_ref(memory);
         queue->layout = *layout;
         queue->features = *features;
-        queue->fault = QUEUE_FAULT_NONE;
+        queue->fault = r < 0 ? QUEUE_FAULT_SCATTERED : QUEUE_FAULT_NONE;
         queue->started = true;
         return 0;
 }
@@ -125,12 +169,11 @@ int queue_rebind(struct queue *queue, struct guest_memory *memory)
         if (!queue->started)
                 return 0;
         queue->memory = memory ? guest_memory_ref(memory) : NULL;
-        queue->desc = queue->avail = queue->used =
-            NULL; /* whatever comes: nothing of the old snapshot stays */
-        r = memory ? rings_resolve(queue, memory, &queue->layout, queue->features.packed) : -EFAULT;
+        rings_leave(queue); /* whatever comes: nothing of the old snapshot stays */
+        r = memory ? rings_enter(queue, memory, &queue->layout, queue->features.packed) : -EFAULT;
         (void)guest_memory_unref(old);
         if (r < 0)
-                return queue_break(queue, QUEUE_FAULT_MEMORY);
+                return queue_break(queue, r == -EXDEV ? QUEUE_FAULT_SCATTERED : QUEUE_FAULT_MEMORY);
         return queue->fault == QUEUE_FAULT_NONE ? 0 : -EPROTO;
 }
 
@@ -148,7 +191,7 @@ int queue_pop(struct queue *queue, struct chain *chain)
 
         if (queue->fault != QUEUE_FAULT_NONE)
                 return -EPROTO;
-        if (!queue->started)
+        if (!queue->started || queue->parked)
                 return 0;
         chain->place = place_to_take(queue);
         chain->n_before = queue->n_taken;
@@ -171,9 +214,27 @@ bool queue_unpop(struct queue *queue, const struct chain *chain)
         return true;
 }
 
+/* It walks the chain once more, in the same snapshot. The guest may have made it another meanwhile, whose bytes are all there:
+ * then that one is taken back, and its turn comes with the next snapshot. */
+bool queue_see_parked(struct queue *queue, struct chain *chain)
+{
+        struct miss_list miss = queue->miss;
+
+        if (!queue->parked || !queue->desc || queue->fault != QUEUE_FAULT_NONE)
+                return false;
+        queue->parked = false;
+        miss_list_clear(&queue->miss);
+        chain->n_readable = chain->n_writable = 0;
+        if (queue_pop(queue, chain) > 0)
+                (void)queue_unpop(queue, chain);
+        queue->parked = true;
+        queue->miss = miss;
+        return true;
+}
+
 bool queue_has_chain(const struct queue *queue)
 {
-        if (queue->fault != QUEUE_FAULT_NONE || !queue->started)
+        if (queue->fault != QUEUE_FAULT_NONE || !queue->started || queue->parked)
                 return false;
         return queue->features.packed ? queue_packed_has_chain(queue) : queue_split_has_chain(queue);
 }
@@ -189,6 +250,8 @@ int queue_push(struct queue *queue, uint16_t head, uint32_t len)
                 return -EPROTO;
         if (!outstanding || !queue->started)
                 return -EINVAL;
+        if (!queue->used) /* it cannot wait: who calls has made sure, or must not wait */
+                return queue_break(queue, QUEUE_FAULT_MEMORY);
         return queue->features.packed ? queue_packed_push(queue, head, len)
                                       : queue_split_push(queue, head, len);
 }
@@ -197,7 +260,7 @@ int queue_publish(struct queue *queue)
 {
         if (queue->fault != QUEUE_FAULT_NONE)
                 return -EPROTO;
-        if (!queue->started)
+        if (!queue->used)
                 return 0;
         return queue->features.packed ? queue_packed_publish(queue) : queue_split_publish(queue);
 }
@@ -206,7 +269,7 @@ int queue_want_kicks(struct queue *queue)
 {
         if (queue->fault != QUEUE_FAULT_NONE)
                 return -EPROTO;
-        if (!queue->started)
+        if (!queue->started || queue->parked)
                 return 0;
         return queue->features.packed ? queue_packed_want_kicks(queue) : queue_split_want_kicks(queue);
 }
@@ -215,7 +278,7 @@ int queue_no_kicks(struct queue *queue)
 {
         if (queue->fault != QUEUE_FAULT_NONE)
                 return -EPROTO;
-        if (!queue->started)
+        if (!queue->started || queue->parked)
                 return 0;
         return queue->features.packed ? queue_packed_no_kicks(queue) : queue_split_no_kicks(queue);
 }
@@ -249,6 +312,7 @@ bool queue_avail_is_zero(const struct queue *queue)
 static const char *const fault_names[QUEUE_FAULT_COUNT_] = {
     [QUEUE_FAULT_NONE] = "none",
     [QUEUE_FAULT_MEMORY] = "ring not in guest memory",
+    [QUEUE_FAULT_SCATTERED] = "ring in translated pages that do not lie side by side",
     [QUEUE_FAULT_AVAIL] = "driver ahead by more than the ring",
     [QUEUE_FAULT_HEAD] = "head outside the ring",
     [QUEUE_FAULT_DUPLICATE] = "head already outstanding",
@@ -259,6 +323,7 @@ static const char *const fault_names[QUEUE_FAULT_COUNT_] = {
     [QUEUE_FAULT_LENGTH] = "bad length",
     [QUEUE_FAULT_SEGMENTS] = "too many segments",
     [QUEUE_FAULT_ADDRESS] = "buffer outside guest memory",
+    [QUEUE_FAULT_WINDOW] = "buffer outside of the device's windows",
     [QUEUE_FAULT_DEVICE] = "device protocol broken",
     [QUEUE_FAULT_CALL] = "interrupt that makes us wait",
 };

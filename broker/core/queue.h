@@ -5,6 +5,10 @@
  * Every value in ring memory is loaded once, fault-safely, and only the local is judged. A guest that breaks
  * the rules breaks the queue: from then on every call returns the same error until the next start. A queue
  * belongs to one lane's thread. It holds no file descriptor.
+ *
+ * In translated memory (iotlb.h) what is missing is nobody's mistake. A queue that misses a byte of its rings or of the next
+ * chain is *parked*: it takes nothing and asks for no kicks, `miss` says what it waits for, and it goes on by itself with the first
+ * snapshot that has it (queue_rebind). Without its rings it cannot give anything back either.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -13,6 +17,7 @@
 
 #include "broker/core/chain.h"
 #include "broker/core/guest_memory.h"
+#include "broker/core/miss_list.h"
 #include "proto/base/limits.h"
 
 /* Where the three parts of a ring are. A packed ring is one ring, which the device writes too, and two event
@@ -42,6 +47,7 @@ struct queue_bytes queue_bytes(uint16_t size, bool packed);
 enum queue_fault {
         QUEUE_FAULT_NONE = 0,
         QUEUE_FAULT_MEMORY,    /* a ring is not, or no longer, in guest memory */
+        QUEUE_FAULT_SCATTERED, /* ... or is translated to pages that do not lie side by side in this process */
         QUEUE_FAULT_AVAIL,     /* the driver ran ahead by more than the ring */
         QUEUE_FAULT_HEAD,      /* a head or buffer id outside the ring */
         QUEUE_FAULT_DUPLICATE, /* a head that is outstanding already */
@@ -52,6 +58,7 @@ enum queue_fault {
         QUEUE_FAULT_LENGTH,    /* a zero-length descriptor, a sum over LIMIT_CHAIN_BYTES, or an empty chain */
         QUEUE_FAULT_SEGMENTS,  /* more segments than the device takes */
         QUEUE_FAULT_ADDRESS,   /* a buffer outside guest memory or in a read-only region */
+        QUEUE_FAULT_WINDOW,    /* a buffer outside of the windows that the device is held to */
         QUEUE_FAULT_DEVICE,    /* the device's own protocol was broken (a worker said so) */
         QUEUE_FAULT_CALL,      /* its interrupt cannot be signaled without waiting for the front end */
         QUEUE_FAULT_COUNT_,
@@ -64,7 +71,12 @@ struct queue {
         struct queue_layout layout;
         struct queue_features features;
         struct guest_memory *memory;  /* a reference while started */
-        uint8_t *desc, *avail, *used; /* into memory; NULL when not started */
+        uint8_t *desc, *avail, *used; /* into memory; NULL when not started, or not translated */
+        bool parked;                  /* waits for pages of its rings or of the next chain */
+        struct segment outside;       /* QUEUE_FAULT_WINDOW: which one */
+        bool entered;                 /* what its rings say of where to begin has been read */
+        struct miss_list miss;        /* parked: these, or the first of them; else empty */
+        struct segment miss_table;    /* ... of a chain whose table lies here; len 0: of none */
         uint16_t last_avail;          /* next available index (packed: place) to take */
         uint16_t used_next;           /* next used index (packed: place) to write */
         uint16_t used_published;      /* split: what the guest has been shown */
@@ -89,7 +101,8 @@ void queue_done(struct queue *queue);
  * index is what the ring says. Packed: bits 0 to 14 the place to take from and bit 15 its wrap counter, bits 16
  * to 31 the same for the used side (QUEUE_PACKED_BASE for a fresh ring). Requests may still be outstanding from
  * before (heads are then kept): only after a suspend, and only in the same layout. -EINVAL: geometry, base, or
- * a kept head is outside the ring; -EFAULT: a ring is not in memory; the queue is then not started. */
+ * a kept head is outside the ring; -EFAULT: a ring is not in memory; the queue is then not started. In translated memory it
+ * is started, parked or broken. */
 int queue_start(struct queue *queue, struct guest_memory *memory, const struct queue_layout *layout,
                 const struct queue_features *features, uint32_t base);
 
@@ -103,10 +116,10 @@ uint32_t queue_stop(struct queue *queue);
 void queue_forget(struct queue *queue);
 
 /* The memory table has changed: resolve the rings again in the new snapshot. A ring that is gone breaks the
- * queue. */
+ * queue, or, in translated memory, parks it; and a parked queue goes on, if what it waits for is there. Publish first. */
 int queue_rebind(struct queue *queue, struct guest_memory *memory);
 
-/* Takes the next chain: 1 and *chain is filled; 0: none; -EPROTO: the queue is (or already was) broken.
+/* Takes the next chain: 1 and *chain is filled; 0: none, or it is parked; -EPROTO: the queue is (or already was) broken.
  * chain->segments and max_segments are the caller's; `chain` is undefined unless 1 is returned. */
 int queue_pop(struct queue *queue, struct chain *chain);
 
@@ -118,11 +131,15 @@ bool queue_unpop(struct queue *queue, const struct chain *chain);
 bool queue_has_chain(const struct queue *queue);
 
 /* Gives a head back with the bytes written; shown to the guest by queue_publish. -EPROTO: broken (the head is
- * no longer outstanding all the same); -EINVAL: this head is not outstanding. */
+ * no longer outstanding all the same), as by this when its rings are missing; -EINVAL: this head is not outstanding. */
 int queue_push(struct queue *queue, uint16_t head, uint32_t len);
 
 /* Shows the pushed elements together (one store) and says whether the guest wants a signal: 1, 0, or -EPROTO. */
 int queue_publish(struct queue *queue);
+
+/* A parked queue tells which bytes its next chain needs, of those that it can see: fills *chain as queue_pop does, but takes nothing.
+ * False: it does not wait for a chain. */
+bool queue_see_parked(struct queue *queue, struct chain *chain);
 
 /* Kicks wanted or not (avail_event, VIRTQ_USED_F_NO_NOTIFY, or the device event area). queue_want_kicks looks again after asking: 1
  * when a chain came in between (pop again), 0 when it is safe to sleep, -EPROTO. */

@@ -80,15 +80,13 @@ static uint32_t count_kept(const struct queue *queue)
 
 int queue_packed_begin(struct queue *queue, uint16_t size, uint32_t base)
 {
-        uint16_t avail = base & EVENT_PLACE, used = base >> 16 & EVENT_PLACE, flags;
+        uint16_t avail = base & EVENT_PLACE, used = base >> 16 & EVENT_PLACE;
         bool avail_wrap = base & EVENT_WRAP, used_wrap = base >> 16 & EVENT_WRAP;
         uint32_t between = (avail_wrap == used_wrap ? 0 : size) + (uint32_t)avail - used;
 
         /* A difference below zero is far above the ring. */
         if (avail >= size || used >= size || between > size || between < count_kept(queue))
                 return -EINVAL;
-        if (fault_safe_load16(place_at(queue, avail) + PACKED_DESC_FLAGS, &flags) < 0)
-                return -EFAULT;
         queue->last_avail = avail;
         queue->avail_wrap = avail_wrap;
         queue->used_next = used;
@@ -96,6 +94,14 @@ int queue_packed_begin(struct queue *queue, uint16_t size, uint32_t base)
         queue->n_pushed = 0;
         queue->signaled_valid = false;
         return 0;
+}
+
+int queue_packed_enter(struct queue *queue)
+{
+        uint16_t flags;
+
+        return fault_safe_load16(place_at(queue, queue->last_avail) + PACKED_DESC_FLAGS, &flags) < 0 ? -EFAULT
+                                                                                                     : 0;
 }
 
 /* Shows what was kept back. */
@@ -106,7 +112,7 @@ static int show_first(struct queue *queue)
 
 uint32_t queue_packed_end(struct queue *queue)
 {
-        if (queue->started && queue->fault == QUEUE_FAULT_NONE && queue->n_pushed > 0)
+        if (queue->desc && queue->fault == QUEUE_FAULT_NONE && queue->n_pushed > 0)
                 (void)show_first(queue);
         return with_wrap(queue->last_avail, queue->avail_wrap) |
                (uint32_t)with_wrap(queue->used_next, queue->used_wrap) << 16;
@@ -136,7 +142,7 @@ int queue_packed_pop(struct queue *queue, struct chain *chain)
                 return r;
         fault = queue_walk_packed(queue, flags, queue->layout.size - held(queue), chain, &n);
         if (fault != QUEUE_FAULT_NONE)
-                return queue_break(queue, fault);
+                return queue_walk_ended(queue, fault);
         if (chain->head >= queue->layout.size)
                 return queue_break(queue, QUEUE_FAULT_HEAD);
         if (head_is_outstanding(queue, chain->head))

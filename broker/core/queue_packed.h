@@ -24,9 +24,10 @@ static inline bool packed_is_available(uint16_t flags, bool wrap)
 
 bool queue_packed_is_sane(const struct queue_layout *layout);
 
-/* The ring is found: where do we go on? `size` is the ring's. -EINVAL: a place outside the ring, or the two
- * do not go with each other or with the buffers that are outstanding; -EFAULT; the queue is as it was. */
+/* Where do we go on? `size` is the ring's. -EINVAL: a place outside the ring, or the two do not go with each other or with the
+ * buffers that are outstanding; the queue is as it was. And, once the ring is found: can it be read? -EFAULT. */
 int queue_packed_begin(struct queue *queue, uint16_t size, uint32_t base);
+int queue_packed_enter(struct queue *queue);
 uint32_t queue_packed_end(struct queue *queue);
 
 int queue_packed_pop(struct queue *queue, struct chain *chain);

@@ -8,6 +8,7 @@
 
 #include "broker/core/fault_safe.h"
 #include "broker/core/queue.h"
+#include "broker/core/queue_walk.h"
 
 /* Orders our store before our load, which nothing weaker does. Not a C11 fence: gcc's thread sanitizer
  * refuses those. */
@@ -56,6 +57,15 @@ static inline int queue_store64(struct queue *queue, uint8_t *at, uint64_t value
 {
         if (fault_safe_store64(at, htole64(value)) < 0)
                 return queue_break(queue, QUEUE_FAULT_MEMORY);
+        return 0;
+}
+
+/* A walk has ended, and not well: the queue is broken, or waits for pages. */
+static inline int queue_walk_ended(struct queue *queue, enum queue_fault fault)
+{
+        if (fault != QUEUE_WALK_MISSING)
+                return queue_break(queue, fault);
+        queue->parked = true;
         return 0;
 }
 

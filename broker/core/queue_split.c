@@ -59,15 +59,21 @@ bool queue_split_is_sane(const struct queue_layout *layout)
 
 int queue_split_begin(struct queue *queue, uint32_t base)
 {
-        uint16_t index;
-
         if (base > UINT16_MAX)
                 return -EINVAL;
+        queue->last_avail = (uint16_t)base;
+        queue->used_next = queue->used_published = 0;
+        queue->signaled_valid = false;
+        return 0;
+}
+
+int queue_split_enter(struct queue *queue)
+{
+        uint16_t index;
+
         if (fault_safe_load16(queue->used + RING_INDEX, &index) < 0)
                 return -EFAULT;
-        queue->last_avail = (uint16_t)base;
         queue->used_next = queue->used_published = queue->used_signaled = le16toh(index);
-        queue->signaled_valid = false;
         return 0;
 }
 
@@ -75,7 +81,7 @@ uint32_t queue_split_end(struct queue *queue)
 {
         /* What was pushed and never shown would be lost: the next start takes the used index from the ring.
          */
-        if (queue->started && queue->fault == QUEUE_FAULT_NONE && queue->used_published != queue->used_next)
+        if (queue->used && queue->fault == QUEUE_FAULT_NONE && queue->used_published != queue->used_next)
                 (void)queue_store16(queue, queue->used + RING_INDEX, queue->used_next);
         return queue->last_avail;
 }
@@ -102,7 +108,7 @@ int queue_split_pop(struct queue *queue, struct chain *chain)
                 return queue_break(queue, QUEUE_FAULT_DUPLICATE);
         fault = queue_walk(queue, head, chain);
         if (fault != QUEUE_FAULT_NONE)
-                return queue_break(queue, fault);
+                return queue_walk_ended(queue, fault);
         head_set(queue, head);
         queue->last_avail++;
         return 1;

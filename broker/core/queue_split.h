@@ -7,9 +7,10 @@
 
 bool queue_split_is_sane(const struct queue_layout *layout);
 
-/* The rings are found: where do we go on? `base` is the next available index, the used index is the ring's.
- * -EINVAL, -EFAULT: the queue is as it was. */
+/* Where do we go on? `base` is the next available index, and once the rings are found, the used index is the ring's. 0; -EINVAL:
+ * the queue is as it was; -EFAULT. */
 int queue_split_begin(struct queue *queue, uint32_t base);
+int queue_split_enter(struct queue *queue);
 uint32_t queue_split_end(struct queue *queue);
 
 int queue_split_pop(struct queue *queue, struct chain *chain);

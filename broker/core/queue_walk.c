@@ -16,6 +16,7 @@
 #include <endian.h>
 
 #include "broker/core/fault_safe.h"
+#include "broker/core/iotlb.h"
 #include "broker/core/queue_packed.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
@@ -48,7 +49,7 @@ struct descriptor {
 };
 
 struct walk {
-        const struct queue *queue;
+        struct queue *queue;
         struct chain *chain;
         bool wrap;           /* packed: what makes a descriptor of the ring available here ... */
         uint16_t flags;      /* ... the flags of the first, which have been loaded already ... */
@@ -139,6 +140,23 @@ WALK fetch_indirect(struct walk *walk, bool packed, uint32_t i, struct descripto
         return QUEUE_FAULT_NONE;
 }
 
+/* A range is not all there. In translated memory that is nobody's mistake: what is missing is noted, and the walk goes on, so
+ * that all of a chain is asked for together. */
+static __attribute__((noinline)) enum queue_fault walk_missed(struct walk *walk, gpa_t at, uint32_t len,
+                                                              bool write)
+{
+        struct queue *queue = walk->queue;
+
+        if (guest_memory_is_outside(queue->memory, at, len)) {
+                queue->outside = (struct segment){.at = at, .len = len};
+                return QUEUE_FAULT_WINDOW;
+        }
+        if (!guest_memory_is_translated(queue->memory) || len - 1u > UINT64_MAX - at.v ||
+            !miss_list_range(&queue->miss, queue->memory, at, len, write ? IOTLB_WRITE : IOTLB_READ))
+                return QUEUE_FAULT_ADDRESS;
+        return QUEUE_FAULT_NONE;
+}
+
 /* Moves into the table of an indirect descriptor; its WRITE flag has no meaning (2.7.5.3.2). A packed chain is
  * either a table or descriptors of the ring (2.8.8). */
 WALK enter_table(struct walk *walk, bool packed, const struct descriptor *descriptor)
@@ -151,11 +169,15 @@ WALK enter_table(struct walk *walk, bool packed, const struct descriptor *descri
                 return QUEUE_FAULT_INDIRECT;
         if (descriptor->len % DESCRIPTOR_BYTES != 0 || n == 0 || n > walk->queue->layout.size)
                 return QUEUE_FAULT_INDIRECT;
-        if (!guest_memory_covers(walk->queue->memory, descriptor->addr, descriptor->len, false))
-                return QUEUE_FAULT_ADDRESS;
         walk->indirect = true;
         walk->table = descriptor->addr;
         walk->n_table = n;
+        /* A table is as much part of a ring as the ring's own descriptors: nothing that may have holes. */
+        if (!guest_memory_covers_whole(walk->queue->memory, descriptor->addr, descriptor->len, false)) {
+                enum queue_fault fault = walk_missed(walk, descriptor->addr, descriptor->len, false);
+
+                return fault == QUEUE_FAULT_NONE ? QUEUE_WALK_MISSING : fault;
+        }
         walk->held_first = walk->n_held = 0;
         return QUEUE_FAULT_NONE;
 }
@@ -177,8 +199,12 @@ WALK take_buffer(struct walk *walk, const struct descriptor *descriptor)
                 return QUEUE_FAULT_ORDER;
         if (n >= chain->max_segments)
                 return QUEUE_FAULT_SEGMENTS;
-        if (!guest_memory_covers(walk->queue->memory, descriptor->addr, descriptor->len, write))
-                return QUEUE_FAULT_ADDRESS;
+        if (!guest_memory_covers(walk->queue->memory, descriptor->addr, descriptor->len, write)) {
+                enum queue_fault fault = walk_missed(walk, descriptor->addr, descriptor->len, write);
+
+                if (fault != QUEUE_FAULT_NONE)
+                        return fault;
+        }
         chain->segments[n] = (struct segment){.at = descriptor->addr, .len = descriptor->len};
         if (write) {
                 chain->n_writable++;
@@ -243,7 +269,7 @@ WALK step(struct walk *walk, bool packed, uint32_t *i, bool *ret_more)
 }
 
 /* Field by field: the window needs no clearing. */
-static void walk_begin(struct walk *walk, const struct queue *queue, struct chain *chain)
+static void walk_begin(struct walk *walk, struct queue *queue, struct chain *chain)
 {
         walk->queue = queue;
         walk->chain = chain;
@@ -251,6 +277,18 @@ static void walk_begin(struct walk *walk, const struct queue *queue, struct chai
         walk->indirect = false;
         chain->n_readable = chain->n_writable = 0;
         chain->readable = chain->writable = 0;
+}
+
+/* Something was missing. A mistake is one all the same. */
+static __attribute__((noinline)) enum queue_fault walk_is_parked(const struct walk *walk,
+                                                                 enum queue_fault fault)
+{
+        if (fault != QUEUE_FAULT_NONE && fault != QUEUE_WALK_MISSING)
+                return fault;
+        walk->queue->miss_table =
+            walk->indirect ? (struct segment){.at = walk->table, .len = walk->n_table * DESCRIPTOR_BYTES}
+                           : (struct segment){0};
+        return QUEUE_WALK_MISSING;
 }
 
 WALK walk_from(struct walk *walk, bool packed, uint32_t i)
@@ -261,10 +299,12 @@ WALK walk_from(struct walk *walk, bool packed, uint32_t i)
         do
                 fault = step(walk, packed, &i, &more);
         while (fault == QUEUE_FAULT_NONE && more);
+        if (__builtin_expect(walk->queue->miss.n > 0, 0))
+                return walk_is_parked(walk, fault);
         return fault;
 }
 
-enum queue_fault queue_walk(const struct queue *queue, uint16_t head, struct chain *chain)
+enum queue_fault queue_walk(struct queue *queue, uint16_t head, struct chain *chain)
 {
         struct walk walk _uninitialized_;
 
@@ -273,8 +313,8 @@ enum queue_fault queue_walk(const struct queue *queue, uint16_t head, struct cha
         return walk_from(&walk, false, head);
 }
 
-enum queue_fault queue_walk_packed(const struct queue *queue, uint16_t flags, uint32_t room,
-                                   struct chain *chain, uint16_t *ret_taken)
+enum queue_fault queue_walk_packed(struct queue *queue, uint16_t flags, uint32_t room, struct chain *chain,
+                                   uint16_t *ret_taken)
 {
         struct walk walk _uninitialized_;
         enum queue_fault fault;

@@ -115,6 +115,11 @@ enum quota_verdict quota_control_judge(struct quota_control *quota, enum control
         return QUOTA_DROP;
 }
 
+bool quota_control_is_low(const struct quota_control *quota)
+{
+        return quota->all.level < (uint64_t)quota->all.burst * MILLI / 2;
+}
+
 uint32_t quota_control_take_dropped(struct quota_control *quota)
 {
         uint32_t dropped = quota->logs_dropped;

@@ -83,5 +83,8 @@ void quota_control_init(struct quota_control *quota, uint64_t now_ms);
 enum quota_verdict quota_control_judge(struct quota_control *quota, enum control_kind_to_broker kind,
                                        uint64_t now_ms);
 
+/* Half of what may be said at once is gone. */
+bool quota_control_is_low(const struct quota_control *quota);
+
 /* How many logs have been dropped since the last call. */
 uint32_t quota_control_take_dropped(struct quota_control *quota);

@@ -1,5 +1,5 @@
 /* How many requests and bytes a second a device takes off its rings.
- * Owns nothing but its words; called by lane_tx.c and lane.c, by several lanes at once. TRUST: rates are of the judged
+ * Owns nothing but its words; called by lane_batch.c and lane.c, by several lanes at once. TRUST: rates are of the judged
  * configuration, sizes of judged chains: no product here can wrap.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/rate_limit.h"

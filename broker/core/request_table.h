@@ -14,9 +14,11 @@
 
 enum request_state {
         REQUEST_FREE = 0,
-        REQUEST_QUEUED,   /* taken off the ring, not (or no longer) with a worker */
-        REQUEST_SENT,     /* with the worker */
-        REQUEST_RETURNED, /* lent, and not used: goes back to the ring together with the others of its queue */
+        REQUEST_QUEUED, /* taken off the ring, not (or no longer) with a worker */
+        REQUEST_SENT,   /* with the worker */
+        /* Lent, and not used: goes back to the ring together with the others of its queue. Or answered while its queue's rings are
+         * not translated: is told of when they are (lane_miss.h). */
+        REQUEST_RETURNED,
 };
 
 struct request {
@@ -33,6 +35,7 @@ struct request {
         uint64_t born_ms;
         uint64_t sent_ms; /* to the worker that holds it */
         bool is_work;     /* of a work queue: it may not take for ever */
+        bool waits; /* but its worker has said that it waits for somebody, and so it may (lane_wait.h) */
         uint8_t failures; /* incarnations that died with it alone though it was only to be failed */
         struct chain chain;
         struct request *older, *newer; /* order of the guest, over all queues of the lane */

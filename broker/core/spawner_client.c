@@ -68,6 +68,14 @@ static int client_frame(void *context, const uint8_t *header, size_t len, struct
         case SPAWN_EXITED:
                 client->ops->exited(client->context, message.device, &message);
                 return 0;
+        case SPAWN_COMPANION:
+                if (client->ops->companion)
+                        client->ops->companion(client->context, message.device, &message);
+                return 0;
+        case SPAWN_RENEWED:
+                if (client->ops->renewed)
+                        client->ops->renewed(client->context, message.device);
+                return 0;
         case SPAWN_TERMINATE:
         case SPAWN_TO_BROKER_COUNT_:
                 break;

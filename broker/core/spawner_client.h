@@ -24,6 +24,10 @@ struct spawner_client_ops {
         void (*spawned)(void *context, uint32_t device, struct spawned_worker *worker);
         void (*failed)(void *context, uint32_t device, int error, const char *reason);
         void (*exited)(void *context, uint32_t device, const struct spawn_to_broker *exited);
+        /* A companion of its workers runs (pid), or does not (0). NULL: nobody cares. */
+        void (*companion)(void *context, uint32_t device, const struct spawn_to_broker *companion);
+        /* What outlives its workers is new: a worker that runs has what is dead. NULL: nobody cares. */
+        void (*renewed)(void *context, uint32_t device);
         void (*terminate)(void *context); /* the operator asks us to end */
         void (*gone)(void *context);      /* the spawner is dead: no worker can be started any more */
 };

@@ -133,6 +133,7 @@ static bool was_useful(const struct supervisor *supervisor)
 static void put_down(struct supervisor *supervisor)
 {
         bool served = supervisor->state == WORKER_SERVING;
+        bool greeted = served || supervisor->state == WORKER_PRIMING;
 
         if (served && was_useful(supervisor))
                 restart_policy_clear(&supervisor->policy);
@@ -140,6 +141,8 @@ static void put_down(struct supervisor *supervisor)
         /* Lanes first: what waits for an answer of the link lets them go on when the link ends. */
         if (served)
                 supervisor->ops->lost(supervisor->context);
+        if (greeted && supervisor->ops->ended)
+                supervisor->ops->ended(supervisor->context);
         supervisor->link = worker_link_free(supervisor->link);
         close_lanes(supervisor);
         send_kill(supervisor);
@@ -186,7 +189,14 @@ static void start_in(struct supervisor *supervisor, uint64_t wait_ms)
 
 static void start_after_reset(struct supervisor *supervisor)
 {
-        supervisor->by_us = false;
+        supervisor->by_us = supervisor->renewed = false;
+        start_in(supervisor, restart_policy_reset(&supervisor->policy, uv_now(supervisor->loop)));
+}
+
+/* As often as resets at most: a peer that comes and goes must not make us fork as fast as it can. */
+static void start_renewed(struct supervisor *supervisor)
+{
+        supervisor->renewed = false;
         start_in(supervisor, restart_policy_reset(&supervisor->policy, uv_now(supervisor->loop)));
 }
 
@@ -200,6 +210,8 @@ static void next_incarnation(struct supervisor *supervisor)
                 start_after_reset(supervisor);
         else if (supervisor->condemned)
                 quarantine(supervisor, supervisor->condemned);
+        else if (supervisor->renewed)
+                start_renewed(supervisor);
         else if (restart_policy_died(&supervisor->policy, uv_now(supervisor->loop), existed, &wait_ms))
                 start_in(supervisor, wait_ms);
         else
@@ -211,20 +223,32 @@ void supervisor_condemn(struct supervisor *supervisor, const char *why)
         supervisor->condemned = why;
 }
 
-void supervisor_reset(struct supervisor *supervisor)
+bool supervisor_reset(struct supervisor *supervisor)
 {
         if (supervisor->state == WORKER_SERVING && !supervisor->told)
-                return; /* and what it has saved is its own, from before any guest */
+                return false; /* and what it has saved is its own, from before any guest */
         supervisor->state_len = 0;
         supervisor->condemned = NULL;
         if (supervisor->state == WORKER_QUARANTINED) {
                 restart_policy_clear(&supervisor->policy);
                 start_after_reset(supervisor);
-                return;
+                return true;
         }
-        if (!is_alive(supervisor) || !supervisor->told)
-                return;
+        if (!is_alive(supervisor))
+                return true;
+        if (!supervisor->told)
+                return false;
         supervisor->by_us = true;
+        put_down(supervisor);
+        return true;
+}
+
+void supervisor_renew(struct supervisor *supervisor)
+{
+        if (!is_alive(supervisor))
+                return;
+        supervisor->by_us = false;
+        supervisor->renewed = true;
         put_down(supervisor);
 }
 
@@ -270,7 +294,8 @@ static void on_exit_ready(uv_poll_t *poll, int status, int events)
         if (!supervisor->by_us)
                 supervisor->restarts++;
         worker_output_end(supervisor->output);
-        worker_death_gone(&supervisor->death, supervisor->pid_last, supervisor->by_us);
+        worker_death_gone(&supervisor->death, supervisor->pid_last, supervisor->by_us || supervisor->renewed);
+        supervisor->death.renewed = supervisor->renewed;
         spawner_client_reap(supervisor->spawner, supervisor->device);
         next_incarnation(supervisor);
         report_death(supervisor);
@@ -328,7 +353,7 @@ static void on_timer(uv_timer_t *timer)
                 break;
         case WORKER_PRIMING:
         case WORKER_SERVING:
-                if (worker_link_pending(supervisor->link) > 0)
+                if (worker_link_pending(supervisor->link) > 0 || supervisor->state == WORKER_PRIMING)
                         supervisor_fault(supervisor, "does not answer on its control channel");
                 break;
         case WORKER_DYING:
@@ -378,16 +403,33 @@ static void on_logs_dropped(void *context, uint32_t n);
 static const struct worker_link_ops link_ops = {
     .message = on_message, .fault = on_link_fault, .logs_dropped = on_logs_dropped};
 
+/* Only who has a region of files may hand any over. */
+static enum worker_link_maps maps_of(const struct control_configure *configure)
+{
+        enum worker_link_maps maps = WORKER_LINK_NO_MAPS;
+
+        for (uint32_t i = 0; i < configure->n_regions; i++)
+                if (configure->regions[i].granule > 0)
+                        return WORKER_LINK_MAPS_OF_GUEST;
+                else if (configure->regions[i].source == REGION_FILES)
+                        maps = WORKER_LINK_MAPS;
+        return maps;
+}
+
 static int greet(struct supervisor *supervisor, struct spawned_worker *worker)
 {
-        struct control_to_worker message = {.kind = CONTROL_CONFIGURE, .configure = supervisor->configure};
-        int r =
-            worker_link_new(supervisor->loop, worker->control_fd, &link_ops, supervisor, &supervisor->link);
+        int fds[LIMIT_SHMEM_REGIONS], n = 0, r;
 
+        if (supervisor->ops->memory)
+                n = supervisor->ops->memory(supervisor->context, fds);
+        if (n < 0)
+                return n;
+        r = worker_link_new(supervisor->loop, worker->control_fd, maps_of(&supervisor->configure), &link_ops,
+                            supervisor, &supervisor->link);
         if (r < 0)
                 return r;
         worker->control_fd = -1;
-        return worker_link_send(supervisor->link, &message, NULL, NULL);
+        return worker_link_configure(supervisor->link, &supervisor->configure, fds, (unsigned)n);
 }
 
 static int watch_output(struct supervisor *supervisor, struct spawned_worker *worker)
@@ -455,6 +497,8 @@ void supervisor_try_serving(struct supervisor *supervisor)
 {
         if (supervisor->state != WORKER_PRIMING || worker_link_pending(supervisor->link) > 0)
                 return;
+        if (supervisor->ops->primed && !supervisor->ops->primed(supervisor->context))
+                return;
         set_state(supervisor, WORKER_SERVING);
         uv_timer_stop(&supervisor->timer);
         supervisor->serving_ms = uv_now(supervisor->loop);
@@ -513,6 +557,23 @@ int supervisor_send(struct supervisor *supervisor, const struct control_to_worke
         return r;
 }
 
+int supervisor_tell(struct supervisor *supervisor, const struct control_to_worker *message)
+{
+        int r;
+
+        if (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING)
+                return -ENOTCONN;
+        r = worker_link_send(supervisor->link, message, NULL, NULL);
+        if (r < 0)
+                supervisor_fault(supervisor, "does not read its control channel");
+        return r;
+}
+
+void supervisor_touched(struct supervisor *supervisor)
+{
+        supervisor->told = true;
+}
+
 /* ---- messages ---- */
 
 static int on_hello(struct supervisor *supervisor, const struct control_hello *hello)
@@ -546,11 +607,20 @@ static int on_message(void *context, const struct control_to_broker *message)
                 memcpy(supervisor->state_blob, message->put_state.bytes, message->put_state.len);
                 supervisor->state_len = message->put_state.len;
                 return 0;
+        case CONTROL_SHMEM_MAP:
+        case CONTROL_SHMEM_UNMAP:
+                if (!supervisor->ops->shmem ||
+                    (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING))
+                        return -EPROTO;
+                return supervisor->ops->shmem(supervisor->context, message);
         case CONTROL_LOG:
                 worker_output_log(supervisor->output, message->log.level, message->log.text);
                 return 0;
         case CONTROL_STATS:
-                return 0; /* the broker counts for itself */
+                if (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING)
+                        return -EPROTO;
+                return supervisor->ops->counted(supervisor->context, message->stats.counter,
+                                                message->stats.n);
         case CONTROL_DONE:
         case CONTROL_BOOTED: /* no device boots anything */
         case CONTROL_BOOT_FAILED:

@@ -32,19 +32,29 @@ const char *worker_state_name(enum worker_state state);
 
 /* What a supervisor needs of its device. */
 struct supervisor_ops {
+        /* Descriptors that go with Configure, borrowed: returns how many, or negative errno. NULL: none do. */
+        int (*memory)(void *context, int ret_fds[static LIMIT_SHMEM_REGIONS]);
         /* Hello: the first one describes the device; later ones must be equal (-EPROTO: they are not). */
         int (*hello)(void *context, const struct control_hello *hello);
         /* Tell the new worker what it must know, by supervisor_send. */
         void (*prime)(void *context);
+        /* Has it said what it must say before it serves? Else supervisor_try_serving is called when it has. NULL: it has. */
+        bool (*primed)(void *context);
+        /* A ShmemMap, with its descriptor, or a ShmemUnmap. Negative errno: it is not permitted now. NULL: none is. */
+        int (*shmem)(void *context, const struct control_to_broker *message);
         /* All told: takes the lanes' descriptors (the array's elements become -1). */
         void (*serving)(void *context, int *lane_fds, unsigned n_lanes);
         /* The worker must not be used any more; the lanes let their sockets go. */
         void (*lost)(void *context);
+        /* One that has said Hello is no more, whether it has served (then behind lost) or not. NULL: nobody minds. */
+        void (*ended)(void *context);
         /* Requests that this incarnation has completed. */
         uint64_t (*completed)(void *context);
         /* Does it hold no request? */
         bool (*idle)(void *context);
         int (*config_space)(void *context, const uint64_t *values, size_t n);
+        /* What this incarnation has counted so far. */
+        int (*counted)(void *context, const uint64_t *counters, size_t n);
         /* It could not be started (if spawner_mute: yet), or it is quarantined. `why` is one clause for a person. */
         void (*failed)(void *context, bool quarantined, const char *why);
 };
@@ -72,6 +82,7 @@ struct supervisor {
         bool spawner_mute; /* ... and is over its time with the answer */
         bool told;    /* this incarnation knows of the guest: features, queues. A reset must replace it */
         bool by_us;   /* it was killed for a reset, which is nobody's fault */
+        bool renewed; /* ... for what its successor is given, likewise; but nobody has reset its device */
         bool greeted; /* some incarnation has said Hello: the configuration can work */
         uint64_t serving_ms; /* loop time since when it serves */
         struct restart_policy policy;
@@ -99,6 +110,12 @@ void supervisor_start(struct supervisor *supervisor);
 int supervisor_send(struct supervisor *supervisor, const struct control_to_worker *message,
                     worker_link_done done, void *context);
 
+/* A message that is not answered (ShmemAnswer), while it is PRIMING or SERVING; else nothing happens: -ENOTCONN. */
+int supervisor_tell(struct supervisor *supervisor, const struct control_to_worker *message);
+
+/* The guest has seen something of this worker: a reset must replace it. */
+void supervisor_touched(struct supervisor *supervisor);
+
 /* While PRIMING: what its predecessor has saved, if anything. */
 void supervisor_send_state(struct supervisor *supervisor);
 
@@ -112,8 +129,12 @@ void supervisor_fault(struct supervisor *supervisor, const char *why);
 void supervisor_condemn(struct supervisor *supervisor, const char *why);
 
 /* A device reset: the worker is replaced without being at fault, and its saved state is dropped. A worker
- * that has been told nothing yet stays. */
-void supervisor_reset(struct supervisor *supervisor);
+ * that lives and has been told nothing yet stays: false. */
+bool supervisor_reset(struct supervisor *supervisor);
+
+/* What it was given is dead, and its successor gets what is new: it is replaced without being at fault. Its saved state
+ * stays. Nothing happens if there is none: the next one gets what is new anyway. */
+void supervisor_renew(struct supervisor *supervisor);
 
 /* ---- from the spawner's channel ---- */
 void supervisor_spawned(struct supervisor *supervisor, struct spawned_worker *worker);

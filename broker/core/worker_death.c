@@ -112,6 +112,11 @@ static void add_breach(struct text *text, const struct spawn_cause *cause, const
         }
 }
 
+static const char *replaced(const struct worker_death *death)
+{
+        return death->renewed ? "was replaced: what it was given is dead" : "was replaced for a reset";
+}
+
 static void add_signal(struct text *text, const struct worker_death *death)
 {
         const struct spawn_cause *cause = &death->exit.cause;
@@ -122,7 +127,7 @@ static void add_signal(struct text *text, const struct worker_death *death)
                 return;
         }
         if (death->exit.code == SIGKILL) {
-                add(text, death->by_us ? "was replaced for a reset" : "was killed");
+                add(text, "%s", death->by_us ? replaced(death) : "was killed");
                 return;
         }
         if (name)
@@ -152,7 +157,7 @@ const char *worker_death_text(const struct worker_death *death, const char *type
                 add_signal(&text, death);
         } else if (death->by_us && death->exit.code == 0) {
                 /* It saw its channels' end before the signal came. */
-                add(&text, "was replaced for a reset");
+                add(&text, "%s", replaced(death));
         } else {
                 add(&text, "ended by itself status=%u", death->exit.code);
         }

@@ -11,9 +11,11 @@
 #include "proto/spawn.h"
 
 struct worker_death {
-        bool gone;  /* the pidfd has said so */
-        bool told;  /* the spawner has */
-        bool by_us; /* it was replaced for a reset */
+        bool gone; /* the pidfd has said so */
+        bool told; /* the spawner has */
+        bool
+            by_us; /* it was replaced on purpose: for a reset, or (renewed) for what its successor is given */
+        bool renewed;
         uint32_t pid;
         struct spawn_to_broker exit; /* if told */
 };

@@ -33,6 +33,7 @@ struct worker_link {
         uint32_t next_seq;
         unsigned first, n_pending;
         struct link_pending pending[LINK_PENDING];
+        bool paced;         /* WORKER_LINK_MAPS_OF_GUEST */
         bool inside, freed; /* freed inside its own callback: memory goes when the callback returns */
 };
 
@@ -72,11 +73,32 @@ static void link_tell_dropped(struct worker_link *link)
                 link->ops->logs_dropped(link->context, dropped);
 }
 
-static int link_judge(struct worker_link *link, const uint8_t *header, size_t len)
+/* One beside a ShmemMap, and no other. */
+static int link_judge_fds(struct control_to_broker *message, const struct fd_set_owned *fds)
+{
+        if (fds->n != (message->kind == CONTROL_SHMEM_MAP ? 1 : 0))
+                return -EPROTO;
+        if (message->kind == CONTROL_SHMEM_MAP)
+                message->shmem.fd = fds->fds[0];
+        return 0;
+}
+
+/* A guest that has its files mapped and unmapped again and again has done nothing wrong, nor has its worker. */
+static void link_pace(struct worker_link *link, enum control_kind_to_broker kind)
+{
+        if (link->paced && (kind == CONTROL_SHMEM_MAP || kind == CONTROL_SHMEM_UNMAP) &&
+            quota_control_is_low(&link->quota))
+                channel_rest(link->channel, LIMIT_CONTROL_REST_MS);
+}
+
+static int link_judge(struct worker_link *link, const uint8_t *header, size_t len,
+                      const struct fd_set_owned *fds)
 {
         struct control_to_broker message;
         int r = control_check_to_broker(&link->arena, header, len, &message);
 
+        if (r == 0)
+                r = link_judge_fds(&message, fds);
         if (r < 0)
                 return r;
         switch (quota_control_judge(&link->quota, message.kind, uv_now(link->loop))) {
@@ -87,6 +109,7 @@ static int link_judge(struct worker_link *link, const uint8_t *header, size_t le
         case QUOTA_PASS:
                 break;
         }
+        link_pace(link, message.kind);
         if (message.kind == CONTROL_DONE)
                 return link_done(link, &message);
         if (message.kind == CONTROL_LOG)
@@ -99,9 +122,8 @@ static int link_frame(void *context, const uint8_t *header, size_t len, struct f
         struct worker_link *link = context;
         int r;
 
-        (void)fds; /* none may come: max_fds is 0 */
         link->inside = true;
-        r = link_judge(link, header, len);
+        r = link_judge(link, header, len, fds);
         link->inside = false;
         if (link->freed) {
                 link_destroy(link);
@@ -123,9 +145,10 @@ static void link_ended(void *context, int error)
 }
 
 static const struct channel_ops link_channel_ops = {.max_fds = 0, .frame = link_frame, .ended = link_ended};
+static const struct channel_ops link_channel_maps = {.max_fds = 1, .frame = link_frame, .ended = link_ended};
 
-int worker_link_new(uv_loop_t *loop, int fd, const struct worker_link_ops *ops, void *context,
-                    struct worker_link **ret_link)
+int worker_link_new(uv_loop_t *loop, int fd, enum worker_link_maps maps, const struct worker_link_ops *ops,
+                    void *context, struct worker_link **ret_link)
 {
         struct worker_link *link = calloc(1, sizeof(*link));
         int r;
@@ -136,10 +159,13 @@ int worker_link_new(uv_loop_t *loop, int fd, const struct worker_link_ops *ops, 
         link->context = context;
         link->next_seq = 1;
         link->loop = loop;
+        link->paced = maps == WORKER_LINK_MAPS_OF_GUEST;
         quota_control_init(&link->quota, uv_now(loop));
         r = arena_init(&link->arena, LIMIT_ARENA);
         if (r == 0)
-                r = channel_new(loop, fd, &link_channel_ops, link, &link->channel);
+                r = channel_new(loop, fd,
+                                maps != WORKER_LINK_NO_MAPS ? &link_channel_maps : &link_channel_ops, link,
+                                &link->channel);
         if (r < 0) {
                 link_destroy(link);
                 return r;
@@ -150,7 +176,20 @@ int worker_link_new(uv_loop_t *loop, int fd, const struct worker_link_ops *ops, 
 
 static bool link_is_answered(enum control_kind_to_worker kind)
 {
-        return kind != CONTROL_CONFIGURE && kind != CONTROL_SHUTDOWN;
+        return kind != CONTROL_CONFIGURE && kind != CONTROL_SHUTDOWN && kind != CONTROL_SHMEM_ANSWER;
+}
+
+int worker_link_configure(struct worker_link *link, const struct control_configure *configure, const int *fds,
+                          unsigned n_fds)
+{
+        const struct control_to_worker message = {.kind = CONTROL_CONFIGURE, .configure = *configure};
+        uint8_t buf[LINK_MESSAGE];
+        ssize_t len;
+
+        if (link->freed)
+                return -EPIPE;
+        len = control_make_to_worker(&message, buf, sizeof(buf));
+        return len < 0 ? (int)len : channel_send_fds(link->channel, buf, (size_t)len, fds, n_fds);
 }
 
 int worker_link_send(struct worker_link *link, const struct control_to_worker *message, worker_link_done done,

@@ -24,15 +24,26 @@ struct worker_link_ops {
         void (*logs_dropped)(void *context, uint32_t n);
 };
 
+/* May a ShmemMap come, with its descriptor? */
+enum worker_link_maps {
+        WORKER_LINK_NO_MAPS = 0, /* no descriptor may come at all */
+        WORKER_LINK_MAPS,        /* the worker's own */
+        WORKER_LINK_MAPS_OF_GUEST, /* as many as its guest likes: it is not heard for a while where it would say too much */
+};
+
 /* Takes fd. 0 or negative errno. */
-int worker_link_new(uv_loop_t *loop, int fd, const struct worker_link_ops *ops, void *context,
-                    struct worker_link **ret_link);
+int worker_link_new(uv_loop_t *loop, int fd, enum worker_link_maps maps, const struct worker_link_ops *ops,
+                    void *context, struct worker_link **ret_link);
 
 /* Sends a message; the kinds that are answered get a sequence number and, when not NULL, `done` is called
- * once (also by worker_link_free). Configure and Shutdown are not answered. -ENOBUFS: too much is unanswered.
+ * once (also by worker_link_free). Configure, ShmemAnswer and Shutdown are not answered. -ENOBUFS: too much is unanswered.
  */
 int worker_link_send(struct worker_link *link, const struct control_to_worker *message, worker_link_done done,
                      void *context);
+
+/* Configure, with descriptors beside it; before any other message. They stay the caller's. */
+int worker_link_configure(struct worker_link *link, const struct control_configure *configure, const int *fds,
+                          unsigned n_fds);
 
 /* Messages that wait for their Done. */
 unsigned worker_link_pending(const struct worker_link *link);

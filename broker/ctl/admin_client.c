@@ -1,5 +1,5 @@
 /* One question to a broker over its admin socket.
- * Owns the connection while it lasts; called by ps and audit.
+ * Owns the connection while it lasts; called by ps, audit and set.
  * TRUST: the answer is of a broker that may have been taken over: bounded, judged by admin_check, in its
  * time.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -19,7 +19,7 @@
 #include "proto/base/log.h"
 #include "proto/frame.h"
 
-#define QUESTION_SIZE 64u /* GetStatus is two bytes */
+#define QUESTION_SIZE 256u /* Set with the longest name has about 100 bytes */
 
 static int64_t now_ms(void)
 {
@@ -108,11 +108,10 @@ static int receive_all(int sock, uint8_t *bytes, size_t len, int64_t deadline_ms
         return 0;
 }
 
-static int ask(int sock, int64_t deadline_ms)
+static int ask(int sock, const struct admin_to_broker *question, int64_t deadline_ms)
 {
-        const struct admin_to_broker question = {.kind = ADMIN_GET_STATUS};
         uint8_t bytes[FRAME_HEAD_BYTES + QUESTION_SIZE];
-        ssize_t len = admin_make_to_broker(&question, bytes + FRAME_HEAD_BYTES, QUESTION_SIZE);
+        ssize_t len = admin_make_to_broker(question, bytes + FRAME_HEAD_BYTES, QUESTION_SIZE);
 
         if (len < 0)
                 return (int)len;
@@ -141,18 +140,22 @@ static int hear(int sock, int64_t deadline_ms, struct admin_to_client *ret_messa
         return r < 0 ? r : admin_check_to_client(&arena, header, head.header_len, ret_message);
 }
 
-static int converse(const struct sockaddr_un *address, unsigned timeout_ms,
-                    struct admin_to_client *ret_message, pid_t *ret_peer)
+static int converse(const char *run_dir, const char *vm, const struct admin_to_broker *question,
+                    unsigned timeout_ms, struct admin_to_client *ret_message, pid_t *ret_peer)
 {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
         const int64_t deadline_ms = now_ms() + timeout_ms;
         _cleanup_close_ int sock = -1;
         struct ucred peer;
         socklen_t len = sizeof(peer);
-        int r;
+        int n, r;
 
-        r = connect_to(address, deadline_ms, &sock);
+        n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s/admin.sock", run_dir, vm);
+        if (n < 0 || (size_t)n >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        r = connect_to(&address, deadline_ms, &sock);
         if (r == 0)
-                r = ask(sock, deadline_ms);
+                r = ask(sock, question, deadline_ms);
         if (r == 0)
                 r = hear(sock, deadline_ms, ret_message);
         if (r < 0)
@@ -183,30 +186,71 @@ static const char *explain(int negative_errno)
         }
 }
 
+/* 0 when the answer is of this kind; else a sentence. */
+static int conclude(int error, const struct admin_to_client *message, enum admin_kind_to_client wanted,
+                    char *why, size_t why_size)
+{
+        if (error == 0 && message->kind == ADMIN_ERROR) {
+                log_escape(message->error.reason, strlen(message->error.reason), why, why_size);
+                return message->error.error;
+        }
+        if (error == 0 && message->kind != wanted)
+                error = -EPROTO;
+        if (error < 0)
+                snprintf(why, why_size, "%s", explain(error));
+        return error;
+}
+
 int admin_client_status(const char *run_dir, const char *vm, unsigned timeout_ms,
                         struct admin_answer *ret_answer, char *why, size_t why_size)
 {
         _cleanup_free_ struct admin_to_client *message = calloc(1, sizeof(*message));
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        const struct admin_to_broker question = {.kind = ADMIN_GET_STATUS};
         pid_t peer = 0;
-        int n, r;
+        int r;
 
         if (!message)
                 return -ENOMEM;
-        n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s/admin.sock", run_dir, vm);
-        r = n < 0 || (size_t)n >= sizeof(address.sun_path) ? -ENAMETOOLONG
-                                                           : converse(&address, timeout_ms, message, &peer);
+        r = converse(run_dir, vm, &question, timeout_ms, message, &peer);
         if (r == 0 && message->kind == ADMIN_STATUS && strcmp(message->status.vm, vm) != 0)
                 r = -EPROTO; /* it would be listed under another VM's name */
-        if (r < 0) {
-                snprintf(why, why_size, "%s", explain(r));
+        r = conclude(r, message, ADMIN_STATUS, why, why_size);
+        if (r < 0)
                 return r;
-        }
-        if (message->kind == ADMIN_ERROR) {
-                log_escape(message->error.reason, strlen(message->error.reason), why, why_size);
-                return message->error.error;
-        }
         ret_answer->status = message->status;
         ret_answer->peer_pid = peer;
         return 0;
+}
+
+int admin_client_set(const char *run_dir, const char *vm, const char *device,
+                     const struct control_setting *setting, char *why, size_t why_size)
+{
+        _cleanup_free_ struct admin_to_client *message = calloc(1, sizeof(*message));
+        struct admin_to_broker question = {.kind = ADMIN_SET, .set = {.setting = *setting}};
+        pid_t peer = 0;
+        int r;
+
+        if (!message)
+                return -ENOMEM;
+        snprintf(question.device, sizeof(question.device), "%s", device);
+        r = converse(run_dir, vm, &question, LIMIT_CTL_SET_MS, message, &peer);
+        return conclude(r, message, ADMIN_TAKEN, why, why_size);
+}
+
+int admin_client_shmem(const char *run_dir, const char *vm, const char *device, struct admin_shmem *ret_shmem,
+                       char *why, size_t why_size)
+{
+        _cleanup_free_ struct admin_to_client *message = calloc(1, sizeof(*message));
+        struct admin_to_broker question = {.kind = ADMIN_GET_SHMEM};
+        pid_t peer = 0;
+        int r;
+
+        if (!message)
+                return -ENOMEM;
+        snprintf(question.device, sizeof(question.device), "%s", device);
+        r = converse(run_dir, vm, &question, LIMIT_CTL_ANSWER_MS, message, &peer);
+        r = conclude(r, message, ADMIN_SHMEM, why, why_size);
+        if (r == 0)
+                *ret_shmem = message->shmem;
+        return r;
 }

@@ -45,16 +45,19 @@ static int find_strangers(struct audit_vm *vm)
 {
         _cleanup_(process_tree_done) struct process_tree tree = {0};
         const pid_t spawner = (pid_t)vm->status.spawner_pid;
-        pid_t known[1 + LIMIT_WORKERS];
+        pid_t known[1 + LIMIT_WORKERS + LIMIT_DEVICES];
         size_t n = 0;
         int r = process_tree_read(&tree);
 
         if (r < 0)
                 return r;
         known[n++] = (pid_t)vm->status.broker_pid;
-        for (size_t i = 0; i < vm->status.n_devices; i++)
+        for (size_t i = 0; i < vm->status.n_devices; i++) {
                 if (vm->status.devices[i].pid > 0)
                         known[n++] = (pid_t)vm->status.devices[i].pid;
+                if (vm->status.devices[i].companion_pid > 0)
+                        known[n++] = (pid_t)vm->status.devices[i].companion_pid;
+        }
         vm->loader = 0;
         vm->n_strangers = process_tree_strangers(&tree, spawner, known, n, &vm->stranger);
         if (vm->n_strangers == 0 || !is_loader(vm, vm->stranger))
@@ -78,6 +81,24 @@ static void measure_one(uint32_t pid, const struct memory_files *files, int file
                 facts->fds_guest_error = files_error;
 }
 
+/* -ESRCH: it has ended. */
+static int measure_device(uint32_t pid, const struct memory_files *files, int files_error,
+                          struct proc_facts *facts)
+{
+        *facts = (struct proc_facts){0};
+        if (pid == 0)
+                return 0;
+        measure_one(pid, files, files_error, facts);
+        return facts->error == -ESRCH ? -ESRCH : 0;
+}
+
+/* A companion does that itself, in the first milliseconds of its life; it is looked at again. One that never does is
+ * reported: nobody looks for ever. */
+static bool is_shut_in(const struct proc_facts *facts)
+{
+        return facts->pid == 0 || facts->status_error < 0 || facts->status.seccomp_filters > 0;
+}
+
 /* It is a worker like any other but for its short life, and that the broker does not name it: it holds a kernel, and an
  * initrd if there is one. -ESRCH: it has ended, or has not shut itself in yet, and will be another when it is looked at
  * again. */
@@ -85,14 +106,17 @@ static int measure_loader(struct audit_vm *vm, const struct memory_files *files,
 {
         struct admin_device *device = &vm->loader_device;
 
+        uint32_t n_files;
+
         measure_one((uint32_t)vm->loader, files, files_error, &vm->loader_facts);
+        n_files = MAX(vm->loader_facts.fds_file, 1u);
         if (vm->loader_facts.error == -ESRCH ||
             (vm->loader_facts.status_error == 0 && vm->loader_facts.status.seccomp_filters < WORKER_FILTERS))
                 return -ESRCH;
         *device = (struct admin_device){.state = ADMIN_RUNNING,
                                         .pid = (uint32_t)vm->loader,
                                         .n_lanes = 1,
-                                        .n_resources = MAX(vm->loader_facts.fds_file, 1u)};
+                                        .resources = {.of = {[RESOURCE_FILE] = n_files}}};
         strcpy(device->name, device_types[DEVICE_TYPE_LOADER].name);
         strcpy(device->type, device_types[DEVICE_TYPE_LOADER].name);
         return 0;
@@ -115,14 +139,12 @@ int audit_measure(const struct admin_answer *answer, struct audit_vm *vm)
                 measure_one(vm->status.spawner_pid, &files, files_error, &vm->spawner);
         else
                 vm->spawner = (struct proc_facts){.pid = (pid_t)vm->status.spawner_pid, .error = -ESRCH};
-        for (size_t i = 0; i < vm->status.n_devices; i++) {
-                vm->workers[i] = (struct proc_facts){0};
-                if (vm->status.devices[i].pid == 0)
-                        continue;
-                measure_one(vm->status.devices[i].pid, &files, files_error, &vm->workers[i]);
-                if (vm->workers[i].error == -ESRCH)
+        for (size_t i = 0; i < vm->status.n_devices; i++)
+                if (measure_device(vm->status.devices[i].pid, &files, files_error, &vm->workers[i]) < 0 ||
+                    measure_device(vm->status.devices[i].companion_pid, &files, files_error,
+                                   &vm->companions[i]) < 0 ||
+                    !is_shut_in(&vm->companions[i]))
                         return -ESRCH;
-        }
         if (vm->status.spawner_alive)
                 vm->strangers_error = find_strangers(vm);
         if (vm->loader > 0 && measure_loader(vm, &files, files_error) < 0)

@@ -19,7 +19,8 @@ struct audit_vm {
         uint64_t guest_bytes; /* that the broker has mapped */
         uint32_t n_vcpus;     /* that it runs itself; 0: VMMs attach */
         struct proc_facts broker, spawner,
-            workers[LIMIT_DEVICES]; /* workers in the order of status.devices */
+            workers[LIMIT_DEVICES],    /* workers in the order of status.devices */
+            companions[LIMIT_DEVICES]; /* likewise; pid 0: none now */
         pid_t loader; /* of the kernel, at work now; 0: none. Known by its program and its parent */
         struct proc_facts loader_facts;
         struct admin_device

@@ -8,6 +8,7 @@ enum audit_role {
         AUDIT_WORKER,
         AUDIT_BROKER,
         AUDIT_SPAWNER,
+        AUDIT_COMPANION, /* of a device's workers */
         AUDIT_ROLE_COUNT_,
 };
 
@@ -36,7 +37,7 @@ struct audit_subject {
         enum audit_role role;
         const struct audit_vm *vm;
         const struct proc_facts *facts;
-        const struct admin_device *device; /* of a worker, else NULL */
+        const struct admin_device *device; /* of a worker, or a companion's workers; else NULL */
         const struct audit_scene *scene;
 };
 

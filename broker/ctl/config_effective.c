@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/ctl/config_option.h"
 #include "broker/ctl/config_schema.h"
 #include "broker/ctl/config_value.h"
 #include "proto/base/cleanup.h"
+
+#define OPTIONS_BYTES (4 * LIMIT_CTL_CONFIG_BYTES) /* for options as texts: a file's own, and their list */
 
 /* A device's limits and rate as texts and numbers; lives as long as the schema's view of it. */
 struct effective_limits {
@@ -21,6 +24,14 @@ struct effective_limits {
         char bytes[32], bytes_burst[32];
         uint32_t ops, ops_burst;
         struct config_device_rate rate;
+        char shmem_bytes[32];
+        uint32_t shmem_mappings;
+        enum config_shmem shmem;
+        enum foreign_dma foreign_dma;
+        struct config_shmem_limits shmem_limits;
+        struct config_device_memory reach;
+        struct config_device_window windows[LIMIT_WINDOWS];
+        char window_start[LIMIT_WINDOWS][32], window_size[LIMIT_WINDOWS][32];
 };
 
 static const char *size_text(uint64_t size, char out[static 32])
@@ -69,8 +80,43 @@ static struct config_device_rate *fill_rate(const struct device_rate *rate, stru
         return &place->rate;
 }
 
-static void fill_device(struct device_config *config, struct config_device *ret,
-                        struct effective_limits *place)
+static void fill_shmem(const struct device_shmem *shmem, struct effective_limits *place,
+                       struct config_device *ret)
+{
+        static const struct shmem_limits none;
+
+        if (!shmem->map)
+                return;
+        place->shmem = CONFIG_SHMEM_MAP;
+        ret->shmem = &place->shmem;
+        if (memcmp(&shmem->limits, &none, sizeof(none)) == 0 && shmem->foreign_dma == FOREIGN_DMA_ALLOW)
+                return;
+        place->foreign_dma = shmem->foreign_dma;
+        place->shmem_limits =
+            (struct config_shmem_limits){.mappings = number(shmem->limits.mappings, &place->shmem_mappings),
+                                         .bytes = size_text(shmem->limits.bytes, place->shmem_bytes),
+                                         .foreign_dma = &place->foreign_dma};
+        ret->shmem_limits = &place->shmem_limits;
+}
+
+/* NULL: nothing but what every device has. */
+static struct config_device_memory *fill_memory(struct device_memory *memory, struct effective_limits *place)
+{
+        if (!memory->iotlb && memory->n_windows == 0)
+                return NULL;
+        place->reach = (struct config_device_memory){.iotlb = memory->iotlb ? &memory->iotlb : NULL,
+                                                     .windows = memory->n_windows > 0 ? place->windows : NULL,
+                                                     .windows_count = memory->n_windows};
+        for (uint32_t i = 0; i < memory->n_windows; i++)
+                place->windows[i] = (struct config_device_window){
+                    .start = config_value_address_text(memory->windows[i].start, place->window_start[i],
+                                                       sizeof(place->window_start[i])),
+                    .size = size_text(memory->windows[i].size, place->window_size[i])};
+        return &place->reach;
+}
+
+static int fill_device(struct device_config *config, struct config_device *ret,
+                       struct effective_limits *place, struct arena *arena)
 {
         *ret = (struct config_device){.name = config->name,
                                       .type = config->type,
@@ -82,13 +128,9 @@ static void fill_device(struct device_config *config, struct config_device *ret,
                                       .placement = &config->placement};
         ret->limits = fill_limits(&config->limits, place);
         ret->rate = fill_rate(&config->rate, place);
-        if (config->type != DEVICE_TYPE_BLK)
-                return;
-        ret->path = config->blk.path;
-        ret->read_only = &config->blk.read_only;
-        ret->direct = &config->blk.direct;
-        ret->serial = config->blk.serial;
-        ret->block_size = &config->blk.block_size;
+        fill_shmem(&config->shmem, place, ret);
+        ret->memory = fill_memory(&config->memory, place);
+        return config_option_show(config, arena, ret);
 }
 
 /* Only for a VM of our own. */
@@ -111,7 +153,7 @@ static int print(const struct config_file *file, FILE *out)
         size_t len;
         bool written;
 
-        if (cyaml_save_data(&text, &len, &options, &config_schema, file, 0) != CYAML_OK)
+        if (cyaml_save_data(&text, &len, &options, config_schema(), file, 0) != CYAML_OK)
                 return -ENOMEM;
         written = fwrite(text, 1, len, out) == len;
         free(text); /* cyaml_mem is realloc and free */
@@ -123,6 +165,7 @@ int config_effective_print(const struct vm_config *config, FILE *out)
         struct vm_config copy = *config; /* the schema's pointers are not const */
         _cleanup_free_ struct config_device *devices = calloc(copy.n_devices, sizeof(*devices));
         _cleanup_free_ struct effective_limits *places = calloc(copy.n_devices, sizeof(*places));
+        _cleanup_(arena_done) struct arena arena = {0};
         char mode[16], group[64], memory[32], guest_memory[32];
         struct config_socket socket = {.mode = mode};
         struct config_uids uids = {.first = &copy.uid_first, .count = &copy.uid_count};
@@ -145,7 +188,10 @@ int config_effective_print(const struct vm_config *config, FILE *out)
         if (copy.socket_gid != VM_CONFIG_NO_GID)
                 socket.group = config_value_group_text(copy.socket_gid, group, sizeof(group));
         fill_kvm(&copy, guest_memory, &file);
+        if (arena_init(&arena, OPTIONS_BYTES) < 0)
+                return -ENOMEM;
         for (size_t i = 0; i < copy.n_devices; i++)
-                fill_device(&copy.devices[i], &devices[i], &places[i]);
+                if (fill_device(&copy.devices[i], &devices[i], &places[i], &arena) < 0)
+                        return -ENOMEM;
         return print(&file, out);
 }

@@ -20,6 +20,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/direct_io.h"
 #include "proto/base/log.h"
+#include "proto/device/blk.h"
 
 #define SHOWN          256u
 #define SECTOR_SIZE    512u
@@ -53,10 +54,10 @@ static int image_size(int fd, const struct stat *st, uint64_t *ret_size)
         return 0;
 }
 
-static int judge_size(const struct device_config *device, uint64_t size, const char *shown, char *why,
+static int judge_size(const struct blk_options *blk, uint64_t size, const char *shown, char *why,
                       size_t why_size)
 {
-        const uint64_t unit = device->blk.block_size > SECTOR_SIZE ? device->blk.block_size : SECTOR_SIZE;
+        const uint64_t unit = blk->block_size > SECTOR_SIZE ? blk->block_size : SECTOR_SIZE;
 
         if (size == 0)
                 snprintf(why, why_size, "image %s is empty: give it a size with truncate -s", shown);
@@ -91,45 +92,44 @@ static int refuse_direct(const char *shown, char *why, size_t why_size)
         return -EINVAL;
 }
 
-static int judge_direct(const struct device_config *device, int fd, const char *shown, char *why,
-                        size_t why_size)
+static int judge_direct(const struct blk_options *blk, int fd, const char *shown, char *why, size_t why_size)
 {
         uint32_t bytes;
         int r = direct_io_alignment(fd, &bytes);
 
         if (r < 0)
                 return refuse_direct(shown, why, why_size);
-        if (bytes <= device->blk.block_size)
+        if (bytes <= blk->block_size)
                 return 0;
         snprintf(why, why_size, "image %s needs blocks of %" PRIu32 " bytes past the page cache: say %s",
                  shown, bytes, bytes <= BLOCK_SIZE_MAX ? "block_size: 4096" : "direct: false");
         return -EINVAL;
 }
 
-int config_host_image(const struct device_config *device, char *why, size_t why_size)
+static int look_at_image(const struct blk_options *blk, char *why, size_t why_size)
 {
-        const int flags = (device->blk.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-        const int direct = device->blk.direct ? O_DIRECT : 0;
+        const int flags = (blk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+        const int direct = blk->direct ? O_DIRECT : 0;
         char shown[SHOWN];
         _cleanup_close_ int fd = -1;
         uint64_t size;
         struct stat st;
         int r;
 
-        log_escape(device->blk.path, strlen(device->blk.path), shown, sizeof(shown));
+        log_escape(blk->path, strlen(blk->path), shown, sizeof(shown));
         /* Look before opening: opening a pipe or a character device can have effects. */
-        if (stat(device->blk.path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+        if (stat(blk->path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
                 snprintf(why, why_size, "image %s is neither a file nor a block device: %s", shown,
                          open_remedy(-EISDIR));
                 return -EINVAL;
         }
-        fd = open(device->blk.path, flags | direct);
+        fd = open(blk->path, flags | direct);
         if (fd < 0 && errno == EINVAL && direct)
                 return refuse_direct(shown, why, why_size);
         if (fd < 0 || fstat(fd, &st) < 0) {
                 r = -errno;
                 snprintf(why, why_size, "image %s cannot be opened for %s: %s: %s", shown,
-                         device->blk.read_only ? "reading" : "writing", strerror(-r), open_remedy(r));
+                         blk->read_only ? "reading" : "writing", strerror(-r), open_remedy(r));
                 return r;
         }
         r = image_size(fd, &st, &size);
@@ -137,10 +137,32 @@ int config_host_image(const struct device_config *device, char *why, size_t why_
                 snprintf(why, why_size, "image %s does not tell its size: %s", shown, strerror(-r));
                 return r;
         }
-        r = judge_size(device, size, shown, why, why_size);
+        r = judge_size(blk, size, shown, why, why_size);
         if (r == 0 && direct)
-                r = judge_direct(device, fd, shown, why, why_size);
-        return r < 0 ? r : judge_lock(fd, device->blk.read_only, shown, why, why_size);
+                r = judge_direct(blk, fd, shown, why, why_size);
+        return r < 0 ? r : judge_lock(fd, blk->read_only, shown, why, why_size);
+}
+
+static int look_at_blk(const struct device_config *device, char *why, size_t why_size)
+{
+        const struct blk_options blk = blk_options_read(&device->options);
+
+        return look_at_image(&blk, why, why_size);
+}
+
+int config_host_device(const struct device_config *device, const char **ret_key, char *why, size_t why_size)
+{
+        static const struct {
+                const char *key; /* of what is looked at */
+                int (*look)(const struct device_config *device, char *why, size_t why_size);
+        } looks[DEVICE_TYPE_COUNT_] = {
+            [DEVICE_TYPE_BLK] = {"path", look_at_blk},
+        };
+        int r = looks[device->type].look ? looks[device->type].look(device, why, why_size) : 0;
+
+        if (r < 0)
+                *ret_key = looks[device->type].key;
+        return r;
 }
 
 int config_host_boot_file(const char *key, const char *path, char *why, size_t why_size)

@@ -7,9 +7,9 @@
 
 #include "proto/vm_config.h"
 
-/* Can the image be served? 0, or negative errno with one sentence and its remedy in `why`. -EBUSY: another
- * process holds its lock. Nothing stays open or locked. */
-int config_host_image(const struct device_config *device, char *why, size_t why_size);
+/* Can what the device names be served? 0, or negative errno with one sentence and its remedy in `why`, and the key that
+ * named it. -EBUSY: another process holds its lock. Nothing stays open or locked. */
+int config_host_device(const struct device_config *device, const char **ret_key, char *why, size_t why_size);
 
 /* Is the file there for a kernel's loader to read? 0, or negative errno with `why`, which names `key`. */
 int config_host_boot_file(const char *key, const char *path, char *why, size_t why_size);

@@ -16,6 +16,7 @@
 
 #include "broker/ctl/config_host.h"
 #include "broker/ctl/config_judge_kvm.h"
+#include "broker/ctl/config_judge_option.h"
 #include "broker/ctl/config_schema.h"
 #include "broker/ctl/config_step.h"
 #include "broker/ctl/config_value.h"
@@ -104,11 +105,6 @@ static int set_device_name(struct judge *judge, const char *text, char *why, siz
         return set_name("device", text, judge->device->name, why, why_size);
 }
 
-static int set_device_path(struct judge *judge, const char *text, char *why, size_t why_size)
-{
-        return judge_set_path(judge, "path", text, judge->device->blk.path, why, why_size);
-}
-
 static int set_queues(struct judge *judge, const char *text, char *why, size_t why_size)
 {
         (void)why;
@@ -137,24 +133,48 @@ static int set_poll_us(struct judge *judge, const char *text, char *why, size_t 
         return config_value_uint(text, &judge->device->poll_us) < 0 ? -ENOMSG : 0;
 }
 
-static int set_serial(struct judge *judge, const char *text, char *why, size_t why_size)
-{
-        if (!vm_config_serial_ok(text)) /* before the copy: the text may be longer than its field */
-                return judge_refuse(why, why_size, "serial: use at most %zu printable ASCII characters",
-                                    sizeof(judge->device->blk.serial) - 1);
-        memcpy(judge->device->blk.serial, text, strlen(text) + 1);
-        return 0;
-}
-
-static int set_block_size(struct judge *judge, const char *text, char *why, size_t why_size)
+/* Another word is a mistake of its own (config_walk.c). */
+static int set_shmem(struct judge *judge, const char *text, char *why, size_t why_size)
 {
         (void)why;
         (void)why_size;
-        return config_value_uint(text, &judge->device->blk.block_size) < 0 ? -ENOMSG : 0;
+        judge->device->shmem.map = strcmp(text, "map") == 0;
+        return 0;
+}
+
+static int set_iotlb(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        (void)why;
+        (void)why_size;
+        return config_value_bool(text, &judge->device->memory.iotlb) < 0 ? -ENOMSG : 0;
+}
+
+static int set_window_start(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        if (config_value_address(text, &judge->window_start) == 0 &&
+            judge->window_start % LIMIT_WINDOW_PAGE == 0)
+                return 0;
+        return judge_refuse(why, why_size, "start: use an address of whole %u, such as 0x80000000",
+                            LIMIT_WINDOW_PAGE);
+}
+
+/* The second of the two: with it the window can be judged. */
+static int set_window_size(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        struct device_memory *memory = &judge->device->memory;
+        uint64_t size;
+
+        if (config_value_size(text, &size) < 0 || size % LIMIT_WINDOW_PAGE != 0)
+                return judge_refuse(why, why_size, "size: use a size of whole %u, such as 64M",
+                                    LIMIT_WINDOW_PAGE);
+        memory->windows[memory->n_windows++] =
+            (struct device_window){.start = judge->window_start, .size = size};
+        return 0;
 }
 
 #define LIMIT(field) #field, offsetof(struct device_config, limits.field)
 #define RATE(field)  #field, offsetof(struct device_config, rate.field)
+#define SHMEM(field) #field, offsetof(struct device_config, shmem.limits.field)
 
 static const struct limit_key {
         const char *group, *key;
@@ -174,9 +194,11 @@ static const struct limit_key {
     {"rate", RATE(bytes), config_value_size, "use a size such as 100M"},
     {"rate", RATE(ops_burst), NULL, NULL}, /* behind what they are bursts of */
     {"rate", RATE(bytes_burst), config_value_size, "use a size such as 16M"},
+    {"shmem_limits", SHMEM(mappings), NULL, NULL},
+    {"shmem_limits", SHMEM(bytes), config_value_size, "use a size such as 1G"},
 };
 _Static_assert(array_size(limit_keys) * sizeof(uint64_t) ==
-                   sizeof(struct device_limits) + sizeof(struct device_rate),
+                   sizeof(struct device_limits) + sizeof(struct device_rate) + sizeof(struct shmem_limits),
                "one row a limit");
 
 static int set_limit(struct judge *judge, const char *text, char *why, size_t why_size)
@@ -210,7 +232,7 @@ static void judge_uids(struct judge *judge, const yaml_node_t *root)
         if ((first && set_uid_first(judge, first, why, sizeof(why)) < 0) ||
             (count && set_uid_count(judge, count, why, sizeof(why)) < 0))
                 return;
-        if (vm_config_judge(&judge->vm, why, sizeof(why)) < 0)
+        if (vm_config_judge_frame(&judge->vm, why, sizeof(why)) < 0)
                 config_document_mistake(judge->mistakes, MISTAKE_ERROR, uids, "%s", why);
 }
 
@@ -226,77 +248,35 @@ static void judge_socket(struct judge *judge, const yaml_node_t *root)
                                         judge->vm.socket_mode);
 }
 
-static const struct device_key {
-        const char *key;
-        uint32_t types; /* mask of 1u << device_type_id: who has it */
-        bool required;
-        value_set set; /* NULL: no judge beyond its type */
-} device_keys[] = {
-    {"path", 1u << DEVICE_TYPE_BLK, true, set_device_path},
-    {"read_only", 1u << DEVICE_TYPE_BLK, false, NULL},
-    {"direct", 1u << DEVICE_TYPE_BLK, false, NULL},
-    {"serial", 1u << DEVICE_TYPE_BLK, false, set_serial},
-    {"block_size", 1u << DEVICE_TYPE_BLK, false, set_block_size},
-    {"queues", UINT32_MAX, false, set_queues},
-    {"lanes", UINT32_MAX, false, set_lanes}, /* behind queues and limits, which bound them */
-    {"request_timeout", UINT32_MAX, false, set_request_timeout},
-    {"poll_us", UINT32_MAX, false, set_poll_us},
-};
-
-static void judge_device_key(struct judge *judge, const yaml_node_t *mapping, const struct device_key *row)
+/* What the device names on this host. Warns where it would start, but not as meant. */
+static void judge_host(struct judge *judge, const yaml_node_t *mapping)
 {
-        const yaml_node_t *node = config_document_find(judge->document, mapping, row->key);
-        const char *type = device_types[judge->device->type].name;
-
-        if (!(row->types & (1u << judge->device->type))) {
-                if (node)
-                        config_document_mistake(judge->mistakes, MISTAKE_ERROR, node,
-                                                "%s: a device of type %s has none: remove it", row->key,
-                                                type);
-        } else if (!node) {
-                if (row->required)
-                        config_document_mistake(judge->mistakes, MISTAKE_ERROR, mapping,
-                                                "%s: is missing: a device of type %s needs it", row->key,
-                                                type);
-        } else if (row->set) {
-                judge_value(judge, mapping, row->key, row->set);
-        }
-}
-
-/* False: it is there and is none, which has been said. */
-static bool judge_bool(const struct judge *judge, const yaml_node_t *mapping, const char *key, bool *ret)
-{
-        const char *text = config_document_text(config_document_find(judge->document, mapping, key));
-
-        return !text || config_value_bool(text, ret) == 0;
-}
-
-/* The image on this host. Warns where the device would start, but not as meant. */
-static void judge_image(struct judge *judge, const yaml_node_t *mapping)
-{
-        const yaml_node_t *path = config_document_find(judge->document, mapping, "path");
+        const yaml_node_t *node;
+        const char *key = NULL;
         char why[JUDGE_WHY];
         int r;
 
-        if (!judge_bool(judge, mapping, "read_only", &judge->device->blk.read_only) ||
-            !judge_bool(judge, mapping, "direct", &judge->device->blk.direct))
+        r = config_host_device(judge->device, &key, why, sizeof(why));
+        if (r == 0)
                 return;
-        r = config_host_image(judge->device, why, sizeof(why));
-        if (r < 0)
-                config_document_mistake(judge->mistakes,
-                                        r == -EBUSY && !judge->context->in_use_is_error ? MISTAKE_WARNING
-                                                                                        : MISTAKE_ERROR,
-                                        path, "%s", why);
+        node = key ? config_document_find(judge->document, mapping, key) : NULL;
+        config_document_mistake(judge->mistakes,
+                                r == -EBUSY && !judge->context->in_use_is_error ? MISTAKE_WARNING
+                                                                                : MISTAKE_ERROR,
+                                node ? node : mapping, "%s", why);
 }
 
-static void judge_type(struct judge *judge, const yaml_node_t *mapping)
+static int judge_type(struct judge *judge, const yaml_node_t *mapping)
 {
         const char *text = config_document_text(config_document_find(judge->document, mapping, "type"));
         const struct device_type *type = text ? device_type_find(text) : NULL;
 
         judge->type_known = type != NULL;
         judge->device->type = type ? (enum device_type_id)(type - device_types) : DEVICE_TYPE_RNG;
-        judge->device->n_queues = device_types[judge->device->type].default_queues;
+        judge->device->n_queues = device_type_default_queues(&device_types[judge->device->type],
+                                                             judge->vm.frontend == VM_FRONTEND_KVM);
+        judge->device->shmem.map = device_types[judge->device->type].regions_needed;
+        return judge_preset_options(judge);
 }
 
 /* A good device to begin with, under a name that hardly any file uses. */
@@ -309,8 +289,6 @@ static void begin_device(struct judge *judge)
                                                 .n_queues = 1,
                                                 .n_lanes = 1,
                                                 .request_timeout = VM_CONFIG_REQUEST_TIMEOUT};
-        judge->device->blk.path[0] = '/';
-        judge->device->blk.block_size = 512;
         snprintf(judge->device->name, sizeof(judge->device->name), "_%zu", i);
         judge->vm.n_devices++;
 }
@@ -324,24 +302,56 @@ static void judge_limits(struct judge *judge, const yaml_node_t *mapping)
         }
 }
 
-static void judge_device(struct judge *judge, const yaml_node_t *mapping)
+static void judge_memory(struct judge *judge, const yaml_node_t *mapping)
+{
+        const yaml_node_t *memory = config_document_find(judge->document, mapping, "memory");
+        const yaml_node_t *list = config_document_find(judge->document, memory, "windows");
+        const bool is_list = list && list->type == YAML_SEQUENCE_NODE;
+
+        judge_value(judge, memory, "iotlb", set_iotlb);
+        for (const yaml_node_item_t *item = is_list ? list->data.sequence.items.start : NULL;
+             is_list && item < list->data.sequence.items.top &&
+             judge->device->memory.n_windows < LIMIT_WINDOWS;
+             item++) {
+                const yaml_node_t *window = yaml_document_get_node(judge->document, *item);
+
+                if (judge_value(judge, window, "start", set_window_start))
+                        judge_value(judge, window, "size", set_window_size);
+        }
+}
+
+static const struct {
+        const char *key;
+        value_set set;
+} device_keys[] = {
+    {"queues", set_queues},
+    {"lanes", set_lanes}, /* behind queues and limits, which bound them */
+    {"request_timeout", set_request_timeout},
+    {"poll_us", set_poll_us},
+};
+
+static int judge_device(struct judge *judge, const yaml_node_t *mapping)
 {
         const size_t before = judge->mistakes->n_errors;
+        int r;
 
         begin_device(judge);
         judge_value(judge, mapping, "name", set_device_name);
-        judge_type(judge, mapping);
-        if (!judge->type_known)
-                return;
+        r = judge_type(judge, mapping);
+        if (r < 0 || !judge->type_known)
+                return r;
+        judge_value(judge, mapping, "shmem", set_shmem); /* before its limits */
+        judge_memory(judge, mapping);
         judge_limits(judge, mapping);
         for (size_t i = 0; i < array_size(device_keys); i++)
-                judge_device_key(judge, mapping, &device_keys[i]);
-        if (judge->device->type == DEVICE_TYPE_BLK && judge->context->host &&
-            judge->mistakes->n_errors == before)
-                judge_image(judge, mapping);
+                judge_value(judge, mapping, device_keys[i].key, device_keys[i].set);
+        r = judge_options(judge, mapping);
+        if (r == 0 && judge->context->host && judge->mistakes->n_errors == before)
+                judge_host(judge, mapping);
+        return r;
 }
 
-static void judge_devices(struct judge *judge, const yaml_node_t *root)
+static int judge_devices(struct judge *judge, const yaml_node_t *root)
 {
         const yaml_node_t *list = config_document_find(judge->document, root, "devices");
         const size_t n = list && list->type == YAML_SEQUENCE_NODE
@@ -353,11 +363,12 @@ static void judge_devices(struct judge *judge, const yaml_node_t *root)
                 const yaml_node_t *mapping =
                     yaml_document_get_node(judge->document, list->data.sequence.items.start[i]);
 
-                if (mapping->type == YAML_MAPPING_NODE)
-                        judge_device(judge, mapping);
+                if (mapping->type == YAML_MAPPING_NODE && judge_device(judge, mapping) < 0)
+                        return -ENOMEM;
         }
         if (judge->vm.n_devices == 0)
                 begin_device(judge); /* none was readable; the uids are judged all the same */
+        return 0;
 }
 
 /* Programs of the types that the file uses, and the loader's; one mistake a type. */
@@ -376,13 +387,21 @@ static void judge_programs(struct judge *judge)
                         mistakes_add(judge->mistakes, MISTAKE_ERROR, 0, 0, "%s", why);
 }
 
+static void judge_done(struct judge *judge)
+{
+        for (size_t i = 0; i < judge->vm.n_devices; i++)
+                option_set_done(&device_types[judge->vm.devices[i].type], &judge->vm.devices[i].options);
+        arena_done(&judge->texts);
+}
+
 int config_judge(yaml_document_t *document, const struct config_context *context, struct mistakes *mistakes)
 {
         _cleanup_free_ struct device_config *devices = calloc(LIMIT_DEVICES, sizeof(*devices));
-        struct judge judge = {.document = document, .context = context, .mistakes = mistakes};
+        _cleanup_(judge_done) struct judge judge = {
+            .document = document, .context = context, .mistakes = mistakes};
         const yaml_node_t *root = yaml_document_get_root_node(document);
 
-        if (!devices)
+        if (!devices || arena_init(&judge.texts, LIMIT_ARENA) < 0)
                 return -ENOMEM;
         judge.vm = (struct vm_config){
             .name = "vm",
@@ -403,7 +422,8 @@ int config_judge(yaml_document_t *document, const struct config_context *context
         judge_socket(&judge, root);
         judge_value(&judge, config_document_find(document, root, "limits"), "worker_memory",
                     set_worker_memory);
-        judge_devices(&judge, root);
+        if (judge_devices(&judge, root) < 0)
+                return -ENOMEM;
         judge_uids(&judge, root);
         if (context->host)
                 judge_programs(&judge);

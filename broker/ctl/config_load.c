@@ -19,6 +19,7 @@
 
 #include "broker/ctl/config_document.h"
 #include "broker/ctl/config_host.h"
+#include "broker/ctl/config_option.h"
 #include "broker/ctl/config_schema.h"
 #include "broker/ctl/config_value.h"
 #include "broker/ctl/config_walk.h"
@@ -29,7 +30,7 @@ static void loaded_free(struct config_file *file)
 {
         const cyaml_config_t options = config_schema_options(NULL, NULL);
 
-        cyaml_free(&options, &config_schema, file, 0);
+        cyaml_free(&options, config_schema(), file, 0);
 }
 DEFINE_CLEANUP(struct config_file, loaded, loaded_free)
 
@@ -77,12 +78,41 @@ static void fill_rate(const struct config_device_rate *file, struct device_rate 
                 config_value_size(file->bytes_burst, &ret->bytes_burst);
 }
 
-static void fill_device(const struct config_device *file, const struct config_context *context,
-                        struct device_config *ret)
+static void fill_shmem(const struct config_device *file, struct device_shmem *ret)
 {
+        const struct config_shmem_limits *limits = file->shmem_limits;
+
+        ret->map = file->shmem && *file->shmem == CONFIG_SHMEM_MAP;
+        if (!limits)
+                return;
+        ret->foreign_dma = limits->foreign_dma ? *limits->foreign_dma : FOREIGN_DMA_ALLOW;
+        ret->limits.mappings = limits->mappings ? *limits->mappings : 0;
+        if (limits->bytes)
+                config_value_size(limits->bytes, &ret->limits.bytes);
+}
+
+static void fill_memory(const struct config_device_memory *file, struct device_memory *ret)
+{
+        if (!file)
+                return;
+        ret->iotlb = file->iotlb && *file->iotlb;
+        ret->n_windows = file->windows_count;
+        for (uint32_t i = 0; i < file->windows_count; i++) {
+                config_value_address(file->windows[i].start, &ret->windows[i].start);
+                config_value_size(file->windows[i].size, &ret->windows[i].size);
+        }
+}
+
+static int fill_device(struct config_device *file, enum vm_frontend frontend,
+                       const struct config_context *context, struct arena *arena, struct device_config *ret)
+{
+        int r;
+
         *ret = (struct device_config){
             .type = file->type,
-            .n_queues = file->queues ? *file->queues : device_types[file->type].default_queues,
+            .n_queues = file->queues ? *file->queues
+                                     : device_type_default_queues(&device_types[file->type],
+                                                                  frontend == VM_FRONTEND_KVM),
             .n_lanes = file->lanes ? *file->lanes : 1,
             .request_timeout = file->request_timeout ? *file->request_timeout : VM_CONFIG_REQUEST_TIMEOUT,
             .copy = file->copy ? *file->copy : DEVICE_COPY_AUTO,
@@ -92,13 +122,12 @@ static void fill_device(const struct config_device *file, const struct config_co
         snprintf(ret->name, sizeof(ret->name), "%s", file->name);
         fill_limits(file->limits, &ret->limits);
         fill_rate(file->rate, &ret->rate);
-        if (file->type != DEVICE_TYPE_BLK)
-                return;
-        config_value_path(file->path, context->folder, ret->blk.path);
-        ret->blk.read_only = file->read_only && *file->read_only;
-        ret->blk.direct = file->direct && *file->direct;
-        ret->blk.block_size = file->block_size ? *file->block_size : 512;
-        snprintf(ret->blk.serial, sizeof(ret->blk.serial), "%s", file->serial ? file->serial : file->name);
+        fill_shmem(file, &ret->shmem);
+        fill_memory(file->memory, &ret->memory);
+        r = config_option_load(file, context->folder, arena, ret);
+        if (r == 0 && !file->queues && device_types[file->type].queues)
+                ret->n_queues = device_types[file->type].queues(&ret->options);
+        return r;
 }
 
 /* What config_judge has found good of a VM of our own. */
@@ -150,21 +179,23 @@ static int fill(const struct config_file *file, const struct config_context *con
                 struct mistakes *mistakes, struct vm_config *ret_config)
 {
         _cleanup_(vm_config_done) struct vm_config config = {0};
+        _cleanup_(arena_done) struct arena arena = {0};
         char why[512];
 
         fill_vm(file, context, &config);
         config.devices = calloc(file->devices_count, sizeof(*config.devices));
-        if (!config.devices)
+        if (!config.devices || arena_init(&arena, LIMIT_ARENA) < 0)
                 return -ENOMEM;
-        config.n_devices = file->devices_count;
+        config.n_devices = file->devices_count; /* those that are still zero have nothing to free */
         for (uint32_t i = 0; i < file->devices_count; i++)
-                fill_device(&file->devices[i], context, &config.devices[i]);
+                if (fill_device(&file->devices[i], config.frontend, context, &arena, &config.devices[i]) < 0)
+                        return -ENOMEM;
         if (vm_config_judge(&config, why, sizeof(why)) < 0) {
                 mistakes_add(mistakes, MISTAKE_ERROR, 0, 0, "%s", why);
                 return -EINVAL;
         }
         *ret_config = config;
-        config.devices = NULL; /* the caller's now */
+        config = (struct vm_config){0}; /* the caller's now */
         return 0;
 }
 
@@ -177,7 +208,7 @@ static int find_mistakes(const char *text, size_t len, const struct config_conte
         r = config_document_load(text, len, mistakes, &document);
         if (r < 0)
                 return r;
-        config_walk(&document, &config_schema, mistakes);
+        config_walk(&document, config_schema(), mistakes);
         r = config_judge(&document, context, mistakes);
         yaml_document_delete(&document);
         if (r < 0)
@@ -196,7 +227,7 @@ int config_parse(const char *text, size_t len, const struct config_context *cont
         r = find_mistakes(text, len, context, mistakes);
         if (r < 0)
                 return r;
-        error = cyaml_load_data((const uint8_t *)text, len, &options, &config_schema, (cyaml_data_t **)&file,
+        error = cyaml_load_data((const uint8_t *)text, len, &options, config_schema(), (cyaml_data_t **)&file,
                                 NULL);
         if (error != CYAML_OK) {
                 mistakes_add(mistakes, MISTAKE_ERROR, 0, 0, "refused by the YAML loader: %s",

@@ -1,4 +1,5 @@
-/* The configuration file as it is written: libcyaml's schema, the one place that knows keys and types.
+/* The configuration file as it is written: libcyaml's schema, the one place that knows keys and types, but for the options
+ * of device types, which it takes from their rows.
  * It loads a file, walks it for mistakes (config_walk.c) and writes the effective configuration.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -37,21 +38,52 @@ struct config_device_rate {
         const char *bytes, *bytes_burst; /* like read_bps */
 };
 
+/* There is one way to turn it on. */
+enum config_shmem {
+        CONFIG_SHMEM_OFF = 0,
+        CONFIG_SHMEM_MAP,
+        CONFIG_SHMEM_COUNT_,
+};
+
+struct config_shmem_limits {
+        uint32_t *mappings;
+        const char *bytes; /* like worker_memory */
+        enum foreign_dma *foreign_dma;
+};
+
+struct config_device_window {
+        const char *start; /* a number, perhaps in hexadecimal */
+        const char *size;  /* like worker_memory */
+};
+
+struct config_device_memory {
+        bool *iotlb;
+        struct config_device_window *windows;
+        uint32_t windows_count;
+};
+
+#define CONFIG_OPTION_KEYS (DEVICE_TYPE_COUNT_ * LIMIT_OPTIONS)
+
+/* Of its row's kind: bool (flag), uint64_t (number), char (size, choice, text, path), or `count` char * (texts). */
+struct config_option {
+        void *value;
+        uint32_t count;
+};
+
 struct config_device {
         const char *name;
         enum device_type_id type;
-        const char *path;
-        bool *read_only;
         uint32_t *queues, *lanes;
-        bool *direct;
         uint32_t *request_timeout; /* seconds */
         enum device_copy *copy;
         uint32_t *poll_us;
         enum device_placement *placement;
-        const char *serial;
-        uint32_t *block_size;
         struct config_device_limits *limits;
         struct config_device_rate *rate;
+        enum config_shmem *shmem;
+        struct config_shmem_limits *shmem_limits;
+        struct config_device_memory *memory;
+        struct config_option options[CONFIG_OPTION_KEYS]; /* one a key; config_schema_option tells which */
 };
 
 struct config_file {
@@ -69,7 +101,17 @@ struct config_file {
         uint32_t devices_count;
 };
 
-extern const cyaml_schema_value_t config_schema;
+/* Made of the rows of all device types when it is first asked for. */
+const cyaml_schema_value_t *config_schema(void);
+
+/* Are these the keys of a device? */
+bool config_schema_is_device(const cyaml_schema_field_t *fields);
+
+/* Is it the key of an option of any device type? */
+bool config_schema_is_option(const char *key);
+
+/* Where a device's value for an option lies. */
+struct config_option *config_schema_option(struct config_device *device, const struct option_row *row);
 
 /* Options of the library for loading and saving; `log_context` goes to `log`, which may be NULL. */
 cyaml_config_t config_schema_options(cyaml_log_fn_t log, void *log_context);

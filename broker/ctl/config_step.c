@@ -63,7 +63,7 @@ const yaml_node_t *judge_value(struct judge *judge, const yaml_node_t *mapping, 
                 return NULL; /* config_walk has said it */
         r = set(judge, text, why, sizeof(why));
         if (r == 0)
-                r = vm_config_judge(&judge->vm, why, sizeof(why));
+                r = vm_config_judge_frame(&judge->vm, why, sizeof(why));
         if (r == 0)
                 return node;
         if (r == -EINVAL)

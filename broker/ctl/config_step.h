@@ -7,6 +7,7 @@
 
 #include "broker/ctl/config_document.h"
 #include "broker/ctl/config_judge.h"
+#include "proto/base/arena.h"
 
 #define JUDGE_WHY 512u /* bytes of a sentence */
 
@@ -16,10 +17,13 @@ struct judge {
         yaml_document_t *document;
         const struct config_context *context;
         struct mistakes *mistakes;
-        struct vm_config vm;           /* judged good after every step */
+        struct vm_config vm;           /* judged good after every step; options are copies of its own */
         struct device_config *device;  /* the one at work: the last of vm.devices */
         bool type_known;               /* of that device */
         const struct limit_key *limit; /* the one at work */
+        uint64_t window_start;         /* of the window at work */
+        struct arena texts;            /* of the options of the device at work */
+        char rooms[LIMIT_OPTIONS][LIMIT_NAME]; /* likewise: option_preset */
 };
 
 /* Puts a text into the configuration. 0; -EINVAL with a sentence in `why`; -ENOMSG: config_walk has refused

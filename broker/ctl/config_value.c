@@ -80,6 +80,41 @@ int config_value_size(const char *text, uint64_t *ret_bytes)
         return 0;
 }
 
+static int parse_hex(const char *text, uint64_t *ret_value)
+{
+        static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+        uint64_t value = 0;
+
+        if (*text == '\0')
+                return -EINVAL;
+        for (; *text; text++) {
+                const char *digit = strchr(digits, *text);
+
+                if (!digit || !checked_mul_u64(value, 16, &value))
+                        return -EINVAL;
+                value += (uint64_t)(digit - digits) % 16;
+        }
+        *ret_value = value;
+        return 0;
+}
+
+int config_value_address(const char *text, uint64_t *ret_address)
+{
+        if (strcmp(text, "0") == 0) {
+                *ret_address = 0;
+                return 0;
+        }
+        if (strncmp(text, "0x", 2) == 0)
+                return parse_hex(text + 2, ret_address);
+        return config_value_size(text, ret_address);
+}
+
+const char *config_value_address_text(uint64_t address, char *out, size_t size)
+{
+        snprintf(out, size, "0x%" PRIx64, address);
+        return out;
+}
+
 int config_value_percent(const char *text, uint64_t *ret_percent)
 {
         uint64_t value;

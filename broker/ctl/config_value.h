@@ -19,6 +19,12 @@ int config_value_mode(const char *text, uint32_t *ret_mode);
 /* Decimal digits, perhaps with K, M or G (1024) behind; at least 1. */
 int config_value_size(const char *text, uint64_t *ret_bytes);
 
+/* 0x and hexadecimal digits; or decimal ones, perhaps with K, M or G (1024) behind. */
+int config_value_address(const char *text, uint64_t *ret_address);
+
+/* An address backwards. Returns `out`. */
+const char *config_value_address_text(uint64_t address, char *out, size_t size);
+
 /* Decimal digits with % behind; at least 1%. */
 int config_value_percent(const char *text, uint64_t *ret_percent);
 

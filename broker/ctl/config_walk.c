@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/ctl/config_schema.h"
 #include "broker/ctl/config_value.h"
 #include "proto/base/log.h"
 
 #define SHOWN 128u /* bytes of a foreign value in a message */
+#define KNOWN 320u /* bytes of a list of keys: a device's with all its options */
 
 struct walk {
         yaml_document_t *document;
@@ -26,14 +28,22 @@ static const char *show(const yaml_node_t *node, char out[static SHOWN])
         return log_escape(node->data.scalar.value, node->data.scalar.length, out, SHOWN);
 }
 
-/* "a, b, c" of the keys of a mapping. */
-static const char *list_keys(const cyaml_schema_field_t *fields, char *out, size_t size)
+/* "a, b, c" of the keys of a mapping. Of a device: with the options of its type alone. */
+static const char *list_keys(const struct walk *walk, const yaml_node_t *mapping,
+                             const cyaml_schema_field_t *fields, char *out, size_t size)
 {
+        const char *name = config_document_text(config_document_find(walk->document, mapping, "type"));
+        const struct device_type *type = name ? device_type_find(name) : NULL;
+        const bool is_device = config_schema_is_device(fields);
         size_t used = 0;
 
         out[0] = '\0';
-        for (const cyaml_schema_field_t *f = fields; f->key && used < size; f++)
-                used += (size_t)snprintf(out + used, size - used, "%s%s", f == fields ? "" : ", ", f->key);
+        for (const cyaml_schema_field_t *f = fields; f->key && used < size; f++) {
+                if (is_device && config_schema_is_option(f->key) &&
+                    (!type || option_find(type, f->key) == type->n_options))
+                        continue;
+                used += (size_t)snprintf(out + used, size - used, "%s%s", used == 0 ? "" : ", ", f->key);
+        }
         return out;
 }
 
@@ -120,7 +130,7 @@ static void walk_pair(const struct walk *walk, const yaml_node_t *mapping, const
         const yaml_node_t *key = yaml_document_get_node(walk->document, pair->key);
         const char *text = config_document_text(key);
         const cyaml_schema_field_t *field;
-        char shown[SHOWN], known[SHOWN];
+        char shown[SHOWN], known[KNOWN];
 
         if (!text) {
                 config_document_mistake(walk->mistakes, MISTAKE_ERROR, key, "a key is not a plain word");
@@ -130,7 +140,7 @@ static void walk_pair(const struct walk *walk, const yaml_node_t *mapping, const
         if (!field)
                 config_document_mistake(walk->mistakes, MISTAKE_ERROR, key,
                                         "unknown key \"%s\": known here are %s", show(key, shown),
-                                        list_keys(fields, known, sizeof(known)));
+                                        list_keys(walk, mapping, fields, known, sizeof(known)));
         else if (key_seen_before(walk, mapping, pair, text))
                 config_document_mistake(walk->mistakes, MISTAKE_ERROR, key,
                                         "%s is there twice: remove one of them", field->key);
@@ -143,11 +153,11 @@ static void walk_mapping(const struct walk *walk, const char *key, yaml_node_t *
                          const cyaml_schema_value_t *schema)
 {
         if (node->type != YAML_MAPPING_NODE) {
-                char known[SHOWN];
+                char known[KNOWN];
 
                 config_document_mistake(walk->mistakes, MISTAKE_ERROR, node,
                                         "%s is not a mapping: write key: value pairs; known keys are %s", key,
-                                        list_keys(schema->mapping.fields, known, sizeof(known)));
+                                        list_keys(walk, node, schema->mapping.fields, known, sizeof(known)));
                 return;
         }
         for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;

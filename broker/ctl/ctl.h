@@ -17,9 +17,11 @@ enum ctl_exit {
 enum ctl_option_id {
         CTL_OPTION_RUN_DIR,
         CTL_OPTION_JSON,
+        CTL_OPTION_SHMEM,
         CTL_OPTION_PRINT,
         CTL_OPTION_QEMU_VERSION,
         CTL_OPTION_MEMORY,
+        CTL_OPTION_PORT,
         CTL_OPTION_VERBOSE,
         CTL_OPTION_NO_TRACE,
         CTL_OPTION_SECCOMP,
@@ -40,6 +42,7 @@ extern const struct ctl_option ctl_options[CTL_OPTION_COUNT_];
 /* A judged command line. Strings are borrowed from argv. */
 struct ctl_args {
         const char *operand;                   /* CONFIG, or the VERB of help; NULL when there is none */
+        const char *second;                    /* SETTING=VALUE of set; NULL when there is none */
         const char *option[CTL_OPTION_COUNT_]; /* its value, "" for one without; NULL: not given */
         const char *many[LIMIT_DEVICES];       /* all values of --seccomp, the one that may be there again */
         size_t n_many;
@@ -59,6 +62,7 @@ struct ctl_verb {
         uint32_t options;                        /* mask of CTL_OPTION_BIT; --help is always one */
         const char *text;                        /* a paragraph for `help VERB` */
         int (*run)(const struct ctl_args *args); /* returns an exit code */
+        const char *second_name; /* of a second operand, required like the first; NULL: none */
 };
 
 /* Judges what follows the verb. 0, or -EINVAL with one line in `why`. */
@@ -71,5 +75,7 @@ int verb_check(const struct ctl_args *args);
 int verb_ps(const struct ctl_args *args);
 int verb_audit(const struct ctl_args *args);
 int verb_doctor(const struct ctl_args *args);
+int verb_console(const struct ctl_args *args);
 int verb_attach(const struct ctl_args *args);
+int verb_set(const struct ctl_args *args);
 int verb_attack_demo(const struct ctl_args *args);

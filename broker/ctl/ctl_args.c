@@ -85,6 +85,10 @@ static int take_operand(const struct ctl_verb *verb, const char *word, struct ct
 {
         char shown[SHOWN];
 
+        if (args->operand && verb->second_name && !args->second) {
+                args->second = word;
+                return 1;
+        }
         if (verb->operand == CTL_OPERAND_NONE || args->operand) {
                 snprintf(why, why_size, "%s: %s is one word too many; try: bulkhead help %s", verb->name,
                          show(word, shown), verb->name);
@@ -92,6 +96,14 @@ static int take_operand(const struct ctl_verb *verb, const char *word, struct ct
         }
         args->operand = word;
         return 1;
+}
+
+/* Its name, or NULL. */
+static const char *missing_operand(const struct ctl_verb *verb, const struct ctl_args *args)
+{
+        if (verb->operand == CTL_OPERAND_REQUIRED && !args->operand)
+                return verb->operand_name;
+        return args->second ? NULL : verb->second_name;
 }
 
 int ctl_args_parse(const struct ctl_verb *verb, int argc, char *const argv[], struct ctl_args *ret_args,
@@ -116,9 +128,9 @@ int ctl_args_parse(const struct ctl_verb *verb, int argc, char *const argv[], st
                         return taken;
                 i += taken;
         }
-        if (verb->operand == CTL_OPERAND_REQUIRED && !args.operand && !args.option[CTL_OPTION_HELP]) {
+        if (!args.option[CTL_OPTION_HELP] && missing_operand(verb, &args)) {
                 snprintf(why, why_size, "%s: %s is missing; try: bulkhead help %s", verb->name,
-                         verb->operand_name, verb->name);
+                         missing_operand(verb, &args), verb->name);
                 return -EINVAL;
         }
         *ret_args = args;
@@ -128,9 +140,11 @@ int ctl_args_parse(const struct ctl_verb *verb, int argc, char *const argv[], st
 const struct ctl_option ctl_options[CTL_OPTION_COUNT_] = {
     [CTL_OPTION_RUN_DIR] = {"--run-dir", "DIR", "where the VMs' sockets are"},
     [CTL_OPTION_JSON] = {"--json", NULL, "print JSON instead of a table"},
-    [CTL_OPTION_PRINT] = {"--print", "qemu", "whose arguments to print"},
+    [CTL_OPTION_SHMEM] = {"--shmem", NULL, "list what is mapped in shared memory regions instead"},
+    [CTL_OPTION_PRINT] = {"--print", "VMM", "for qemu, libvirt, cloud-hypervisor or crosvm"},
     [CTL_OPTION_QEMU_VERSION] = {"--qemu-version", "X.Y", "add what this QEMU needs to reconnect by itself"},
     [CTL_OPTION_MEMORY] = {"--memory", "SIZE", "the guest's memory, such as 512M; 1G when not given"},
+    [CTL_OPTION_PORT] = {"--port", "N", "which port of a console, from 0 on; 0 when not given"},
     [CTL_OPTION_VERBOSE] = {"--verbose", NULL, "log more"},
     [CTL_OPTION_NO_TRACE] = {"--no-trace", NULL,
                              "leave workers to a debugger: no arguments of forbidden calls"},

@@ -31,13 +31,25 @@ static const struct ctl_verb verbs[] = {
          CTL_OPTION_BIT(CTL_OPTION_QEMU_VERSION) | CTL_OPTION_BIT(CTL_OPTION_MEMORY),
      "Prints what connects a VMM to the devices of CONFIG, one argument a line, for use as\n"
      "    qemu-system-x86_64 ... $(bulkhead attach CONFIG --print qemu)\n"
-     "Good for every QEMU from 7.2 on. With --qemu-version disks also reconnect by themselves: QEMU has\n"
-     "renamed the option for that, so it is left out when the version is not known.",
+     "or, for libvirt, the parts of a domain's XML. When the VMM cannot have one of the devices, nothing is "
+     "printed\n"
+     "but that. QEMU's arguments are good from 7.2 on. With --qemu-version disks and networks also reconnect "
+     "by\n"
+     "themselves: QEMU has renamed the option for that, so it is left out when the version is not known; "
+     "consoles\n"
+     "need it to be 10.2 at least.",
      verb_attach},
     {"ps", CTL_OPERAND_NONE, NULL, "list VMs, devices and their workers",
-     CTL_OPTION_BIT(CTL_OPTION_RUN_DIR) | CTL_OPTION_BIT(CTL_OPTION_JSON),
+     CTL_OPTION_BIT(CTL_OPTION_RUN_DIR) | CTL_OPTION_BIT(CTL_OPTION_JSON) | CTL_OPTION_BIT(CTL_OPTION_SHMEM),
      "Lists every VM of the run directory. What it prints is what each broker says; audit measures.",
      verb_ps},
+    {"set", CTL_OPERAND_REQUIRED, "VM/DEVICE", "set something of a device that runs: its link, a size",
+     CTL_OPTION_BIT(CTL_OPTION_RUN_DIR) | CTL_OPTION_BIT(CTL_OPTION_PORT),
+     "Sets link=up or link=down of a network device, or size=COLUMNSxROWS of a console's port. Says nothing "
+     "and\n"
+     "exits with 0 when the device's worker has taken it. It stays over resets and workers, not over the "
+     "broker.",
+     verb_set, "SETTING=VALUE"},
     {"audit", CTL_OPERAND_NONE, NULL, "measure each worker's jail and compare it with its policy",
      CTL_OPTION_BIT(CTL_OPTION_RUN_DIR) | CTL_OPTION_BIT(CTL_OPTION_JSON),
      "Measures each process from /proc: guest memory mapped, capabilities, seccomp, namespaces, root, "
@@ -52,6 +64,18 @@ static const struct ctl_verb verbs[] = {
      "kvm\n"
      "needs counts when CONFIG has it.",
      verb_doctor},
+    {"console", CTL_OPERAND_REQUIRED, "VM/DEVICE[:PORT]", "a port of a console on this terminal",
+     CTL_OPTION_BIT(CTL_OPTION_RUN_DIR),
+     "Connects this terminal to a port of a running VM's console: the one called console, or the only one, "
+     "if\n"
+     "none is named. Ctrl-A x leaves, Ctrl-A Ctrl-A is Ctrl-A, every other key is the guest's, Ctrl-C as "
+     "well.\n"
+     "A terminal's size is told to the guest. Without a terminal on its input it carries bytes as they are: "
+     "when\n"
+     "the input has ended it goes on until the guest closes the port. Exits with 0 when it was left or has "
+     "ended\n"
+     "so, with 1 when the port is in use, or the VM has ended.",
+     verb_console},
     {"attack-demo", CTL_OPERAND_NONE, NULL, "let a worker attack, and see what stops it", 0,
      "Starts throw-away VMs in directories of their own whose block worker has been taken over by its "
      "guest,\n"
@@ -89,6 +113,8 @@ static void print_verb_help(const struct ctl_verb *verb)
         printf("usage: bulkhead %s", verb->name);
         if (verb->operand != CTL_OPERAND_NONE)
                 printf(verb->operand == CTL_OPERAND_REQUIRED ? " %s" : " [%s]", verb->operand_name);
+        if (verb->second_name)
+                printf(" %s", verb->second_name);
         printf("%s\n%s\n\n", verb->options ? " [OPTION...]" : "", verb->text);
         for (size_t i = 0; i < CTL_OPTION_COUNT_; i++)
                 if ((verb->options & CTL_OPTION_BIT(i)) || i == CTL_OPTION_HELP) {

@@ -68,6 +68,9 @@ static void ask_kernel(struct doctor_facts *facts)
         snprintf(facts->machine, sizeof(facts->machine), "%s", name.machine);
         if (sscanf(name.release, "%u.%u", &facts->major, &facts->minor) != 2)
                 facts->major = facts->minor = 0;
+        /* Only who may mount could try it. */
+        facts->mapped_mounts = facts->major > 5 || (facts->major == 5 && facts->minor >= 12);
+        facts->mapped_tmpfs = facts->major > 6 || (facts->major == 6 && facts->minor >= 3);
 }
 
 /* As the spawner does it, who leaves a chroot first. */

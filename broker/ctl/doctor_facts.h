@@ -27,12 +27,13 @@ struct doctor_facts {
 
         int userns; /* 0: a user namespace was made. Negative errno, with ... */
         char userns_why[DOCTOR_TEXT];
-        int landlock_abi;             /* 0: none */
-        bool seccomp;                 /* filters that kill the process */
-        bool mdwe, keyring;           /* */
-        bool spec_store, spec_branch; /* a process decides for itself, or there is nothing to decide */
-        bool seals, noexec_seal;      /* of memfds */
-        int yama;                     /* ptrace_scope; -1: no Yama */
+        int landlock_abi;                 /* 0: none */
+        bool seccomp;                     /* filters that kill the process */
+        bool mdwe, keyring;               /* */
+        bool mapped_mounts, mapped_tmpfs; /* a folder can be mounted with other owners; of tmpfs, too */
+        bool spec_store, spec_branch;     /* a process decides for itself, or there is nothing to decide */
+        bool seals, noexec_seal;          /* of memfds */
+        int yama;                         /* ptrace_scope; -1: no Yama */
 
         int cgroup;           /* 2, 1; 0: none is mounted */
         uint32_t controllers; /* bit per enum doctor_controller that is there */

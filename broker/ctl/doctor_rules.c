@@ -98,6 +98,19 @@ static void check_landlock(const struct doctor_facts *f, struct doctor_row *row)
         }
 }
 
+static void check_mapped_mounts(const struct doctor_facts *f, struct doctor_row *row)
+{
+        say(row->found, "with other ids, tmpfs too");
+        if (f->mapped_tmpfs)
+                return;
+        row->verdict = DOCTOR_WEAKER;
+        say(row->found, "%s",
+            f->mapped_mounts ? "with other ids, but not of tmpfs" : "with their own ids only");
+        say(row->remedy,
+            "use Linux %s or later; else %s worker is its owner itself, and owners cannot be had",
+            f->mapped_mounts ? "6.3" : "5.12", f->mapped_mounts ? "such a folder's" : "a shared folder's");
+}
+
 static void check_mdwe(const struct doctor_facts *f, struct doctor_row *row)
 {
         say(row->found, "%s", f->mdwe ? "can be had" : "none");
@@ -279,6 +292,7 @@ static const struct {
     {"seccomp", DOCTOR_NEED_ALL, check_seccomp},
     {"memfds", DOCTOR_NEED_ALL, check_seals},
     {"Landlock", DOCTOR_NEED_ALL, check_landlock},
+    {"mounts of folders", DOCTOR_NEED_ALL, check_mapped_mounts},
     {"memory deny write execute", DOCTOR_NEED_ALL, check_mdwe},
     {"speculation", DOCTOR_NEED_ALL, check_speculation},
     {"keyring", DOCTOR_NEED_ALL, check_keyring},

@@ -15,6 +15,7 @@
 #include "broker/ctl/kernel_kind.h"
 #include "broker/ctl/open_files.h"
 #include "broker/kvm/layout.h"
+#include "broker/kvm/regions.h"
 #include "broker/kvm/width.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
@@ -38,7 +39,7 @@ static void check_layout(struct doctor_vm *vm, struct doctor_row *row)
         const struct vm_config *config = vm->config;
 
         if (kvm_layout_make(KVM_ARCH_HERE, config->kvm.memory, config->kvm.vcpus, (unsigned)config->n_devices,
-                            0, &vm->layout, why, sizeof(why)) < 0) {
+                            kvm_regions_len(config), &vm->layout, why, sizeof(why)) < 0) {
                 say_missing(row, why);
                 return;
         }

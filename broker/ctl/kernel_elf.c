@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/base/bytes.h"
 #include "proto/base/checked.h"
 
 /* As many as the loader looks at. */
@@ -30,14 +31,6 @@ struct elf_part {
         uint32_t type;
         uint64_t at, len; /* in the file */
 };
-
-static uint32_t word_at(const uint8_t *bytes)
-{
-        uint32_t word;
-
-        memcpy(&word, bytes, sizeof(word));
-        return le32toh(word);
-}
 
 static bool read_at(int fd, uint64_t at, void *bytes, size_t len)
 {
@@ -90,12 +83,12 @@ static bool has_entry(const uint8_t *notes, uint64_t len)
         uint64_t at = 0;
 
         while (range_inside(at, NOTE_HEAD, len)) { /* each note takes twelve bytes at least */
-                uint32_t name_len = word_at(notes + at), content_len = word_at(notes + at + 4);
+                uint32_t name_len = bytes_load32(notes + at), content_len = bytes_load32(notes + at + 4);
                 uint64_t name_at = at + NOTE_HEAD,
                          content_at = name_at + (((uint64_t)name_len + 3) & ~UINT64_C(3));
 
                 if (name_len == 4 && content_len >= 4 && range_inside(content_at, content_len, len) &&
-                    memcmp(notes + name_at, "Xen", 4) == 0 && word_at(notes + at + 8) == NOTE_PHYS32)
+                    memcmp(notes + name_at, "Xen", 4) == 0 && bytes_load32(notes + at + 8) == NOTE_PHYS32)
                         return true;
                 at = content_at + (((uint64_t)content_len + 3) & ~UINT64_C(3));
         }

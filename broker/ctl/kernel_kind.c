@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/base/bytes.h"
 #include "proto/base/checked.h"
 
 /* Documentation/arch/x86/boot.rst, arch/arm64/booting.rst */
@@ -28,11 +29,6 @@ static bool has(const uint8_t *head, size_t len, size_t at, const char *magic, s
         return at + magic_len <= len && memcmp(head + at, magic, magic_len) == 0;
 }
 
-static unsigned u16_at(const uint8_t *head, size_t at)
-{
-        return head[at] | (unsigned)head[at + 1] << 8;
-}
-
 bool kernel_is_elf(const uint8_t *head, size_t len)
 {
         return has(head, len, 0, "\177ELF", 4);
@@ -43,7 +39,7 @@ static bool x86_is_cut(const uint8_t *head, uint64_t file_size)
 {
         uint64_t sects = head[X86_SETUP_SECTS] ? head[X86_SETUP_SECTS] : X86_SETUP_OLD;
         uint64_t body = (sects + 1) * 512;
-        uint64_t units = u16_at(head, X86_SYSSIZE) | (uint64_t)u16_at(head, X86_SYSSIZE + 2) << 16;
+        uint64_t units = bytes_load32(head + X86_SYSSIZE);
 
         return file_size <= body || (file_size - body + 15) / 16 < units;
 }
@@ -52,7 +48,7 @@ static bool x86_kind(const uint8_t *head, size_t len, uint64_t file_size, char *
 {
         if (kernel_is_elf(head, len) && len >= ELF_MACHINE + 2) {
                 bool is64 = head[4] == 2, little = head[5] == 1;
-                bool good = little && u16_at(head, ELF_MACHINE) == (is64 ? ELF_X86_64 : ELF_I386) &&
+                bool good = little && bytes_load16(head + ELF_MACHINE) == (is64 ? ELF_X86_64 : ELF_I386) &&
                             (is64 || head[4] == 1);
 
                 snprintf(text, size, "%s",
@@ -65,12 +61,12 @@ static bool x86_kind(const uint8_t *head, size_t len, uint64_t file_size, char *
                 snprintf(text, size, "no kernel: name a bzImage, or an ELF with a PVH note");
                 return false;
         }
-        if (u16_at(head, X86_VERSION) < X86_VERSION_MIN) {
+        if (bytes_load16(head + X86_VERSION) < X86_VERSION_MIN) {
                 snprintf(text, size, "bzImage of boot protocol %u.%02u: use a kernel from Linux 3.8 on",
                          head[X86_VERSION + 1], head[X86_VERSION]);
                 return false;
         }
-        if (!(u16_at(head, X86_XLOADFLAGS) & X86_XLF_KERNEL_64)) {
+        if (!(bytes_load16(head + X86_XLOADFLAGS) & X86_XLF_KERNEL_64)) {
                 snprintf(text, size, "bzImage of 32 bits: use a kernel of x86_64");
                 return false;
         }

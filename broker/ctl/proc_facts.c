@@ -127,6 +127,7 @@ static int measure_root(const struct proc_process *process, struct proc_facts *f
         if (fstatvfs(root, &vfs) < 0)
                 return -errno;
         facts->root_read_only = (vfs.f_flag & ST_RDONLY) != 0;
+        facts->root_inert = (vfs.f_flag & ST_NODEV) != 0 && (vfs.f_flag & ST_NOSUID) != 0;
         fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0 && errno == EACCES)
                 return count_root_inodes(&vfs, facts);
@@ -160,6 +161,10 @@ static void count_fd(const struct stat *st, int folder_fd, const char *number,
 {
         if (S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3))
                 facts->fds_null++;
+        else if (S_ISCHR(st->st_mode) && st->st_rdev == makedev(10, 200)) /* /dev/net/tun */
+                facts->fds_tap++;
+        else if (S_ISDIR(st->st_mode))
+                facts->fds_folder++;
         else if (S_ISSOCK(st->st_mode))
                 facts->fds_socket++;
         else if (S_ISFIFO(st->st_mode))
@@ -243,6 +248,7 @@ static void set_all_errors(struct proc_facts *facts, int error)
 {
         facts->error = error;
         facts->status_error = facts->program_error = facts->maps_error = facts->ns_error = error;
+        facts->ids_error = error;
         facts->root_error = facts->fds_error = facts->fds_guest_error = facts->limits_error = error;
 }
 
@@ -265,6 +271,7 @@ void proc_facts_measure(pid_t pid, const struct memory_files *files, struct proc
                 facts.root_error = measure_root(&process, &facts);
                 facts.fds_error = measure_fds(&process, files, &facts);
                 facts.fds_guest_error = facts.fds_error;
+                facts.ids_error = proc_ids_measure(process.folder_fd, &facts.ids);
                 facts.limits_error = proc_limits_measure(process.folder_fd, &facts.limits);
                 if (!proc_process_alive(&process)) /* the last readings may be those of a zombie */
                         set_all_errors(&facts, -ESRCH);

@@ -8,6 +8,7 @@
 
 #include "broker/ctl/memory_files.h"
 #include "broker/ctl/proc_file.h"
+#include "broker/ctl/proc_ids.h"
 #include "broker/ctl/proc_limits.h"
 #include "broker/ctl/proc_parse.h"
 
@@ -40,13 +41,15 @@ struct proc_facts {
         int ns_error;
         uint64_t ns[PROC_NS_COUNT_]; /* inode of each namespace */
         int root_error;
-        uint32_t root_entries; /* in the root directory */
-        bool root_read_only;
+        uint32_t root_entries;           /* in the root directory */
+        bool root_read_only, root_inert; /* inert: no device nodes and no set-uid programs there */
         int fds_error;
-        uint32_t fds_null, fds_socket, fds_pipe, fds_file, fds_event,
-            fds_other; /* by kind: /dev/null, socket, pipe, file or block device, eventfd */
+        uint32_t fds_null, fds_socket, fds_pipe, fds_file, fds_event, fds_tap, fds_folder,
+            fds_other; /* by kind: /dev/null, socket, pipe, file or block device, eventfd, tap, directory */
         int fds_guest_error;
         uint32_t fds_guest; /* of these, files that are guest memory */
+        int ids_error;
+        struct proc_ids ids;
         int limits_error;
         struct proc_limits limits;
 };

@@ -22,7 +22,8 @@
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 
-#define MEASURE_ATTEMPTS 5u /* a worker that restarts each time we look is a finding itself */
+#define MEASURE_ATTEMPTS                                                                                     \
+        25u /* half a second: passt shuts itself in after its start; who changes for longer is a finding */
 
 DEFINE_CLEANUP(struct table, table, table_free)
 
@@ -30,10 +31,11 @@ struct audit {
         char run_dir[PATH_MAX];
         struct audit_vm *vms;
         size_t n_vms, n_failed, n_rows;
-        struct table *table;      /* NULL: JSON */
-        json_t *json_vms;         /* array */
-        json_t *json_rows;        /* of the subject at work; borrowed */
-        const char *vm, *process; /* of the subject at work */
+        struct table *table; /* NULL: JSON */
+        json_t *json_vms;    /* array */
+        json_t *json_rows;   /* of the subject at work; borrowed */
+        const char *vm;
+        char process[2 * LIMIT_NAME]; /* of the subject at work */
 };
 
 static const struct table_column columns[] = {
@@ -110,7 +112,9 @@ static int judge_subject(struct audit *audit, const struct audit_subject *subjec
         json_t *object;
 
         audit->vm = subject->vm->name;
-        audit->process = subject->device ? subject->device->name : role;
+        snprintf(audit->process, sizeof(audit->process), "%s%s%s",
+                 subject->device ? subject->device->name : role, subject->role == AUDIT_COMPANION ? ":" : "",
+                 subject->role == AUDIT_COMPANION ? subject->device->companion : "");
         if (!audit->table) {
                 object = json_pack("{s:s, s:s, s:I, s:[]}", "role", role, "process", audit->process, "pid",
                                    (json_int_t)subject->facts->pid, "rows");
@@ -118,11 +122,12 @@ static int judge_subject(struct audit *audit, const struct audit_subject *subjec
                 if (json_array_append_new(processes, object) < 0)
                         return -ENOMEM;
         }
-        if (subject->role == AUDIT_WORKER && subject->facts->pid == 0) {
+        if (subject->device && subject->facts->pid == 0) {
                 struct audit_row row = {.fact = "process", .wanted = "none or jailed", .verdict = AUDIT_OK};
 
                 snprintf(row.measured, sizeof(row.measured), "none: %s",
-                         admin_state_name(subject->device->state));
+                         subject->role == AUDIT_WORKER ? admin_state_name(subject->device->state)
+                                                       : "restarting");
                 return visit_row(audit, &row);
         }
         return audit_rules_apply(subject, visit_row, audit);
@@ -145,6 +150,14 @@ static int judge_answered(struct audit *audit, const struct audit_vm *vm, const 
                 subject.device = &vm->status.devices[i];
                 r = judge_subject(audit, &subject, processes);
         }
+        subject.role = AUDIT_COMPANION;
+        for (size_t i = 0; r == 0 && i < vm->status.n_devices; i++) {
+                subject.facts = &vm->companions[i];
+                subject.device = &vm->status.devices[i];
+                if (subject.device->companion[0] != '\0')
+                        r = judge_subject(audit, &subject, processes);
+        }
+        subject.role = AUDIT_WORKER;
         if (r == 0 && vm->loader > 0) {
                 subject.facts = &vm->loader_facts;
                 subject.device = &vm->loader_device;

@@ -342,6 +342,8 @@ static int on_message(void *context, const struct control_to_broker *message)
         case CONTROL_CONFIG_SPACE:
         case CONTROL_PUT_STATE:
         case CONTROL_STATS:
+        case CONTROL_SHMEM_MAP:
+        case CONTROL_SHMEM_UNMAP:
         case CONTROL_TO_BROKER_COUNT_:
                 break;
         }
@@ -423,7 +425,8 @@ static int greet(struct boot *boot, struct spawned_worker *worker)
         if (r < 0)
                 return r;
         worker->output_fd = -1;
-        r = worker_link_new(boot->start.loop, worker->control_fd, &link_ops, boot, &boot->link);
+        r = worker_link_new(boot->start.loop, worker->control_fd, WORKER_LINK_NO_MAPS, &link_ops, boot,
+                            &boot->link);
         if (r < 0)
                 return r;
         worker->control_fd = -1;

@@ -102,6 +102,13 @@ void kvm_bus_access(struct kvm_bus *bus, enum kvm_space space, uint64_t address,
                 atomic_fetch_add_explicit(&table->unknown, 1, memory_order_relaxed);
 }
 
+const char *kvm_bus_name(const struct kvm_bus *bus, enum kvm_space space, uint64_t address)
+{
+        const struct range *range = table_find(&bus->tables[space], address, 1);
+
+        return range ? range->name : "nothing";
+}
+
 uint64_t kvm_bus_unknown(const struct kvm_bus *bus, enum kvm_space space)
 {
         return atomic_load_explicit(&bus->tables[space].unknown, memory_order_relaxed);

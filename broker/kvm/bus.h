@@ -29,5 +29,8 @@ int kvm_bus_add(struct kvm_bus *bus, enum kvm_space space, uint64_t start, uint6
 void kvm_bus_access(struct kvm_bus *bus, enum kvm_space space, uint64_t address, uint32_t len, bool write,
                     uint8_t *bytes);
 
+/* Whose range an address is in, for words; "nothing" where none is. Any thread. */
+const char *kvm_bus_name(const struct kvm_bus *bus, enum kvm_space space, uint64_t address);
+
 /* Accesses to nothing so far; any thread. */
 uint64_t kvm_bus_unknown(const struct kvm_bus *bus, enum kvm_space space);

@@ -1,4 +1,5 @@
-/* Owns the device's interrupt eventfd and its register file. Called by kvm_front.c, and by vCPU threads through the
+/* One device of a VM of our own: its place on the bus.
+ * Owns the device's interrupt eventfd and its register file. Called by kvm_front.c, and by vCPU threads through the
  * bus. TRUST: offsets and bytes are the guest's: virtio_mmio.c judges them, on the main thread.
  *
  * How it works: the two registers that each interrupt costs are served where the vCPU is; any other access is carried
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "broker/core/features.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
@@ -87,22 +89,83 @@ static void on_failed(void *context, const char *why)
                     device_name(front->device), why);
 }
 
-int front_device_open(struct front_device *front, struct device *device, const struct front_place *place)
+/* ---- shared memory regions ---- */
+
+/* There, or not: nothing of it takes time. The device says what it does not get; what the operator can do about it is known here. */
+static bool on_shmem_show(void *context, struct shmem_mapping *mapping)
 {
+        const struct front_device *front = context;
+        int r = front_memory_show(front->place.memory, front->place.index, mapping);
+
+        if (r == 0)
+                return true;
+        if (r == -E2BIG)
+                log_limited(
+                    LOG_LEVEL_WARNING,
+                    "the VM has no memory slot left dev=%s: lower `mappings` in shmem_limits of its devices",
+                    device_name(front->device));
+        device_shmem_shown(front->device, mapping, r);
+        return false;
+}
+
+static void on_shmem_hide(void *context, struct shmem_mapping *mapping)
+{
+        const struct front_device *front = context;
+
+        front_memory_hide(front->place.memory, mapping);
+}
+
+/* ---- life ---- */
+
+/* That the guest's DMA API is to be used, and nothing that a worker is told, or that means translations. */
+static uint64_t transport_bits(const struct front_place *place)
+{
+        return place->confined ? FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM_BIT) : 0;
+}
+
+/* The device has its memory, and its mappings are shown, when this returns. */
+static int front_attach(struct front_device *front)
+{
+        const struct front_place *place = &front->place;
         const struct virtio_mmio_host host = {.context = front,
                                               .kick_open = on_kick_open,
                                               .kick_close = on_kick_close,
-                                              .irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                                              .failed = on_failed};
+                                              .irq_fd = front->irq_fd,
+                                              .failed = on_failed,
+                                              .features = transport_bits(place),
+                                              .shm = front->shm,
+                                              .n_shm = front->n_shm,
+                                              .shmem_show = on_shmem_show,
+                                              .shmem_hide = on_shmem_hide};
         int r;
 
-        if (host.irq_fd < 0)
+        front_memory_join(place->memory, place->index, front->device, place->refuses);
+        r = virtio_mmio_new(front->device, &host, front_memory_of(place->memory, place->index), &front->mmio);
+        if (r < 0)
+                front_memory_leave(place->memory, place->index);
+        return r;
+}
+
+static void front_detach(struct front_device *front)
+{
+        front->mmio = virtio_mmio_free(front->mmio);
+        front_memory_leave(front->place.memory, front->place.index);
+}
+
+int front_device_open(struct front_device *front, struct device *device, const struct front_place *place)
+{
+        int irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r;
+
+        if (irq_fd < 0)
                 return -errno;
-        *front = (struct front_device){.place = *place, .device = device, .irq_fd = host.irq_fd};
-        r = kvm_vm_irqfd(place->vm, place->gsi, host.irq_fd, true);
+        *front = (struct front_device){.place = *place, .device = device, .irq_fd = irq_fd};
+        front->n_shm = front_memory_regions(place->memory, place->index, front->shm);
+        for (unsigned i = 0; i < front->n_shm; i++)
+                device_place_region(device, front->shm[i].id, front->shm[i].base);
+        r = kvm_vm_irqfd(place->vm, place->gsi, irq_fd, true);
         if (r < 0)
                 goto close_irq;
-        r = virtio_mmio_new(device, &host, kvm_vm_memory(place->vm), &front->mmio);
+        r = front_attach(front);
         if (r < 0)
                 goto untie_irq;
         r = kvm_bus_add(place->bus, KVM_SPACE_MMIO, place->address, KVM_DEVICE_REGISTERS, device_name(device),
@@ -112,9 +175,9 @@ int front_device_open(struct front_device *front, struct device *device, const s
         return 0;
 
 free_mmio:
-        front->mmio = virtio_mmio_free(front->mmio);
+        front_detach(front);
 untie_irq:
-        (void)kvm_vm_irqfd(place->vm, place->gsi, host.irq_fd, false);
+        (void)kvm_vm_irqfd(place->vm, place->gsi, irq_fd, false);
 close_irq:
         cleanup_close(&front->irq_fd);
         *front = (struct front_device){.irq_fd = -1};
@@ -125,7 +188,7 @@ void front_device_close(struct front_device *front)
 {
         if (!front->device)
                 return;
-        front->mmio = virtio_mmio_free(front->mmio);
+        front_detach(front);
         (void)kvm_vm_irqfd(front->place.vm, front->place.gsi, front->irq_fd, false);
         cleanup_close(&front->irq_fd);
         *front = (struct front_device){.irq_fd = -1};

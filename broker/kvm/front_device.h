@@ -7,6 +7,7 @@
 #include "broker/core/device.h"
 #include "broker/kvm/bus.h"
 #include "broker/kvm/calls.h"
+#include "broker/kvm/front_memory.h"
 #include "broker/kvm/virtio_mmio.h"
 #include "broker/kvm/vm.h"
 
@@ -15,6 +16,10 @@ struct front_place {
         struct kvm_vm *vm;
         struct kvm_bus *bus;
         struct kvm_calls *calls;
+        struct front_memory *memory;
+        unsigned index; /* of the device in the configuration */
+        bool refuses;   /* buffers of other devices in its regions */
+        bool confined;  /* it is held to windows of memory: its guest must use its DMA API to keep to them */
         uint64_t address; /* of its registers */
         uint32_t gsi;
 };
@@ -24,6 +29,8 @@ struct front_device {
         struct device *device; /* NULL: it stands nowhere */
         struct virtio_mmio *mmio;
         int irq_fd;
+        struct virtio_mmio_shm shm[LIMIT_SHMEM_REGIONS]; /* the first n_shm count */
+        unsigned n_shm;
 };
 
 /* Puts a ready device on the bus; before the first vCPU runs. 0 or negative errno: nothing is left but, on the bus, a

@@ -20,9 +20,12 @@
 #include "broker/kvm/bus.h"
 #include "broker/kvm/calls.h"
 #include "broker/kvm/front_device.h"
+#include "broker/kvm/front_fault.h"
+#include "broker/kvm/front_memory.h"
 #include "broker/kvm/host.h"
 #include "broker/kvm/layout.h"
 #include "broker/kvm/platform.h"
+#include "broker/kvm/regions.h"
 #include "broker/kvm/vcpu.h"
 #include "broker/kvm/vm.h"
 #include "broker/kvm/width.h"
@@ -48,6 +51,7 @@ struct kvm_front {
         int kvm_fd; /* until the VM is made */
         struct kvm_host host;
         struct kvm_layout layout;
+        struct kvm_regions regions;
         unsigned width_bits;
         struct kvm_vm *vm;
         struct kvm_bus *bus;
@@ -56,6 +60,8 @@ struct kvm_front {
         struct kvm_ending ending;
         struct kvm_front_start start;
         struct kvm_calls *calls;
+        struct front_memory *memory;
+        struct front_fault fault; /* of vCPU threads */
         struct boot *boot;
         uv_async_t woken;     /* by a report, or by the last vCPU that leaves */
         atomic_bool left;     /* no vCPU's thread will do anything more */
@@ -79,12 +85,15 @@ static int front_judge(struct kvm_front *front, char *why, size_t size)
 
         if (r == 0)
                 r = kvm_layout_make(KVM_ARCH_HERE, config->kvm.memory, config->kvm.vcpus,
-                                    (unsigned)config->n_devices, 0, &front->layout, why, size);
+                                    (unsigned)config->n_devices, kvm_regions_len(config), &front->layout, why,
+                                    size);
         if (r == 0)
                 r = kvm_width_judge(&front->layout, front->host.width, front->host.width_known,
                                     &front->width_bits, why, size);
         if (r == 0)
                 r = kvm_host_judge(&front->host, &front->layout, why, size);
+        if (r == 0)
+                kvm_regions_place(config, &front->layout, &front->regions);
         return r;
 }
 
@@ -129,12 +138,26 @@ static void on_left(void *context)
         uv_async_send(&front->woken);
 }
 
-/* All memory of this VM is its own sealed files, which cannot shrink: nothing can be put right. */
-static bool on_memory_fault(void *context, const uint64_t *gpa)
+/* RAM is the VM's own sealed files, which cannot shrink; what a shared memory region shows can. */
+static bool on_memory_fault(void *context, int vcpu_fd, const uint64_t *gpa)
 {
-        (void)context;
-        (void)gpa;
-        return false;
+        struct kvm_front *front = context;
+
+        return front_fault_serve(&front->fault, vcpu_fd, gpa);
+}
+
+static void on_stuck(void *context, int vcpu_fd)
+{
+        struct kvm_front *front = context;
+
+        front_fault_look(&front->fault, vcpu_fd);
+}
+
+static bool on_missing(void *context, uint64_t gpa)
+{
+        struct kvm_front *front = context;
+
+        return front_fault_missing(&front->fault, gpa);
 }
 
 /* ---- making the VM ---- */
@@ -149,6 +172,7 @@ static int front_make_vcpus(struct kvm_front *front, char *why, size_t size)
                                                   .ending = &front->ending,
                                                   .context = front,
                                                   .memory_fault = on_memory_fault,
+                                                  .stuck = on_stuck,
                                                   .left = on_left};
 
         return kvm_vcpus_new(&options, &front->vcpus, why, size);
@@ -306,6 +330,11 @@ static int front_open_devices(struct kvm_front *front)
                 const struct front_place place = {.vm = front->vm,
                                                   .bus = front->bus,
                                                   .calls = front->calls,
+                                                  .memory = front->memory,
+                                                  .index = (unsigned)i,
+                                                  .refuses = front->config->devices[i].shmem.foreign_dma ==
+                                                             FOREIGN_DMA_REFUSE,
+                                                  .confined = front->config->devices[i].memory.n_windows > 0,
                                                   .address = kvm_layout_device(&front->layout, (unsigned)i),
                                                   .gsi = kvm_layout_gsi(&front->layout, (unsigned)i)};
 
@@ -327,6 +356,36 @@ static void on_woken_closed(uv_handle_t *handle)
         front->stopped(front->stopped_context);
 }
 
+static void on_looked(void *context)
+{
+        struct kvm_front *front = context;
+
+        if (front->state == FRONT_RUNNING)
+                kvm_vcpus_look(front->vcpus);
+}
+
+static int front_make_memory(struct kvm_front *front)
+{
+        const struct front_memory_place place = {.loop = front->start.loop,
+                                                 .vm = front->vm,
+                                                 .bus = front->bus,
+                                                 .calls = front->calls,
+                                                 .ending = &front->ending,
+                                                 .layout = &front->layout,
+                                                 .regions = &front->regions,
+                                                 .context = front,
+                                                 .looked = on_looked,
+                                                 .missing = on_missing};
+        int r = front_memory_new(&place, &front->memory);
+
+        if (r == 0)
+                front->fault = (struct front_fault){.memory = front->memory,
+                                                    .calls = front->calls,
+                                                    .ram = kvm_vm_memory(front->vm),
+                                                    .range = front->layout.shmem};
+        return r;
+}
+
 /* What this VM has cost: exits are for what the kernel could not do alone. */
 static void front_log_counts(const struct kvm_front *front)
 {
@@ -335,8 +394,10 @@ static void front_log_counts(const struct kvm_front *front)
         kvm_vcpus_stats(front->vcpus, &vcpus);
         if (vcpus.exits == 0)
                 return;
-        log_info("exits=%" PRIu64 " mmio=%" PRIu64 " pio=%" PRIu64 " signals=%" PRIu64, vcpus.exits,
-                 vcpus.mmio, vcpus.pio, vcpus.signals);
+        log_info("exits=%" PRIu64 " mmio=%" PRIu64 " pio=%" PRIu64 " signals=%" PRIu64 " faults=%" PRIu64
+                 " holes=%" PRIu64,
+                 vcpus.exits, vcpus.mmio, vcpus.pio, vcpus.signals, vcpus.faults,
+                 front_memory_holes(front->memory));
         for (size_t i = 0; i < front->start.n_devices; i++)
                 front_device_log(&front->devices[i]);
 }
@@ -348,6 +409,7 @@ static void front_take_down(struct kvm_front *front)
         front->vcpus = kvm_vcpus_free(front->vcpus);
         for (size_t i = 0; i < front->start.n_devices; i++)
                 front_device_close(&front->devices[i]);
+        front->memory = front_memory_free(front->memory);
         front->calls = kvm_calls_free(front->calls);
         uv_close((uv_handle_t *)&front->woken, on_woken_closed);
 }
@@ -380,6 +442,8 @@ int kvm_front_start(struct kvm_front *front, const struct kvm_front_start *start
         r = front_wake_by(front, start->loop);
         if (r == 0)
                 r = kvm_calls_new(start->loop, &front->calls);
+        if (r == 0)
+                r = front_make_memory(front);
         if (r < 0)
                 return r;
         front->state = FRONT_LOADING;

@@ -3,7 +3,7 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(platform arm64/platform.c arm64/gic.c arm64/pl011.c)
 else()
-  set(platform x86/platform.c x86/cpuid.c x86/start.c x86/uart16550.c x86/power_ports.c)
+  set(platform x86/platform.c x86/cpuid.c x86/reach.c x86/start.c x86/uart16550.c x86/power_ports.c)
 endif()
 
 bulkhead_library(bulkhead_machine

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,18 @@ int kvm_platform_start(struct kvm_platform *platform, int vcpu_fd, const struct 
 
 /* "rip=0x... rsp=0x... ...": for the report of a crash, by the vCPU's own thread. */
 void kvm_platform_registers(int vcpu_fd, char *text, size_t size);
+
+/* Where a vCPU stands: two that are equal are of a guest that has not moved. The vCPU's own thread, outside of KVM_RUN, as the
+ * next. False: it waits for an interrupt, or KVM never lets it wait for memory without a word. */
+struct kvm_stand {
+        uint64_t words[18];
+};
+bool kvm_platform_stand(int vcpu_fd, struct kvm_stand *ret_stand);
+
+/* Tells `each` the guest-physical addresses in [start, start + len) that the instruction at which a vCPU stands may touch, until it
+ * says true: then true is returned. More than it does touch, and not those whose address is in a vector register. */
+bool kvm_platform_reach(int vcpu_fd, const struct guest_memory *memory, uint64_t start, uint64_t len,
+                        bool (*each)(void *context, uint64_t gpa), void *context);
 
 /* The version of the interrupt controller, for the device tree: 2 or 3; 0 on x86. */
 unsigned kvm_platform_gic(const struct kvm_platform *platform);

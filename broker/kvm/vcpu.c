@@ -152,6 +152,22 @@ void kvm_vcpus_stop(struct kvm_vcpus *all)
                 all->options.left(all->options.context);
 }
 
+/* Those that have been in their guests since the last look tell, in their own threads (vcpu_exit.c), how they stand there. */
+void kvm_vcpus_look(struct kvm_vcpus *all)
+{
+        pthread_mutex_lock(&all->mutex);
+        for (unsigned i = 0; i < all->n_running && atomic_load(&all->wanted) == RUN; i++) {
+                struct kvm_vcpu *vcpu = &all->members[i].vcpu;
+                uint64_t exits = atomic_load(&vcpu->exits);
+
+                if (atomic_exchange(&vcpu->looked, exits) != exits)
+                        continue;
+                atomic_store(&vcpu->look, true);
+                pthread_kill(all->members[i].thread, SIGURG);
+        }
+        pthread_mutex_unlock(&all->mutex);
+}
+
 static void on_interrupt(int signal_number)
 {
         (void)signal_number; /* that it came is all: it ends KVM_RUN with EINTR */

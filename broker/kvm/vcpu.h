@@ -31,7 +31,10 @@ struct kvm_vcpus_options {
         /* KVM_RUN has failed with EFAULT: memory of a slot is not there. The vCPU's thread. `gpa` is NULL where the
          * kernel does not say (before Linux 6.8). True: put right, the access is made again; false: the VM ends.
          * LIMIT_VCPU_FAULTS in a row end it too. */
-        bool (*memory_fault)(void *context, const uint64_t *gpa);
+        bool (*memory_fault)(void *context, int vcpu_fd, const uint64_t *gpa);
+        /* Its guest has not moved for a while (kvm_vcpus_look): it may be at a page that never comes. The vCPU's thread,
+         * more and more rarely while that lasts. */
+        void (*stuck)(void *context, int vcpu_fd);
         /* The last vCPU that was asked to pause waits now; also after a reported end. Any thread; may come twice. */
         void (*paused)(void *context);
         /* The last thread has been asked to leave and is about to: kvm_vcpus_free will not wait. Its thread,
@@ -50,6 +53,9 @@ int kvm_vcpus_start(struct kvm_vcpus *vcpus, const struct kvm_boot *boot, char *
 void kvm_vcpus_pause(struct kvm_vcpus *vcpus);  /* nothing happens when they pause already or leave */
 void kvm_vcpus_resume(struct kvm_vcpus *vcpus); /* likewise; nothing after a reported end */
 void kvm_vcpus_stop(struct kvm_vcpus *vcpus);
+
+/* Looks whether guests still move: who has not left its own since the last time does now, for a moment. */
+void kvm_vcpus_look(struct kvm_vcpus *vcpus);
 
 /* Stops and joins: waits unless `left` has come or they were never started. Accepts NULL, returns NULL. */
 struct kvm_vcpus *kvm_vcpus_free(struct kvm_vcpus *vcpus);

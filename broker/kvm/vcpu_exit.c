@@ -79,7 +79,9 @@ static const char *internal_error_word(uint32_t suberror)
 {
         switch (suberror) {
         case KVM_INTERNAL_ERROR_EMULATION:
-                return "an instruction that it cannot emulate";
+                return "an instruction that it cannot emulate, at a device or at a part of a shared memory "
+                       "region that "
+                       "is not mapped";
         case KVM_INTERNAL_ERROR_SIMUL_EX:
                 return "an exception while another was delivered";
         case KVM_INTERNAL_ERROR_DELIVERY_EV:
@@ -107,7 +109,7 @@ static void instruction_words(const struct kvm_run *run, char *text, size_t size
 
 static void serve_internal_error(struct kvm_vcpu *vcpu)
 {
-        char bytes[64] = "", what[192];
+        char bytes[64] = "", what[256];
 
         instruction_words(vcpu->run, bytes, sizeof(bytes));
         snprintf(what, sizeof(what), "internal error of KVM (%u: %s%s)", vcpu->run->internal.suberror,
@@ -137,10 +139,11 @@ static void serve_system_event(struct kvm_vcpu *vcpu)
 #ifdef KVM_EXIT_ARM_NISV
 static void serve_undecoded(struct kvm_vcpu *vcpu)
 {
-        char what[96];
+        uint64_t at = vcpu->run->arm_nisv.fault_ipa;
+        char what[192];
 
-        snprintf(what, sizeof(what), "an access to 0x%llx by an instruction that KVM does not decode",
-                 (unsigned long long)vcpu->run->arm_nisv.fault_ipa);
+        snprintf(what, sizeof(what), "an access to 0x%llx (%s) by an instruction that KVM does not decode",
+                 (unsigned long long)at, kvm_bus_name(vcpu->options->bus, KVM_SPACE_MMIO, at));
         crash(vcpu, what);
 }
 #endif
@@ -190,7 +193,7 @@ static void serve_fault(struct kvm_vcpu *vcpu)
 
         count(&vcpu->failed);
         if (vcpu->faults++ < LIMIT_VCPU_FAULTS && vcpu->options->memory_fault &&
-            vcpu->options->memory_fault(vcpu->options->context, gpa))
+            vcpu->options->memory_fault(vcpu->options->context, vcpu->fd, gpa))
                 return;
         if (gpa)
                 snprintf(what, sizeof(what), "no memory at guest-physical address 0x%llx",
@@ -200,12 +203,30 @@ static void serve_fault(struct kvm_vcpu *vcpu)
         crash(vcpu, what);
 }
 
+/* Twice at the same place, and all registers the same: a loop that only waits, or an instruction that is begun again and again. */
+static void serve_look(struct kvm_vcpu *vcpu)
+{
+        struct kvm_stand stand;
+
+        atomic_store(&vcpu->looked, atomic_load(&vcpu->exits));
+        if (!kvm_platform_stand(vcpu->fd, &stand)) {
+                vcpu->still = 0;
+                return;
+        }
+        vcpu->still = memcmp(&stand, &vcpu->stand, sizeof(stand)) == 0 ? vcpu->still + 1 : 0;
+        vcpu->stand = stand;
+        if (is_power_of_2(vcpu->still) && vcpu->options->stuck)
+                vcpu->options->stuck(vcpu->options->context, vcpu->fd);
+}
+
 static void serve_error(struct kvm_vcpu *vcpu, int error)
 {
         char what[64];
 
         if (error == EINTR || error == EAGAIN) {
                 count(&vcpu->signals);
+                if (atomic_exchange(&vcpu->look, false))
+                        serve_look(vcpu);
         } else if (error == EFAULT) {
                 serve_fault(vcpu);
                 vcpu->run->exit_reason = KVM_EXIT_UNKNOWN; /* the next one may come without an address */

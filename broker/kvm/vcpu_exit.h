@@ -13,7 +13,11 @@ struct kvm_vcpu {
         struct kvm_run *run; /* shared with the kernel; NULL: not mapped */
         size_t run_len;
         const struct kvm_vcpus_options *options;
-        unsigned faults; /* in a row */
+        unsigned faults;             /* in a row */
+        atomic_uint_fast64_t looked; /* exits at the last look, and what that has caused */
+        atomic_bool look;            /* asked for, not done */
+        struct kvm_stand stand;      /* at the last look */
+        unsigned still;              /* looks in a row at which it stood there */
         atomic_uint_fast64_t exits, mmio, pio, failed, signals;
 };
 

@@ -11,6 +11,7 @@
 
 #include "broker/core/guest_memory.h"
 #include "broker/kvm/virtio_mmio_state.h"
+#include "proto/base/bytes.h"
 #include "proto/base/checked.h"
 #include "proto/base/log.h"
 
@@ -229,18 +230,6 @@ static const struct mmio_register registers[CONFIG_AT / REGISTER_BYTES] = {
 
 /* ---- accesses ---- */
 
-static uint32_t load_le32(const uint8_t *bytes)
-{
-        return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-               (uint32_t)bytes[3] << 24;
-}
-
-static void store_le32(uint8_t *bytes, uint32_t value)
-{
-        for (unsigned i = 0; i < 4; i++)
-                bytes[i] = (uint8_t)(value >> (8 * i));
-}
-
 static void count(atomic_uint_fast64_t *counter)
 {
         atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
@@ -251,10 +240,10 @@ bool virtio_mmio_fast(struct virtio_mmio *mmio, uint64_t offset, unsigned len, b
         if (len != REGISTER_BYTES)
                 return false;
         if (offset == INTERRUPT_STATUS_AT && !write) {
-                store_le32(bytes, atomic_load(&mmio->interrupt_status));
+                bytes_store32(bytes, atomic_load(&mmio->interrupt_status));
                 count(&mmio->interrupt_reads);
         } else if (offset == INTERRUPT_ACK_AT && write) {
-                atomic_fetch_and(&mmio->interrupt_status, ~load_le32(bytes));
+                atomic_fetch_and(&mmio->interrupt_status, ~bytes_load32(bytes));
                 count(&mmio->interrupt_acks);
         } else {
                 return false;
@@ -267,12 +256,12 @@ static bool register_access(struct virtio_mmio *mmio, const struct mmio_register
                             uint8_t *bytes)
 {
         if (!write && row->read) {
-                store_le32(bytes, row->read(mmio, row->which));
+                bytes_store32(bytes, row->read(mmio, row->which));
                 return true;
         }
         if (!write || !row->write || !(row->write_phases & (1u << mmio_phase(mmio))))
                 return false;
-        return row->write(mmio, row->which, load_le32(bytes));
+        return row->write(mmio, row->which, bytes_load32(bytes));
 }
 
 /* Its fields may be read before FEATURES_OK (virtio 1.3, 2.5.2), but not written (3.1.1). */
@@ -334,6 +323,20 @@ static void on_broken(void *context, unsigned queue, enum queue_fault fault)
         mmio_break(context, NULL); /* the device has said why */
 }
 
+static bool on_shmem_show(void *context, struct shmem_mapping *mapping)
+{
+        const struct virtio_mmio *mmio = context;
+
+        return mmio->host.shmem_show(mmio->host.context, mapping);
+}
+
+static void on_shmem_hide(void *context, struct shmem_mapping *mapping)
+{
+        const struct virtio_mmio *mmio = context;
+
+        mmio->host.shmem_hide(mmio->host.context, mapping);
+}
+
 int virtio_mmio_new(struct device *device, const struct virtio_mmio_host *host, struct guest_memory *memory,
                     struct virtio_mmio **ret_mmio)
 {
@@ -358,7 +361,9 @@ int virtio_mmio_new(struct device *device, const struct virtio_mmio_host *host, 
         device_attach(device, &(struct device_front){.context = mmio,
                                                      .config_changed = mmio_config_changed,
                                                      .broken = on_broken,
-                                                     .interrupt_status = &mmio->interrupt_status});
+                                                     .interrupt_status = &mmio->interrupt_status,
+                                                     .shmem_show = host->shmem_show ? on_shmem_show : NULL,
+                                                     .shmem_hide = host->shmem_hide ? on_shmem_hide : NULL});
         *ret_mmio = mmio;
         return 0;
 }

@@ -35,8 +35,13 @@ struct virtio_mmio_host {
         /* The device has broken, for a reason that nobody has logged yet; `why` is one clause. A guest can make this come as
          * often as it likes: to be logged with log_limited. May be NULL. */
         void (*failed)(void *context, const char *why);
+        uint64_t
+            features; /* that the VM adds to the device's: of a transport's bits (broker/core/features.h) */
         const struct virtio_mmio_shm *shm; /* outlives the device; ids differ */
         unsigned n_shm;
+        /* As those of struct device_front, with the context of this; both may be NULL. */
+        bool (*shmem_show)(void *context, struct shmem_mapping *mapping);
+        void (*shmem_hide)(void *context, struct shmem_mapping *mapping);
 };
 
 /* What happened since the start, for the operator. */

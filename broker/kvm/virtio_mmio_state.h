@@ -73,7 +73,8 @@ struct virtio_mmio {
         uint32_t status;
         uint32_t device_features_sel, driver_features_sel;
         uint64_t driver_features;
-        bool driver_features_beyond; /* it chose bits over 63, which nobody offers */
+        uint32_t
+            driver_features_beyond; /* pages over 1 of which it has chosen bits, which nobody offers; from 31 on they are one */
         uint32_t shm_sel;
         uint32_t queue_sel;
         unsigned n_queues;

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "broker/core/features.h"
 #include "broker/kvm/virtio_mmio_state.h"
 #include "proto/base/checked.h"
 
@@ -39,11 +40,13 @@ void mmio_break(struct virtio_mmio *mmio, const char *why)
 
 /* ---- features ---- */
 
-/* What the driver is offered: the device's bits and the ring's. A bit that is this transport's own to offer, like
- * ACCESS_PLATFORM for a device behind an IOMMU of the VM, is added here, and taken from what device_commit_features sees. */
+/* What the driver is offered: the device's bits and the broker's, and what the VM adds to them. Nothing may be offered whose needs are
+ * not (virtio 1.3, 2.2.2). */
 static uint64_t features_on_offer(const struct virtio_mmio *mmio)
 {
-        return device_features(mmio->device);
+        uint64_t whole = features_whole(device_virtio_id(mmio->device), device_features(mmio->device));
+
+        return features_for_guest(whole, mmio->host.features);
 }
 
 /* 32 bits each; there are none over 63. */
@@ -56,26 +59,39 @@ uint32_t mmio_device_features(const struct virtio_mmio *mmio)
         return (uint32_t)(features >> (32 * mmio->device_features_sel));
 }
 
+/* Each write replaces the last, also of bits that are not there. */
+static bool driver_features_beyond_write(struct virtio_mmio *mmio, uint32_t value)
+{
+        uint32_t page = MIN(mmio->driver_features_sel, 31u);
+
+        if (value != 0)
+                mmio->driver_features_beyond |= 1u << page;
+        else if (page < 31)
+                mmio->driver_features_beyond &= ~(1u << page);
+        return value == 0;
+}
+
 bool mmio_driver_features_write(struct virtio_mmio *mmio, uint32_t value)
 {
         unsigned shift = 32 * (mmio->driver_features_sel & 1);
 
-        if (mmio->driver_features_sel > 1) {
-                mmio->driver_features_beyond |= value != 0;
-                return value == 0;
-        }
+        if (mmio->driver_features_sel > 1)
+                return driver_features_beyond_write(mmio, value);
         mmio->driver_features &= ~((uint64_t)UINT32_MAX << shift);
         mmio->driver_features |= (uint64_t)value << shift;
         return true;
 }
 
-/* A driver that has chosen what was not offered would take it for on: it must not see FEATURES_OK (virtio 1.3, 2.2.2). Nor
- * does one without VERSION_1: -EPROTO. */
+/* A driver that has chosen what was not offered would take it for on, and so would one that has chosen a bit without what that
+ * needs: it must not see FEATURES_OK (virtio 1.3, 2.2.1 and 2.2.2). Nor does one without VERSION_1: -EPROTO. */
 static bool accept_features(struct virtio_mmio *mmio)
 {
-        if (mmio->driver_features_beyond || (mmio->driver_features & ~features_on_offer(mmio)))
+        uint64_t chosen = mmio->driver_features;
+
+        if (mmio->driver_features_beyond || (chosen & ~features_on_offer(mmio)) ||
+            features_whole(device_virtio_id(mmio->device), chosen) != chosen)
                 return false;
-        return device_commit_features(mmio->device, mmio->driver_features) == 0;
+        return device_commit_features(mmio->device, features_for_device(chosen)) == 0;
 }
 
 /* ---- the Status register ---- */
@@ -142,7 +158,7 @@ void mmio_reset(struct virtio_mmio *mmio)
         mmio->status = 0;
         mmio->device_features_sel = mmio->driver_features_sel = 0;
         mmio->driver_features = 0;
-        mmio->driver_features_beyond = false;
+        mmio->driver_features_beyond = 0;
         mmio->queue_sel = mmio->shm_sel = 0;
         mmio->generation++; /* what the driver wrote is undone */
         mmio->change_untold = false;

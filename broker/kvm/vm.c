@@ -124,6 +124,8 @@ struct kvm_vm *kvm_vm_free(struct kvm_vm *vm)
                 return NULL;
         if (vm->fd >= 0)
                 close(vm->fd); /* before the memory: no slot may outlive its mapping */
+        for (uint32_t i = 0; i < vm->n_slots; i++)
+                kvm_slot_done(&vm->slots[i]);
         vm->memory = guest_memory_unref(vm->memory);
         free(vm);
         return NULL;

@@ -37,6 +37,7 @@ struct guest_memory *kvm_vm_memory(const struct kvm_vm *vm);
 enum kvm_slot_flags {
         KVM_SLOT_READ_ONLY = 1u << 0, /* a guest's write is an MMIO exit and changes nothing */
         KVM_SLOT_LOG_DIRTY = 1u << 1,
+        KVM_SLOT_MAY_END = 1u << 2, /* where its file ends is its caller's business */
 };
 
 /* One memory slot more, while vCPUs run or not: `len` bytes at `host`, mapped by the caller, appear at guest
@@ -55,11 +56,22 @@ int kvm_vm_slot_remove(struct kvm_vm *vm, uint32_t slot);
  * is lost. -ENOENT; or what KVM said. */
 int kvm_vm_slot_log(struct kvm_vm *vm, uint32_t slot, bool on);
 
-/* KVM_RUN has failed with EFAULT: a slot's file may have been cut short. Looks through all slots but RAM's (whose files
- * are sealed): from the first page that is missing, zeros of our own take the place of the slot's bytes, over the
+/* A slot's file may have been cut short: KVM_RUN has failed with EFAULT, or somebody has seen it. Looks through all slots but RAM's (whose files
+ * are sealed) and those that may end: from the first page that is missing, zeros of our own take the place of the slot's bytes, over the
  * caller's mapping, and `mended` is told. Returns how many slots there were; 0: EFAULT has another reason. -ENOMEM: no
  * zeros to be had; who was told so far has them. `mended` may not add or remove slots. After fault_safe_install. */
 int kvm_vm_mend(struct kvm_vm *vm, void (*mended)(void *context, uint32_t slot), void *context);
+
+/* The page at `offset` of a slot, which is none of RAM's, cannot be had: zeros of our own take its place. With one more than
+ * LIMIT_SHMEM_GAPS of them in a slot the medium is taken for gone, and they take the place of all of it. 0; -ENOENT: no such
+ * slot, or the page is zeros already; or what making them said. */
+int kvm_vm_zero(struct kvm_vm *vm, uint32_t slot, uint64_t offset);
+
+/* How many bytes of a slot are still its owner's: all, unless it has been mended. 0: no such slot. */
+uint64_t kvm_vm_slot_own(const struct kvm_vm *vm, uint32_t slot);
+
+/* Has anybody read or written the zeros that have taken the place of a slot's bytes? */
+bool kvm_vm_slot_touched(const struct kvm_vm *vm, uint32_t slot);
 
 /* The slot that holds a guest address. -ENOENT: none does. */
 int kvm_vm_slot_find(const struct kvm_vm *vm, uint64_t gpa, uint32_t *ret_slot);

@@ -7,13 +7,18 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "broker/core/fault_safe.h"
+#include "broker/kvm/ram.h"
 #include "broker/kvm/vm.h"
 #include "broker/kvm/vm_state.h"
 #include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
 
 static int slot_set(const struct kvm_vm *vm, uint32_t number, const struct kvm_slot *slot)
 {
@@ -56,13 +61,14 @@ static int slot_choose(const struct kvm_vm *vm, uint64_t gpa, uint64_t len, uint
 int kvm_vm_slot_add(struct kvm_vm *vm, uint64_t gpa, uint64_t len, void *host, unsigned flags,
                     uint32_t *ret_slot)
 {
-        struct kvm_slot slot = {.gpa = gpa, .len = len, .host = host, .own = len};
+        struct kvm_slot slot = {
+            .gpa = gpa, .len = len, .host = host, .own = len, .may_end = flags & KVM_SLOT_MAY_END};
         uint32_t number = 0;
         int r;
 
         if (len == 0 || len > KVM_SLOT_MAX || ((gpa | len | (uintptr_t)host) & (vm->page - 1)) != 0 ||
             !range_inside(gpa, len, vm->limit) ||
-            (flags & ~(unsigned)(KVM_SLOT_READ_ONLY | KVM_SLOT_LOG_DIRTY)) != 0)
+            (flags & ~(unsigned)(KVM_SLOT_READ_ONLY | KVM_SLOT_LOG_DIRTY | KVM_SLOT_MAY_END)) != 0)
                 return -EINVAL;
         if (flags & KVM_SLOT_READ_ONLY)
                 slot.flags |= KVM_MEM_READONLY;
@@ -90,6 +96,7 @@ int kvm_vm_slot_remove(struct kvm_vm *vm, uint32_t number)
         r = slot_set(vm, number, &none);
         if (r < 0)
                 return r;
+        kvm_slot_done(slot);
         *slot = (struct kvm_slot){0};
         return 0;
 }
@@ -172,18 +179,99 @@ static uint64_t pages_there(const struct kvm_vm *vm, const struct kvm_slot *slot
         return there;
 }
 
-static int zeros_map(const struct kvm_slot *slot, uint64_t from)
+static bool is_mended(const struct kvm_slot *slot)
 {
-        int protection = PROT_READ | (slot->flags & KVM_MEM_READONLY ? 0 : PROT_WRITE);
-        void *at = mmap(slot->host + from, slot->own - from, protection,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+        return slot->own < slot->len;
+}
 
+/* A page of them comes with the first touch. */
+static bool zeros_touched(const struct kvm_slot *slot)
+{
+        struct stat st;
+
+        return is_mended(slot) && (slot->touched || fstat(slot->zeros, &st) < 0 || st.st_blocks > 0);
+}
+
+/* What was moved away and not replaced must be nobody's, before somebody else's mapping comes to lie there. */
+static void gap_close(uint8_t *at, uint64_t len)
+{
+        if (mmap(at, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+                 0) == MAP_FAILED &&
+            errno != EEXIST)
+                abort();
+}
+
+/* Takes the place of [from, from + len). */
+static int zeros_put(const struct kvm_slot *slot, uint64_t from, uint64_t len, int *ret_fd)
+{
+        int protection = PROT_READ | (slot->flags & KVM_MEM_READONLY ? 0 : PROT_WRITE), r;
+        _cleanup_close_ int fd = -1;
+        void *at;
+
+        r = kvm_ram_open("bulkhead-cut", len, &fd);
+        if (r < 0)
+                return r;
+        at = mmap(NULL, len, protection, MAP_SHARED, fd, 0);
         if (at == MAP_FAILED)
                 return -errno;
         /* As all guest memory. What cannot be said of it is no reason to let the guest wait for ever. */
-        (void)madvise(at, slot->own - from, MADV_DONTFORK);
-        (void)madvise(at, slot->own - from, MADV_DONTDUMP);
+        (void)madvise(at, len, MADV_DONTFORK);
+        (void)madvise(at, len, MADV_DONTDUMP);
+        if (mremap(at, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, slot->host + from) == MAP_FAILED) {
+                r = -errno;
+                (void)munmap(at, len);
+                gap_close(slot->host + from, len);
+                return r;
+        }
+        *ret_fd = take_fd(&fd);
         return 0;
+}
+
+/* ... of what is behind `from` and is not zeros yet. */
+static int zeros_map(struct kvm_slot *slot, uint64_t from)
+{
+        int fd, r = zeros_put(slot, from, slot->own - from, &fd);
+
+        if (r < 0)
+                return r;
+        slot->touched = zeros_touched(slot);
+        kvm_slot_done(slot);
+        slot->zeros = fd;
+        slot->own = from;
+        return 0;
+}
+
+void kvm_slot_done(struct kvm_slot *slot)
+{
+        if (is_mended(slot))
+                close(slot->zeros);
+}
+
+int kvm_vm_zero(struct kvm_vm *vm, uint32_t number, uint64_t offset)
+{
+        struct kvm_slot *slot = slot_at(vm, number);
+        int fd, r;
+
+        if (!slot || number < vm->n_ram || offset % vm->page != 0 || offset >= slot->own)
+                return -ENOENT;
+        if (slot->gaps == LIMIT_SHMEM_GAPS)
+                return zeros_map(slot, 0);
+        r = zeros_put(slot, offset, vm->page, &fd);
+        if (r < 0)
+                return r;
+        close(fd); /* who asks for zeros has come there already: nobody is to be waited for */
+        slot->gaps++;
+        return 0;
+}
+
+uint64_t kvm_vm_slot_own(const struct kvm_vm *vm, uint32_t number)
+{
+        return number < vm->n_slots ? vm->slots[number].own : 0;
+}
+
+bool kvm_vm_slot_touched(const struct kvm_vm *vm, uint32_t number)
+{
+        return number < vm->n_slots && zeros_touched(&vm->slots[number]);
 }
 
 int kvm_vm_mend(struct kvm_vm *vm, void (*mended)(void *context, uint32_t slot), void *context)
@@ -192,7 +280,8 @@ int kvm_vm_mend(struct kvm_vm *vm, void (*mended)(void *context, uint32_t slot),
 
         for (uint32_t i = vm->n_ram; i < vm->n_slots; i++) {
                 struct kvm_slot *slot = &vm->slots[i];
-                uint64_t there = slot->len > 0 ? pages_there(vm, slot) * vm->page : 0;
+                uint64_t there =
+                    slot->len > 0 && !slot->may_end ? pages_there(vm, slot) * vm->page : slot->own;
                 int r;
 
                 if (there == slot->own)
@@ -200,7 +289,6 @@ int kvm_vm_mend(struct kvm_vm *vm, void (*mended)(void *context, uint32_t slot),
                 r = zeros_map(slot, there);
                 if (r < 0)
                         return r;
-                slot->own = there;
                 n++;
                 mended(context, i);
         }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "broker/core/guest_memory.h"
@@ -11,9 +12,16 @@ struct kvm_slot {
         uint64_t gpa, len; /* len 0: free */
         uint8_t *host;
         uint64_t
-            own; /* so many bytes are still its owner's; zeros of ours have taken the place of the rest */
+            own;   /* so many bytes are still its owner's; zeros of ours have taken the place of the rest */
+        int zeros; /* their file, where there are any */
+        bool touched;   /* of zeros before these */
+        bool may_end;   /* KVM_SLOT_MAY_END */
+        unsigned gaps;  /* pages in the middle that are zeros */
         uint32_t flags; /* KVM's */
 };
+
+/* Lets go of what is a slot's own. */
+void kvm_slot_done(struct kvm_slot *slot);
 
 struct kvm_vm {
         int fd;

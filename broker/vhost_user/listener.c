@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/vhost_user/listener.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,9 @@ struct vhost_user_listener {
         unsigned open_handles;
         uv_loop_t *loop;
         struct device *device;
-        struct session *session; /* NULL: none */
+        struct session *session;          /* NULL: none */
+        struct vhost_user_family *family; /* NULL: no device of the VM has regions */
+        bool refuses;
         void (*closed)(void *context);
         void *closed_context;
 };
@@ -65,8 +68,8 @@ static int listener_accept(struct vhost_user_listener *listener)
 
         if (fd < 0)
                 return -errno;
-        return session_new(listener->loop, listener->device, fd, listener_session_ended, listener,
-                           &listener->session);
+        return session_new(listener->loop, listener->device, fd, listener->family, listener_session_ended,
+                           listener, &listener->session);
 }
 
 static bool accept_error_passes(int error)
@@ -124,6 +127,30 @@ static void listener_suspicious(void *context, unsigned queue)
                 session_ring_suspicious(listener->session, queue);
 }
 
+/* Nobody is there who could see it: a session that comes is told of all. */
+static bool listener_shmem_show(void *context, struct shmem_mapping *mapping)
+{
+        struct vhost_user_listener *listener = context;
+
+        return !listener->session || session_shmem_show(listener->session, mapping);
+}
+
+static void listener_shmem_hide(void *context, struct shmem_mapping *mapping)
+{
+        struct vhost_user_listener *listener = context;
+
+        if (listener->session)
+                session_shmem_hide(listener->session, mapping);
+}
+
+static void listener_iotlb_miss(void *context, uint64_t iova, unsigned rights)
+{
+        struct vhost_user_listener *listener = context;
+
+        if (listener->session)
+                session_iotlb_miss(listener->session, iova, rights);
+}
+
 /* ---- beginning and end ---- */
 
 static void listener_handle_closed(uv_handle_t *handle)
@@ -146,10 +173,39 @@ void vhost_user_listener_close(struct vhost_user_listener *listener, void (*clos
         listener->closed_context = context;
         if (listener->session)
                 session_end(listener->session, 0);
+        if (listener->family)
+                vhost_user_family_remove(listener->family, listener);
         device_attach(listener->device, NULL);
         uv_close((uv_handle_t *)&listener->poll, listener_handle_closed);
         uv_close((uv_handle_t *)&listener->retry, listener_handle_closed);
         cleanup_close(&fd);
+}
+
+void vhost_user_listener_set_family(struct vhost_user_listener *listener, struct vhost_user_family *family,
+                                    bool refuses)
+{
+        assert(!listener->family);
+        listener->family = family;
+        listener->refuses = refuses;
+        vhost_user_family_add(family, listener);
+}
+
+bool vhost_user_listener_shows(const struct vhost_user_listener *listener, uint64_t dev, uint64_t ino)
+{
+        const struct shmem *shmem = device_shmem(listener->device);
+
+        for (size_t i = 0; i < shmem_n_mappings(shmem); i++) {
+                const struct shmem_mapping *mapping = shmem_mapping_at(shmem, i);
+
+                if (mapping->dev == dev && mapping->ino == ino)
+                        return true;
+        }
+        return listener->session && session_shows(listener->session, dev, ino);
+}
+
+bool vhost_user_listener_refuses(const struct vhost_user_listener *listener, const struct device *device)
+{
+        return listener->refuses && listener->device != device;
 }
 
 bool vhost_user_listener_attached(const struct vhost_user_listener *listener)
@@ -166,7 +222,10 @@ int vhost_user_listener_new(uv_loop_t *loop, struct device *device, int listen_f
                                            .ready = listener_device_ready,
                                            .config_changed = listener_config_changed,
                                            .broken = listener_broken,
-                                           .suspicious = listener_suspicious};
+                                           .suspicious = listener_suspicious,
+                                           .shmem_show = listener_shmem_show,
+                                           .shmem_hide = listener_shmem_hide,
+                                           .iotlb_miss = listener_iotlb_miss};
         int r;
 
         if (!listener)

@@ -32,6 +32,7 @@ void rings_init(struct rings *rings, struct device *device, const struct memory_
         rings->always_enabled = false;
         rings->may_start = false;
         rings->packed = false;
+        rings->translated = false;
         rings->n = MIN(device_n_queues(device), LIMIT_QUEUES);
         for (unsigned i = 0; i < LIMIT_QUEUES; i++)
                 rings->ring[i] = ring_empty;
@@ -161,6 +162,13 @@ static int ring_translate(const struct rings *rings, const struct ring *ring, st
         struct queue_layout layout = {.size = (uint16_t)ring->num}; /* at most 32768: SET_VRING_NUM */
         struct queue_bytes bytes = queue_bytes(layout.size, rings->packed);
 
+        if (rings->translated) {
+                layout.desc = GPA(ring->desc);
+                layout.avail = GPA(ring->avail);
+                layout.used = GPA(ring->used);
+                *ret_layout = layout;
+                return 0;
+        }
         if (memory_table_translate(rings->table, ring->desc, bytes.desc, &layout.desc) < 0 ||
             memory_table_translate(rings->table, ring->avail, bytes.avail, &layout.avail) < 0 ||
             memory_table_translate(rings->table, ring->used, bytes.used, &layout.used) < 0)

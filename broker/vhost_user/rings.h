@@ -31,7 +31,7 @@ struct ring {
         bool has_base;              /* else a ring begins afresh */
         uint32_t num;               /* 0: not set */
         uint32_t base;              /* as queue_start has it */
-        uint64_t desc, avail, used; /* user addresses */
+        uint64_t desc, avail, used; /* user addresses, or I/O virtual ones */
         int kick, call, err;        /* -1: none */
 };
 
@@ -40,6 +40,7 @@ struct rings {
         const struct memory_table *table;
         bool always_enabled; /* VHOST_USER_F_PROTOCOL_FEATURES was not agreed: rings need no ENABLE */
         bool may_start;      /* the device has taken the driver's features */
+        bool translated;     /* addresses are I/O virtual, and the device's to look up */
         bool packed;         /* VIRTIO_F_RING_PACKED is among them */
         unsigned n;
         struct ring ring[LIMIT_QUEUES];

@@ -14,6 +14,8 @@
 #include "proto/base/log.h"
 
 #define CONFIG_HEADER offsetof(struct vhost_user_config, bytes)
+#define SHMEM_BIT     (UINT64_C(1) << VHOST_USER_PROTOCOL_F_SHMEM)
+#define REPLY_BIT     (UINT64_C(1) << VHOST_USER_PROTOCOL_F_REPLY_ACK)
 
 int serve_get_features(void *context, const void *message)
 {
@@ -31,6 +33,22 @@ static void heal(struct session *session)
                 session_reset_device(session);
 }
 
+/* Does the VMM translate? False, and words: it says so without that by which it is asked. */
+static bool translation_check(const struct session *session, uint64_t features, bool *ret_wanted)
+{
+        bool wanted = features & FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM_BIT);
+        bool bare = wanted && !protocol_features_may_translate(session->peer.agreed);
+
+        if (bare)
+                log_limited(
+                    LOG_LEVEL_WARNING,
+                    "the VMM agrees to ACCESS_PLATFORM without BACKEND_REQ and REPLY_ACK, by which it is "
+                    "asked for translations: no ring starts dev=%s",
+                    device_name(session->device));
+        *ret_wanted = wanted && !bare;
+        return !bare;
+}
+
 /* Front ends may send bits that were not offered, and a first set without the driver's bits at all; what was
  * not offered is never on, and a set without VERSION_1 only means that no ring can start with it. */
 int serve_set_features(void *context, const void *message)
@@ -38,19 +56,24 @@ int serve_set_features(void *context, const void *message)
         const struct vhost_user_message *m = message;
         struct session *session = context;
         uint64_t features = m->payload.u64 & transport_features_offered(session->device);
+        bool translating, ok;
         int r;
 
         heal(session);
-        r = device_commit_features(session->device, features & ~VHOST_USER_F_PROTOCOL_FEATURES);
-
+        ok = translation_check(session, features, &translating);
+        r = session_set_translating(session, translating);
+        if (r < 0)
+                return r;
+        r = device_commit_features(session->device, features_for_device(features));
         if (r < 0 && r != -EPROTO)
                 return r;
         session->features = features;
-        session->rings.may_start = r == 0;
+        session->rings.may_start = r == 0 && ok;
         session->rings.packed = r == 0 && (features & FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT));
         session->rings.always_enabled = !(features & VHOST_USER_F_PROTOCOL_FEATURES);
         session_set_state(session, SESSION_CONFIGURED);
-        return session_start_rings(session, NULL);
+        r = session_start_rings(session, NULL);
+        return r < 0 || ok ? r : REFUSED;
 }
 
 int serve_ignored(void *context, const void *message)
@@ -65,7 +88,8 @@ int serve_get_protocol_features(void *context, const void *message)
         struct session *session = context;
 
         (void)message;
-        return session_answer_u64(session, protocol_features_offered(session->device));
+        return session_answer_u64(session,
+                                  protocol_features_offered(session->device, session->family != NULL));
 }
 
 int serve_set_protocol_features(void *context, const void *message)
@@ -73,10 +97,41 @@ int serve_set_protocol_features(void *context, const void *message)
         const struct vhost_user_message *m = message;
         struct session *session = context;
 
+        uint64_t agreed =
+            m->payload.u64 & protocol_features_offered(session->device, session->family != NULL);
+        bool bare = (agreed & SHMEM_BIT) && !protocol_features_may_map(agreed);
+        int r;
+
         if (rings_any_running(&session->rings))
                 return -EBUSY;
-        session->peer.agreed = m->payload.u64 & protocol_features_offered(session->device);
-        return SERVED;
+        if (session->translating && !protocol_features_may_translate(agreed))
+                return -EPROTO;
+        if (bare) {
+                log_limited(
+                    LOG_LEVEL_WARNING,
+                    "the VMM agrees to shared memory regions without BACKEND_REQ and REPLY_ACK, by which "
+                    "they are mapped: it gets none dev=%s",
+                    device_name(session->device));
+                agreed &= ~SHMEM_BIT;
+        }
+        session->peer.agreed = agreed;
+        backend_channel_set_replies(session->channel, agreed & REPLY_BIT);
+        r = session_set_views(session, agreed & SHMEM_BIT);
+        return r < 0 ? r : bare ? REFUSED : SERVED;
+}
+
+/* Constants of the device's configuration: they never change while it lives. */
+int serve_get_shmem_config(void *context, const void *message)
+{
+        struct session *session = context;
+        const struct shmem *shmem = device_shmem(session->device);
+        struct vhost_user_shmem_config answer = {.n_regions = shmem_n_regions(shmem)};
+
+        (void)message;
+        for (unsigned i = 0; i < answer.n_regions; i++)
+                answer.sizes[shmem_region(shmem, i)->shmid] = shmem_region(shmem, i)->len;
+        shmem_views_asked(session->views);
+        return session_answer(session, &answer, sizeof(answer));
 }
 
 int serve_get_queue_num(void *context, const void *message)
@@ -90,12 +145,11 @@ int serve_get_queue_num(void *context, const void *message)
 int serve_set_backend_req_fd(void *context, const void *message)
 {
         struct session *session = context;
-        bool with_replies = session->peer.agreed & UINT64_C(1) << VHOST_USER_PROTOCOL_F_REPLY_ACK;
+        bool with_replies = session->peer.agreed & REPLY_BIT;
         int fd = fd_set_take(&session->input.message.fds, 0);
 
         (void)message;
-        session->channel = backend_channel_close(session->channel);
-        return backend_channel_new(session->poll.loop, fd, with_replies, &session->channel);
+        return session_set_channel(session, fd, with_replies);
 }
 
 /* The payload is the header alone, or the header and as many bytes as it names. */
@@ -161,7 +215,10 @@ int serve_reset_device(void *context, const void *message)
 
         (void)message;
         session_reset_device(session);
+        (void)session_set_translating(session, false); /* nothing runs: it cannot fail */
         rings_reset(&session->rings);
+        shmem_views_reset(session->views); /* they, too, are gone */
+        session_update_speech(session);
         session->features = 0;
         session_set_state(session, SESSION_NEGOTIATING);
         return SERVED;

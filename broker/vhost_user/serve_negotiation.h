@@ -9,6 +9,7 @@ int serve_ignored(void *context, const void *message); /* SET_OWNER, RESET_OWNER
 int serve_get_protocol_features(void *context, const void *message);
 int serve_set_protocol_features(void *context, const void *message);
 int serve_get_queue_num(void *context, const void *message);
+int serve_get_shmem_config(void *context, const void *message);
 int serve_set_backend_req_fd(void *context, const void *message);
 int serve_get_config(void *context, const void *message);
 int serve_set_config(void *context, const void *message);

@@ -45,12 +45,21 @@ int serve_get_max_mem_slots(void *context, const void *message)
         return session_answer_u64(context, LIMIT_REGIONS);
 }
 
+/* QEMU has a device of its own for each group of queues (a pair of a network device), and before 8.0 each of them says its
+ * regions on the session that they share: the first has told us all. */
+static bool is_one_of_many(const struct session *session)
+{
+        return device_queue_groups(session->device) > 1;
+}
+
 int serve_add_mem_reg(void *context, const void *message)
 {
         const struct vhost_user_message *m = message;
         struct session *session = context;
         int r = memory_table_add(&session->memory, &m->payload.single_region.region, m->fds.fds[0]);
 
+        if (r == -EALREADY)
+                return is_one_of_many(session) ? SERVED : -EEXIST;
         return r < 0 ? r : memory_changed(session);
 }
 
@@ -60,6 +69,8 @@ int serve_rem_mem_reg(void *context, const void *message)
         struct session *session = context;
         int r = memory_table_remove(&session->memory, &m->payload.single_region.region);
 
+        if (r == -ENOENT && is_one_of_many(session))
+                return SERVED;
         return r < 0 ? r : memory_changed(session);
 }
 
@@ -130,6 +141,7 @@ static void ring_drain(struct session *session, struct ring *ring,
 {
         session_wait(session, ring);
         ring_stopping(ring);
+        session_update_speech(session); /* who waits for a mapping must not hold the ring up */
         device_queue_stop(session->device, rings_index(&session->rings, ring), stopped, session);
 }
 
@@ -140,6 +152,9 @@ static struct ring *ring_drained(struct session *session, uint32_t base)
 
         session_wait_end(session);
         ring_stopped(ring, base);
+        session_update_speech(session);
+        if (!rings_any_running(&session->rings))
+                session_drop_translations(session); /* nobody would tell of an invalidation */
         return ring;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/core/features.h"
 #include "broker/vhost_user/table.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
@@ -27,6 +28,12 @@ void session_set_state(struct session *session, enum session_state state)
                 return;
         assert(session_next[session->state] & (1u << state));
         session->state = state;
+}
+
+static void session_say(struct session *session, enum views_speech speech)
+{
+        shmem_views_speech(session->views, speech);
+        backend_channel_hold(session->channel, speech != VIEWS_SPEAKING);
 }
 
 /* ---- the end ---- */
@@ -53,18 +60,29 @@ static void session_log_end(const struct session *session, int error)
 
 void session_reset_device(struct session *session)
 {
+        /* What the device takes back now the front end takes back by itself. */
+        session_say(session, VIEWS_SUSPENDED);
         if (session->touched)
                 device_reset(session->device);
+        session_drop_translations(session);
         session->touched = false;
         session->broken = false;
+}
+
+/* The device may take mappings back in the middle of it, and they must hear of that. */
+static void session_close_views(struct session *session)
+{
+        session->views = shmem_views_close(session->views);
 }
 
 /* The device forgets this front end; nothing here waits for anybody. */
 static void session_leave_device(struct session *session)
 {
         session_reset_device(session);
+        (void)session_set_translating(session, false); /* nothing runs: it cannot fail */
+        session->misses = iotlb_misses_close(session->misses);
         if (session->memory.memory)
-                (void)device_set_memory(session->device, NULL); /* nothing runs: it cannot fail */
+                (void)device_set_memory(session->device, NULL); /* likewise */
         rings_done(&session->rings);
         memory_table_done(&session->memory);
 }
@@ -74,6 +92,7 @@ void session_end(struct session *session, int error)
         if (session->state == SESSION_ENDED)
                 return;
         session_log_end(session, error);
+        session_close_views(session); /* first: a worker may wait for it */
         session_leave_device(session);
         session->channel = backend_channel_close(session->channel);
         assembly_clear(&session->input);
@@ -225,6 +244,17 @@ static void session_ring_started(struct session *session)
                 session_config_changed(session);
 }
 
+static const char *why_refused(const struct session *session)
+{
+        if (session->rings.may_start)
+                return "bad geometry";
+        if (!(session->features & FEATURE_BIT(VIRTIO_F_VERSION_1_BIT)))
+                return "its driver has not accepted VERSION_1, and drivers of the legacy interface are "
+                       "served by "
+                       "no vhost-user device";
+        return "the VMM cannot be asked for translations";
+}
+
 int session_start_rings(struct session *session, struct ring *ring)
 {
         enum ring_start start;
@@ -235,10 +265,11 @@ int session_start_rings(struct session *session, struct ring *ring)
                 return r;
         if (rings_any_running(&session->rings))
                 session_ring_started(session);
+        session_update_speech(session);
         if (start == RING_START_UNSHARED)
                 session_tell_unshared(session);
         if (start == RING_START_REFUSED)
-                log_limited(LOG_LEVEL_WARNING, "ring cannot start: bad geometry or features dev=%s",
+                log_limited(LOG_LEVEL_WARNING, "ring cannot start: %s dev=%s", why_refused(session),
                             device_name(session->device));
         return start == RING_START_UNSHARED || start == RING_START_REFUSED ? REFUSED : SERVED;
 }
@@ -249,6 +280,134 @@ void session_config_changed(struct session *session)
         session->config_deferred = !rings_any_running(&session->rings);
         if (!session->config_deferred)
                 backend_channel_config_changed(session->channel);
+}
+
+void session_update_speech(struct session *session)
+{
+        enum views_speech speech = session->draining                    ? VIEWS_DRAINING
+                                   : rings_any_running(&session->rings) ? VIEWS_SPEAKING
+                                                                        : VIEWS_SUSPENDED;
+
+        session_say(session, speech);
+}
+
+static void channel_answered(void *context, uint64_t value)
+{
+        struct session *session = context;
+
+        shmem_views_answered(session->views, value);
+}
+
+static void channel_miss_answered(void *context, uint64_t value)
+{
+        struct session *session = context;
+
+        iotlb_misses_answered(session->misses, value);
+}
+
+/* Misses first: a guest waits for them. */
+static void channel_idle(void *context)
+{
+        struct session *session = context;
+
+        iotlb_misses_idle(session->misses);
+        shmem_views_idle(session->views);
+}
+
+static void channel_closed(void *context)
+{
+        struct session *session = context;
+
+        iotlb_misses_closed(session->misses);
+        shmem_views_closed(session->views);
+}
+
+int session_set_channel(struct session *session, int fd, bool with_replies)
+{
+        const struct backend_owner owner = {.context = session,
+                                            .answered = channel_answered,
+                                            .miss_answered = channel_miss_answered,
+                                            .idle = channel_idle,
+                                            .closed = channel_closed};
+        int r;
+
+        session->channel = backend_channel_close(session->channel);
+        r = backend_channel_new(session->poll.loop, fd, with_replies, &owner, &session->channel);
+        shmem_views_set_channel(session->views, session->channel);
+        iotlb_misses_set_channel(session->misses, session->channel);
+        session_update_speech(session);
+        return r;
+}
+
+int session_set_views(struct session *session, bool wanted)
+{
+        int r;
+
+        if (!wanted) {
+                session_close_views(session);
+                return 0;
+        }
+        if (session->views)
+                return 0;
+        r = shmem_views_new(session->poll.loop, session->device, &session->memory, &session->views);
+        if (r < 0)
+                return r;
+        shmem_views_set_channel(session->views, session->channel);
+        session_update_speech(session);
+        return 0;
+}
+
+bool session_shmem_show(struct session *session, struct shmem_mapping *mapping)
+{
+        return !session->views || shmem_views_show(session->views, mapping);
+}
+
+void session_shmem_hide(struct session *session, struct shmem_mapping *mapping)
+{
+        if (session->views)
+                shmem_views_hide(session->views, mapping);
+}
+
+/* Questions outlive the translating: the channel may still owe replies to them. */
+static int session_new_misses(struct session *session)
+{
+        int r;
+
+        if (session->misses)
+                return 0;
+        r = iotlb_misses_new(session->poll.loop, session->device, &session->misses);
+        if (r == 0)
+                iotlb_misses_set_channel(session->misses, session->channel);
+        return r;
+}
+
+int session_set_translating(struct session *session, bool wanted)
+{
+        int r;
+
+        if (wanted == session->translating)
+                return 0;
+        r = wanted ? session_new_misses(session) : 0;
+        if (r == 0)
+                r = device_translate(session->device, wanted);
+        if (r < 0)
+                return r;
+        session->translating = session->rings.translated = wanted;
+        iotlb_misses_drop(session->misses);
+        return 0;
+}
+
+void session_drop_translations(struct session *session)
+{
+        if (!session->translating)
+                return;
+        (void)device_iotlb_invalidate(session->device, 0, 0); /* of all: it cannot fail */
+        iotlb_misses_drop(session->misses);
+}
+
+void session_iotlb_miss(struct session *session, uint64_t iova, unsigned rights)
+{
+        iotlb_misses_ask(session->misses, iova, rights);
 }
 
 /* The device has logged it. */
@@ -269,11 +428,25 @@ void session_ring_suspicious(struct session *session, unsigned queue)
 
 /* ---- the beginning ---- */
 
-int session_new(uv_loop_t *loop, struct device *device, int fd, void (*ended)(void *context),
-                void *ended_context, struct session **ret_session)
+/* Of a file in its memory table. */
+static enum memory_kind session_memory_kind(void *context, uint64_t dev, uint64_t ino)
+{
+        const struct session *session = context;
+
+        return vhost_user_family_kind(session->family, session->device, dev, ino);
+}
+
+bool session_shows(const struct session *session, uint64_t dev, uint64_t ino)
+{
+        return session->views && shmem_views_have(session->views, dev, ino);
+}
+
+int session_new(uv_loop_t *loop, struct device *device, int fd, const struct vhost_user_family *family,
+                void (*ended)(void *context), void *ended_context, struct session **ret_session)
 {
         _cleanup_close_ int owned = fd;
         struct session *session = calloc(1, sizeof(*session));
+        const struct memory_judge judge = {.kind = session_memory_kind, .context = session};
         int r;
 
         if (!session)
@@ -286,10 +459,11 @@ int session_new(uv_loop_t *loop, struct device *device, int fd, void (*ended)(vo
         session->poll.data = session;
         session->fd = take_fd(&owned);
         session->device = device;
+        session->family = family;
         session->ended = ended;
         session->ended_context = ended_context;
         assembly_init(&session->input, false);
-        memory_table_init(&session->memory);
+        memory_table_init(&session->memory, family ? &judge : NULL);
         rings_init(&session->rings, device, &session->memory);
         r = session_watch(session);
         if (r < 0) {

@@ -6,6 +6,7 @@
 #include "broker/vhost_user/table.h"
 
 #include "broker/vhost_user/message.h"
+#include "broker/vhost_user/serve_iotlb.h"
 #include "broker/vhost_user/serve_negotiation.h"
 #include "broker/vhost_user/serve_rings.h"
 #include "broker/vhost_user/session.h"
@@ -27,6 +28,7 @@
         .max_len = sizeof(struct vhost_user_memory_table)
 #define CONFIG                                                                                               \
         .min_len = offsetof(struct vhost_user_config, bytes), .max_len = sizeof(struct vhost_user_config)
+#define IOTLB         .min_len = sizeof(struct vhost_user_iotlb), .max_len = sizeof(struct vhost_user_iotlb)
 #define FDS(min, max) .min_fds = (min), .max_fds = (max)
 
 #define ROW(request, ...) [VHOST_USER_##request] = {.name = #request, __VA_ARGS__}
@@ -48,6 +50,8 @@ static const struct rpc_row rows[VHOST_USER_REQUEST_COUNT_] = {
         .handler = serve_get_config),
     ROW(SET_CONFIG, CONFIG, .states = OPEN, .needs = NEEDS(CONFIG), .handler = serve_set_config),
     ROW(RESET_DEVICE, .states = OPEN, .needs = NEEDS(RESET_DEVICE), .handler = serve_reset_device),
+    ROW(GET_SHMEM_CONFIG, .states = OPEN, .answers = true, .needs = NEEDS(SHMEM),
+        .handler = serve_get_shmem_config),
 
     /* guest memory: both ways are open to a front end that has agreed to slots */
     ROW(SET_MEM_TABLE, TABLE, FDS(0, LIMIT_VHOST_USER_FDS), .states = OPEN, .handler = serve_set_mem_table),
@@ -57,6 +61,10 @@ static const struct rpc_row rows[VHOST_USER_REQUEST_COUNT_] = {
         .handler = serve_add_mem_reg),
     ROW(REM_MEM_REG, REGION, FDS(0, 1), .states = OPEN, .needs = NEEDS(CONFIGURE_MEM_SLOTS),
         .handler = serve_rem_mem_reg),
+
+    /* translations of it, also when none are agreed (any more): what is taken back is not there */
+    ROW(IOTLB_MSG, IOTLB, .states = OPEN, .answers = true, .needs = NEEDS(BACKEND_REQ) | NEEDS(REPLY_ACK),
+        .handler = serve_iotlb_msg),
 
     /* rings: descriptors and ENABLE may come before the features, the rest may not */
     ROW(SET_VRING_NUM, STATE, .states = CONFIGURED, .handler = serve_set_vring_num),

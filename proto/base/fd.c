@@ -41,7 +41,8 @@ int fd_set_send_buffer(int sock, uint32_t len)
         return setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-ssize_t fd_pass_send(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds)
+static ssize_t pass_send(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds,
+                         int flags)
 {
         union {
                 struct cmsghdr align;
@@ -64,9 +65,19 @@ ssize_t fd_pass_send(int sock, const struct iovec *iov, int n_iov, const int *fd
                 memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
         }
         do {
-                n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+                n = sendmsg(sock, &msg, MSG_NOSIGNAL | flags);
         } while (n < 0 && errno == EINTR);
         return n < 0 ? -errno : n;
+}
+
+ssize_t fd_pass_send(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds)
+{
+        return pass_send(sock, iov, n_iov, fds, n_fds, 0);
+}
+
+ssize_t fd_pass_send_now(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds)
+{
+        return pass_send(sock, iov, n_iov, fds, n_fds, MSG_DONTWAIT);
 }
 
 /* Appends the descriptors of one control message; what does not fit is closed, so that nothing leaks. */

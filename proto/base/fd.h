@@ -27,6 +27,9 @@ int fd_set_send_buffer(int sock, uint32_t len);
  * its descriptors. Returns bytes sent. */
 ssize_t fd_pass_send(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds);
 
+/* The same for a socket whose open file a peer shares: it never waits, whatever O_NONBLOCK says, which the peer can clear. */
+ssize_t fd_pass_send_now(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds);
+
 /* One recvmsg of at most `len` bytes; descriptors are appended to *fds, CLOEXEC, and are the caller's.
  * Returns bytes received, 0 at end of file. -EPROTO: control data was cut or of another kind, or more than
  * `max_fds` came in all; every descriptor of *fds is then closed and n is 0. */

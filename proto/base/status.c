@@ -28,6 +28,10 @@ static const struct status_row {
     [WIRE_STATUS_READ_ONLY] = {EROFS, "read-only"},
     [WIRE_STATUS_CANCELED] = {ECANCELED, "canceled"},
     [WIRE_STATUS_LIMIT] = {E2BIG, "over a limit"},
+    [WIRE_STATUS_EXISTS] = {EEXIST, "there is one already"},
+    [WIRE_STATUS_MEDIUM] = {EMEDIUMTYPE, "not a file that can be mapped"},
+    [WIRE_STATUS_TOO_SHORT] = {ENXIO, "ends before"},
+    [WIRE_STATUS_WAITING] = {EINPROGRESS, "waiting"},
 };
 _Static_assert(array_size(rows) == WIRE_STATUS_COUNT_, "one row a status");
 

@@ -20,6 +20,10 @@ enum wire_status {
         WIRE_STATUS_READ_ONLY = 12,
         WIRE_STATUS_CANCELED = 13,
         WIRE_STATUS_LIMIT = 14,
+        WIRE_STATUS_EXISTS = 15,
+        WIRE_STATUS_MEDIUM = 16,
+        WIRE_STATUS_TOO_SHORT = 17,
+        WIRE_STATUS_WAITING = 18, /* not done: somebody is waited for who may never come */
         WIRE_STATUS_COUNT_,
 };
 

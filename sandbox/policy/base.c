@@ -6,12 +6,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "proto/base/checked.h"
@@ -22,10 +24,14 @@
 #endif
 
 #ifdef __NR_readlink
-#define NR_READLINK __NR_readlink
+#define NR_READLINK      __NR_readlink
+#define ARG_READLINK_LEN 2
 #else
-#define NR_READLINK __NR_readlinkat
+#define NR_READLINK      __NR_readlinkat
+#define ARG_READLINK_LEN 3
 #endif
+
+#define RULE_PATH_BENEATH 1 /* of Landlock */
 
 /* An anonymous private mapping may be populated, unreserved or a stack; it may not be shared, fixed or of a
  * file. */
@@ -61,7 +67,8 @@ const struct policy_row policy_base_start[] = {
     {__NR_rseq, .reason = "static start: registered by glibc 2.35 and later"},
     {__NR_prlimit64, .tests = {ARG_IS(0, 0), ARG_IS(1, RLIMIT_STACK), ARG_IS(2, 0)},
      .reason = "static start: read the stack limit; the null pointer bars setting one"},
-    {NR_READLINK, .reason = "static start: /proc/self/exe for $ORIGIN, absent in an empty root"},
+    {NR_READLINK, .tests = {ARG_IS(ARG_READLINK_LEN, PATH_MAX)},
+     .reason = "static start: /proc/self/exe for $ORIGIN, absent in an empty root"},
     {__NR_getrandom, .tests = {ARG_IS(2, GRND_NONBLOCK)}, .reason = "malloc: seed of its tcache key"},
 
     /* lockdown_worker */
@@ -84,6 +91,26 @@ const struct policy_row policy_base_start[] = {
      .reason = "fstat of a granted descriptor during initialisation"},
 };
 
+const struct policy_row policy_folder_start[] = {
+    {__NR_landlock_add_rule, POLICY_RUN_POLICY, .tests = {ARG_IS(1, RULE_PATH_BENEATH), ARG_IS(3, 0)},
+     .reason = "lockdown_worker: what lies below its folder stays in reach"},
+};
+
+/* Their descriptors come beside Configure and have no number that a row could name. */
+const struct policy_row policy_region_start[] = {
+    {__NR_recvmsg, POLICY_CHANNEL, .reason = "worker_shmem: Configure, and the memory of regions beside it"},
+    {__NR_mmap, .tests = {ARG_IS(2, PROT_READ | PROT_WRITE), ARG_IS(3, MAP_SHARED), ARG_IS(5, 0)},
+     .reason = "worker_shmem: that memory, whole; never executable"},
+    {__NR_close, .tests = {ARG_ONLY(0, 127)},
+     .reason = "worker_shmem: its descriptor, which is of no use afterwards"},
+};
+
+/* Which descriptor goes with it stands in memory, where no filter can judge it: the broker does. */
+const struct policy_row policy_map_run[] = {
+    {__NR_sendmsg, POLICY_CHANNEL, .tests = {ARG_IS(2, MSG_NOSIGNAL)},
+     .reason = "worker_shmem: ShmemMap, and the file beside it"},
+};
+
 const struct policy_row policy_base_run[] = {
     {__NR_read, POLICY_CHANNEL, .reason = "link: control and lane messages"},
     {__NR_write, POLICY_CHANNEL, .reason = "link: control and lane messages"},
@@ -91,10 +118,15 @@ const struct policy_row policy_base_run[] = {
     {__NR_writev, POLICY_CHANNEL, .reason = "link: frame head, header and payload in one call"},
     {__NR_write, POLICY_OUTPUT, .reason = "stderr: the last words of an assertion or a library"},
     {__NR_writev, POLICY_OUTPUT, .reason = "stderr: the C library's own (heap, stack protector)"},
-    {__NR_ppoll, .tests = {ARG_ONLY(1, 31), ARG_IS(3, 0)},
+    {__NR_ppoll, .tests = {ARG_ONLY(1, 63), ARG_IS(3, 0)},
      .reason = "worker: wait on control, lanes and the device's own, the signal mask unchanged"},
     {__NR_exit_group, .reason = "the end: the broker is gone, or the worker gives up"},
 };
 
 static_assert(array_size(policy_base_start) == POLICY_BASE_START_ROWS, "rows.h must know the number of rows");
+static_assert(array_size(policy_folder_start) == POLICY_FOLDER_START_ROWS,
+              "rows.h must know the number of rows");
+static_assert(array_size(policy_region_start) == POLICY_REGION_START_ROWS,
+              "rows.h must know the number of rows");
+static_assert(array_size(policy_map_run) == POLICY_MAP_RUN_ROWS, "rows.h must know the number of rows");
 static_assert(array_size(policy_base_run) == POLICY_BASE_RUN_ROWS, "rows.h must know the number of rows");

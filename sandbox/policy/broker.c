@@ -19,7 +19,14 @@
 
 #include "sandbox/policy/rows.h"
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
+#endif
+
 #define READ_WRITE (PROT_READ | PROT_WRITE)
+
+/* Address space that is reserved and no more (guest_memory.c). */
+#define WINDOW_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 /* What glibc's pthread_create passes to clone: a thread that shares all, and nothing that makes a process or
  * a namespace. All 64 bits are pinned. */
@@ -53,26 +60,32 @@ static const struct policy_row channel[] = {
     {__NR_fcntl, .tests = {ARG_IS(1, F_SETFD)}, .reason = "close-on-exec of accepted descriptors (libuv)"},
     {__NR_fcntl, .tests = {ARG_IS(1, F_DUPFD_CLOEXEC)}, .reason = "a second owner for a passed descriptor"},
     {__NR_fcntl, .tests = {ARG_IS(1, F_GET_SEALS)}, .reason = "may a passed region shrink behind our back?"},
-    {__NR_fcntl, .tests = {ARG_IS(1, F_ADD_SEALS)},
-     .reason = "memfds of our own: in-flight region, shared memory"},
+    {__NR_fcntl, .tests = {ARG_IS(1, F_ADD_SEALS), ARG_IS(2, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)},
+     .reason = "sealed_memory: its size is for ever"},
     {__NR_ioctl, .tests = {ARG_IS(1, FIONBIO)}, .reason = "uv_poll_init makes its descriptor non-blocking"},
     {__NR_ioctl, .tests = {ARG_IS(1, FIOCLEX)}, .reason = "libuv: close-on-exec of its own descriptors"},
     {__NR_newfstatat, .tests = {ARG_MASKED(3, ~(uint64_t)AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH)},
      .reason = "fstat: size and kind of passed descriptors"},
     {__NR_fstat, .reason = "fstat of passed descriptors (newer C libraries)"},
-    {__NR_fstatfs, .reason = "page size of a passed region (hugetlbfs)"},
-    {__NR_memfd_create, .reason = "in-flight region and shared memory that others map"},
-    {__NR_ftruncate, .reason = "size of such a memfd before it is sealed"},
+    {__NR_statx, .tests = {ARG_IS(2, AT_EMPTY_PATH | AT_STATX_DONT_SYNC)},
+     .reason = "shmem_file: a worker's file, without asking whoever serves it"},
+    {__NR_fstatfs, .reason = "shmem_file: is it a file of this host?"},
+    {__NR_memfd_create, .tests = {ARG_MASKED(1, ~(uint64_t)MFD_NOEXEC_SEAL, MFD_CLOEXEC | MFD_ALLOW_SEALING)},
+     .reason = "sealed_memory: shared memory regions that a worker maps, too"},
+    {__NR_ftruncate, .reason = "sealed_memory: its size, before it is sealed"},
     {__NR_lseek, .reason = "size of a passed region"},
 };
 
 static const struct policy_row memory[] = {
-    {__NR_mmap, .tests = {ARG_ONLY(2, READ_WRITE)},
-     .reason = "guest memory, thread stacks, heap; never executable"},
+    {__NR_mmap, .tests = {ARG_ONLY(2, READ_WRITE), ARG_MASKED(3, MAP_FIXED, 0)},
+     .reason = "guest memory, thread stacks, heap; never executable, never in place of another"},
+    {__NR_mmap, .tests = {ARG_IS(2, PROT_NONE), ARG_IS(3, WINDOW_FLAGS | MAP_FIXED)},
+     .reason = "guest_mapping_take: a part of a window has no rights again"},
     {__NR_mprotect, .tests = {ARG_ONLY(2, READ_WRITE)},
      .reason = "thread stacks and guards; never executable"},
     {__NR_munmap, .reason = "guest memory that the VMM takes back"},
-    {__NR_mremap, .reason = "realloc of a large block; keeps its protection"},
+    {__NR_mremap, .tests = {ARG_ONLY(3, MREMAP_MAYMOVE | MREMAP_FIXED)},
+     .reason = "realloc of a large block; guest_mapping_put: a file into its window; keeps the protection"},
     {__NR_brk, .reason = "malloc: the heap"},
     {__NR_madvise, .reason = "guest memory stays out of core files and forks; unused stacks are given back"},
     {__NR_process_vm_writev, .tests = {ARG_ONLY(4, 63), ARG_IS(5, 0)},
@@ -108,6 +121,10 @@ static const struct policy_row loop[] = {
     {__NR_sched_getaffinity, .tests = {ARG_IS(0, 0)}, .reason = "pthread attributes of a new thread"},
     {__NR_sched_setaffinity, .tests = {ARG_IS(1, sizeof(cpu_set_t))},
      .reason = "placement: lane threads, and workers whose namespace we own"},
+    {__NR_sched_getattr, .tests = {ARG_IS(0, 0), ARG_IS(2, LIMIT_SLICE_ATTR), ARG_IS(3, 0)},
+     .reason = "placement: a lane's own niceness, which stays"},
+    {__NR_sched_setattr, .tests = {ARG_IS(0, 0), ARG_IS(2, 0)},
+     .reason = "placement: the length of a lane's own turns"},
     {__NR_sched_yield, .reason = "libuv's spin between threads"},
     {__NR_futex, .reason = "locks, joins, condition variables"},
     {__NR_getrandom, .reason = "malloc's and hash tables' seeds"},

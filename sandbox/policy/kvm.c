@@ -12,13 +12,15 @@
 #define KVM_MAGIC 0xae
 
 /* Bytes of the structures that the kernel's numbers hold. */
-#define REGION_BYTES    32 /* struct kvm_userspace_memory_region */
-#define IRQFD_BYTES     32
-#define IOEVENTFD_BYTES 64
-#define DIRTY_BYTES     16 /* struct kvm_dirty_log */
-#define REGS_BYTES      144
-#define SREGS_BYTES     312
-#define ONE_REG_BYTES   16
+#define REGION_BYTES      32 /* struct kvm_userspace_memory_region */
+#define IRQFD_BYTES       32
+#define IOEVENTFD_BYTES   64
+#define DIRTY_BYTES       16 /* struct kvm_dirty_log */
+#define REGS_BYTES        144
+#define SREGS_BYTES       312
+#define ONE_REG_BYTES     16
+#define MP_STATE_BYTES    4
+#define TRANSLATION_BYTES 24 /* struct kvm_translation */
 
 const struct policy_row policy_kvm_run[POLICY_KVM_ROWS] = {
     {__NR_ioctl, .tests = {ARG_IS(1, _IO(KVM_MAGIC, 0x80))},
@@ -38,6 +40,10 @@ const struct policy_row policy_kvm_run[POLICY_KVM_ROWS] = {
      .reason = "KVM_SET_REGS: the kernel's entry, known when it is loaded"},
     {__NR_ioctl, .tests = {ARG_IS(1, _IOC(_IOC_READ, KVM_MAGIC, 0x83, SREGS_BYTES))},
      .reason = "KVM_GET_SREGS: as KVM_GET_REGS, and before KVM_SET_SREGS"},
+    {__NR_ioctl, .tests = {ARG_IS(1, _IOC(_IOC_READ, KVM_MAGIC, 0x98, MP_STATE_BYTES))},
+     .reason = "KVM_GET_MP_STATE: does a vCPU wait for an interrupt, or for a page that does not come?"},
+    {__NR_ioctl, .tests = {ARG_IS(1, _IOC(_IOC_READ | _IOC_WRITE, KVM_MAGIC, 0x85, TRANSLATION_BYTES))},
+     .reason = "KVM_TRANSLATE: which page of a region that may be"},
     {__NR_ioctl, .tests = {ARG_IS(1, _IOC(_IOC_WRITE, KVM_MAGIC, 0x84, SREGS_BYTES))},
      .reason = "KVM_SET_SREGS: the mode that the kernel is entered in"},
 #else

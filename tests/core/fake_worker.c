@@ -79,6 +79,8 @@ static bool pump_in(struct fake_worker *worker)
                 worker->ended = true;
         if (n <= 0)
                 return false;
+        if (worker->heard)
+                worker->heard(worker->stream, worker->rx + worker->rx_len, (size_t)n);
         worker->rx_len += (size_t)n;
         return true;
 }

@@ -19,6 +19,8 @@ struct fake_worker {
         uint8_t *rx, *tx;
         size_t rx_pos, rx_len, tx_pos, tx_len;
         struct arena arena;
+        void (*heard)(unsigned stream, const uint8_t *bytes, size_t len); /* NULL, or is shown what comes */
+        unsigned stream;
 };
 
 /* A frame of the broker, judged; valid until the next one. */

@@ -52,6 +52,11 @@ static void on_suspicious(void *context, unsigned queue)
         ((struct lane_bench *)context)->suspicious++;
 }
 
+static void on_missing(void *context)
+{
+        ((struct lane_bench *)context)->missing++;
+}
+
 static void on_isolated(void *context)
 {
         ((struct lane_bench *)context)->isolated++;
@@ -122,6 +127,7 @@ void bench_init(struct lane_bench *bench, const struct bench_options *options)
                                            .queue_broken = on_broken,
                                            .queue_drained = on_drained,
                                            .queue_suspicious = on_suspicious,
+                                           .missing = on_missing,
                                            .isolated = on_isolated,
                                            .poison = on_poison};
 
@@ -173,7 +179,7 @@ static bool lane_step(struct lane_bench *bench)
                 lane_turn(lane);
                 moved = lane->tx.next != before || lane->tx.iov[before].iov_len != left;
         }
-        if (!lane->faulted && poll(&poll_fd, 1, 0) == 1) {
+        if (!lane->faulted && !lane->rx.parked && poll(&poll_fd, 1, 0) == 1) {
                 if (bench->may_drip)
                         lane->quota.turns = (uint64_t)LIMIT_QUOTA_SHORT_TURNS * LIMIT_QUOTA_TURN;
                 lane_readable(lane);
@@ -236,7 +242,8 @@ static void take(struct lane_bench *bench, const struct fake_frame *frame, size_
                                                                      .writable = requests->writable[i],
                                                                      .inlined = requests->inlined[i],
                                                                      .attempt = requests->attempt[i],
-                                                                     .must_fail = requests->must_fail[i]};
+                                                                     .must_fail = requests->must_fail[i],
+                                                                     .longer = requests->longer};
                 taken = take_bytes(bench, requests, i, payload, bench->inlined + *at);
                 *at += taken;
                 payload += taken;

@@ -12,6 +12,7 @@
 struct bench_request {
         uint64_t id;
         uint32_t queue, readable, writable, inlined, attempt, must_fail;
+        bool longer; /* of its batch */
         uint32_t in_at, out_at;
         const uint8_t *bytes; /* inlined, wherever they came; valid until the next bench_run */
         uint8_t *place;       /* in the area, for the writable part; NULL: none */
@@ -24,7 +25,8 @@ struct lane_bench {
         struct control_hello hello;
         struct direct_peer peer; /* what bench_attach offers: this process, and the area; len 0: none */
         uint8_t *area;
-        unsigned isolated, poisons, hopeless, faults, broken[MODEL_QUEUES], drained[MODEL_QUEUES], suspicious;
+        unsigned isolated, poisons, hopeless, faults, broken[MODEL_QUEUES], drained[MODEL_QUEUES], suspicious,
+            missing;
         const char *why;
         bool may_drip; /* its short turns do not count */
         unsigned fds_before;

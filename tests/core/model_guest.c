@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/core/model_guest.h"
 
-#include <dirent.h>
 #include <endian.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -218,18 +217,6 @@ uint64_t model_signals(struct model_guest *guest, unsigned index)
         uint64_t n = 0;
 
         return read(guest->queues[index].call, &n, sizeof(n)) == sizeof(n) ? n : 0;
-}
-
-unsigned count_fds(void)
-{
-        DIR *dir = opendir("/proc/self/fd");
-        unsigned n = 0;
-
-        assert_non_null(dir);
-        while (readdir(dir))
-                n++;
-        closedir(dir);
-        return n;
 }
 
 uint64_t random_next(uint64_t *state)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "broker/core/queue.h"
+#include "tests/core/own_fds.h"
 
 #define MODEL_PART    UINT64_C(0x400000)
 #define MODEL_LOW     UINT64_C(0x100000)
@@ -70,7 +71,5 @@ bool model_reap(struct model_guest *guest, unsigned queue, uint16_t *ret_head, u
 /* How often the queue was signaled since the last look. */
 uint64_t model_signals(struct model_guest *guest, unsigned queue);
 
-/* Descriptors of this process, to compare before and after. */
-unsigned count_fds(void);
 uint64_t random_next(uint64_t *state);
 uint32_t random_below(uint64_t *state, uint32_t n);

@@ -2,6 +2,7 @@
  * the fuzzer's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/core/stage.h"
+#include "tests/harness/blk_set.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -427,7 +428,7 @@ void stage_begin(struct stage *stage)
 
                 stage->worker[i].asked = stage->worker[i].running = false;
                 *config = (struct device_config){
-                    .type = DEVICE_TYPE_BLK, .n_queues = STAGE_QUEUES, .n_lanes = 1, .blk.block_size = 512};
+                    .type = DEVICE_TYPE_BLK, .n_queues = STAGE_QUEUES, .n_lanes = 1, .options = BLK_PLAIN};
                 snprintf(config->name, sizeof(config->name), "disk%u", i);
                 /* The spawner is not looked into here. */
                 assert(device_new(&stage->loop, config, 0, i, (struct spawner_client *)stage, &owner,

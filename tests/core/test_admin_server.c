@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admin/admin_server.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -28,6 +29,13 @@ static struct test {
         socklen_t address_len;
         size_t n_devices;
         unsigned n_asked, fds_before;
+        /* settings */
+        int set_error; /* what `set` returns */
+        unsigned n_set;
+        struct control_setting setting;
+        char device[LIMIT_NAME];
+        void (*done)(void *context, int error); /* of the last one */
+        void *done_context;
 } test;
 
 /* The longest of everything, when all devices are there. */
@@ -53,13 +61,30 @@ static void status(void *context, struct admin_status *ret_status)
                                                 .bytes_to_guest = UINT64_MAX,
                                                 .attached = true,
                                                 .features = UINT64_MAX,
-                                                .n_resources = LIMIT_RESOURCES,
+                                                .resources = {.of = {LIMIT_RESOURCES}, .born = UINT32_MAX},
                                                 .n_lanes = LIMIT_LANES};
                 memset(device->name, 'd', sizeof(device->name) - 1);
                 memset(device->type, 't', sizeof(device->type) - 1);
+                memset(device->companion, 'c', sizeof(device->companion) - 1);
+                device->companion_pid = INT32_MAX;
+                device->companion_uid = device->companion_starts = UINT32_MAX;
                 memset(device->why, 'w', sizeof(device->why) - 1);
         }
 }
+
+static int set(void *context, const char *device, const struct control_setting *setting,
+               void (*done)(void *done_context, int error), void *done_context)
+{
+        assert_ptr_equal(context, &test);
+        test.n_set++;
+        test.setting = *setting;
+        snprintf(test.device, sizeof(test.device), "%s", device);
+        test.done = done;
+        test.done_context = done_context;
+        return test.set_error;
+}
+
+static const struct admin_ops ops = {.status = status, .set = set};
 
 static void begin(void)
 {
@@ -76,7 +101,7 @@ static void begin(void)
         assert_int_equal(bind(fd, (struct sockaddr *)&test.address, test.address_len), 0);
         assert_int_equal(listen(fd, 4), 0);
         assert_int_equal(uv_loop_init(&test.loop), 0);
-        assert_int_equal(admin_server_new(&test.loop, fd, status, &test, &test.server), 0);
+        assert_int_equal(admin_server_new(&test.loop, fd, &ops, &test, &test.server), 0);
 }
 
 static void run(void)
@@ -101,15 +126,19 @@ static int client(void)
         return fd;
 }
 
-static void ask(int fd)
+static void say(int fd, const struct admin_to_broker *question)
 {
-        uint8_t buf[64];
-        ssize_t len = admin_make_to_broker(&(struct admin_to_broker){.kind = ADMIN_GET_STATUS},
-                                           buf + FRAME_HEAD_BYTES, sizeof(buf) - FRAME_HEAD_BYTES);
+        uint8_t buf[256];
+        ssize_t len = admin_make_to_broker(question, buf + FRAME_HEAD_BYTES, sizeof(buf) - FRAME_HEAD_BYTES);
 
         assert_true(len > 0);
         frame_head_make(&(struct frame_head){.header_len = (uint32_t)len}, buf);
         assert_int_equal(send(fd, buf, FRAME_HEAD_BYTES + (size_t)len, MSG_NOSIGNAL), FRAME_HEAD_BYTES + len);
+}
+
+static void ask(int fd)
+{
+        say(fd, &(struct admin_to_broker){.kind = ADMIN_GET_STATUS});
 }
 
 static bool hung_up(int fd)
@@ -119,7 +148,7 @@ static bool hung_up(int fd)
         return recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
 }
 
-static void expect_answer(int fd, size_t n_devices)
+static struct admin_to_client *hear(int fd)
 {
         static uint8_t buf[FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER];
         static struct admin_to_client answer;
@@ -138,9 +167,16 @@ static void expect_answer(int fd, size_t n_devices)
         assert_int_equal(frame_head_check(buf, 0, &head), 0);
         assert_int_equal(have, FRAME_HEAD_BYTES + head.header_len);
         assert_int_equal(admin_check_to_client(&arena, buf + FRAME_HEAD_BYTES, head.header_len, &answer), 0);
-        assert_int_equal(answer.kind, ADMIN_STATUS);
-        assert_int_equal(answer.status.n_devices, n_devices);
         arena_done(&arena);
+        return &answer;
+}
+
+static void expect_answer(int fd, size_t n_devices)
+{
+        const struct admin_to_client *answer = hear(fd);
+
+        assert_int_equal(answer->kind, ADMIN_STATUS);
+        assert_int_equal(answer->status.n_devices, n_devices);
 }
 
 static void every_client_gets_its_answer_as_often_as_it_asks(void **state)
@@ -307,6 +343,114 @@ static void without_descriptors_a_client_waits_and_the_loop_sleeps(void **state)
         end();
 }
 
+/* ---- settings ---- */
+
+static const struct admin_to_broker link_down = {
+    .kind = ADMIN_SET, .device = "net0", .set = {.setting = {SETTING_LINK, 0, 0}}};
+
+/* A client whose setting is on its way. */
+static int wishing_client(void)
+{
+        int fd = client();
+
+        say(fd, &link_down);
+        run();
+        return fd;
+}
+
+static void a_setting_is_answered_when_its_worker_has_taken_it(void **state)
+{
+        char byte;
+        int fd;
+
+        (void)state;
+        begin();
+        fd = wishing_client();
+        assert_int_equal(test.n_set, 1);
+        assert_string_equal(test.device, "net0");
+        assert_memory_equal(&test.setting, &link_down.set.setting, sizeof(test.setting));
+        assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+        test.done(test.done_context, 0);
+        assert_int_equal(hear(fd)->kind, ADMIN_TAKEN);
+        ask(fd); /* and it may go on */
+        run();
+        expect_answer(fd, 2);
+        close(fd);
+        run();
+        end();
+}
+
+static void each_refusal_is_said_in_words(void **state)
+{
+        static const struct {
+                int error, told;
+                const char *words;
+        } rows[] = {
+            {-ENOENT, -ENOENT, "net0: link: there is no such device"},
+            {-EBUSY, -EBUSY, "has just been made: try again"},
+            {-EAGAIN, -EBUSY, "no worker of the device serves now: try again"},
+            {-EOPNOTSUPP, -EOPNOTSUPP, "net0: link: the device has no such setting"},
+            {-EINVAL, -EINVAL, "does not take this value"},
+            {-EIO, -EIO, "net0: link: Input/output error"},
+        };
+
+        (void)state;
+        begin();
+        for (unsigned i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+                const bool late = i % 2;
+                const struct admin_to_client *answer;
+                int fd;
+
+                test.set_error = late ? 0 : rows[i / 2].error;
+                fd = wishing_client();
+                if (late)
+                        test.done(test.done_context, rows[i / 2].error);
+                answer = hear(fd);
+                assert_int_equal(answer->kind, ADMIN_ERROR);
+                assert_int_equal(answer->error.error, rows[i / 2].told);
+                assert_non_null(strstr(answer->error.reason, rows[i / 2].words));
+                close(fd);
+                run();
+        }
+        end();
+}
+
+static void a_second_question_before_the_answer_ends_the_connection(void **state)
+{
+        int fd, other;
+
+        (void)state;
+        begin();
+        fd = wishing_client();
+        ask(fd);
+        run();
+        assert_true(hung_up(fd));
+        assert_int_equal(test.n_asked, 0);
+        close(fd);
+        other = client();
+        run();
+        test.done(test.done_context, 0); /* whose place has another client now, who has not asked */
+        ask(other);
+        run();
+        expect_answer(other, 2);
+        close(other);
+        run();
+        end();
+}
+
+static void an_answer_may_come_after_the_end(void **state)
+{
+        int fd;
+
+        (void)state;
+        begin();
+        fd = wishing_client();
+        test.fds_before++;
+        end();
+        test.done(test.done_context, -EAGAIN);
+        close(fd);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -317,6 +461,10 @@ int main(void)
             cmocka_unit_test(a_client_that_does_not_read_is_dropped),
             cmocka_unit_test(it_ends_with_clients_and_waiting_ones_connected),
             cmocka_unit_test(without_descriptors_a_client_waits_and_the_loop_sleeps),
+            cmocka_unit_test(a_setting_is_answered_when_its_worker_has_taken_it),
+            cmocka_unit_test(each_refusal_is_said_in_words),
+            cmocka_unit_test(a_second_question_before_the_answer_ends_the_connection),
+            cmocka_unit_test(an_answer_may_come_after_the_end),
         };
 
         return cmocka_run_group_tests_name("admin_server", tests, NULL, NULL);

@@ -247,6 +247,30 @@ static void descriptors_wait_for_the_end_of_their_frame(void **state)
         }
 }
 
+/* Both at once would be more than may come with one. */
+static void descriptors_of_the_next_frame_are_not_read_with_a_rest(void **state)
+{
+        uint8_t buf[64];
+        size_t len;
+
+        (void)state;
+        for (size_t cut = 1; cut < FRAME_HEAD_BYTES + 4; cut++) {
+                begin();
+                len = make(buf, 'a', 4);
+                send_fds(buf, cut, 3);
+                run();
+                assert_int_equal(send(test.peer, buf + cut, len - cut, 0), len - cut);
+                len = make(buf, 'b', 4);
+                send_fds(buf, len, 3);
+                run();
+                assert_int_equal(test.n_frames, 2);
+                assert_int_equal(test.n_fds[0], 3);
+                assert_int_equal(test.n_fds[1], 3);
+                assert_int_equal(test.n_ended, 0);
+                end();
+        }
+}
+
 static void too_many_descriptors_end_the_connection_and_none_leaks(void **state)
 {
         uint8_t buf[64];
@@ -398,6 +422,7 @@ int main(void)
             cmocka_unit_test(an_empty_frame_and_a_payload_are_refused),
             cmocka_unit_test(descriptors_belong_to_the_frame_they_came_with),
             cmocka_unit_test(descriptors_wait_for_the_end_of_their_frame),
+            cmocka_unit_test(descriptors_of_the_next_frame_are_not_read_with_a_rest),
             cmocka_unit_test(too_many_descriptors_end_the_connection_and_none_leaks),
             cmocka_unit_test(what_the_peer_does_not_read_is_kept_up_to_the_limit),
             cmocka_unit_test(it_may_be_freed_inside_its_callback_and_is_silent_from_then_on),

@@ -14,6 +14,8 @@
 
 #include "broker/core/features.h"
 #include "broker/core/supervisor.h"
+#include "proto/base/checked.h"
+#include "proto/device/net.h"
 #include "tests/core/world.h"
 
 #define OWN_BITS (FEATURE_BIT(6) | FEATURE_BIT(9))
@@ -543,6 +545,48 @@ static void an_unshared_ring_is_reported(void **state)
         world_done(&world);
 }
 
+/* A network's: over all its workers, whatever a new one begins with. */
+static void what_workers_count_is_kept_when_they_are_gone(void **state)
+{
+        uint64_t values[LIMIT_COUNTERS] = {[0] = 3, [NET_COUNTER_COUNT_ - 1] = UINT64_MAX - 1};
+        const struct control_to_broker counted = {.kind = CONTROL_STATS,
+                                                  .stats = {NET_COUNTER_COUNT_, values}};
+        struct admin_device status = {0};
+
+        (void)state;
+        world_init_as(&world, 1, DEVICE_TYPE_NET);
+        world_serve(&world);
+        for (unsigned life = 1; life <= 3; life++) {
+                world_send(&world, &counted);
+                world_until(&world, (device_status(world.device, &status), status.counters[0] == 3 * life));
+                assert_int_equal(status.n_counters, NET_COUNTER_COUNT_);
+                assert_true(status.counters[NET_COUNTER_COUNT_ - 1] ==
+                            (life == 1 ? UINT64_MAX - 1 : UINT64_MAX)); /* it does not begin anew */
+                world_kill_worker(&world);
+                world_until(&world, world.n_spawns == life + 1 && world_state(&world) == WORKER_SERVING);
+                device_status(world.device, &status);
+                assert_int_equal(status.counters[0], 3 * life);
+        }
+        world_done(&world);
+}
+
+static void a_worker_that_counts_what_its_type_has_not_is_killed(void **state)
+{
+        uint64_t values[LIMIT_COUNTERS] = {0};
+        const struct control_to_broker counted[] = {
+            {.kind = CONTROL_STATS, .stats = {NET_COUNTER_COUNT_ - 1, values}},
+            {.kind = CONTROL_STATS, .stats = {NET_COUNTER_COUNT_ + 1, values}}};
+
+        (void)state;
+        world_init_as(&world, 1, DEVICE_TYPE_NET);
+        world_serve(&world);
+        for (unsigned i = 0; i < array_size(counted); i++) {
+                world_send(&world, &counted[i]);
+                world_until(&world, world.n_spawns == i + 2 && world_state(&world) == WORKER_SERVING);
+        }
+        world_done(&world);
+}
+
 static void status_tells_what_is(void **state)
 {
         struct admin_device status = {0};
@@ -597,6 +641,8 @@ int main(void)
             cmocka_unit_test(a_changed_interrupt_is_used_from_then_on),
             cmocka_unit_test(memory_is_changed_under_load),
             cmocka_unit_test(an_unshared_ring_is_reported),
+            cmocka_unit_test(what_workers_count_is_kept_when_they_are_gone),
+            cmocka_unit_test(a_worker_that_counts_what_its_type_has_not_is_killed),
             cmocka_unit_test(status_tells_what_is),
         };
 

@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
+#include "broker/core/device_state.h"
 #include "broker/core/supervisor.h"
+#include "proto/base/status.h"
 #include "tests/core/world.h"
 
 #define POISON   666u
@@ -233,6 +235,62 @@ static void a_death_with_more_than_one_blames_nobody(void **state)
         world_done(&world);
 }
 
+static void say_waits(const struct seen_request *request)
+{
+        const uint64_t id = request->id;
+        const uint32_t status = WIRE_STATUS_WAITING, none = 0;
+        const struct lane_to_broker message = {
+            .kind = LANE_COMPLETE,
+            .complete = {.n = 1, .id = &id, .status = &status, .offset = &none, .len = &none}};
+
+        fake_worker_send(&world.puppet.lanes[0], &message, NULL, 0);
+}
+
+static void count_waits(struct lane *lane, void *argument)
+{
+        *(uint32_t *)argument = lane->n_waits;
+}
+
+static bool one_waits(void)
+{
+        uint32_t n = 0;
+
+        lane_thread_call(world.device->lanes[0], count_waits, &n);
+        return n == 1;
+}
+
+/* A lock that somebody waits for, and a request that kills: it is found all the same. */
+static void who_waits_is_no_second_whom_a_death_could_be_of(void **state)
+{
+        (void)state;
+        serving_guest(1);
+        world.poison = 0;
+        world.idle = true;
+        post(0, 10, 0);
+        world_until(&world, world.n_seen == 1);
+        post(1, 11, 1);
+        world_until(&world, world.n_seen == 2);
+        for (unsigned i = 0; i < 2; i++) {
+                say_waits(&world.seen[2 * i]);
+                world_until(&world, one_waits());
+                world_kill_worker(&world);
+                world_until(&world, world.n_seen >= 2 * i + 3);
+                if (i == 0)
+                        world_until(&world, world.n_seen == 4);
+        }
+        assert_int_equal(world.seen[4].readable, 10); /* alone, by isolation */
+        say_waits(&world.seen[4]);
+        world_until(&world, world.n_seen == 6);
+        assert_int_equal(world.seen[5].readable, 11);
+        assert_int_equal(world.seen[5].must_fail, 0);
+        world.idle = false;
+        world_kill_worker(&world);
+        await(2);
+        assert_int_equal(times_failed(11), 1);
+        assert_int_equal(times_failed(10), 0);
+        world_done(&world);
+}
+
 static void a_reset_while_isolating_blames_nobody(void **state)
 {
         (void)state;
@@ -293,6 +351,7 @@ int main(void)
             cmocka_unit_test(a_reset_forgets_that_a_device_was_hopeless),
             cmocka_unit_test(a_stop_s_deadline_while_isolating_blames_nobody_and_holds_nobody_up),
             cmocka_unit_test(a_death_with_more_than_one_blames_nobody),
+            cmocka_unit_test(who_waits_is_no_second_whom_a_death_could_be_of),
             cmocka_unit_test(a_reset_while_isolating_blames_nobody),
             cmocka_unit_test(a_reset_is_not_the_last_proof_against_a_request),
         };

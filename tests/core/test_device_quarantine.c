@@ -173,6 +173,35 @@ static void a_reset_ends_it_and_nothing_more_is_failed(void **state)
         world_done(&world);
 }
 
+/* A driver spins until a command has been answered, or a line of a console's been used. */
+static void a_network_s_commands_fail_and_its_buffers_wait(void **state)
+{
+        (void)state;
+        world_init_as(&world, 1, DEVICE_TYPE_NET);
+        world.hello.queue_kind[0] = QUEUE_SUPPLY;
+        world_serve(&world);
+        world_start_queue(&world, 0, 0);
+        world_start_queue(&world, 1, 0);
+        world.idle = true;
+        world_post(&world, 0, 5);
+        world_post(&world, 1, 6);
+        *status_byte() = 0x55;
+        world_until(&world, world.n_seen == 2);
+        quarantine();
+        world_until(&world, world.n_broken == 2);
+        world_until(&world, world_answered(&world, 1));
+        assert_int_equal(*status_byte(), 1); /* VIRTIO_NET_ERR */
+        fails(1);
+        assert_false(world_answered(&world, 0));
+        device_queue_stop(world.device, 0, world_stopped, &world);
+        world_until(&world, world.n_stopped == 1);
+        assert_int_equal(world.base, 0); /* it is in the ring again */
+        device_queue_stop(world.device, 1, world_stopped, &world);
+        world_until(&world, world.n_stopped == 2);
+        assert_int_equal(world.base, 2);
+        world_done(&world);
+}
+
 static void a_type_without_an_error_stays_unanswered(void **state)
 {
         (void)state;
@@ -236,6 +265,7 @@ int main(void)
             cmocka_unit_test(a_stop_that_waits_ends_with_the_quarantine),
             cmocka_unit_test(a_ring_that_its_guest_broke_before_stays_silent),
             cmocka_unit_test(a_reset_ends_it_and_nothing_more_is_failed),
+            cmocka_unit_test(a_network_s_commands_fail_and_its_buffers_wait),
             cmocka_unit_test(a_type_without_an_error_stays_unanswered),
             cmocka_unit_test(without_a_spawner_the_guest_sees_errors_when_the_worker_dies),
             cmocka_unit_test(a_reset_in_quarantine_without_a_spawner_comes_back_to_it),

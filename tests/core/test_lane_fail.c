@@ -30,7 +30,8 @@ static void begin(unsigned n_queues)
 static void fail_from_now_on(void)
 {
         bench_die(&bench);
-        lane_fail_begin(&bench.lane, tail, sizeof(tail));
+        lane_set_failure(&bench.lane, &(struct lane_failure){.error = tail, .len = sizeof(tail)});
+        lane_fail_begin(&bench.lane);
 }
 
 /* Two writable buffers, 512 bytes and two: as a block device's driver posts them. */
@@ -121,6 +122,86 @@ static void a_request_without_room_for_the_error_breaks_its_ring_only(void **sta
         assert_int_equal(bench.broken[0], 1);
         head = post(1);
         assert_failed(1, head);
+        assert_int_equal(bench.broken[1], 0);
+        bench_done(&bench);
+}
+
+/* As a FUSE server answers: a header, and nothing behind it. */
+static void an_error_that_comes_first_is_all_of_the_answer(void **state)
+{
+        uint16_t head;
+
+        (void)state;
+        begin(2);
+        head = post(0);
+        assert_int_equal(bench_requests(&bench), 1);
+        dirty();
+        bench_die(&bench);
+        lane_set_failure(&bench.lane, &(struct lane_failure){
+                                          .error = tail, .len = sizeof(tail), .first = true, .quiet = true});
+        lane_fail_begin(&bench.lane);
+        bench_used(&bench, 0, head, sizeof(tail));
+        assert_memory_equal(model_at(&bench.guest, B), tail, sizeof(tail));
+        assert_int_equal(*(uint8_t *)model_at(&bench.guest, B + sizeof(tail)), 0xaa);
+        head = model_post(&bench.guest, 0, &(struct model_buffer){A, 16, false}, 1);
+        bench_used(&bench, 0, head, 0); /* it wanted no answer */
+        model_post(&bench.guest, 0, (struct model_buffer[]){{A, 16, false}, {C, 1, true}}, 2);
+        bench_not_used(&bench, 0);
+        assert_int_equal(bench.broken[0], 1);
+        bench_done(&bench);
+}
+
+/* As a network: a frame is lost, a command fails, and buffers for input wait for it, whether a worker held them or not. */
+static void what_is_lent_waits_and_what_wants_no_answer_is_used(void **state)
+{
+        const struct model_buffer lent = {B, 512, true};
+        uint16_t frame, command;
+        unsigned lends;
+
+        (void)state;
+        begin(2);
+        bench.lane.queues[0].supply = true;
+        model_post(&bench.guest, 0, &lent, 1);
+        frame = model_post(&bench.guest, 1, &(struct model_buffer){A, 16, false}, 1);
+        assert_int_equal(bench_requests(&bench), 2);
+        bench_die(&bench);
+        lane_set_failure(&bench.lane,
+                         &(struct lane_failure){.error = tail, .len = sizeof(tail), .quiet = true});
+        lane_fail_begin(&bench.lane);
+        bench_used(&bench, 1, frame, 0);
+        for (lends = 1; lends < 100; lends++) {
+                model_post(&bench.guest, 0, &lent, 1);
+                frame = model_post(&bench.guest, 1, &(struct model_buffer){A, 16, false}, 1);
+                lane_kicked(&bench.lane, lane_queue_find(&bench.lane, lends % 2), 1);
+                bench_used(&bench, 1, frame, 0);
+                assert_false(bench.lane.again);
+        }
+        command = post(1);
+        assert_failed(1, command);
+        bench_not_used(&bench, 0);
+        lane_queue_drain(&bench.lane, lane_queue_find(&bench.lane, 0));
+        assert_int_equal(bench.drained[0], 1);
+        assert_int_equal(lane_queue_stop(&bench.lane, lane_queue_find(&bench.lane, 0)),
+                         0); /* all are there */
+        assert_int_equal(bench.broken[0] + bench.broken[1], 0);
+        bench_done(&bench);
+}
+
+/* As a console, which has no error to say. */
+static void an_answer_that_is_wanted_and_cannot_be_made_breaks_its_ring_only(void **state)
+{
+        uint16_t head;
+
+        (void)state;
+        begin(2);
+        bench_die(&bench);
+        lane_set_failure(&bench.lane, &(struct lane_failure){.quiet = true});
+        lane_fail_begin(&bench.lane);
+        post(0);
+        bench_not_used(&bench, 0);
+        assert_int_equal(bench.broken[0], 1);
+        head = model_post(&bench.guest, 1, &(struct model_buffer){A, 16, false}, 1);
+        bench_used(&bench, 1, head, 0);
         assert_int_equal(bench.broken[1], 0);
         bench_done(&bench);
 }
@@ -257,6 +338,9 @@ int main(void)
             cmocka_unit_test(half_an_answer_is_zeroed),
             cmocka_unit_test(the_guest_is_signaled),
             cmocka_unit_test(a_request_without_room_for_the_error_breaks_its_ring_only),
+            cmocka_unit_test(an_error_that_comes_first_is_all_of_the_answer),
+            cmocka_unit_test(what_is_lent_waits_and_what_wants_no_answer_is_used),
+            cmocka_unit_test(an_answer_that_is_wanted_and_cannot_be_made_breaks_its_ring_only),
             cmocka_unit_test(a_ring_that_its_guest_has_broken_stays_silent),
             cmocka_unit_test(memory_that_is_gone_breaks_the_ring),
             cmocka_unit_test(a_turn_is_bounded_and_says_what_it_leaves),

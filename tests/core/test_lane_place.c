@@ -23,7 +23,8 @@ static const struct place_host host = {.cpus = {2, 5}, .n_cpus = 2, .stat_fd = -
 
 static uint64_t now_ns, own_ns, idle_ns[2];
 static cpu_set_t lane_set, worker_set;
-static unsigned n_calls, n_stats, n_clocks;
+static unsigned n_calls, n_stats, n_clocks, n_slices;
+static bool brief; /* the turns of the lane's thread */
 static int lane_error, worker_error, stat_error;
 
 int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time);
@@ -53,6 +54,14 @@ int __wrap_sched_setaffinity(pid_t pid, size_t len, const cpu_set_t *set)
         return 0;
 }
 
+void __wrap_time_slice_set(bool to);
+void __wrap_time_slice_set(bool to)
+{
+        assert_int_not_equal(to, brief);
+        n_slices++;
+        brief = to;
+}
+
 int __wrap_place_host_idle(const struct place_host *of, uint64_t *ret_idle_ns);
 int __wrap_place_host_idle(const struct place_host *of, uint64_t *ret_idle_ns)
 {
@@ -72,10 +81,11 @@ static int place_of(const cpu_set_t *set)
         return CPU_ISSET(2, set) ? 2 : 5;
 }
 
-/* Both are always together. */
+/* Both are always longer. Nobody's turns are short who is free. */
 static int place(void)
 {
         assert_int_equal(place_of(&lane_set), place_of(&worker_set));
+        assert_false(brief && place_of(&lane_set) == PLACE_FREE);
         return place_of(&lane_set);
 }
 
@@ -89,6 +99,7 @@ static uint64_t request_ns(void)
 
 /* CPU 5 is never idle: what is not ours there is others'. */
 static unsigned own_percent;
+static uint64_t gap_ns; /* from one request to the next */
 
 static void serve_one(void)
 {
@@ -96,14 +107,37 @@ static void serve_one(void)
         uint16_t head;
         uint32_t len;
 
+        now_ns += gap_ns;
+        idle_ns[0] += gap_ns;
         model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
         assert_int_equal(bench_requests(&bench), 1);
+        assert_int_equal(bench.requests[0].longer, place_of(&lane_set) != PLACE_FREE);
         now_ns += ns;
         own_ns += ns * own_percent / 100;
         idle_ns[0] += ns;
         fake_worker_complete(&bench.worker, bench.requests[0].id, 0, NULL, 0);
         bench_run(&bench);
         assert_true(model_reap(&bench.guest, 0, &head, &len));
+}
+
+/* The second waits while the first ends. */
+static void serve_two(void)
+{
+        const uint64_t ns = request_ns();
+        uint16_t head;
+        uint32_t len;
+
+        for (unsigned i = 0; i < 2; i++)
+                model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
+        assert_int_equal(bench_requests(&bench), 2);
+        for (unsigned i = 0; i < 2; i++) {
+                now_ns += ns;
+                own_ns += ns * own_percent / 100;
+                idle_ns[0] += ns;
+                fake_worker_complete(&bench.worker, bench.requests[i].id, 0, NULL, 0);
+                bench_run(&bench);
+                assert_true(model_reap(&bench.guest, 0, &head, &len));
+        }
 }
 
 static void serve(uint64_t ns)
@@ -138,8 +172,10 @@ static void begin(void)
         lane_set = worker_set = host.all;
         now_ns = 1000 * MS;
         own_ns = idle_ns[0] = idle_ns[1] = 0;
-        n_calls = n_stats = n_clocks = 0;
+        n_calls = n_stats = n_clocks = n_slices = 0;
+        brief = false;
         own_percent = 60;
+        gap_ns = 0;
         lane_error = worker_error = stat_error = 0;
 }
 
@@ -162,6 +198,40 @@ static void lane_and_worker_go_together_and_come_back_when_the_load_ends(void **
         bench_done(&bench);
 }
 
+static void turns_are_short_while_both_are_confined(void **state)
+{
+        (void)state;
+        begin_at_five();
+        assert_true(brief);
+        n_slices = 0;
+        serve(20 * MS);
+        assert_true(brief);
+        assert_int_equal(n_slices, 0); /* once is enough */
+        rest(2);
+        assert_false(brief);
+        assert_int_equal(n_slices, 1);
+        bench_done(&bench);
+}
+
+static void turns_are_as_before_when_requests_do_not_come_one_at_a_time(void **state)
+{
+        (void)state;
+        begin_at_five();
+        assert_true(brief);
+        n_slices = 0;
+        for (unsigned i = 0; i < 3 * PLACE_LOOK; i++)
+                serve_two();
+        assert_int_equal(bench.lane.place.at, 5);
+        assert_false(brief);
+        assert_int_equal(n_slices, 1);
+        serve(10 * MS);
+        assert_int_equal(bench.lane.place.at, 5);
+        assert_true(brief);
+        lane_place_end(&bench.lane);
+        assert_false(brief);
+        bench_done(&bench);
+}
+
 static void a_light_load_costs_no_system_call_and_few_looks_at_the_clock(void **state)
 {
         (void)state;
@@ -170,7 +240,7 @@ static void a_light_load_costs_no_system_call_and_few_looks_at_the_clock(void **
                 serve_one();
                 now_ns += MS;
         }
-        assert_int_equal(n_calls + n_stats, 0);
+        assert_int_equal(n_calls + n_stats + n_slices, 0);
         assert_in_range(n_clocks, 1, 1000 / PLACE_LOOK + 1);
         bench_done(&bench);
 }
@@ -270,6 +340,17 @@ static void a_cpu_that_others_need_is_left(void **state)
         bench_done(&bench);
 }
 
+static void a_driver_that_takes_turns_may_use_the_rest(void **state)
+{
+        (void)state;
+        begin();
+        own_percent = 100;
+        gap_ns = 70 * US; /* ... of a request: others use the rest of CPU 5 */
+        serve(2000 * MS);
+        assert_int_equal(bench.lane.place.placement.chosen, 5);
+        bench_done(&bench);
+}
+
 static void a_cpu_that_both_use_alone_is_kept(void **state)
 {
         (void)state;
@@ -298,6 +379,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(lane_and_worker_go_together_and_come_back_when_the_load_ends),
+            cmocka_unit_test(turns_are_short_while_both_are_confined),
+            cmocka_unit_test(turns_are_as_before_when_requests_do_not_come_one_at_a_time),
             cmocka_unit_test(a_light_load_costs_no_system_call_and_few_looks_at_the_clock),
             cmocka_unit_test(a_lane_without_a_host_or_a_worker_is_never_placed),
             cmocka_unit_test(the_end_of_the_worker_sets_the_lane_free),
@@ -306,6 +389,7 @@ int main(void)
             cmocka_unit_test(who_cannot_be_moved_is_left_alone),
             cmocka_unit_test(a_cpu_that_is_not_ours_any_more_is_left_for_the_other),
             cmocka_unit_test(a_cpu_that_others_need_is_left),
+            cmocka_unit_test(a_driver_that_takes_turns_may_use_the_rest),
             cmocka_unit_test(a_cpu_that_both_use_alone_is_kept),
             cmocka_unit_test(where_others_cannot_be_seen_nothing_is_placed),
         };

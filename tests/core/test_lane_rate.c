@@ -242,7 +242,8 @@ static void a_quarantined_device_fails_everything_at_once(void **state)
         post(0, 1, 40);
         assert_int_equal(bench_requests(&bench), BURST);
         bench_die(&bench);
-        lane_fail_begin(&bench.lane, &tail, 1);
+        lane_set_failure(&bench.lane, &(struct lane_failure){.error = &tail, .len = 1});
+        lane_fail_begin(&bench.lane);
         while (model_reap(&bench.guest, 0, &head, &len))
                 n++;
         assert_int_equal(n, 40);
@@ -277,6 +278,23 @@ static void input_beyond_the_rate_is_lent_no_more_buffers(void **state)
         bench_run(&bench);
         post(1, 65536, 1);
         assert_int_equal(bench_requests(&bench), 0);
+        pass(bench.lane.wait_ms);
+        assert_int_equal(bench_requests(&bench), 1);
+        bench_done(&bench);
+}
+
+static void bytes_that_are_lent_are_paid_when_they_are_taken(void **state)
+{
+        (void)state;
+        begin((struct device_rate){.bytes = 10u * MIB, .bytes_burst = MIB});
+        lane_queue_find(&bench.lane, 1)->supply = true;
+        for (unsigned i = 0; i < 17; i++)
+                model_post(&bench.guest, 1, &(struct model_buffer){AT, 65536, false}, 1);
+        assert_int_equal(bench_requests(&bench), 16);
+        for (unsigned i = 0; i < 16; i++)
+                fake_worker_complete(&bench.worker, bench.requests[i].id, 0, NULL, 0);
+        assert_int_equal(bench_requests(&bench), 0);
+        assert_true(bench.lane.wait_ms > 0);
         pass(bench.lane.wait_ms);
         assert_int_equal(bench_requests(&bench), 1);
         bench_done(&bench);
@@ -318,6 +336,7 @@ int main(void)
             cmocka_unit_test(a_quarantined_device_fails_everything_at_once),
             cmocka_unit_test(lent_buffers_are_no_operations_and_count_by_what_comes),
             cmocka_unit_test(input_beyond_the_rate_is_lent_no_more_buffers),
+            cmocka_unit_test(bytes_that_are_lent_are_paid_when_they_are_taken),
             cmocka_unit_test(both_queues_get_their_turns_of_a_rate),
         };
 

@@ -247,6 +247,69 @@ static void a_new_worker_is_lent_it_again_and_need_not_fail_it(void **state)
         bench_done(&bench);
 }
 
+/* Bytes of the guest that wait for somebody to take them, lent without an end. */
+static void lend_bytes(void)
+{
+        struct bench_options options = bench_defaults;
+
+        options.kind = QUEUE_SUPPLY;
+        options.replay = REPLAY_AT_MOST_ONCE;
+        bench_init(&bench, &options);
+        queue = lane_queue_find(&bench.lane, 0);
+        for (unsigned i = 0; i < LENT; i++)
+                heads[i] =
+                    model_post(&bench.guest, 0, (struct model_buffer[]){{A + i * 0x1000, LEN, false}}, 1);
+        assert_int_equal(bench_requests(&bench), LENT);
+        for (unsigned i = 0; i < LENT; i++)
+                ids[i] = bench.requests[i].id;
+}
+
+static void bytes_that_are_lent_are_not_sent_twice(void **state)
+{
+        (void)state;
+        lend_bytes();
+        bench_die(&bench);
+        bench_attach(&bench);
+        assert_int_equal(bench_requests(&bench), LENT);
+        for (unsigned i = 0; i < LENT; i++) {
+                assert_int_equal(bench.requests[i].id, ids[i]);
+                assert_int_equal(bench.requests[i].must_fail, true);
+                assert_int_equal(bench.requests[i].inlined, 0);
+        }
+        bench_done(&bench);
+}
+
+/* Those that no worker has had are found again. */
+static void bytes_that_a_dead_worker_had_do_not_wait_for_the_next_start(void **state)
+{
+        (void)state;
+        lend_bytes();
+        bench_die(&bench);
+        lane_queue_drain(&bench.lane, queue);
+        for (unsigned i = LENT; i-- > 0;)
+                used(i, 0);
+        assert_int_equal(bench.drained[0], 1);
+        assert_int_equal(lane_queue_stop(&bench.lane, queue), LENT);
+        bench_done(&bench);
+}
+
+static void bytes_that_come_back_are_found_again(void **state)
+{
+        (void)state;
+        lend_bytes();
+        recall();
+        for (unsigned i = 0; i < LENT; i++)
+                give_back(i);
+        bench_run(&bench);
+        nothing_used();
+        assert_int_equal(lane_queue_stop(&bench.lane, queue), 0);
+        bench_start_queue(&bench, 0, 0);
+        lane_queue_release(&bench.lane, queue);
+        assert_int_equal(bench_requests(&bench), LENT);
+        assert_int_equal(bench.requests[0].must_fail, false);
+        bench_done(&bench);
+}
+
 /* Each of these is the worker's fault, and nothing has changed at the guest. */
 static void is_refused(void)
 {
@@ -358,6 +421,9 @@ int main(void)
             cmocka_unit_test(what_no_worker_holds_goes_back_at_once),
             cmocka_unit_test(a_worker_that_dies_before_it_has_answered_holds_nothing),
             cmocka_unit_test(a_new_worker_is_lent_it_again_and_need_not_fail_it),
+            cmocka_unit_test(bytes_that_are_lent_are_not_sent_twice),
+            cmocka_unit_test(bytes_that_a_dead_worker_had_do_not_wait_for_the_next_start),
+            cmocka_unit_test(bytes_that_come_back_are_found_again),
             cmocka_unit_test(who_was_not_asked_may_give_nothing_back),
             cmocka_unit_test(nothing_is_given_back_twice),
             cmocka_unit_test(what_was_given_back_cannot_be_used),

@@ -163,6 +163,13 @@ static uint64_t a_little_better(int place, uint64_t now_ns)
         return place == 0 ? 11500 : 10000;
 }
 
+/* ... but not so much that the rest of a window is not waited for. */
+static uint64_t first_is_better(int place, uint64_t now_ns)
+{
+        (void)now_ns;
+        return place == 0 ? 28000 : place == PLACE_FREE ? 16000 : 6000;
+}
+
 static uint64_t light(int place, uint64_t now_ns)
 {
         return first_is_best(place, now_ns) / 10;
@@ -220,6 +227,44 @@ static void what_is_not_clearly_better_is_left_free(void **state)
                 assert_true(host.at_ns[1] < 10 * SECOND / 20);
                 assert_true(host.requests > hosts[i](PLACE_FREE, 0) * 10 * 98 / 100);
         }
+}
+
+static void where_requests_take_turns_a_cpu_need_not_be_better_than_free(void **state)
+{
+        (void)state;
+        begin(2, all_are_alike);
+        placement_turns(&host.placement, true);
+        load(&host, 10 * SECOND);
+        assert_true(host.at_ns[1] > 9 * SECOND);
+        begin(2, cpus_are_bad);
+        placement_turns(&host.placement, true);
+        load(&host, 10 * SECOND);
+        assert_true(host.at_ns[1] < SECOND / 2);
+}
+
+/* A guest's that is emulated: a window takes 16 ms. */
+static uint64_t slow_and_alike(int place, uint64_t now_ns)
+{
+        (void)place;
+        (void)now_ns;
+        return 4000;
+}
+
+/* To both CPUs and back is three moves. A load of which a trial is short is asked again soon. */
+static void where_requests_take_turns_the_next_trial_waits_until_the_last_is_repaid(void **state)
+{
+        (void)state;
+        begin(2, slow_and_alike);
+        placement_turns(&host.placement, true);
+        load(&host, SECOND / 2);
+        assert_in_range(host.n_moves, 2, 3);
+        load(&host, 10 * SECOND);
+        assert_int_equal(host.placement.hold_ns, LIMIT_PLACE_HOLD_MAX_MS * MS); /* and no longer */
+        begin(2, first_is_best);
+        placement_turns(&host.placement, true);
+        load(&host, 50 * MS);
+        assert_int_equal(host.placement.state, PLACEMENT_HOLDING);
+        assert_in_range(host.placement.hold_ns, 2 * LIMIT_PLACE_HOLD_MIN_MS * MS, 300 * MS);
 }
 
 /* Each seed is another story; the worst of them counts. */
@@ -372,18 +417,39 @@ static void bursts_that_are_too_short_for_a_trial_do_not_try_for_ever(void **sta
         assert_true(host.requests > 100000 * 4 * 96 / 100);
 }
 
+/* Wherever in the trial's free window it comes: the last requests before the window is full are behind it, too. */
 static void a_pause_in_a_trial_is_not_its_loss(void **state)
 {
         (void)state;
+        for (unsigned looks = 0; looks < 5; looks++) {
+                begin(2, first_is_better);
+                load(&host, 200 * MS);
+                while (host.placement.state != PLACEMENT_TRYING || host.placement.place != PLACE_FREE)
+                        load_step(&host, UINT64_MAX);
+                for (uint64_t begun = host.requests; host.requests < begun + looks * PLACE_LOOK;)
+                        load_step(&host, UINT64_MAX);
+                assert_int_equal(host.placement.place, PLACE_FREE);
+                host.now_ns += 300 * MS; /* all is free: nobody ticks */
+                host.next_tick_ns = host.now_ns;
+                load(&host, 50 * MS);
+                assert_true(host.placement.credit_ns > -(int64_t)(20 * MS));
+                assert_int_equal(host.placement.place, 0);
+        }
+}
+
+static void a_host_that_stood_still_in_a_trial_is_tried_again_within_seven_seconds(void **state)
+{
+        (void)state;
         begin(2, first_is_best);
-        load(&host, 200 * MS);
-        while (host.placement.state != PLACEMENT_TRYING || host.placement.place != PLACE_FREE)
-                load(&host, MS);
-        host.now_ns += 300 * MS; /* all is free: nobody ticks */
+        while (host.placement.place != 1)
+                load_step(&host, UINT64_MAX);
+        host.now_ns += 60 * SECOND;
         host.next_tick_ns = host.now_ns;
-        load(&host, 50 * MS);
-        assert_true(host.placement.credit_ns > -(int64_t)(20 * MS));
-        assert_int_equal(host.placement.place, 0);
+        load(&host, 100 * MS);
+        assert_true(host.placement.credit_ns < 0);
+        host.tried = 0;
+        load(&host, 7 * SECOND);
+        assert_int_equal(host.tried & 2, 2);
 }
 
 static void a_cpu_that_does_nothing_is_left_within_three_ticks(void **state)
@@ -415,10 +481,13 @@ static void a_cpu_that_cannot_be_had_is_not_tried_for_a_while(void **state)
 
 /* ---- harm to others ---- */
 
+static uint64_t gaps_ms;
+
 static bool guard(struct placement *p, uint64_t own_ms, uint64_t idle0_ms, uint64_t idle1_ms)
 {
         const uint64_t idle_ns[] = {idle0_ms * MS, idle1_ms * MS};
-        const struct placement_use use = {.elapsed_ns = 1000 * MS, .own_ns = own_ms * MS, .idle_ns = idle_ns};
+        const struct placement_use use = {
+            .elapsed_ns = 1000 * MS, .own_ns = own_ms * MS, .gaps_ns = gaps_ms * MS, .idle_ns = idle_ns};
 
         return placement_guard(p, host.now_ns, &use);
 }
@@ -443,6 +512,20 @@ static void a_cpu_of_which_others_need_more_than_half_is_left(void **state)
         host.tried = 0;
         load(&host, (LIMIT_PLACE_BARRED_MS - 10) * MS);
         assert_int_equal(host.tried & 1, 0);
+}
+
+static void where_requests_take_turns_what_others_use_in_the_gaps_is_no_harm(void **state)
+{
+        (void)state;
+        gaps_ms = 600 - 62; /* and a sixteenth of the second */
+        for (int turns = 0; turns < 2; turns++) {
+                hold_first();
+                placement_turns(&host.placement, turns);
+                assert_int_equal(guard(&host.placement, 400, 0, 1000), !turns); /* others: 600 */
+        }
+        gaps_ms--;
+        assert_true(guard(&host.placement, 400, 0, 1000));
+        gaps_ms = 0;
 }
 
 static void it_is_kept_where_no_other_has_more_to_give(void **state)
@@ -498,6 +581,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(a_cpu_that_is_clearly_better_is_chosen_and_kept),
             cmocka_unit_test(what_is_not_clearly_better_is_left_free),
+            cmocka_unit_test(where_requests_take_turns_a_cpu_need_not_be_better_than_free),
+            cmocka_unit_test(where_requests_take_turns_the_next_trial_waits_until_the_last_is_repaid),
             cmocka_unit_test(noise_costs_little),
             cmocka_unit_test(of_many_cpus_each_trial_has_a_few_and_the_good_one_is_found),
             cmocka_unit_test(a_trial_has_eight_cpus_and_a_host_with_one_more_has_two_trials),
@@ -512,9 +597,11 @@ int main(void)
             cmocka_unit_test(trials_cost_two_percent_of_the_time),
             cmocka_unit_test(bursts_that_are_too_short_for_a_trial_do_not_try_for_ever),
             cmocka_unit_test(a_pause_in_a_trial_is_not_its_loss),
+            cmocka_unit_test(a_host_that_stood_still_in_a_trial_is_tried_again_within_seven_seconds),
             cmocka_unit_test(a_cpu_that_does_nothing_is_left_within_three_ticks),
             cmocka_unit_test(a_cpu_that_cannot_be_had_is_not_tried_for_a_while),
             cmocka_unit_test(a_cpu_of_which_others_need_more_than_half_is_left),
+            cmocka_unit_test(where_requests_take_turns_what_others_use_in_the_gaps_is_no_harm),
             cmocka_unit_test(it_is_kept_where_no_other_has_more_to_give),
             cmocka_unit_test(clocks_that_contradict_each_other_do_no_harm),
             cmocka_unit_test(what_is_free_is_not_guarded),

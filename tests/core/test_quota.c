@@ -266,6 +266,22 @@ static void answers_are_free(void **state)
         assert_int_equal(passes(&quota, CONTROL_DONE, 0, &end), 100000);
 }
 
+static void half_of_a_burst_is_low(void **state)
+{
+        struct quota_control quota;
+
+        (void)state;
+        quota_control_init(&quota, 0);
+        for (unsigned i = 0; i < LIMIT_CONTROL_BURST / 2; i++)
+                assert_int_equal(quota_control_judge(&quota, CONTROL_SHMEM_MAP, 0), QUOTA_PASS);
+        assert_false(quota_control_is_low(&quota));
+        assert_int_equal(quota_control_judge(&quota, CONTROL_SHMEM_MAP, 0), QUOTA_PASS);
+        assert_true(quota_control_is_low(&quota));
+        /* Who waits LIMIT_CONTROL_REST_MS after each from then on is never refused. */
+        for (uint64_t now_ms = 0; now_ms < 100000; now_ms += LIMIT_CONTROL_REST_MS)
+                assert_int_equal(quota_control_judge(&quota, CONTROL_SHMEM_UNMAP, now_ms), QUOTA_PASS);
+}
+
 static void dropped_logs_are_counted_once_and_too_many_kill(void **state)
 {
         struct quota_control quota;
@@ -294,6 +310,7 @@ int main(void)
             cmocka_unit_test(a_bucket_without_rate_or_burst_gives_what_it_has),
             cmocka_unit_test(each_kind_has_its_edge),
             cmocka_unit_test(answers_are_free),
+            cmocka_unit_test(half_of_a_burst_is_low),
             cmocka_unit_test(dropped_logs_are_counted_once_and_too_many_kill),
         };
 

@@ -21,7 +21,7 @@ static struct test {
         uv_loop_t loop;
         struct spawner_client *client;
         int peer;
-        unsigned n_spawned, n_failed, n_exited, n_terminate, n_gone, fds_before;
+        unsigned n_spawned, n_failed, n_exited, n_companion, n_renewed, n_terminate, n_gone, fds_before;
         bool take;
         struct spawned_worker worker;
 } test;
@@ -58,6 +58,22 @@ static void on_exited(void *context, uint32_t device, const struct spawn_to_brok
         test.n_exited++;
 }
 
+static void on_companion(void *context, uint32_t device, const struct spawn_to_broker *companion)
+{
+        (void)context;
+        assert_int_equal(device, 1);
+        assert_int_equal(companion->pid, 90);
+        assert_int_equal(companion->starts, 3);
+        test.n_companion++;
+}
+
+static void on_renewed(void *context, uint32_t device)
+{
+        (void)context;
+        assert_int_equal(device, 1);
+        test.n_renewed++;
+}
+
 static void on_terminate(void *context)
 {
         (void)context;
@@ -73,6 +89,8 @@ static void on_gone(void *context)
 static const struct spawner_client_ops ops = {.spawned = on_spawned,
                                               .failed = on_failed,
                                               .exited = on_exited,
+                                              .companion = on_companion,
+                                              .renewed = on_renewed,
                                               .terminate = on_terminate,
                                               .gone = on_gone};
 
@@ -177,9 +195,13 @@ static void messages_in_a_row_keep_their_own_descriptors(void **state)
         tell(&spawned_1, 6);
         tell(&exited_0, 0);
         tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = 0, .pid = 79}, 4);
+        tell(&(struct spawn_to_broker){.kind = SPAWN_COMPANION, .device = 1, .pid = 90, .starts = 3}, 0);
+        tell(&(struct spawn_to_broker){.kind = SPAWN_RENEWED, .device = 1}, 0);
         tell(&(struct spawn_to_broker){.kind = SPAWN_TERMINATE}, 0);
         run();
         assert_int_equal(test.n_exited, 2);
+        assert_int_equal(test.n_companion, 1);
+        assert_int_equal(test.n_renewed, 1);
         assert_int_equal(test.n_failed, 1);
         assert_int_equal(test.n_spawned, 2);
         assert_int_equal(test.n_terminate, 1);

@@ -154,15 +154,17 @@ static void a_hello_of_another_device_is_refused(void **state)
         world_done(&world);
 }
 
-static void a_first_hello_of_the_wrong_type_or_queues_is_refused(void **state)
+static void a_first_hello_of_the_wrong_type_queues_or_features_is_refused(void **state)
 {
         (void)state;
-        for (unsigned i = 0; i < 2; i++) {
+        for (unsigned i = 0; i < 4; i++) {
                 world_init(&world, 1);
                 if (i == 0)
                         world.hello.device_type = 4;
-                else
+                else if (i == 1)
                         world.hello.n_queues = 1;
+                else
+                        world.hello.features |= UINT64_C(1) << (i == 2 ? 17 : 50); /* no disk has these */
                 world_until(&world, world.n_quarantined == 1);
                 assert_int_equal(world.n_ready, 0);
                 assert_false(device_is_ready(world.device));
@@ -336,6 +338,34 @@ static void a_reset_replaces_a_touched_worker_and_keeps_an_untouched_one(void **
         assert_int_equal(world.n_spawns, 2);
         assert_int_equal(device_supervisor(world.device)->restarts, 0); /* nobody's fault */
         assert_int_equal(world_told(&world, CONTROL_SET_FEATURES), 0);
+        world_done(&world);
+}
+
+/* A peer of its stream comes and goes: that is not its fault, however little it has done. */
+static void a_worker_whose_gifts_are_renewed_is_replaced_for_ever(void **state)
+{
+        static const struct control_to_broker put = {.kind = CONTROL_PUT_STATE,
+                                                     .put_state = {.bytes = (const uint8_t *)"x", .len = 1}};
+        const unsigned often = LIMIT_BARREN_RESTARTS + 2;
+
+        (void)state;
+        serving_guest(1);
+        world_send(&world, &put);
+        world_until(&world, device_supervisor(world.device)->state_len == 1);
+        for (unsigned i = 1; i <= often; i++) {
+                world.idle = i == 1;
+                if (i == 1)
+                        world_post(&world, 0, 9);
+                world_until(&world, i > 1 || world.n_seen == 1);
+                world.idle = false;
+                supervisor_renew(device_supervisor(world.device));
+                assert_int_equal(world_state(&world), WORKER_DYING);
+                supervisor_renew(device_supervisor(world.device)); /* there is none */
+                next_one(i);
+                assert_int_equal(world_told(&world, CONTROL_RESTORE_STATE), 1);
+        }
+        assert_int_equal(device_supervisor(world.device)->restarts, often);
+        world_until(&world, world_answered(&world, 0));
         world_done(&world);
 }
 
@@ -550,7 +580,7 @@ int main(void)
             cmocka_unit_test(a_killed_worker_s_requests_are_answered_by_its_successor),
             cmocka_unit_test(fifty_deaths_under_load_lose_nothing),
             cmocka_unit_test(a_hello_of_another_device_is_refused),
-            cmocka_unit_test(a_first_hello_of_the_wrong_type_or_queues_is_refused),
+            cmocka_unit_test(a_first_hello_of_the_wrong_type_queues_or_features_is_refused),
             cmocka_unit_test(a_successor_s_new_capacity_is_seen_and_told),
             cmocka_unit_test(six_barren_incarnations_end_in_quarantine),
             cmocka_unit_test(one_answer_between_keeps_a_device_out_of_quarantine),
@@ -562,6 +592,7 @@ int main(void)
             cmocka_unit_test(a_serving_worker_that_answers_no_control_message_is_replaced),
             cmocka_unit_test(a_setup_that_is_refused_ends_the_worker),
             cmocka_unit_test(a_reset_replaces_a_touched_worker_and_keeps_an_untouched_one),
+            cmocka_unit_test(a_worker_whose_gifts_are_renewed_is_replaced_for_ever),
             cmocka_unit_test(saved_state_goes_to_a_crash_s_successor_and_not_to_a_reset_s),
             cmocka_unit_test(resets_in_a_row_are_slowed_down),
             cmocka_unit_test(a_reset_is_right_in_every_state),

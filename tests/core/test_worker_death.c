@@ -146,6 +146,23 @@ static void resets_and_good_ends_are_no_crashes(void **state)
         assert_false(worker_death_is_crash(&death));
 }
 
+static void what_it_was_replaced_for_is_said(void **state)
+{
+        const struct spawn_to_broker killed = {
+            .kind = SPAWN_EXITED, .pid = 77, .code = SIGKILL, .signaled = true};
+        struct worker_death death = {0};
+        char out[LIMIT_LOG_LINE / 2];
+
+        (void)state;
+        assert_string_equal(text_of(&killed, true), "was replaced for a reset");
+        worker_death_gone(&death, 77, true);
+        death.renewed = true;
+        worker_death_told(&death, &killed);
+        assert_string_equal(worker_death_text(&death, "net", out, sizeof(out)),
+                            "was replaced: what it was given is dead");
+        assert_false(worker_death_is_crash(&death));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -154,6 +171,7 @@ int main(void)
             cmocka_unit_test(longest_text_is_not_cut),
             cmocka_unit_test(other_deaths_are_said_in_words),
             cmocka_unit_test(resets_and_good_ends_are_no_crashes),
+            cmocka_unit_test(what_it_was_replaced_for_is_said),
         };
 
         return cmocka_run_group_tests_name("worker_death", tests, NULL, NULL);

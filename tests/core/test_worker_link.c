@@ -64,7 +64,7 @@ static void on_dropped(void *context, uint32_t n)
 static const struct worker_link_ops ops = {
     .message = on_message, .fault = on_fault, .logs_dropped = on_dropped};
 
-static void begin(void)
+static void begin_maps(enum worker_link_maps maps)
 {
         uv_loop_t warm;
         int fds[2];
@@ -75,7 +75,12 @@ static void begin(void)
         assert_int_equal(uv_loop_init(&test.loop), 0);
         assert_int_equal(fd_stream_pair(fds), 0);
         test.peer = fds[1];
-        assert_int_equal(worker_link_new(&test.loop, fds[0], &ops, &test, &test.link), 0);
+        assert_int_equal(worker_link_new(&test.loop, fds[0], maps, &ops, &test, &test.link), 0);
+}
+
+static void begin(void)
+{
+        begin_maps(WORKER_LINK_NO_MAPS);
 }
 
 static void run(void)
@@ -330,6 +335,52 @@ static void answers_have_no_rate(void **state)
         end();
 }
 
+static const struct control_to_broker unmap = {.kind = CONTROL_SHMEM_UNMAP,
+                                               .shmem = {.id = 1, .len = LIMIT_SHMEM_PAGE}};
+
+static void until_heard(unsigned n)
+{
+        const uint64_t began = uv_hrtime();
+
+        while (test.link && test.n_messages < n && uv_hrtime() - began < UINT64_C(20000000000))
+                uv_run(&test.loop, UV_RUN_ONCE);
+        assert_int_equal(test.n_messages, n);
+}
+
+static void a_worker_whose_guest_maps_all_the_time_is_slowed_down_and_lives(void **state)
+{
+        const unsigned half = LIMIT_CONTROL_BURST / 2, more = 64;
+        uint64_t began;
+
+        (void)state;
+        begin_maps(WORKER_LINK_MAPS_OF_GUEST);
+        say(&unmap, half);
+        until_heard(half);
+        began = uv_hrtime();
+        for (unsigned i = 0; i < more; i++)
+                answer(&unmap);
+        until_heard(half + more);
+        assert_int_equal(ask(), 0); /* it hears us meanwhile */
+        done(1, 0);
+        until_heard(half + more);
+        while (test.n_done == 0)
+                uv_run(&test.loop, UV_RUN_ONCE);
+        assert_true(uv_hrtime() - began >= (more - 8) * LIMIT_CONTROL_REST_MS * UINT64_C(1000000));
+        assert_int_equal(test.n_faults, 0);
+        answer(&unmap);
+        test.link = worker_link_free(test.link); /* while it rests */
+        end();
+}
+
+static void a_worker_that_maps_for_itself_is_ended_by_a_flood(void **state)
+{
+        (void)state;
+        begin_maps(WORKER_LINK_MAPS);
+        say(&unmap, 100000);
+        assert_int_equal(test.n_faults, 1);
+        end();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -344,6 +395,8 @@ int main(void)
             cmocka_unit_test(logs_over_the_quota_are_dropped_and_counted),
             cmocka_unit_test(a_flood_of_any_kind_ends_the_worker),
             cmocka_unit_test(answers_have_no_rate),
+            cmocka_unit_test(a_worker_whose_guest_maps_all_the_time_is_slowed_down_and_lives),
+            cmocka_unit_test(a_worker_that_maps_for_itself_is_ended_by_a_flood),
         };
 
         return cmocka_run_group_tests_name("worker_link", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* A device with everything around it. Owns all of it. TRUST: it plays guest, front end, spawner and worker.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/core/world.h"
+#include "tests/harness/blk_set.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,13 +50,19 @@ void world_send_raw(struct world *world, const void *bytes, size_t len)
 
 void world_send(struct world *world, const struct control_to_broker *message)
 {
-        uint8_t buf[FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER];
-        ssize_t len = control_make_to_broker(message, buf + FRAME_HEAD_BYTES, LIMIT_FRAME_HEADER);
+        uint8_t buf[WORLD_FRAME];
+
+        world_send_raw(world, buf, world_frame(message, buf));
+}
+
+size_t world_frame(const struct control_to_broker *message, uint8_t ret_buf[static WORLD_FRAME])
+{
+        ssize_t len = control_make_to_broker(message, ret_buf + FRAME_HEAD_BYTES, LIMIT_FRAME_HEADER);
         struct frame_head head = {.header_len = (uint32_t)len};
 
         assert_true(len > 0);
-        frame_head_make(&head, buf);
-        world_send_raw(world, buf, FRAME_HEAD_BYTES + (size_t)len);
+        frame_head_make(&head, ret_buf);
+        return FRAME_HEAD_BYTES + (size_t)len;
 }
 
 static int done_error(const struct world *world, const struct control_to_worker *message)
@@ -72,12 +79,18 @@ static void puppet_obey(struct world *world, const struct control_to_worker *mes
 {
         struct puppet *puppet = &world->puppet;
 
-        assert_true(puppet->n_messages < WORLD_LOG);
-        puppet->messages[puppet->n_messages++] = *message;
+        if (message->kind != CONTROL_SHMEM_ANSWER) {
+                assert_true(puppet->n_messages < WORLD_LOG);
+                puppet->messages[puppet->n_messages++] = *message;
+        }
         if (message->kind == CONTROL_CONFIGURE) {
                 if (!world->silent)
                         world_send(world,
                                    &(struct control_to_broker){.kind = CONTROL_HELLO, .hello = world->hello});
+        } else if (message->kind == CONTROL_SHMEM_ANSWER) {
+                puppet->n_answers++;
+                puppet->n_answered[message->shmem_answer.id % WORLD_LOG]++;
+                puppet->answer[message->shmem_answer.id % WORLD_LOG] = message->shmem_answer.error;
         } else if (message->kind != CONTROL_SHUTDOWN && !world->deaf) {
                 world_send(world, &(struct control_to_broker){
                                       .kind = CONTROL_DONE,
@@ -112,6 +125,8 @@ static void puppet_control(struct world *world)
         ssize_t n = recv(puppet->control_fd, puppet->rx + puppet->rx_len, sizeof(puppet->rx) - puppet->rx_len,
                          MSG_DONTWAIT);
 
+        if (n > 0 && world->heard)
+                world->heard(0, puppet->rx + puppet->rx_len, (size_t)n);
         if (n > 0)
                 puppet->rx_len += (size_t)n;
         assert_int_equal(arena_init(&arena, LIMIT_ARENA), 0);
@@ -219,6 +234,8 @@ static void spawner_spawn(struct world *world)
                 assert_int_equal(fd_stream_pair(pair), 0);
                 fds[1 + i] = pair[0];
                 fake_worker_init(&puppet->lanes[i], pair[1]);
+                puppet->lanes[i].heard = world->heard;
+                puppet->lanes[i].stream = 1 + i;
         }
         fds[1 + n_lanes] = (int)syscall(SYS_pidfd_open, puppet->pid, 0);
         assert_true(fds[1 + n_lanes] >= 0);
@@ -424,7 +441,8 @@ void world_written(void *context, int error)
 static void make_hello(enum device_type_id type, struct control_hello *ret_hello)
 {
         *ret_hello = (struct control_hello){.device_type = device_types[type].virtio_id,
-                                            .features = FEATURE_BIT(6) | FEATURE_BIT(9),
+                                            .features = (FEATURE_BIT(6) | FEATURE_BIT(9)) &
+                                                        features_of_type(device_types[type].virtio_id),
                                             .n_queues = MIN(2u, device_types[type].max_queues),
                                             .max_segments = 64,
                                             .credit_requests = 32,
@@ -455,7 +473,34 @@ void world_init(struct world *world, unsigned n_lanes)
 
 uint32_t world_poll_us;
 
+static void make_options(enum device_type_id type, struct option_set *ret_options)
+{
+        static char room[LIMIT_NAME];
+
+        *ret_options = (struct option_set)BLK_PLAIN;
+        for (unsigned i = 0; type != DEVICE_TYPE_BLK && i < device_types[type].n_options; i++)
+                ret_options->value[i] = option_preset(&device_types[type].options[i], "disk0", room);
+}
+
 void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id type)
+{
+        world_init_with(world, n_lanes, type, NULL, &(struct device_front){0});
+}
+
+void world_attach(struct world *world, const struct device_front *front)
+{
+        struct device_front whole = *front;
+
+        whole.context = world;
+        whole.ready = on_front_ready;
+        whole.config_changed = on_config_changed;
+        whole.broken = on_broken;
+        whole.suspicious = on_suspicious;
+        device_attach(world->device, &whole);
+}
+
+void world_init_with(struct world *world, unsigned n_lanes, enum device_type_id type,
+                     void (*configure)(struct device_config *config), const struct device_front *front)
 {
         const struct device_owner owner = {.context = world, .ready = on_ready, .failed = on_device_failed};
         int pair[2];
@@ -468,8 +513,10 @@ void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id ty
                                                .type = type,
                                                .n_queues = world->hello.n_queues,
                                                .n_lanes = n_lanes,
-                                               .poll_us = world_poll_us,
-                                               .blk.block_size = 512};
+                                               .poll_us = world_poll_us};
+        make_options(type, &world->config.options);
+        if (configure)
+                configure(&world->config);
         assert_int_equal(uv_loop_init(&world->loop), 0);
         assert_int_equal(fd_stream_pair(pair), 0);
         world->spawner_fd = pair[1];
@@ -478,11 +525,7 @@ void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id ty
         assert_int_equal(
             device_new(&world->loop, &world->config, LIMIT_AREA, 0, world->client, &owner, &world->device),
             0);
-        device_attach(world->device, &(struct device_front){.context = world,
-                                                            .ready = on_front_ready,
-                                                            .config_changed = on_config_changed,
-                                                            .broken = on_broken,
-                                                            .suspicious = on_suspicious});
+        world_attach(world, front);
 }
 
 void world_done(struct world *world)

@@ -14,7 +14,8 @@
 #include "tests/core/fake_worker.h"
 #include "tests/core/model_guest.h"
 
-#define WORLD_LOG 512u
+#define WORLD_LOG   512u
+#define WORLD_FRAME (FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER)
 
 struct puppet {
         pid_t pid;
@@ -24,7 +25,9 @@ struct puppet {
         unsigned n_lanes;
         struct fake_worker lanes[LIMIT_LANES];
         unsigned n_messages;
-        struct control_to_worker messages[WORLD_LOG];
+        struct control_to_worker messages[WORLD_LOG]; /* but for ShmemAnswers: by their id, */
+        unsigned n_answers, n_answered[WORLD_LOG];    /* how often, */
+        int answer[WORLD_LOG];                        /* and what was said last */
 };
 
 struct seen_request {
@@ -57,6 +60,8 @@ struct world {
         bool deadly;                   /* ... even when that is only to be failed */
         int refuse_kind, refuse_error; /* Done of this kind carries this error */
         uint64_t refuse_value;         /* ... if it is a config write, of this value only; 0: any */
+        void (*heard)(unsigned stream, const uint8_t *bytes,
+                      size_t len); /* NULL, or what each byte of the broker's is shown to */
         struct puppet puppet;
         bool have_puppet;
         unsigned n_seen;
@@ -75,6 +80,11 @@ struct world {
 extern uint32_t world_poll_us; /* of devices that are begun from now on; 0 at first */
 void world_init(struct world *world, unsigned n_lanes);
 void world_init_as(struct world *world, unsigned n_lanes, enum device_type_id type);
+/* ... whose configuration `configure` completes (NULL: no), with a front end that also does what `front` says, with the world as
+ * its context. */
+void world_init_with(struct world *world, unsigned n_lanes, enum device_type_id type,
+                     void (*configure)(struct device_config *config), const struct device_front *front);
+void world_attach(struct world *world, const struct device_front *front);
 void world_done(struct world *world); /* all handles, processes and descriptors are gone */
 
 /* Until the device is ready, its memory is set and its features are committed. */
@@ -107,6 +117,7 @@ uint32_t world_pid(const struct world *world);
 void world_kill_worker(struct world *world);
 void world_kill_spawner(struct world *world);
 void world_send(struct world *world, const struct control_to_broker *message);
+size_t world_frame(const struct control_to_broker *message, uint8_t ret_buf[static WORLD_FRAME]);
 void world_send_raw(struct world *world, const void *bytes, size_t len);
 
 /* The puppet's messages of this kind so far. */

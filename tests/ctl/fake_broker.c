@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "proto/admin.h"
+#include "proto/device/net.h"
 #include "proto/base/checked.h"
 #include "proto/base/fd.h"
 #include "proto/frame.h"
@@ -62,8 +63,10 @@ static void fill(const char *vm, uint32_t broker, uint32_t spawner, char *const 
                 if (sscanf(devices[s->n_devices], "%63[^:]:%63[^:]:%u:%159[^\n]", d->name, d->type, &d->pid,
                            d->why) < 3)
                         exit(2);
+                for (; strcmp(d->type, "net") == 0 && d->n_counters < NET_COUNTER_COUNT_; d->n_counters++)
+                        d->counters[d->n_counters] = d->n_counters;
                 d->direct = strcmp(d->type, "blk") == 0;
-                d->n_resources = strcmp(d->type, "blk") == 0;
+                d->resources.of[RESOURCE_FILE] = strcmp(d->type, "blk") == 0;
                 d->seccomp_log = strstr(devices[s->n_devices], ":log") != NULL;
                 if (d->pid == 0)
                         d->state = d->why[0] ? ADMIN_QUARANTINED : ADMIN_RESTARTING;
@@ -98,14 +101,38 @@ static void drip(int sock)
                 nanosleep(&(struct timespec){.tv_nsec = 100 * 1000000}, NULL);
 }
 
+static int hear(int sock, struct admin_to_broker *ret_question)
+{
+        uint8_t bytes[FRAME_HEAD_BYTES], header[256];
+        struct frame_head head;
+        struct arena arena;
+        int r;
+
+        if (fd_read_all(sock, bytes, sizeof(bytes)) < 0 || frame_head_check(bytes, 0, &head) < 0 ||
+            head.header_len > sizeof(header) || fd_read_all(sock, header, head.header_len) < 0 ||
+            arena_init(&arena, LIMIT_ARENA) < 0)
+                return -EPROTO;
+        r = admin_check_to_broker(&arena, header, head.header_len, ret_question);
+        arena_done(&arena);
+        return r;
+}
+
 static void serve(int sock, const char *mode)
 {
         static const uint8_t garbage[] = {3, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff};
         static const uint8_t huge[] = {0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0};
-        uint8_t question[10]; /* head and an empty GetStatus */
+        struct admin_to_broker question;
 
-        if (fd_read_all(sock, question, sizeof(question)) < 0 || strcmp(mode, "close") == 0)
+        if (hear(sock, &question) < 0 || strcmp(mode, "close") == 0)
                 return;
+        if (question.kind == ADMIN_SET && strcmp(mode, "good") == 0) {
+                const struct control_setting *setting = &question.set.setting;
+
+                printf("%s %s %u %llu\n", question.device, control_setting_name(setting->id), setting->index,
+                       (unsigned long long)setting->value);
+                fflush(stdout);
+                answer.kind = ADMIN_TAKEN;
+        }
         if (strcmp(mode, "silent") == 0)
                 wait_for_ever();
         else if (strcmp(mode, "drip") == 0)

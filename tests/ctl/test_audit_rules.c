@@ -30,6 +30,7 @@ static void fill_process(struct proc_facts *f, pid_t pid, uint32_t id, uint64_t 
                        .seccomp = 2,
                        .seccomp_filters = 2},
             .root_read_only = true,
+            .ids = {.first = id, .n = 1, .n_all = 1},
             .fds_null = 2,
             .fds_pipe = 1,
             .fds_socket = 2,
@@ -58,7 +59,7 @@ static void fill_vm(struct audit_vm *vm, pid_t base, uint32_t id)
 
                 d->pid = (uint32_t)base + 2 + (uint32_t)i;
                 d->n_lanes = 1;
-                d->n_resources = i == 0;
+                d->resources.of[RESOURCE_FILE] = i == 0;
                 snprintf(d->name, sizeof(d->name), "dev%zu", i);
                 snprintf(d->type, sizeof(d->type), "%s", i == 0 ? "blk" : "rng");
                 fill_process(&vm->workers[i], base + 2 + (pid_t)i, id + 1 + (uint32_t)i,
@@ -67,6 +68,15 @@ static void fill_vm(struct audit_vm *vm, pid_t base, uint32_t id)
                 snprintf(vm->workers[i].program, sizeof(vm->workers[i].program), "bulkhead-worker-%.3s",
                          d->type);
         }
+        strcpy(vm->status.devices[1].companion, "passt"); /* whatever its type is */
+        fill_process(&vm->companions[1], base + 9, id + 9, (uint64_t)base * 100 + 40000);
+        vm->companions[1].ns[PROC_NS_NET] = 1000 + PROC_NS_NET; /* the host's */
+        vm->companions[1].status.ppid = base;
+        vm->companions[1].status.seccomp_filters = 1;
+        vm->companions[1].status.capabilities[PROC_CAP_BOUNDING] = 0x1ffffffffff;
+        vm->companions[1].fds_socket = 4000;
+        vm->companions[1].fds_other = 1;
+        strcpy(vm->companions[1].program, "passt.avx2");
         vm->broker.status.ppid = base;
         vm->workers[0].status.ppid = vm->workers[1].status.ppid = base;
 }
@@ -127,6 +137,10 @@ static struct tally judge(enum audit_role role, size_t worker)
 
         if (role == AUDIT_SPAWNER)
                 subject.facts = &vms[0].spawner;
+        if (role == AUDIT_COMPANION) {
+                subject.facts = &vms[0].companions[1];
+                subject.device = &vms[0].status.devices[1];
+        }
         if (role == AUDIT_WORKER) {
                 subject.facts = &vms[0].workers[worker];
                 subject.device = &vms[0].status.devices[worker];
@@ -149,8 +163,8 @@ static void a_vm_as_it_should_be_has_no_findings(void **state)
                 assert_string_equal(t.facts, "");
                 assert_true(t.n > 2);
                 assert_int_equal(t.n_by_verdict[AUDIT_CLAIMED], role == AUDIT_SPAWNER  ? 0
-                                                                : role == AUDIT_BROKER ? 1
-                                                                                       : 3);
+                                                                : role == AUDIT_WORKER ? 5
+                                                                                       : 1);
         }
         assert_string_equal(judge(AUDIT_WORKER, 1).facts, "");
 }
@@ -208,6 +222,8 @@ static void loosen(unsigned i, const char **ret_fact)
                 STEP(39, "seccomp content", vms[0].status.devices[0].seccomp_log = true)
                 STEP(40, "descriptors", f->fds_event = 1)
                 STEP(41, "shared mappings", f->ring_bytes = 4096)
+                STEP(42, "ids", f->ids.n_all = 2)
+                STEP(43, "ids", f->ids.n = 65536; f->ids.n_all = 65537; f->ids.root_is_mapped = true)
         default:
                 *ret_fact = NULL;
         }
@@ -223,7 +239,7 @@ static void each_step_beyond_the_policy_is_found_by_its_rule(void **state)
                 setup(state);
                 loosen(i, &fact);
                 if (!fact) {
-                        assert_int_equal(i, 42);
+                        assert_int_equal(i, 44);
                         return;
                 }
                 t = judge(AUDIT_WORKER, 0);
@@ -232,10 +248,71 @@ static void each_step_beyond_the_policy_is_found_by_its_rule(void **state)
         }
 }
 
+static void each_step_of_a_companion_is_found_too(void **state)
+{
+        static const char *const facts[] = {"program;",
+                                            "tracer;",
+                                            "parent;",
+                                            "guest memory;",
+                                            "guest memory files;",
+                                            "capabilities;",
+                                            "seccomp mode;",
+                                            "seccomp filters;",
+                                            "no_new_privs;",
+                                            "namespaces;",
+                                            "root;",
+                                            "descriptors;",
+                                            "uid;",
+                                            "groups;",
+                                            "threads;",
+                                            "memory limit;",
+                                            "process limit;",
+                                            "descriptors;",
+                                            "namespaces;",
+                                            "program;"};
+
+        for (unsigned i = 0; i < array_size(facts); i++) {
+                struct proc_facts *f = &vms[0].companions[1];
+
+                setup(state);
+                assert_string_equal(judge(AUDIT_COMPANION, 0).facts, "");
+                f->program[0] = i == 0 ? 'P' : f->program[0];
+                f->status.tracer = i == 1 ? 999 : 0;
+                f->status.ppid -= i == 2;
+                f->guest_bytes = i == 3;
+                f->fds_guest = i == 4;
+                f->status.capabilities[PROC_CAP_PERMITTED] = i == 5;
+                f->status.seccomp = i == 6 ? 0 : 2;
+                f->status.seccomp_filters -= i == 7;
+                f->status.no_new_privs -= i == 8;
+                f->ns[PROC_NS_PID] = i == 9 ? self.ns[PROC_NS_PID] : f->ns[PROC_NS_PID];
+                f->root_entries = i == 10;
+                f->fds_file = i == 11;
+                if (i == 12)
+                        memcpy(f->status.uid, vms[0].workers[1].status.uid, sizeof(f->status.uid));
+                f->status.n_groups = i == 13;
+                f->status.threads += i == 14;
+                if (i == 15)
+                        f->limits.memory_cgroup = f->limits.memory_rlimit = PROC_NO_LIMIT;
+                f->limits.pids_cgroup += i == 16;
+                f->fds_tap = i == 17;
+                f->ns[PROC_NS_MNT] = i == 18 ? vms[0].workers[1].ns[PROC_NS_MNT] : f->ns[PROC_NS_MNT];
+                if (i == 19) /* the broker's word for what there is not */
+                        strcpy(f->program, "sh");
+                if (strcmp(judge(AUDIT_COMPANION, 0).facts, facts[i]) != 0)
+                        fail_msg("step %u: %s", i, judge(AUDIT_COMPANION, 0).facts);
+        }
+        setup(state);
+        strcpy(vms[0].status.devices[1].companion,
+               "gpu"); /* nothing that we know: a worker's rules, and no program is right */
+        assert_non_null(strstr(judge(AUDIT_COMPANION, 0).facts, "program;"));
+        assert_non_null(strstr(judge(AUDIT_COMPANION, 0).facts, "namespaces;"));
+}
+
 static void a_broker_cannot_ask_for_more_files_than_the_type_has(void **state)
 {
         (void)state;
-        vms[0].status.devices[1].n_resources = 1; /* says the broker: rng has none */
+        vms[0].status.devices[1].resources.of[RESOURCE_FILE] = 1; /* says the broker: rng has none */
         vms[0].workers[1].fds_file = 1;
         assert_string_equal(judge(AUDIT_WORKER, 1).facts, "descriptors;");
         snprintf(vms[0].status.devices[1].type, LIMIT_NAME, "gpu");
@@ -264,7 +341,7 @@ static void a_direct_disk_has_an_eventfd_and_a_ring_and_no_more(void **state)
         struct proc_facts *f = &vms[0].workers[0];
 
         (void)state;
-        vms[0].status.devices[0].n_resources = 2;
+        vms[0].status.devices[0].resources.of[RESOURCE_EVENT] = 1;
         assert_string_equal(judge(AUDIT_WORKER, 0).facts, "descriptors;");
         f->fds_event = 1;
         f->ring_bytes = 65536;
@@ -273,15 +350,43 @@ static void a_direct_disk_has_an_eventfd_and_a_ring_and_no_more(void **state)
         assert_string_equal(judge(AUDIT_WORKER, 0).facts, "shared mappings;");
         f->ring_bytes = 0;
         f->fds_event = 2;
-        vms[0].status.devices[0].n_resources = 3;
+        vms[0].status.devices[0].resources.of[RESOURCE_EVENT] = 2;
         assert_string_equal(judge(AUDIT_WORKER, 0).facts, "descriptors;");
         f->fds_event = 0;
         f->fds_other = 1;
         assert_string_equal(judge(AUDIT_WORKER, 0).facts, "descriptors;");
-        vms[0].status.devices[1].n_resources = 1; /* rng has neither */
+        vms[0].status.devices[1].resources.of[RESOURCE_EVENT] = 1; /* rng has neither */
         vms[0].workers[1].fds_event = 1;
         vms[0].workers[1].ring_bytes = 4096;
         assert_string_equal(judge(AUDIT_WORKER, 1).facts, "shared mappings;descriptors;");
+}
+
+static const struct counted {
+        enum resource_kind kind;
+        size_t fact; /* where it is counted */
+} counted[] = {
+    {RESOURCE_FILE, offsetof(struct proc_facts, fds_file)},
+    {RESOURCE_EVENT, offsetof(struct proc_facts, fds_event)},
+    {RESOURCE_LISTENER, offsetof(struct proc_facts, fds_socket)},
+    {RESOURCE_STREAM, offsetof(struct proc_facts, fds_socket)},
+    {RESOURCE_TAP, offsetof(struct proc_facts, fds_tap)},
+    {RESOURCE_FOLDER, offsetof(struct proc_facts, fds_folder)},
+};
+
+/* However much a broker claims. */
+static void a_worker_holds_what_its_type_is_entitled_to_of_each_kind(void **state)
+{
+        for (size_t i = 0; i < array_size(counted); i++) {
+                uint32_t *measured;
+
+                setup(state);
+                measured = (uint32_t *)((char *)&vms[0].workers[0] + counted[i].fact);
+                *measured += 1;
+                assert_string_equal(judge(AUDIT_WORKER, 0).facts, "descriptors;");
+                vms[0].status.devices[0].resources.of[counted[i].kind] += 1;
+                assert_string_equal(judge(AUDIT_WORKER, 0).facts,
+                                    counted[i].kind == RESOURCE_EVENT ? "" : "descriptors;");
+        }
 }
 
 static void what_cannot_be_measured_is_a_failure_with_its_reason(void **state)
@@ -291,9 +396,9 @@ static void what_cannot_be_measured_is_a_failure_with_its_reason(void **state)
 
         (void)state;
         f->maps_error = f->status_error = f->ns_error = f->root_error = f->fds_error = f->fds_guest_error =
-            f->limits_error = f->program_error = -EACCES;
+            f->limits_error = f->program_error = f->ids_error = -EACCES;
         t = judge(AUDIT_WORKER, 0);
-        assert_int_equal(t.n_by_verdict[AUDIT_UNKNOWN], t.n - 3); /* all but the claimed ones */
+        assert_int_equal(t.n_by_verdict[AUDIT_UNKNOWN], t.n - 5); /* all but the claimed ones */
         assert_non_null(strstr(t.measured, "unknown: Permission denied"));
         setup(state);
         self.ns_error = -EACCES; /* nothing to compare with */
@@ -391,6 +496,24 @@ static void limits_are_shown_as_they_are_in_force(void **state)
         assert_true(strlen(measured_of("disk limits")) < sizeof(((struct audit_row *)0)->measured));
 }
 
+static void windows_are_shown_as_the_broker_says(void **state)
+{
+        struct audit_row row = {.fact = "DMA windows"};
+        struct audit_subject subject = {.role = AUDIT_WORKER,
+                                        .vm = &vms[0],
+                                        .scene = &scene,
+                                        .facts = &vms[0].workers[0],
+                                        .device = &vms[0].status.devices[0]};
+
+        (void)state;
+        assert_int_equal(audit_rules_apply(&subject, visit_for, &row), 0);
+        assert_string_equal(row.measured, "all that is posted");
+        vms[0].status.devices[0].windows = (struct admin_windows){2, 8192, 3};
+        assert_int_equal(audit_rules_apply(&subject, visit_for, &row), 0);
+        assert_string_equal(row.measured, "2, 8192 bytes, 3 refused");
+        assert_int_equal(row.verdict, AUDIT_CLAIMED);
+}
+
 static void brokers_are_judged_too(void **state)
 {
         (void)state;
@@ -467,7 +590,7 @@ static void the_loader_of_a_kernel_is_measured_as_a_worker(void **state)
         strcpy(vms[0].loader_device.type, "blk"); /* what it is called counts for nothing */
         strcpy(vms[0].loader_facts.program, "bulkhead-worker-loader");
         vms[0].loader_device.n_lanes = 1;
-        vms[0].loader_device.n_resources = vms[0].loader_facts.fds_file = 2;
+        vms[0].loader_device.resources.of[RESOURCE_FILE] = vms[0].loader_facts.fds_file = 2;
         vms[0].loader_facts.fds_socket = 2;
         for (size_t i = 0; i < PROC_NS_COUNT_; i++)
                 vms[0].loader_facts.ns[i] += 1000;
@@ -475,11 +598,11 @@ static void the_loader_of_a_kernel_is_measured_as_a_worker(void **state)
                 vms[0].loader_facts.status.uid[i] = 80000;
         assert_int_equal(audit_rules_apply(&subject, visit, &t), 0);
         assert_string_equal(t.facts, "");
-        vms[0].loader_device.n_resources = vms[0].loader_facts.fds_file = 3;
+        vms[0].loader_device.resources.of[RESOURCE_FILE] = vms[0].loader_facts.fds_file = 3;
         t = (struct tally){0};
         assert_int_equal(audit_rules_apply(&subject, visit, &t), 0);
         assert_string_equal(t.facts, "descriptors;");
-        vms[0].loader_device.n_resources = vms[0].loader_facts.fds_file = 2;
+        vms[0].loader_device.resources.of[RESOURCE_FILE] = vms[0].loader_facts.fds_file = 2;
         vms[0].loader_facts.guest_bytes = 1;
         t = (struct tally){0};
         assert_int_equal(audit_rules_apply(&subject, visit, &t), 0);
@@ -538,11 +661,14 @@ int main(void)
             cmocka_unit_test_setup(a_broker_cannot_ask_for_more_files_than_the_type_has, setup),
             cmocka_unit_test_setup(a_rate_is_shown_as_the_broker_claims_it, setup),
             cmocka_unit_test_setup(a_direct_disk_has_an_eventfd_and_a_ring_and_no_more, setup),
+            cmocka_unit_test_setup(each_step_of_a_companion_is_found_too, setup),
+            cmocka_unit_test_setup(a_worker_holds_what_its_type_is_entitled_to_of_each_kind, setup),
             cmocka_unit_test_setup(what_cannot_be_measured_is_a_failure_with_its_reason, setup),
             cmocka_unit_test_setup(an_unknown_is_never_excused, setup),
             cmocka_unit_test_setup(rootless_is_measured_and_said_and_not_failed, setup),
             cmocka_unit_test_setup(without_control_groups_its_own_limits_count_less, setup),
             cmocka_unit_test_setup(limits_are_shown_as_they_are_in_force, setup),
+            cmocka_unit_test_setup(windows_are_shown_as_the_broker_says, setup),
             cmocka_unit_test_setup(brokers_are_judged_too, setup),
             cmocka_unit_test_setup(a_broker_with_a_vm_is_told_by_its_vcpus, setup),
             cmocka_unit_test_setup(the_loader_of_a_kernel_is_named_and_no_stranger, setup),

@@ -6,74 +6,17 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
-import unittest
 
-BULKHEAD, FAKE_BROKER = sys.argv[1:3]
-VERBS = ["run", "check", "attach", "ps", "audit", "doctor", "attack-demo", "help"]
-EXAMPLE = """vm: demo
-frontend: vhost-user
-devices:
-  - {name: disk0, type: blk, path: demo.img, read_only: false, queues: 2}
-  - {name: rng0, type: rng}
-"""
+from cli import EXAMPLE, Case, main
+
+VERBS = ["run", "check", "attach", "ps", "console", "set", "audit", "doctor", "attack-demo", "help"]
 POLL_US = 0 if os.sysconf("SC_NPROCESSORS_ONLN") < 4 else 50  # where no poll_us is given
 ANSWER_S = 2.0  # LIMIT_CTL_ANSWER_MS
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="bulkhead-test-")
-        self.run_dir = os.path.join(self.dir, "run")
-        os.mkdir(self.run_dir)
-        self.children = []
-        # The program looks for its companions in its own folder.
-        self.bin = os.path.join(self.dir, "bin")
-        os.mkdir(self.bin)
-        self.bulkhead = shutil.copy(BULKHEAD, os.path.join(self.bin, "bulkhead"))
-        for name in ("bulkhead-broker", "bulkhead-worker-blk", "bulkhead-worker-rng", "bulkhead-worker-loader"):
-            self.program(name, "#!/bin/sh\nexit 0\n")
-
-    def tearDown(self):
-        for child in self.children:
-            child.kill()
-            child.wait()
-            child.stdout.close()
-        shutil.rmtree(self.dir)
-
-    def program(self, name, text):
-        path = os.path.join(self.bin, name)
-        with open(path, "w") as f:
-            f.write(text)
-        os.chmod(path, 0o755)
-
-    def run_it(self, *args, code=0, **more):
-        got = subprocess.run([self.bulkhead, *args], capture_output=True, text=True, timeout=30, **more)
-        self.assertEqual(got.returncode, code, got.stdout + got.stderr)
-        return got
-
-    def config(self, text=EXAMPLE, image=1 << 20):
-        path = os.path.join(self.dir, "demo.yaml")
-        with open(path, "w") as f:
-            f.write(text)
-        if image is not None:
-            with open(os.path.join(self.dir, "demo.img"), "w") as f:
-                f.truncate(image)
-        return path
-
-    def broker(self, vm, mode="good", broker_pid=0, spawner_pid=0, devices=()):
-        os.makedirs(os.path.join(self.run_dir, vm), exist_ok=True)
-        child = subprocess.Popen([FAKE_BROKER, os.path.join(self.run_dir, vm, "admin.sock"), vm, mode,
-                                  str(broker_pid), str(spawner_pid), *devices],
-                                 stdout=subprocess.PIPE, text=True)
-        self.assertEqual(child.stdout.readline(), "ready\n")
-        self.children.append(child)
-        return child
 
 
 class Words(Case):
@@ -99,7 +42,13 @@ class Words(Case):
     def test_what_is_not_understood_is_one_line_with_a_hint_and_exit_2(self):
         for words in ([], ["fly"], ["--fly"], ["help", "fly"], ["check"], ["check", "a", "b"], ["ps", "x"],
                       ["ps", "--memory", "1G"], ["check", "a", "--run-dir"], ["audit", "--json=yes"],
-                      ["attach", "a"], ["attach", "a", "--print", "crosvm"],
+                      ["set"], ["set", "demo/net0"], ["set", "demo", "link=up"], ["set", "demo/", "link=up"],
+                      ["set", "/net0", "link=up"], ["set", "a/b/c", "link=up"], ["set", "n" * 64 + "/d", "link=up"],
+                      ["set", "demo/net0", "link"], ["set", "demo/net0", "link=on"], ["set", "demo/net0", "mtu=9"],
+                      ["set", "demo/c", "size=0x25"], ["set", "demo/c", "size=80x65536"], ["set", "demo/c", "size=80"],
+                      ["set", "demo/c", "size=80x25", "--port", "31"], ["set", "demo/n", "link=up", "--port", "0"],
+                      ["set", "demo/c", "link=up", "more"],
+                      ["attach", "a"], ["attach", "a", "--print", "xen"],
                       ["attach", "a", "--print", "qemu", "--memory", "0"],
                       ["attach", "a", "--print", "qemu", "--memory", "1K"],
                       ["attach", "a", "--print", "qemu", "--qemu-version", "new"],
@@ -193,11 +142,14 @@ class Pages(Case):
 
     def test_every_key_is_in_its_page(self):
         page = self.page("bulkhead.yaml.5")
-        got = self.run_it("check", self.config("x: 1\nsocket: {x: 1}\nuids: {x: 1}\nlimits: {x: 1}\ndevices: [{x: 1}]\n"),
-                          code=1)
-        keys = [key for line in got.stderr.splitlines() if "known here are" in line
+        got = self.run_it("check", self.config("x: 1\nsocket: {x: 1}\nuids: {x: 1}\nlimits: {x: 1}\n"
+                                               "devices: [{x: 1, type: x}]\n"), code=1)
+        types = re.search('unknown type "x": known are (.*)', got.stderr).group(1).split(", ")
+        devices = "".join(f"- {{name: d{t}, type: {t}, x: 1}}\n" for t in types)
+        more = self.run_it("check", self.config("vm: a\nfrontend: kvm\ndevices:\n" + devices), code=1)
+        keys = [key for line in (got.stderr + more.stderr).splitlines() if "known here are" in line
                 for key in line.split("known here are ")[1].split(", ")]
-        self.assertGreater(len(keys), 15)
+        self.assertGreater(len(keys), 15 + 10 * len(types))
         for key in keys:
             self.assertRegex(page, rf"\*{key}\*")
 
@@ -230,14 +182,14 @@ devices:
   path: {self.dir}/demo.img
   read_only: false
   direct: false
+  serial: "disk0"
+  block_size: 512
   queues: 2
   lanes: 1
   request_timeout: 60
   copy: auto
   poll_us: {POLL_US}
   placement: auto
-  serial: "disk0"
-  block_size: 512
 - name: rng0
   type: rng
   queues: 1
@@ -249,7 +201,7 @@ devices:
 """)
 
     def test_every_mistake_has_its_line_and_column(self):
-        path = self.config("vm: -x\nfrontend: xen\ndevices:\n- {name: a, type: blk, path: demo.img, tap: 1}\n")
+        path = self.config("vm: -x\nfrontend: xen\ndevices:\n- {name: a, type: blk, path: demo.img, red: 1}\n")
         got = self.run_it("check", path, code=1)
         self.assertEqual(got.stdout, "")
         self.assertEqual([line[len(path):line.index(" error")] for line in got.stderr.splitlines()],
@@ -296,41 +248,6 @@ devices:
                                  capture_output=True, text=True, env={})
             self.assertEqual(got.returncode, 1)
             self.assertIn("XDG_RUNTIME_DIR", got.stderr)
-
-
-class Attach(Case):
-    GOLDEN = """-m
-512M
--object
-memory-backend-memfd,id=bulkhead-memory,share=on,size=512M
--machine
-memory-backend=bulkhead-memory
--chardev
-socket,id=bulkhead-disk0-socket,path=/r/demo/disk0.sock{0}
--device
-vhost-user-blk-pci,id=bulkhead-disk0,chardev=bulkhead-disk0-socket,num-queues=2
--chardev
-socket,id=bulkhead-rng0-socket,path=/r/demo/rng0.sock
--device
-vhost-user-rng-pci,id=bulkhead-rng0,chardev=bulkhead-rng0-socket
-"""
-
-    def attach(self, *more):
-        # The image need not be there: the VMM may be started elsewhere or earlier.
-        return self.run_it("attach", self.config(image=None), "--print", "qemu", "--run-dir", "/r", "--memory",
-                           "512M", *more).stdout
-
-    def test_arguments_are_exactly_these(self):
-        self.assertEqual(self.attach(), self.GOLDEN.format(""))
-        self.assertEqual(self.attach("--qemu-version", "7.2"), self.GOLDEN.format(",reconnect=1"))
-        self.assertEqual(self.attach("--qemu-version", "9.1.3"), self.GOLDEN.format(",reconnect=1"))
-        self.assertEqual(self.attach("--qemu-version", "9.2"), self.GOLDEN.format(",reconnect-ms=1000"))
-        self.assertEqual(self.attach("--qemu-version", "11.1"), self.GOLDEN.format(",reconnect-ms=1000"))
-
-    def test_a_bad_file_gives_no_argument(self):
-        got = self.run_it("attach", self.config("vm: demo\n"), "--print", "qemu", code=1)
-        self.assertEqual(got.stdout, "")
-        self.assertIn("devices: is missing", got.stderr)
 
 
 class Run(Case):
@@ -422,9 +339,9 @@ class Ps(Case):
         self.broker("a", devices=("only:rng:1",))
         lines = [line.split() for line in self.ps().stdout.splitlines()]
         self.assertEqual(lines[0], ["VM", "DEVICE", "TYPE", "STATE", "SECCOMP", "PID", "UID", "RESTARTS", "QUEUES", "INFLIGHT",
-                                    "REQUESTS", "THROTTLED", "IN", "OUT"])
+                                    "REQUESTS", "THROTTLED", "DROPPED", "IN", "OUT"])
         self.assertEqual(lines[1][:4], ["a", "only", "rng", "running"])
-        self.assertEqual(lines[2], ["b", "disk0", "blk", "running", "kills", "12345", "70000", "1", "2", "3", "4", "17", "5.0M",
+        self.assertEqual(lines[2], ["b", "disk0", "blk", "running", "kills", "12345", "70000", "1", "2", "3", "4", "17", "-", "5.0M",
                                     "1.2K"])
         self.assertEqual(lines[3][:6], ["b", "rng0", "rng", "quarantined", "LOGS-ONLY", "-"])
 
@@ -438,7 +355,16 @@ class Ps(Case):
             "device": "disk0", "type": "blk", "state": "running", "seccomp": "kill", "attached": True, "pid": 12345, "uid": 70000,
             "restarts": 1, "queues_running": 2, "inflight": 3, "requests": 4, "bytes_from_guest": 5 << 20,
             "bytes_to_guest": 1234, "features": "0x0000000100000000", "lanes": 1, "resources": 1,
-            "rate_ops": 500, "rate_bytes": 0, "throttled": 17, "why": "", "copy": "direct"})
+            "rate_ops": 500, "rate_bytes": 0, "throttled": 17, "why": "", "copy": "direct",
+            "companion": "", "companion_pid": 0, "companion_uid": 0, "companion_starts": 0, "regions": 0, "region_bytes": 0,
+            "mappings": 0, "mapped_bytes": 0, "windows": 0, "window_bytes": 0, "window_refused": 0, "counters": {}})
+
+    def test_what_a_device_counts_is_summed_up_and_named(self):
+        self.broker("b", devices=("net0:net:12345",))
+        self.assertEqual(self.ps().stdout.splitlines()[1].split()[-3], str(sum(range(18))))
+        counters = json.loads(self.ps("--json").stdout)["vms"][0]["devices"][0]["counters"]
+        self.assertEqual(len(counters), 18)
+        self.assertEqual((counters["in_short"], counters["in_room"], counters["out_short"], counters["out_lost"]), (0, 4, 9, 17))
 
     def test_a_quarantine_is_said_with_its_reason(self):
         self.broker("b", devices=("disk0:blk:0:its worker keeps dying",))
@@ -486,6 +412,31 @@ class Ps(Case):
         open(path, "w").close()
         got = self.run_it("ps", "--run-dir", path, code=1)
         self.assertEqual(len(got.stderr.splitlines()), 1)
+
+
+class Set(Case):
+    def test_what_is_set_arrives_and_nothing_is_said(self):
+        broker = self.broker("demo")
+        for words, told in ((["demo/net0", "link=down"], "net0 link 0 0"), (["demo/net0", "link=up"], "net0 link 0 1"),
+                            (["demo/c", "size=80x25"], f"c size 0 {80 + (25 << 16)}"),
+                            (["demo/c", "size=65535x1", "--port", "30"], f"c size 30 {65535 + (1 << 16)}")):
+            got = self.run_it("set", *words, "--run-dir", self.run_dir)
+            self.assertEqual(got.stdout + got.stderr, "")
+            self.assertEqual(broker.stdout.readline(), told + "\n")
+
+    def test_a_refusal_is_one_line_in_the_brokers_words(self):
+        self.broker("demo", "error")
+        got = self.run_it("set", "demo/net0", "link=up", "--run-dir", self.run_dir, code=1)
+        self.assertEqual(got.stderr, "bulkhead: set: demo: busy\\x1b[31m\n")
+
+    def test_an_answer_to_another_question_is_none(self):
+        self.broker("demo", "othervm")
+        got = self.run_it("set", "demo/net0", "link=up", "--run-dir", self.run_dir, code=1)
+        self.assertIn("the answer is not one of a broker", got.stderr)
+
+    def test_a_vm_that_is_not_there_is_told(self):
+        got = self.run_it("set", "demo/net0", "link=up", "--run-dir", self.run_dir, code=1)
+        self.assertEqual(got.stderr, "bulkhead: set: demo: nobody listens: the VM has ended\n")
 
 
 class Audit(Case):
@@ -557,5 +508,4 @@ class Audit(Case):
 
 
 if __name__ == "__main__":
-    signal.alarm(110)
-    unittest.main(argv=sys.argv[:1])
+    main()

@@ -2,6 +2,7 @@
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_host.h"
+#include "tests/harness/blk_set.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,8 @@
 #include <cmocka.h>
 
 static char folder[] = "/tmp/bulkhead-test-XXXXXX";
+static char path[128];
+static const char *key;
 static struct device_config device;
 static char why[512];
 
@@ -24,15 +27,15 @@ static int setup(void **state)
 {
         (void)state;
         assert_non_null(mkdtemp(folder));
-        device = (struct device_config){.type = DEVICE_TYPE_BLK, .blk = {.block_size = 512}};
-        snprintf(device.blk.path, sizeof(device.blk.path), "%s/image", folder);
+        device = (struct device_config){.type = DEVICE_TYPE_BLK, .options = BLK_SET(.path = path)};
+        snprintf(path, sizeof(path), "%s/image", folder);
         return 0;
 }
 
 static int teardown(void **state)
 {
         (void)state;
-        unlink(device.blk.path);
+        unlink(path);
         rmdir(folder);
         memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
         return 0;
@@ -40,7 +43,7 @@ static int teardown(void **state)
 
 static void make_image(off_t size)
 {
-        int fd = open(device.blk.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
         assert_true(fd >= 0);
         assert_int_equal(ftruncate(fd, size), 0);
@@ -50,24 +53,25 @@ static void make_image(off_t size)
 static void a_missing_image_is_told_with_the_remedy(void **state)
 {
         (void)state;
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -ENOENT);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -ENOENT);
         assert_non_null(strstr(why, "cannot be opened for writing"));
+        assert_string_equal(key, "path");
         assert_non_null(strstr(why, "truncate -s"));
 }
 
 static void a_kernel_is_a_file_with_bytes_in_it(void **state)
 {
         (void)state;
-        assert_int_equal(config_host_boot_file("kernel", device.blk.path, why, sizeof(why)), -ENOENT);
+        assert_int_equal(config_host_boot_file("kernel", path, why, sizeof(why)), -ENOENT);
         assert_non_null(strstr(why, "kernel "));
         assert_non_null(strstr(why, "correct the path"));
         assert_int_equal(config_host_boot_file("initrd", folder, why, sizeof(why)), -EINVAL);
         assert_non_null(strstr(why, "is not a file: name the initrd itself"));
         make_image(0);
-        assert_int_equal(config_host_boot_file("kernel", device.blk.path, why, sizeof(why)), -EINVAL);
+        assert_int_equal(config_host_boot_file("kernel", path, why, sizeof(why)), -EINVAL);
         assert_non_null(strstr(why, "is empty"));
         make_image(1);
-        assert_int_equal(config_host_boot_file("kernel", device.blk.path, why, sizeof(why)), 0);
+        assert_int_equal(config_host_boot_file("kernel", path, why, sizeof(why)), 0);
 }
 
 static void a_guest_larger_than_the_host_is_told_of(void **state)
@@ -86,20 +90,20 @@ static void an_image_is_a_multiple_of_its_block_size(void **state)
 {
         (void)state;
         make_image(0);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EINVAL);
         assert_non_null(strstr(why, "is empty"));
         make_image(511);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EINVAL);
         assert_non_null(strstr(why, "not a multiple of 512"));
         make_image(512);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), 0);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), 0);
         make_image(513);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
-        device.blk.block_size = 4096;
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EINVAL);
+        device.options.value[BLK_OPTION_BLOCK_SIZE].number = 1;
         make_image(4096 - 512);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EINVAL);
         make_image(4096);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), 0);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), 0);
 }
 
 static void an_image_in_use_is_told_and_left_alone(void **state)
@@ -109,32 +113,32 @@ static void an_image_in_use_is_told_and_left_alone(void **state)
 
         (void)state;
         make_image(512);
-        fd = open(device.blk.path, O_RDWR | O_CLOEXEC);
+        fd = open(path, O_RDWR | O_CLOEXEC);
         assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EBUSY);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EBUSY);
         assert_non_null(strstr(why, "is in use"));
-        device.blk.read_only = true;
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EBUSY);
+        device.options.value[BLK_OPTION_READ_ONLY].number = 1;
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EBUSY);
         lock.l_type = F_RDLCK; /* two readers do not disturb each other */
         assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), 0);
-        device.blk.read_only = false;
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EBUSY);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), 0);
+        device.options.value[BLK_OPTION_READ_ONLY].number = 0;
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EBUSY);
         close(fd);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), 0);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), 0);
 }
 
 static void only_files_and_block_devices_are_images(void **state)
 {
         (void)state;
-        snprintf(device.blk.path, sizeof(device.blk.path), "/dev/null");
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        snprintf(path, sizeof(path), "/dev/null");
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EINVAL);
         assert_non_null(strstr(why, "neither a file nor a block device"));
-        snprintf(device.blk.path, sizeof(device.blk.path), "%s", folder);
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
-        snprintf(device.blk.path, sizeof(device.blk.path), "%s/image", folder);
-        assert_int_equal(mkfifo(device.blk.path, 0600), 0); /* opening it would wait for a writer */
-        assert_int_equal(config_host_image(&device, why, sizeof(why)), -EINVAL);
+        snprintf(path, sizeof(path), "%s", folder);
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EINVAL);
+        snprintf(path, sizeof(path), "%s/image", folder);
+        assert_int_equal(mkfifo(path, 0600), 0); /* opening it would wait for a writer */
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EINVAL);
 }
 
 static void no_descriptor_is_left_behind(void **state)
@@ -144,9 +148,9 @@ static void no_descriptor_is_left_behind(void **state)
         (void)state;
         close(before);
         make_image(511);
-        config_host_image(&device, why, sizeof(why));
+        config_host_device(&device, &key, why, sizeof(why));
         make_image(512);
-        config_host_image(&device, why, sizeof(why));
+        config_host_device(&device, &key, why, sizeof(why));
         after = dup(0);
         close(after);
         assert_int_equal(before, after);

@@ -15,6 +15,7 @@
 
 #include "broker/ctl/config_effective.h"
 #include "proto/base/checked.h"
+#include "proto/device/blk.h"
 
 #define HEAD      "vm: demo\nfrontend: vhost-user\n"
 #define KVM       "vm: demo\nfrontend: kvm\nkernel: vmlinuz\n"
@@ -40,6 +41,7 @@ static int parse_in(const char *text, size_t len, const struct config_context *w
 
 static void the_example_gets_its_defaults(void **state)
 {
+        struct blk_options blk;
         struct mistakes mistakes;
         struct vm_config c;
 
@@ -57,10 +59,11 @@ static void the_example_gets_its_defaults(void **state)
         assert_int_equal(c.n_devices, 2);
         assert_string_equal(c.devices[0].name, "disk0");
         assert_int_equal(c.devices[0].type, DEVICE_TYPE_BLK);
-        assert_string_equal(c.devices[0].blk.path, "/var/lib/bulkhead/demo.img");
-        assert_string_equal(c.devices[0].blk.serial, "disk0");
-        assert_false(c.devices[0].blk.read_only);
-        assert_int_equal(c.devices[0].blk.block_size, 512);
+        blk = blk_options_read(&c.devices[0].options);
+        assert_string_equal(blk.path, "/var/lib/bulkhead/demo.img");
+        assert_string_equal(blk.serial, "disk0");
+        assert_false(blk.read_only);
+        assert_int_equal(blk.block_size, 512);
         assert_int_equal(c.devices[0].n_queues, 1);
         assert_int_equal(c.devices[0].n_lanes, 1);
         assert_int_equal(c.devices[0].request_timeout, 60);
@@ -83,7 +86,9 @@ static void every_key_arrives_where_it_belongs(void **state)
             "  request_timeout: 3600\n  copy: socket\n  poll_us: 1000\n  placement: free\n"
             "  limits: {memory: 12M, cpu: 50%, cpu_weight: 3, io_weight: 4,\n"
             "    read_bps: 5M, write_bps: 6G, read_iops: 70, write_iops: 80}\n"
-            "  rate: {ops: 500, bytes: 3M, ops_burst: 6, bytes_burst: 1G}\n";
+            "  rate: {ops: 500, bytes: 3M, ops_burst: 6, bytes_burst: 1G}\n"
+            "  memory: {iotlb: true, windows: [{start: 0x80000000, size: 64M}, {start: 1M, size: 4096}]}\n";
+        struct blk_options blk;
         struct mistakes mistakes;
         struct vm_config c;
 
@@ -95,12 +100,13 @@ static void every_key_arrives_where_it_belongs(void **state)
         assert_int_equal(c.uid_first, 100000);
         assert_int_equal(c.uid_count, 5);
         assert_int_equal(c.worker_memory_max, 8 << 20);
-        assert_string_equal(c.devices[0].blk.path, "/etc/vms/i.img");
-        assert_true(c.devices[0].blk.read_only);
+        blk = blk_options_read(&c.devices[0].options);
+        assert_string_equal(blk.path, "/etc/vms/i.img");
+        assert_true(blk.read_only);
         assert_int_equal(c.devices[0].n_queues, 16);
         assert_int_equal(c.devices[0].n_lanes, 3);
-        assert_string_equal(c.devices[0].blk.serial, "ab c");
-        assert_int_equal(c.devices[0].blk.block_size, 4096);
+        assert_string_equal(blk.serial, "ab c");
+        assert_int_equal(blk.block_size, 4096);
         assert_int_equal(c.devices[0].request_timeout, 3600);
         assert_int_equal(c.devices[0].copy, DEVICE_COPY_SOCKET);
         assert_int_equal(c.devices[0].poll_us, 1000);
@@ -117,6 +123,10 @@ static void every_key_arrives_where_it_belongs(void **state)
         assert_int_equal(c.devices[0].rate.bytes, 3 << 20);
         assert_int_equal(c.devices[0].rate.ops_burst, 6);
         assert_int_equal(c.devices[0].rate.bytes_burst, 1 << 30);
+        assert_true(c.devices[0].memory.iotlb);
+        assert_int_equal(c.devices[0].memory.n_windows, 2);
+        assert_memory_equal(c.devices[0].memory.windows,
+                            ((struct device_window[]){{0x80000000, 64 << 20}, {1 << 20, 4096}}), 32);
         assert_int_equal(mistakes.n_errors, 0);
         assert_int_equal(mistakes.n, 1); /* mode 0666 is warned about */
         assert_int_equal(mistakes.list[0].level, MISTAKE_WARNING);
@@ -204,6 +214,10 @@ static void values_at_their_limits_are_good(void **state)
             HEAD "limits: {}\nuids: {}\nsocket: {}\n" RNG,
             BLK(", limits: {}"),
             BLK(", rate: {}"),
+            BLK(", memory: {}"),
+            BLK(", memory: {iotlb: false}"),
+            BLK(", memory: {windows: [{size: 1G, start: 0x100000000}, {start: 0xFFFF000, size: 4096}]}"),
+            KVM "devices: [{name: r, type: rng, memory: {windows: [{start: 64M, size: 64M}]}}]\n",
             BLK(", rate: {ops: 10, bytes: 1M}"),
             BLK(", rate: {ops_burst: 4294967295, ops: 4294967295, bytes_burst: 16G, bytes: 16G}"),
             BLK(", rate: {ops: 1001, ops_burst: 11}"),
@@ -327,6 +341,13 @@ static const struct {
     {HEAD "devices: [{name: d, type: blk}]\n", {{3, 11, "path: is missing"}}},
     {HEAD "devices: [{name: d, type: blk, path: \"\"}]\n", {{3, 38, "path is empty"}}},
     {HEAD "devices: [{name: d, type: blk, path: }]\n", {{3, 38, "path is empty"}}},
+    {HEAD "devices: [{name: r, type: rng, cup: t}]\n",
+     {{3, 32, "unknown key \"cup\": known here are name, type, queues, lanes"}}},
+    {BLK(", cup: t"),
+     {{4, 36, "unknown key \"cup\": known here are name, type, path, read_only, direct, serial"}}},
+    {BLK(", block_size: 1024, read_only: 1"),
+     {{4, 48, "block_size is \"1024\": use 512 or 4096"}, {4, 65, "use true or false"}}},
+    {BLK(", serial: [a]"), {{4, 44, "serial is a list"}}},
     {BLK(", queues: 0"), {{4, 44, "queues is 0: blk has 1 to 16"}}},
     {BLK(", queues: 17"), {{4, 44, "queues is 17: blk has 1 to 16"}}},
     {BLK(", queues: 4294967296"), {{4, 44, "whole decimal number"}}},
@@ -364,6 +385,21 @@ static const struct {
     {BLK(", limits: {read_bps: 1023K, write_bps: 0}"),
      {{4, 55, "read_bps is 1047552: use 1M at least"}, {4, 73, "write_bps: use a size"}}},
     {BLK(", limits: {read_iops: 9}"), {{4, 56, "read_iops is 9: use 10 at least"}}},
+    {BLK(", memory: iotlb"),
+     {{4, 44, "memory is not a mapping: write key: value pairs; known keys are iotlb, windows"}}},
+    {BLK(", memory: {iotlb: on}"), {{4, 52, "iotlb is \"on\": use true or false"}}},
+    {BLK(", memory: {iotlb: }"), {{4, 52, "iotlb is empty"}}},
+    {BLK(", memory: {windows: [{start: 1M}]}"), {{4, 55, "size: is missing"}}},
+    {BLK(", memory: {windows: [{start: 0x1800, size: 4K}]}"),
+     {{4, 63, "start: use an address of whole 4096"}}},
+    {BLK(", memory: {windows: [{start: 0x1g, size: 4K}]}"), {{4, 63, "start: use an address"}}},
+    {BLK(", memory: {windows: [{start: 4K, size: 0x1000}]}"), {{4, 73, "size: use a size of whole 4096"}}},
+    {BLK(", memory: {windows: [{start: 4K, size: 1M}, {start: 1M, size: 4K}]}"),
+     {{4, 96, "memory: the window of 4096 bytes at 0x100000 overlaps the one at 0x1000"}}},
+    {BLK(", memory: {windows: []}"), {{4, 54, "windows has 0 entries: use 1 to 8"}}},
+    {BLK(", memory: {windows: [1M]}"), {{4, 55, "an entry of windows is not a mapping"}}},
+    {KVM "devices: [{name: r, type: rng, memory: {iotlb: true}}]\n",
+     {{4, 48, "memory: iotlb is for VMMs that attach and have an IOMMU: remove it"}}},
     {BLK(", rate: {ops: 9}"), {{4, 48, "rate: ops is 9: use 10 to 4294967295"}}},
     {BLK(", rate: {ops: 0}"), {{4, 48, "ops: 0 is no limit: remove it"}}},
     {BLK(", rate: {ops: 1K}"), {{4, 48, "whole decimal number"}}},
@@ -461,6 +497,8 @@ static void what_check_prints_means_the_same(void **state)
             BLK(", serial: \"\", read_only: true, block_size: 4096, request_timeout: 5, poll_us: 7, "
                 "placement: free"),
             BLK(", serial: \"true\", direct: true"),
+            HEAD "devices: [{name: n, type: net}, {name: f, type: fs, path: /f}, {name: c, type: console}]\n",
+            HEAD "devices: [{name: n, type: net, backend: tap, tap: t0, mac: \"52:54:00:12:34:56\"}]\n",
             HEAD "socket: {mode: 0600, group: root}\nlimits: {worker_memory: 8388609}\n" RNG,
             BLK(", limits: {cpu: 50%, read_bps: 7M}"),
             BLK(", limits: {memory: 8388609, cpu_weight: 1, io_weight: 2, write_bps: 3G, read_iops: 44, "
@@ -497,6 +535,32 @@ static void what_check_prints_means_the_same(void **state)
         }
 }
 
+/* A network has a tap or a mac, a folder an owner, only when somebody has said so; a disk without a serial is a wish. */
+static void check_leaves_out_what_nobody_has_said(void **state)
+{
+        static const char text[] =
+            HEAD "devices:\n  - {name: n, type: net}\n  - {name: f, type: fs, path: /f}\n"
+                 "  - {name: d, type: blk, path: /i, serial: \"\"}\n";
+        static const char *const none[] = {"tap:", "mac:", "owner:", "pcap:", "forward:"};
+        struct mistakes mistakes;
+        struct vm_config c;
+        char *printed = NULL;
+        size_t len;
+        FILE *out;
+
+        (void)state;
+        assert_int_equal(parse_in(text, strlen(text), &context, &mistakes, &c), 0);
+        out = open_memstream(&printed, &len);
+        assert_int_equal(config_effective_print(&c, out), 0);
+        fclose(out);
+        for (size_t i = 0; i < array_size(none); i++)
+                assert_null(strstr(printed, none[i]));
+        assert_non_null(strstr(printed, "serial: \"\"\n"));
+        assert_non_null(strstr(printed, "tag: \"f\"\n"));
+        vm_config_done(&c);
+        free(printed);
+}
+
 /* Whatever comes, no crash and no leak: a result or at least one mistake. */
 static void judge_anything(const char *text, size_t len)
 {
@@ -527,6 +591,27 @@ static void no_cut_and_no_flipped_bit_breaks_the_reader(void **state)
                 text[bit / 8] = (char)(text[bit / 8] ^ (1 << (bit % 8)));
                 judge_anything(text, len);
         }
+}
+
+/* Some are asked of options before their own lines have been read, and while another device's are. */
+static void any_order_of_lines_and_devices_is_good(void **state)
+{
+        static const char text[] = HEAD
+            "uids: {first: 70000, count: 7}\ndevices:\n"
+            "  - {queues: 4, lanes: 2, name: n0, type: net}\n"
+            "  - {type: console, limits: {memory: 9M}, name: c, ports: [a, b]}\n"
+            "  - {mac: \"52:54:00:12:34:56\", queues: 2, type: net, backend: stream, name: n1, path: s}\n"
+            "  - {type: blk, path: i, name: with-a-name-that-no-serial-holds}\n";
+        struct mistakes mistakes;
+        struct vm_config c;
+
+        (void)state;
+        if (parse_in(text, strlen(text), &context, &mistakes, &c) < 0) {
+                mistakes_print(&mistakes, text, stderr);
+                fail();
+        }
+        assert_string_equal(blk_options_read(&c.devices[3].options).serial, "with-a-name-that-no-");
+        vm_config_done(&c);
 }
 
 static void deep_nesting_is_refused_and_not_followed(void **state)
@@ -603,7 +688,9 @@ int main(void)
             cmocka_unit_test(every_mistake_is_named_with_its_place),
             cmocka_unit_test(as_many_devices_as_the_limit_and_not_one_more),
             cmocka_unit_test(what_check_prints_means_the_same),
+            cmocka_unit_test(check_leaves_out_what_nobody_has_said),
             cmocka_unit_test(no_cut_and_no_flipped_bit_breaks_the_reader),
+            cmocka_unit_test(any_order_of_lines_and_devices_is_good),
             cmocka_unit_test(deep_nesting_is_refused_and_not_followed),
             cmocka_unit_test(a_file_that_cannot_be_read_is_one_mistake),
             cmocka_unit_test(a_file_may_be_as_long_as_the_limit),

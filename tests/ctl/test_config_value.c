@@ -79,6 +79,32 @@ static void size_has_a_unit_and_does_not_wrap(void **state)
         assert_int_equal(size, 513);
 }
 
+static void an_address_is_hexadecimal_or_a_size(void **state)
+{
+        static const char *const bad[] = {
+            "", "0x", "0X1", "x1", "1f", "0x1g", "0x 1", "-1", "0x10000000000000000", "00", "1T"};
+        static const uint64_t good[] = {0, 1, 4096, 0x80000000, UINT64_MAX};
+        uint64_t address = 7;
+        char text[32];
+
+        (void)state;
+        for (size_t i = 0; i < array_size(bad); i++)
+                assert_int_equal(config_value_address(bad[i], &address), -EINVAL);
+        assert_int_equal(address, 7);
+        assert_int_equal(config_value_address("0xFFFFffffFFFFffff", &address), 0);
+        assert_true(address == UINT64_MAX);
+        assert_int_equal(config_value_address("3G", &address), 0);
+        assert_true(address == 3ull << 30);
+        assert_int_equal(config_value_address("0", &address), 0);
+        assert_int_equal(address, 0);
+        for (size_t i = 0; i < array_size(good); i++) {
+                assert_int_equal(
+                    config_value_address(config_value_address_text(good[i], text, sizeof(text)), &address),
+                    0);
+                assert_true(address == good[i]);
+        }
+}
+
 static void percentages_are_a_number_and_a_sign(void **state)
 {
         static const char *const bad[] = {
@@ -166,6 +192,7 @@ int main(void)
             cmocka_unit_test(bool_is_true_or_false_and_nothing_else),
             cmocka_unit_test(mode_is_octal_up_to_0777),
             cmocka_unit_test(size_has_a_unit_and_does_not_wrap),
+            cmocka_unit_test(an_address_is_hexadecimal_or_a_size),
             cmocka_unit_test(percentages_are_a_number_and_a_sign),
             cmocka_unit_test(size_text_comes_back_as_the_same_size),
             cmocka_unit_test(relative_paths_begin_in_the_folder),

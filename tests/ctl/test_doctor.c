@@ -28,6 +28,8 @@ static const struct doctor_facts whole = {
     .seccomp = true,
     .mdwe = true,
     .keyring = true,
+    .mapped_mounts = true,
+    .mapped_tmpfs = true,
     .spec_store = true,
     .spec_branch = true,
     .seals = true,
@@ -134,6 +136,10 @@ static void each_lack_is_one_row_with_a_remedy(void **state)
         finds("memfds", DOCTOR_MISSING, "cannot be sealed", "use");
         facts.noexec_seal = false;
         finds("memfds", DOCTOR_WEAKER, "can be made executable", "Linux 6.3");
+        facts.mapped_tmpfs = false;
+        finds("mounts of folders", DOCTOR_WEAKER, "not of tmpfs", "Linux 6.3");
+        facts.mapped_mounts = facts.mapped_tmpfs = false;
+        finds("mounts of folders", DOCTOR_WEAKER, "own ids only", "owners cannot be had");
         facts.mdwe = false;
         finds("memory deny write execute", DOCTOR_WEAKER, "none", "Linux 6.3");
         facts.keyring = false;

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "broker/ctl/proc_ids.h"
 #include "proto/base/checked.h"
 
 /* Recorded from a jailed worker; the name is what a program may call itself. */
@@ -355,6 +356,38 @@ static void the_tightest_limit_of_all_disks_counts(void **state)
         assert_int_equal(proc_parse_cgroup_disks("8:0 rbps=4x\n", 12, "rbps=", &limit), -EPROTO);
 }
 
+static void ids_and_the_mount_of_a_root_are_read(void **state)
+{
+        static const char own[] = "1879048195 1879048195          1\n";
+        static const char range[] = "         0     100000      65536\n1879048195 1879048195          1\n";
+        static const char plain[] = "31 24 0:27 /srv / rw,nosuid,nodev,noexec - ext4 /dev/a rw,idmapped\n";
+        static const char mapped[] = "31 24 0:27 /srv / rw,nosuid,nodev,noexec,idmapped - ext4 /dev/a rw\n"
+                                     "32 31 0:28 / /below rw - tmpfs tmpfs rw\n";
+        struct proc_ids ids = {0};
+
+        (void)state;
+        assert_int_equal(proc_ids_parse_map(own, strlen(own), &ids), 0);
+        assert_true(ids.n == 1 && ids.n_all == 1 && ids.first == 1879048195);
+        assert_int_equal(proc_ids_parse_map(range, strlen(range), &ids), 0);
+        assert_true(ids.n == 65536 && ids.n_all == 65537 && ids.first == 100000);
+        assert_int_equal(proc_ids_parse_map("", 0, &ids), -EPROTO);
+        assert_int_equal(proc_ids_parse_map("0 0 0\n", 6, &ids), -EPROTO);
+        assert_int_equal(proc_ids_parse_map("0 x 1\n", 6, &ids), -EPROTO);
+        assert_int_equal(proc_ids_parse_root(plain, strlen(plain), &ids), 0);
+        assert_false(ids.root_is_mapped);
+        assert_int_equal(proc_ids_parse_root(mapped, strlen(mapped), &ids), 0);
+        assert_true(ids.root_is_mapped);
+        assert_int_equal(proc_ids_parse_root("", 0, &ids), -EPROTO);
+        for (size_t cut = 0; cut < strlen(mapped); cut++) {
+                char *exact = malloc(cut + 1);
+
+                memcpy(exact, mapped, cut);
+                (void)proc_ids_parse_root(exact, cut, &ids);
+                (void)proc_ids_parse_map(exact, cut, &ids);
+                free(exact);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -370,6 +403,7 @@ int main(void)
             cmocka_unit_test(no_limit_is_told_from_a_limit),
             cmocka_unit_test(numbers_of_a_line_are_told_by_their_place),
             cmocka_unit_test(the_tightest_limit_of_all_disks_counts),
+            cmocka_unit_test(ids_and_the_mount_of_a_root_are_read),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

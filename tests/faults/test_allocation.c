@@ -24,6 +24,7 @@
 #include "tests/core/world.h"
 #include "tests/faults/failing_memory.h"
 #include "tests/harness/blk_front.h"
+#include "tests/harness/blk_set.h"
 
 #define STEP_MS   700  /* of a front end, for an answer: the device under test has short deadlines */
 #define TRIES     20   /* of a front end that comes back, until it must have been served */
@@ -212,7 +213,7 @@ static int start_all(uv_loop_t *loop, int spawner_fd, struct spawner_client **cl
                      struct vhost_user_listener **ret_listener)
 {
         static const struct device_config config = {
-            .name = "disk0", .type = DEVICE_TYPE_BLK, .n_queues = 2, .n_lanes = 1, .blk.block_size = 512};
+            .name = "disk0", .type = DEVICE_TYPE_BLK, .n_queues = 2, .n_lanes = 1, .options = BLK_PLAIN};
         static const struct spawner_client_ops ops; /* nothing comes: the spawner does not answer */
         const unsigned n_lanes = 1;
         int r = spawner_client_new(loop, spawner_fd, &n_lanes, 1, &ops, NULL, client);

@@ -3,6 +3,7 @@
  * Owns nothing; called by nobody.
  * TRUST: everything here is our own.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #include "proto/lane.h"
 #include "proto/spawn.h"
 #include "proto/vm_config.h"
+#include "tests/harness/blk_set.h"
+#include "tests/harness/good_config.h"
 
 /* The order of the target's channels. */
 enum {
@@ -93,11 +96,12 @@ static void seed_lanes(void)
 
 static void seed_control_up(void)
 {
-        static const char *const names[] = {"control_hello",     "control_done",       "control_config_space",
-                                            "control_put_state", "control_log",        "control_stats",
-                                            "control_booted",    "control_boot_failed"};
+        static const char *const names[] = {
+            "control_hello",     "control_done",       "control_config_space", "control_put_state",
+            "control_log",       "control_stats",      "control_booted",       "control_boot_failed",
+            "control_shmem_map", "control_shmem_unmap"};
         const uint64_t values[3] = {1, 2, 3};
-        static struct control_to_broker up[8];
+        static struct control_to_broker up[10];
 
         up[0].kind = CONTROL_HELLO;
         up[0].hello =
@@ -118,22 +122,28 @@ static void seed_control_up(void)
         up[3] =
             (struct control_to_broker){.kind = CONTROL_PUT_STATE, .put_state = {(const uint8_t *)"st", 2}};
         up[4] = (struct control_to_broker){.kind = CONTROL_LOG, .log = {1, "text"}};
-        up[5] = (struct control_to_broker){.kind = CONTROL_STATS, .stats = {1, 2, 3, 4}};
+        up[5] = (struct control_to_broker){.kind = CONTROL_STATS, .stats = {3, values}};
         up[6] = (struct control_to_broker){
             .kind = CONTROL_BOOTED,
             .booted = {.entry = {KVM_BOOT_PVH, 1 << 20, 4096}, .kernel_len = 9 << 20, .initrd_len = 1}};
         up[7] = (struct control_to_broker){.kind = CONTROL_BOOT_FAILED,
                                            .boot_failed = {"not a kernel: name another one"}};
+        up[8] = (struct control_to_broker){.kind = CONTROL_SHMEM_MAP,
+                                           .shmem = {7, 1, true, 2 << 20, 2 << 20, 4096, -1}};
+        up[9] = (struct control_to_broker){.kind = CONTROL_SHMEM_UNMAP,
+                                           .shmem = {.id = 8, .shmid = 1, .offset = 2 << 20, .len = 2 << 20}};
         for (size_t i = 0; i < array_size(up); i++)
                 seed(names[i], CONTROL_UP, control_make_to_broker(&up[i], header, sizeof(header)), 0);
 }
 
 static void seed_control_down(void)
 {
-        static const char *const names[] = {"control_configure_blk", "control_configure_rng",
-                                            "control_set_features",  "control_config_write",
-                                            "control_start_queue",   "control_restore_state",
-                                            "control_shutdown",      "control_configure_boot"};
+        static const char *const names[] = {"control_configure_blk",    "control_configure_rng",
+                                            "control_set_features",     "control_config_write",
+                                            "control_start_queue",      "control_restore_state",
+                                            "control_shutdown",         "control_set",
+                                            "control_configure_boot",   "control_shmem_answer",
+                                            "control_configure_regions"};
         const struct control_to_worker down[] = {
             {.kind = CONTROL_CONFIGURE,
              .configure = {.name = "disk0",
@@ -141,7 +151,7 @@ static void seed_control_down(void)
                            .n_lanes = 2,
                            .max_payload = 1 << 20,
                            .type = DEVICE_TYPE_BLK,
-                           .blk = {true, "serial", 512},
+                           .options = BLK_SET(.read_only = true, .serial = "serial"),
                            .area_len = 1 << 20}},
             {.kind = CONTROL_CONFIGURE,
              .configure = {.name = "rng0",
@@ -168,22 +178,35 @@ static void seed_control_down(void)
                                     .n_devices = 3,
                                     .interrupt = {5, 6, 7},
                                     .cmdline = "console=ttyS0"}}},
+            {.kind = CONTROL_SHMEM_ANSWER, .shmem_answer = {7, -EEXIST}},
+            {.kind = CONTROL_CONFIGURE,
+             .configure = {.name = "sample0",
+                           .n_queues = 1,
+                           .n_lanes = 1,
+                           .max_payload = 1 << 20,
+                           .type = DEVICE_TYPE_SAMPLE,
+                           .options = {{{.number = 1 << 20}}},
+                           .n_regions = 2,
+                           .regions = {{0, 1 << 20, REGION_MEMORY}, {9, 4096, REGION_FILES}}}},
         };
 
+        _Static_assert(array_size(names) == array_size(down), "one name a message");
         for (size_t i = 0; i < array_size(down); i++)
                 seed(names[i], CONTROL_DOWN, control_make_to_worker(&down[i], header, sizeof(header)), 0);
 }
 
 static void seed_spawn(void)
 {
-        static const char *const names_up[] = {"spawn_spawned", "spawn_failed", "spawn_exited",
-                                               "spawn_terminate"};
+        static const char *const names_up[] = {"spawn_spawned",   "spawn_failed",    "spawn_exited",
+                                               "spawn_terminate", "spawn_companion", "spawn_renewed"};
         static const char *const names_down[] = {"spawn_spawn", "spawn_reap", "spawn_stop"};
         const struct spawn_to_broker up[] = {
             {.kind = SPAWN_SPAWNED, .device = 1, .pid = 4711, .uid = 1879048193},
             {.kind = SPAWN_FAILED, .device = 1, .error = -16, .reason = "in use"},
             {.kind = SPAWN_EXITED, .device = 1, .pid = 4711, .code = 9, .signaled = true},
             {.kind = SPAWN_TERMINATE},
+            {.kind = SPAWN_COMPANION, .device = 1, .pid = 4712, .uid = 1879048194, .starts = 2},
+            {.kind = SPAWN_RENEWED, .device = 1},
         };
 
         for (size_t i = 0; i < array_size(up); i++)
@@ -205,36 +228,37 @@ static void seed_admin(void)
                        .broker_pid = 2,
                        .n_devices = 2,
                        .devices = {{.name = "disk0", .type = "blk", .state = ADMIN_RUNNING, .pid = 3},
-                                   {.name = "rng0", .type = "rng", .state = ADMIN_BROKEN}}}};
+                                   {.name = "pmem0",
+                                    .type = "pmem",
+                                    .state = ADMIN_BROKEN,
+                                    .regions = {.n = 1, .bytes = 2 << 20}}}}};
         static struct admin_to_client error = {.kind = ADMIN_ERROR, .error = {-13, "not you"}};
-        struct admin_to_broker question = {.kind = ADMIN_GET_STATUS};
+        static const struct admin_to_client taken = {.kind = ADMIN_TAKEN};
+        static const struct admin_to_client shmem = {
+            .kind = ADMIN_SHMEM,
+            .shmem = {.n = 1, .maps = {{.shmid = 1, .writable = true, .len = 4096, .ino = 9}}}};
+        const struct admin_to_broker get_shmem = {.kind = ADMIN_GET_SHMEM, .device = "p"};
+        const struct admin_to_broker question = {.kind = ADMIN_GET_STATUS};
+        const struct admin_to_broker wish = {
+            .kind = ADMIN_SET, .device = "c", .set = {.setting = {SETTING_SIZE, 3, 80 | 25 << 16}}};
 
         seed("admin_get_status", ADMIN_UP, admin_make_to_broker(&question, header, sizeof(header)), 0);
+        seed("admin_set", ADMIN_UP, admin_make_to_broker(&wish, header, sizeof(header)), 0);
+        seed("admin_taken", ADMIN_DOWN, admin_make_to_client(&taken, header, sizeof(header)), 0);
         seed("admin_status", ADMIN_DOWN, admin_make_to_client(&status, header, sizeof(header)), 0);
+        seed("admin_get_shmem", ADMIN_UP, admin_make_to_broker(&get_shmem, header, sizeof(header)), 0);
+        seed("admin_shmem", ADMIN_DOWN, admin_make_to_client(&shmem, header, sizeof(header)), 0);
         seed("admin_error", ADMIN_DOWN, admin_make_to_client(&error, header, sizeof(header)), 0);
 }
 
 static void seed_config(void)
 {
         static struct device_config devices[2] = {
-            {.name = "disk0",
-             .type = DEVICE_TYPE_BLK,
-             .n_queues = 4,
-             .n_lanes = 2,
-             .blk = {.path = "/demo.img", .serial = "serial", .block_size = 512}},
+            {.name = "disk0", .type = DEVICE_TYPE_BLK, .n_queues = 4, .n_lanes = 2, .request_timeout = 60},
             {.name = "rng0", .type = DEVICE_TYPE_RNG, .n_queues = 1, .n_lanes = 1}};
-        static struct vm_config config = {.name = "demo",
-                                          .frontend = VM_FRONTEND_VHOST_USER,
-                                          .run_dir = "/run/bulkhead",
-                                          .worker_dir = "/usr/libexec/bulkhead",
-                                          .socket_mode = 0660,
-                                          .socket_gid = VM_CONFIG_NO_GID,
-                                          .uid_first = VM_CONFIG_UID_FIRST,
-                                          .uid_count = VM_CONFIG_UID_COUNT,
-                                          .worker_memory_max = VM_CONFIG_MEMORY_MAX,
-                                          .devices = devices,
-                                          .n_devices = 2};
+        static struct vm_config config = GOOD_VM_CONFIG(devices, 2);
 
+        devices[0].options = BLK_SET(.path = "/demo.img", .direct = true, .serial = "serial");
         seed("config_vm", CONFIG, vm_config_make(&config, header, sizeof(header)), 0);
         config.n_devices = 0;
         seed("config_vm_empty", CONFIG, vm_config_make(&config, header, sizeof(header)), 0);

@@ -255,11 +255,12 @@ struct ring_place {
 
 static int start_addresses(struct front_end *front, unsigned index, const struct ring_place *ring)
 {
-        uint64_t user = ring->ram->user_address;
+        uint64_t start =
+            front->features & FRONT_END_ACCESS_PLATFORM ? ring->ram->iova : ring->ram->user_address;
         struct vhost_user_vring_addr addr = {.index = index,
-                                             .descriptor = user + ring->desc,
-                                             .available = user + ring->avail,
-                                             .used = user + ring->used,
+                                             .descriptor = start + ring->desc,
+                                             .available = start + ring->avail,
+                                             .used = start + ring->used,
                                              .log = ring->ram->guest_address + ring->used};
 
         return front_end_set(front, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0, false);

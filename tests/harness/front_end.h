@@ -13,6 +13,8 @@
 #include "tests/harness/wire.h"
 
 #define FRONT_END_RINGS 16u
+#define FRONT_END_ACCESS_PLATFORM                                                                            \
+        (UINT64_C(1) << 33) /* taken in front_end_start: rings are told by their I/O virtual addresses */
 
 enum front_end_dialect {
         FRONT_END_QEMU_7_2 = 0, /* owner late, acknowledgements for memory only */

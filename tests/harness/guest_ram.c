@@ -28,6 +28,7 @@ int guest_ram_init(struct guest_ram *ram, uint64_t size, uint64_t guest_address)
                                   .base = base,
                                   .size = size,
                                   .guest_address = guest_address,
+                                  .iova = guest_address,
                                   .user_address = USER_ADDRESS + guest_address};
         return 0;
 }

@@ -9,6 +9,7 @@ struct guest_ram {
         uint8_t *base;
         uint64_t size;
         uint64_t guest_address; /* of its first byte, as a guest would say */
+        uint64_t iova;          /* ... as its driver says behind an IOMMU; without one: guest_address */
         uint64_t
             user_address; /* as the front end says to the back-end; not our pointer, so that a mix-up shows */
         uint64_t next;    /* bytes handed out */

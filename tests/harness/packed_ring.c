@@ -114,18 +114,17 @@ static void add_indirect(struct packed_ring *ring, const struct split_segment *s
         struct packed_desc *table = (struct packed_desc *)(ring->ram->base + at);
 
         for (unsigned i = 0; i < n; i++)
-                table[i] = (struct packed_desc){.at = ring->ram->guest_address + segments[i].at,
+                table[i] = (struct packed_desc){.at = ring->ram->iova + segments[i].at,
                                                 .len = segments[i].len,
                                                 .flags = i >= n_out ? DESC_WRITE : 0};
-        put(ring, ring->ram->guest_address + at, 16u * n, id, DESC_INDIRECT);
+        put(ring, ring->ram->iova + at, 16u * n, id, DESC_INDIRECT);
 }
 
 static void add_direct(struct packed_ring *ring, const struct split_segment *segments, unsigned n_out,
                        unsigned n, uint16_t id)
 {
         for (unsigned i = 0; i < n; i++)
-                put(ring, ring->ram->guest_address + segments[i].at, segments[i].len, id,
-                    flags_of(i, n_out, n));
+                put(ring, ring->ram->iova + segments[i].at, segments[i].len, id, flags_of(i, n_out, n));
 }
 
 int packed_ring_add(struct packed_ring *ring, const struct split_segment *segments, unsigned n_out,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/param.h>
 
 #define DESC_NEXT      1u
 #define DESC_WRITE     2u
@@ -78,7 +79,7 @@ static void fill(const struct split_ring *ring, struct desc *table, const uint16
 {
         for (unsigned i = 0; i < n; i++)
                 table[slots ? slots[i] : i] = (struct desc){
-                    .at = ring->ram->guest_address + segments[i].at,
+                    .at = ring->ram->iova + segments[i].at,
                     .len = segments[i].len,
                     .flags = (uint16_t)((i + 1 < n ? DESC_NEXT : 0) | (i >= n_out ? DESC_WRITE : 0)),
                     .next = (uint16_t)(i + 1 == n ? 0
@@ -103,7 +104,7 @@ static uint16_t add_indirect(struct split_ring *ring, const struct split_segment
 
         fill(ring, (struct desc *)(ring->ram->base + table), NULL, segments, n_out, n);
         descs(ring)[head] =
-            (struct desc){.at = ring->ram->guest_address + table, .len = 16u * n, .flags = DESC_INDIRECT};
+            (struct desc){.at = ring->ram->iova + table, .len = 16u * n, .flags = DESC_INDIRECT};
         ring->length[head] = 1;
         return head;
 }
@@ -120,6 +121,46 @@ static uint16_t add_direct(struct split_ring *ring, const struct split_segment *
         fill(ring, descs(ring), slots, segments, n_out, n);
         ring->length[slots[0]] = (uint16_t)n;
         return slots[0];
+}
+
+unsigned split_ring_cut(struct split_segment *segments, uint64_t at, uint32_t len, unsigned n, uint32_t first)
+{
+        unsigned made = 0;
+        uint32_t done = 0;
+
+        while (done < len) {
+                uint32_t piece = made == 0 && first > 0 ? first : (len - done) / (n - made);
+
+                piece = made + 1 == n ? len - done : MIN(MAX(piece, 1u), len - done);
+                segments[made++] = (struct split_segment){at + len - done - piece, piece};
+                done += piece;
+        }
+        return made;
+}
+
+void split_ring_write(const struct split_ring *ring, const struct split_segment *segments, unsigned n,
+                      const void *bytes)
+{
+        const uint8_t *from = bytes;
+
+        for (unsigned i = 0; i < n; i++) {
+                memcpy(ring->ram->base + segments[i].at, from, segments[i].len);
+                from += segments[i].len;
+        }
+}
+
+void split_ring_read(const struct split_ring *ring, const struct split_segment *segments, unsigned n,
+                     void *ret_bytes, uint32_t len)
+{
+        uint8_t *to = ret_bytes;
+
+        for (unsigned i = 0; i < n && len > 0; i++) {
+                uint32_t piece = MIN(len, segments[i].len);
+
+                memcpy(to, ring->ram->base + segments[i].at, piece);
+                to += piece;
+                len -= piece;
+        }
 }
 
 int split_ring_add(struct split_ring *ring, const struct split_segment *segments, unsigned n_out,

@@ -42,6 +42,17 @@ void split_ring_init_tables(struct split_ring *ring, struct guest_ram *ram, uint
 /* Forgets everything, as a driver after a device reset; memory stays where it is. */
 void split_ring_reset(struct split_ring *ring);
 
+/* [at, at + len) in at most n pieces, the first of `first` bytes if that is not 0, which lie in memory the last one first. Returns
+ * how many there are: none is empty. */
+unsigned split_ring_cut(struct split_segment *segments, uint64_t at, uint32_t len, unsigned n,
+                        uint32_t first);
+
+/* Fills the n pieces with `bytes`, and reads back the first `len` of what they have, in their order. */
+void split_ring_write(const struct split_ring *ring, const struct split_segment *segments, unsigned n,
+                      const void *bytes);
+void split_ring_read(const struct split_ring *ring, const struct split_segment *segments, unsigned n,
+                     void *ret_bytes, uint32_t len);
+
 /* Adds one chain: n_out readable then n_in writable segments. Not shown before split_ring_publish. -ENOSPC.
  */
 int split_ring_add(struct split_ring *ring, const struct split_segment *segments, unsigned n_out,

@@ -142,6 +142,26 @@ int wire_receive(struct wire *wire, struct wire_message *message)
         return wire_receive_bytes(wire, message->payload, message->size);
 }
 
+int wire_receive_fds(struct wire *wire, struct wire_message *message, struct fd_set_owned *ret_fds)
+{
+        uint32_t header[3];
+        ssize_t n;
+        int r = wire_poll(wire, wire->sock, POLLIN, now_ms() + wire->deadline_ms);
+
+        ret_fds->n = 0;
+        if (r <= 0)
+                return r < 0 ? r : -ETIMEDOUT;
+        n = fd_pass_recv(wire->sock, header, sizeof(header), ret_fds, WIRE_FDS_MAX);
+        if (n != sizeof(header))
+                return n < 0 ? (int)n : -EPIPE; /* ours says a header in one piece */
+        message->request = header[0];
+        message->flags = header[1];
+        message->size = header[2];
+        if (message->size > WIRE_PAYLOAD_MAX)
+                return -EMSGSIZE;
+        return wire_receive_bytes(wire, message->payload, message->size);
+}
+
 int wire_wait_closed(struct wire *wire, int timeout_ms)
 {
         int64_t deadline = now_ms() + timeout_ms;

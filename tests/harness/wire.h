@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/base/fd.h"
+
 #define WIRE_PAYLOAD_MAX 4096u
+#define WIRE_FDS_MAX     8u
 #define WIRE_DEADLINE_MS 2000
 
 #define WIRE_VERSION    1u
@@ -39,6 +42,8 @@ int wire_send(struct wire *wire, uint32_t request, uint32_t flags, const void *p
 /* -EPIPE at end of file. */
 int wire_receive_bytes(struct wire *wire, void *to, size_t len);
 int wire_receive(struct wire *wire, struct wire_message *message);
+/* The same with the descriptors that ride on it: the caller's. */
+int wire_receive_fds(struct wire *wire, struct wire_message *message, struct fd_set_owned *ret_fds);
 
 /* Waits until the other side has closed, discarding what it still says. 0 or -ETIMEDOUT. */
 int wire_wait_closed(struct wire *wire, int timeout_ms);

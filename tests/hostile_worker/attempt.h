@@ -1,4 +1,5 @@
-/* What is tried: topics are the rows of a published list of ways out (E1 .. E88), attempts are the single things
+/* What is tried: topics are the rows of a published list of ways out (E1 .. E88) and those that only our
+ * devices have (D1 ..), attempts are the single things
  * tried for a topic. One table each; the runner judges by them, --list prints them.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -28,11 +29,31 @@ enum {
         END_CRASH = 1u << 6,   /* the worker has ended itself, or hit its own foot */
 };
 
+/* As whom. */
 enum {
         ON_BLK = 1u << 0,
         ON_RNG = 1u << 1,
         ON_RO = 1u << 2, /* a disk that is read-only */
-        ON_BOTH = ON_BLK | ON_RNG,
+        ON_TAP = 1u << 3,
+        ON_STREAM = 1u << 4,
+        ON_PASST = 1u << 5,
+        ON_CONSOLE = 1u << 6,
+        ON_VSOCK = 1u << 7,
+        ON_FS = 1u << 8,
+        ON_FS_RO = 1u << 9,
+        ON_PROXY = 1u << 10, /* the companion of a vsock device */
+        ON_OWNERS =
+            1u << 11, /* a shared folder of a range of owners, for which its worker has capabilities */
+        ON_PMEM = 1u << 12,
+        ON_SAMPLE = 1u << 13,
+        ON_BOTH = ON_BLK | ON_RNG, /* every kind of message is tried by these */
+        ON_PEER = ON_STREAM | ON_PASST,
+        ON_WRITER = ON_FS | ON_OWNERS,
+        ON_SHARE = ON_WRITER | ON_FS_RO,
+        ON_WORKERS = ON_BOTH | ON_TAP | ON_PEER | ON_CONSOLE | ON_VSOCK | ON_SHARE | ON_PMEM | ON_SAMPLE,
+        ON_ALL = ON_WORKERS | ON_PROXY,
+        ON_ROOTED = ON_SHARE |
+                    ON_PROXY, /* whose root is a folder, and who open and close what has no number before */
 };
 
 enum {
@@ -48,19 +69,24 @@ enum {
         ATTEMPT_SLOW = 1u << 4,
         /* Held by a limit of the process: without limits it works, on its own things. */
         ATTEMPT_LIMIT = 1u << 5,
+        /* Without a filter held by the root being empty; in a folder of its own it leads to that. */
+        ATTEMPT_ROOT = 1u << 6,
 };
 
 struct attempt {
         const char *topic;  /* "E23" */
         const char *key;    /* what the worker is told */
         const char *what;   /* for a person: an attempt to ... */
-        uint8_t devices;    /* ON_ */
+        uint16_t devices;   /* ON_ */
         uint8_t flags;      /* ATTEMPT_ */
         uint8_t filtered;   /* END_ mask with all layers, and with seccomp alone */
         uint8_t unfiltered; /* END_ mask with namespaces and Landlock alone; 0: not tried there */
         const char *behind; /* what holds there, or why nothing needs to */
         uint64_t number;    /* the attack's own */
 };
+
+#define TOPICS_PUBLISHED 88u
+#define TOPICS_OWN       5u
 
 struct topic {
         const char *id, *title;

@@ -10,32 +10,39 @@ extern const size_t n_attempts_kernel;
 /* With the filter: killed. Without: refused for the reason behind. */
 #define REFUSED(topic, key, what, behind)                                                                    \
         {                                                                                                    \
-                topic, key, what, ON_BOTH, 0, END_SIGSYS, END_ERRNO, behind, 0                               \
+                topic, key, what, ON_ALL, 0, END_SIGSYS, END_ERRNO, behind, 0                                \
         }
 /* With the filter: killed. Without: it may, for nothing but itself is any different. */
 #define OWN(topic, key, what, behind)                                                                        \
         {                                                                                                    \
-                topic, key, what, ON_BOTH, 0, END_SIGSYS, END_OWN | END_ERRNO, behind, 0                     \
+                topic, key, what, ON_ALL, 0, END_SIGSYS, END_OWN | END_ERRNO, behind, 0                      \
+        }
+/* Of who becomes what: one with a range of owners has ids of its own to become. */
+#define RANGE(key, what, behind)                                                                             \
+        {"E22", key, what, ON_ALL & ~ON_OWNERS, 0, END_SIGSYS, END_ERRNO, behind, 0},                        \
+        {                                                                                                    \
+                "E22", key, what, ON_OWNERS, 0, END_SIGSYS, END_OWN, "of its range", 0                       \
         }
 /* Not to be tried without a jail. */
 #define HURTS(topic, key, what, behind)                                                                      \
         {                                                                                                    \
-                topic, key, what, ON_BOTH, ATTEMPT_HURTS, END_SIGSYS, END_ERRNO, behind, 0                   \
+                topic, key, what, ON_ALL, ATTEMPT_HURTS, END_SIGSYS, END_ERRNO, behind, 0                    \
         }
 
 const struct attempt attempts_kernel[] = {
-    {"E1", "sweep", "make each system call that is not in its policy", ON_BOTH,
+    {"E1", "sweep", "make each system call that is not in its policy", ON_WORKERS,
      ATTEMPT_HURTS | ATTEMPT_PLAY | ATTEMPT_SLOW, END_SIGSYS, 0, "", 0},
-    {"E2", "sweep-x32", "make each of them by its x32 number", ON_BOTH,
+    {"E2", "sweep-x32", "make each of them by its x32 number", ON_WORKERS,
      ATTEMPT_HURTS | ATTEMPT_PLAY | ATTEMPT_SLOW, END_SIGSYS, 0, "", 0},
 #if defined(__x86_64__)
-    {"E2", "x32", "getpid by its x32 number", ON_BOTH, ATTEMPT_HURTS, END_SIGSYS, END_ERRNO | END_OWN,
+    {"E2", "x32", "getpid by its x32 number", ON_WORKERS, ATTEMPT_HURTS, END_SIGSYS, END_ERRNO | END_OWN,
      "this kernel serves none, or it is a harmless one", 0},
 #endif
-    {"E3", "sweep-int80", "make each of them by int 0x80", ON_BOTH,
+    {"E3", "sweep-int80", "make each of them by int 0x80", ON_WORKERS,
      ATTEMPT_HURTS | ATTEMPT_PLAY | ATTEMPT_SLOW, END_SIGSYS, 0, "", 0},
 #if defined(__x86_64__)
-    {"E3", "int80", "getpid by int 0x80", ON_BOTH, 0, END_SIGSYS, END_ERRNO | END_OWN, "a harmless one", 0},
+    {"E3", "int80", "getpid by int 0x80", ON_WORKERS, 0, END_SIGSYS, END_ERRNO | END_OWN, "a harmless one",
+     0},
 #endif
     OWN("E4", "io-uring", "set up an io_uring", "reaches what its descriptors reach"),
     OWN("E5", "userfaultfd", "handle its own page faults", "its own faults"),
@@ -68,8 +75,8 @@ const struct attempt attempts_kernel[] = {
     REFUSED("E16", "exec-self", "run itself again", "empty root, Landlock"),
     OWN("E16", "fork", "fork", "its own pid namespace; the limits are another layer"),
     OWN("E16", "vfork", "vfork", "its own pid namespace; the limits are another layer"),
-    {"E16", "thread", "start a thread", ON_BOTH, ATTEMPT_HURTS, END_SIGSYS, END_OWN | END_ERRNO | END_CRASH,
-     "its own memory", 0},
+    {"E16", "thread", "start a thread", ON_WORKERS, ATTEMPT_HURTS, END_SIGSYS,
+     END_OWN | END_ERRNO | END_CRASH, "its own memory", 0},
     OWN("E16", "clone3", "clone3", "its own pid namespace; the limits are another layer"),
     OWN("E17", "mmap-exec", "map memory that is writable and executable",
         "its own memory; MDWE is another layer"),
@@ -101,10 +108,10 @@ const struct attempt attempts_kernel[] = {
     HURTS("E21", "reboot", "reboot the host", "capabilities"),
     REFUSED("E21", "settime", "set the host's clock", "capabilities"),
     HURTS("E21", "sethostname", "rename the host", "capabilities, uts namespace"),
-    REFUSED("E22", "setuid-root", "become root", "only its own uid is mapped"),
+    RANGE("setuid-root", "become root", "only its own uid is mapped"),
     REFUSED("E22", "setuid-broker", "become the broker", "only its own uid is mapped"),
-    REFUSED("E22", "setgid-root", "join root's group", "only its own gid is mapped"),
-    REFUSED("E22", "setgroups", "change its groups", "capabilities"),
+    RANGE("setgid-root", "join root's group", "only its own gid is mapped"),
+    RANGE("setgroups", "change its groups", "capabilities"),
     REFUSED("E22", "capset", "take all capabilities", "none is in its permitted set"),
     OWN("E22", "setrlimit", "set a limit of its own", "the limits are another layer"),
     REFUSED("E22", "sched-realtime", "run before everybody else", "capabilities"),

@@ -11,15 +11,20 @@ extern const size_t n_attempts_reach;
 
 #define REFUSED(topic, key, what, behind)                                                                    \
         {                                                                                                    \
-                topic, key, what, ON_BOTH, 0, END_SIGSYS, END_ERRNO, behind, 0                               \
+                topic, key, what, ON_ALL, 0, END_SIGSYS, END_ERRNO, behind, 0                                \
+        }
+/* The same, but in a folder of its own it leads to that. */
+#define ROOT(topic, key, what, behind)                                                                       \
+        {                                                                                                    \
+                topic, key, what, ON_ALL, ATTEMPT_ROOT, END_SIGSYS, END_ERRNO, behind, 0                     \
         }
 #define OWN(topic, key, what, behind)                                                                        \
         {                                                                                                    \
-                topic, key, what, ON_BOTH, 0, END_SIGSYS, END_OWN | END_ERRNO, behind, 0                     \
+                topic, key, what, ON_ALL, 0, END_SIGSYS, END_OWN | END_ERRNO, behind, 0                      \
         }
 #define HURTS(topic, key, what, behind)                                                                      \
         {                                                                                                    \
-                topic, key, what, ON_BOTH, ATTEMPT_HURTS, END_SIGSYS, END_ERRNO, behind, 0                   \
+                topic, key, what, ON_ALL, ATTEMPT_HURTS, END_SIGSYS, END_ERRNO, behind, 0                    \
         }
 /* Of the device's own image. */
 #define IMAGE(topic, key, what, behind)                                                                      \
@@ -28,11 +33,11 @@ extern const size_t n_attempts_reach;
         }
 #define SOCKET(family, what, behind)                                                                         \
         {                                                                                                    \
-                "E33", "socket", what, ON_BOTH, 0, END_SIGSYS, END_OWN | END_ERRNO, behind, family           \
+                "E33", "socket", what, ON_ALL, 0, END_SIGSYS, END_OWN | END_ERRNO, behind, family            \
         }
 
 const struct attempt attempts_reach[] = {
-    REFUSED("E23", "open-root", "open /", "empty root of mode 0, Landlock"),
+    ROOT("E23", "open-root", "open /", "empty root of mode 0, Landlock"),
     REFUSED("E23", "open-passwd", "open /etc/passwd", "empty root"),
     REFUSED("E23", "open-shadow", "open /etc/shadow", "empty root"),
     REFUSED("E23", "open-parent", "open ../../etc", "empty root"),
@@ -44,11 +49,14 @@ const struct attempt attempts_reach[] = {
     REFUSED("E23", "stat-proc", "look at /proc/self/status", "empty root"),
     REFUSED("E23", "create-file", "create a file in /tmp", "empty root, read-only"),
     OWN("E23", "inotify", "watch files", "no path to watch"),
-    REFUSED("E24", "dirfd-parent", "open \"..\" from each of its descriptors", "none of them is a directory"),
-    REFUSED("E24", "openat2-parent", "open \"..\" by openat2", "empty root of mode 0, Landlock"),
+    ROOT("E24", "dirfd-parent", "open \"..\" from each of its descriptors", "none of them is a directory"),
+    {"E24", "openat2-parent", "open \"..\" by openat2", ON_ALL & ~ON_SHARE, ATTEMPT_ROOT, END_SIGSYS,
+     END_ERRNO, "empty root of mode 0, Landlock", 0},
+    {"E24", "openat2-parent", "open \"..\" by openat2", ON_SHARE, 0, END_OWN, END_OWN,
+     "its own folder, which is its root", 0},
     REFUSED("E24", "reopen-by-proc", "open its own descriptor again by /proc", "empty root"),
-    REFUSED("E25", "fchdir", "change into a descriptor", "none of them is a directory"),
-    REFUSED("E25", "chdir-up", "change to the directory above", "empty root of mode 0"),
+    ROOT("E25", "fchdir", "change into a descriptor", "none of them is a directory"),
+    ROOT("E25", "chdir-up", "change to the directory above", "empty root of mode 0"),
     REFUSED("E25", "chroot", "change the root", "capabilities"),
     HURTS("E25", "pivot-root", "change the root of all", "capabilities, Landlock"),
     REFUSED("E26", "open-handle", "open / by its handle", "capabilities, empty root"),
@@ -96,7 +104,8 @@ const struct attempt attempts_reach[] = {
     SOCKET(AF_INET, "make an IPv4 socket", "a network namespace without any interface up"),
     SOCKET(AF_INET6, "make an IPv6 socket", "a network namespace without any interface up"),
     SOCKET(AF_NETLINK, "make a netlink socket", "a network namespace of its own"),
-    {"E33", "socket", "make a packet socket", ON_BOTH, 0, END_SIGSYS, END_ERRNO, "capabilities", AF_PACKET},
+    {"E33", "socket", "make a packet socket", ON_WORKERS, 0, END_SIGSYS, END_ERRNO, "capabilities",
+     AF_PACKET},
     SOCKET(AF_ALG, "make a crypto socket", "reaches the kernel's ciphers only: held by the filter"),
     SOCKET(AF_VSOCK, "make a vsock socket", "no namespace holds it: held by the filter"),
     OWN("E33", "socketpair", "make a pair of sockets", "its own"),
@@ -107,7 +116,7 @@ const struct attempt attempts_reach[] = {
     REFUSED("E35", "kill-broker", "signal the broker", "pid namespace"),
     REFUSED("E35", "kill-sibling", "signal another device", "pid namespace"),
     HURTS("E35", "kill-all", "signal everybody", "pid namespace"),
-    {"E35", "kill-group", "signal its process group", ON_BOTH, ATTEMPT_HURTS, END_SIGSYS, END_OWN,
+    {"E35", "kill-group", "signal its process group", ON_WORKERS, ATTEMPT_HURTS, END_SIGSYS, END_OWN,
      "it is alone in it", 0},
     REFUSED("E35", "tgkill-broker", "signal a thread of the broker", "pid namespace"),
     REFUSED("E35", "pidfd-signal", "signal the broker by a pidfd", "pid namespace"),
@@ -118,26 +127,28 @@ const struct attempt attempts_reach[] = {
     OWN("E37", "mq-open", "make a message queue", "ipc namespace"),
     OWN("E37", "futex", "wake whoever shares a word", "it shares none"),
     REFUSED("E38", "tiocsti", "type into a terminal", "it has none"),
-    {"E39", "send-fd", "send the broker a descriptor", ON_BOTH, ATTEMPT_BROKER, END_SIGSYS, END_BROKER,
+    {"E39", "send-fd", "send the broker a descriptor", ON_WORKERS, ATTEMPT_BROKER, END_SIGSYS, END_BROKER,
      "the broker takes none", 0},
-    {"E39", "send-253-fds", "send the broker 253 descriptors", ON_BOTH, ATTEMPT_BROKER, END_SIGSYS,
+    {"E39", "send-253-fds", "send the broker 253 descriptors", ON_WORKERS, ATTEMPT_BROKER, END_SIGSYS,
      END_BROKER | END_ERRNO, "the broker takes none", 0},
     OWN("E39", "receive-fds", "ask for descriptors", "nobody sends any"),
-    {"E40", "send-credentials", "say that it is the broker's pid and root", ON_BOTH, 0, END_SIGSYS, END_ERRNO,
-     "capabilities", 0},
+    {"E40", "send-credentials", "say that it is the broker's pid and root", ON_WORKERS, 0, END_SIGSYS,
+     END_ERRNO, "capabilities", 0},
     REFUSED("E41", "open-fuse", "open /dev/fuse", "empty root"),
     OWN("E41", "pipe", "make a pipe to hang somebody on", "the broker takes no descriptor"),
-    {"E42", "send-own-end", "send its lane through its control channel", ON_BOTH, ATTEMPT_BROKER, END_SIGSYS,
-     END_BROKER, "the broker takes none", 0},
-    {"E43", "close-lane", "close its lane", ON_BOTH, 0, END_SIGSYS, END_BROKER | END_CRASH | END_OWN,
-     "ends its own service", 0},
-    {"E43", "shutdown-lane", "half-close its lane", ON_BOTH, 0, END_SIGSYS, END_BROKER | END_CRASH | END_OWN,
-     "ends its own service", 0},
+    {"E42", "send-own-end", "send its lane through its control channel", ON_WORKERS, ATTEMPT_BROKER,
+     END_SIGSYS, END_BROKER, "the broker takes none", 0},
+    {"E43", "close-lane", "close its lane", ON_ALL & ~ON_ROOTED, 0, END_SIGSYS,
+     END_BROKER | END_CRASH | END_OWN, "ends its own service", 0},
+    {"E43", "close-lane", "close its lane", ON_ROOTED, 0, END_BROKER | END_CRASH | END_OWN,
+     END_BROKER | END_CRASH | END_OWN, "ends its own service", 0},
+    {"E43", "shutdown-lane", "half-close its lane", ON_WORKERS, 0, END_SIGSYS,
+     END_BROKER | END_CRASH | END_OWN, "ends its own service", 0},
     OWN("E43", "grow-socket", "make its socket's buffer huge", "its own direction, capped by the host"),
     OWN("E44", "dup", "duplicate a descriptor", "what it has already"),
     OWN("E44", "dup-control", "duplicate its control channel", "what it has already"),
     OWN("E45", "eventfd", "make an event counter", "it shares none"),
-    {"E45", "null-write", "write to a descriptor that it was born with", ON_BOTH, 0, END_SIGSYS, END_OWN,
+    {"E45", "null-write", "write to a descriptor that it was born with", ON_WORKERS, 0, END_SIGSYS, END_OWN,
      "/dev/null", 0},
     OWN("E45", "epoll", "make an epoll set", "its own"),
     OWN("E45", "timerfd", "make a timer", "its own time"),
@@ -152,9 +163,11 @@ const struct attempt attempts_reach[] = {
      "its own image; held by the filter", 0},
     IMAGE("E49", "image-lease", "take a lease on its image", "ends with it"),
     IMAGE("E49", "image-append", "change its image's open flags", "its own"),
-    {"E50", "policy-rewrite", "rewrite its own filter's memory", ON_BOTH, 0, END_SIGSYS, END_ERRNO,
+    {"E50", "policy-rewrite", "rewrite its own filter's memory", ON_WORKERS & ~ON_WRITER, 0, END_SIGSYS,
+     END_ERRNO, "closed at lock-down, and sealed", 0},
+    {"E50", "policy-rewrite", "rewrite its own filter's memory", ON_WRITER, 0, END_ERRNO, END_ERRNO,
      "closed at lock-down, and sealed", 0},
-    {"E50", "policy-seals", "find the sealed memory of its filter", ON_BOTH, 0, END_SIGSYS, END_ERRNO,
+    {"E50", "policy-seals", "find the sealed memory of its filter", ON_WORKERS, 0, END_SIGSYS, END_ERRNO,
      "closed at lock-down", 0},
     OWN("E50", "memfd-shared", "make shared memory of its own", "the broker takes no descriptor"),
 };

@@ -13,7 +13,8 @@
 #define COMMAND_RANGES 48u
 #define COMMAND_RANGE_XOR                                                                                    \
         UINT64_C(0x5a5a5a5a5a5a5a5a) /* the worker must not find in itself what it was only told */
-#define COMMAND_SECRET 16u
+#define COMMAND_SECRET   16u
+#define COMMAND_ABSTRACT 32u
 
 /* Where a secret is expected not to be is said by its bytes XOR this. */
 #define COMMAND_SECRET_XOR 0xa5u
@@ -29,11 +30,13 @@ struct hostile_command {
         uint64_t broker_address; /* of something that can be read in the broker; XOR COMMAND_RANGE_XOR */
         uint64_t number;         /* the attack's own: how many, which id, which call */
         uint64_t image_bytes;
-        char image[192];  /* path of the device's own image */
+        char image[192];  /* path of the device's own image; of who has none, of a file that is not its own */
         char socket[192]; /* path of the broker's admin socket */
         uint8_t secret[COMMAND_SECRET];
+        char
+            abstract[COMMAND_ABSTRACT]; /* an abstract name at which somebody listens, behind its first NUL */
         uint32_t n_ranges;
-        uint32_t pad;
+        uint32_t relay;                              /* 1: it is for the worker's companion */
         struct command_range ranges[COMMAND_RANGES]; /* the broker's own mappings */
 };
 

@@ -9,6 +9,7 @@
 
 #include "proto/base/checked.h"
 #include "tests/harness/blk_front.h"
+#include "tests/harness/front_ring.h"
 
 #define RAM_BYTES     (UINT64_C(4) << 20)
 #define RING_SIZE     128u
@@ -50,19 +51,20 @@ static void lay_out(struct guest *guest)
         guest->status = guest_ram_alloc(&guest->ram, 1, 1);
 }
 
-int guest_open(struct guest *guest, const char *socket, const char *device, bool is_disk, const char *secret)
+int guest_open(struct guest *guest, const char *socket, const struct kind *kind, const char *secret)
 {
         uint64_t features =
-            RING_FEATURES | (is_disk ? 1u << BLK_F_FLUSH | 1u << BLK_F_RO | 1u << F_CONFIG_WCE : 0);
+            RING_FEATURES | (kind->is_disk ? 1u << BLK_F_FLUSH | 1u << BLK_F_RO | 1u << F_CONFIG_WCE : 0);
         int r;
 
-        *guest = (struct guest){.device = device,
-                                .is_disk = is_disk,
+        *guest = (struct guest){.device = kind->device,
+                                .is_disk = kind->is_disk,
+                                .queue = kind->queue,
                                 .front = {.wire = {.sock = -1, .deadline_ms = GUEST_WAIT_MS}, .backend = -1},
                                 .ram = {.fd = -1}};
         r = wire_connect(&guest->front.wire, socket);
         if (r == 0)
-                r = front_end_negotiate(&guest->front, FRONT_END_QEMU_7_2, is_disk);
+                r = front_end_negotiate(&guest->front, FRONT_END_QEMU_7_2, kind->is_disk);
         if (r == 0)
                 r = guest_ram_init(&guest->ram, RAM_BYTES, 0);
         if (r < 0)
@@ -70,7 +72,7 @@ int guest_open(struct guest *guest, const char *socket, const char *device, bool
         lay_out(guest);
         fill_with(guest, secret);
         r = front_end_start(&guest->front, features, &guest->ram);
-        return r == 0 ? front_end_start_ring(&guest->front, 0, &guest->ring, 0) : r;
+        return r == 0 ? front_end_start_ring(&guest->front, guest->queue, &guest->ring, 0) : r;
 }
 
 void guest_close(struct guest *guest)
@@ -84,7 +86,7 @@ int guest_stop(struct guest *guest)
 {
         uint16_t base;
 
-        return front_end_stop_ring(&guest->front, 0, &base);
+        return front_end_stop_ring(&guest->front, guest->queue, &base);
 }
 
 int guest_write_config(struct guest *guest, uint8_t value)
@@ -93,11 +95,6 @@ int guest_write_config(struct guest *guest, uint8_t value)
 }
 
 /* ---- the ring ---- */
-
-static int publish(struct guest *guest)
-{
-        return split_ring_publish(&guest->ring) ? front_end_kick(&guest->front, 0) : 0;
-}
 
 int guest_post(struct guest *guest, const struct hostile_command *command)
 {
@@ -118,7 +115,7 @@ int guest_post(struct guest *guest, const struct hostile_command *command)
                 return r;
         guest->slots[i].busy = true;
         guest->slots[i].done = false;
-        r = publish(guest);
+        r = front_ring_show(&guest->front, guest->queue, &guest->ring);
         return r < 0 ? r : (int)i;
 }
 
@@ -155,7 +152,7 @@ int guest_wait(struct guest *guest, int timeout_ms)
                 return r < 0 ? r : 0;
         if (split_ring_want_call(&guest->ring))
                 return 0;
-        return wire_wait_event(&guest->front.wire, guest->front.rings[0].call, timeout_ms, &count);
+        return wire_wait_event(&guest->front.wire, guest->front.rings[guest->queue].call, timeout_ms, &count);
 }
 
 void guest_take(struct guest *guest, unsigned slot, struct hostile_report *ret_report)
@@ -180,7 +177,7 @@ static int disk_request(struct guest *guest, uint32_t type, uint64_t sector)
         guest->disk_done = false;
         r = split_ring_add(&guest->ring, segments, n_out, array_size(segments) - n_out, &guest->disk_done);
         if (r == 0)
-                r = publish(guest);
+                r = front_ring_show(&guest->front, guest->queue, &guest->ring);
         while (r == 0 && !guest->disk_done)
                 r = guest_wait(guest, GUEST_WAIT_MS);
         if (r < 0)

@@ -8,6 +8,7 @@
 
 #include "tests/harness/front_end.h"
 #include "tests/hostile_worker/command.h"
+#include "tests/hostile_worker/kind.h"
 
 #define GUEST_SLOTS   40u
 #define GUEST_WAIT_MS 15000 /* no attack may hold its device longer */
@@ -21,6 +22,7 @@ struct guest_slot {
 struct guest {
         const char *device; /* "disk0" */
         bool is_disk;
+        unsigned queue; /* commands go there */
         struct front_end front;
         struct guest_ram ram;
         struct split_ring ring;
@@ -33,7 +35,7 @@ struct guest {
 
 /* Connects, negotiates, starts the queue. All memory that is not posted is filled with `secret`. 0 or negative
  * errno; guest_close in both cases. */
-int guest_open(struct guest *guest, const char *socket, const char *device, bool is_disk, const char *secret);
+int guest_open(struct guest *guest, const char *socket, const struct kind *kind, const char *secret);
 void guest_close(struct guest *guest);
 
 /* Posts a command; its slot, or negative errno. */

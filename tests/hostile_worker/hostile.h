@@ -39,10 +39,11 @@ struct hostile_attacks {
 /* One a file. */
 extern const struct hostile_attacks hostile_probes, hostile_kernel, hostile_files, hostile_processes,
     hostile_shared, hostile_grants, hostile_places, hostile_messages, hostile_floods, hostile_leaks,
-    hostile_starts;
+    hostile_starts, hostile_share, hostile_left, hostile_net, hostile_console, hostile_reach, hostile_region;
 
 /* The device as it was at init. */
-extern int hostile_resource; /* the image; -1: none */
+extern int hostile_resource; /* its first: the image, the tap, a socket, the folder; -1: none */
+extern unsigned hostile_lanes, hostile_resources; /* how many it has */
 extern struct control_hello hostile_hello;
 
 /* ---- hostile_channel.c: bytes to the broker behind the runtime's back ---- */
@@ -58,6 +59,11 @@ void hostile_report_now(struct hostile *hostile, int64_t result);
 
 /* A broker that kills does so while this waits for bytes that never come: 0 when it has waited `ms`. */
 int64_t hostile_linger(int ms);
+
+/* ---- hostile_relay.c ---- */
+
+/* A command goes on to the companion, by the socket that both have, and what that answers becomes this report. */
+void hostile_relay(const struct hostile_command *command, struct hostile_report *ret_report);
 
 /* ---- hostile_starts.c ---- */
 

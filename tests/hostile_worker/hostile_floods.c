@@ -38,7 +38,7 @@ static int64_t flood_control(struct hostile *hostile, const struct control_to_br
 
 static int64_t flood_stats(struct hostile *hostile)
 {
-        struct control_to_broker message = {.kind = CONTROL_STATS, .stats = {.requests = 1}};
+        struct control_to_broker message = {.kind = CONTROL_STATS};
 
         return flood_control(hostile, &message);
 }

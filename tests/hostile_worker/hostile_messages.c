@@ -226,7 +226,7 @@ static int64_t lane_on_control(struct hostile *hostile)
 
 static int64_t control_on_lane(struct hostile *hostile)
 {
-        struct control_to_broker message = {.kind = CONTROL_STATS, .stats = {.requests = 1}};
+        struct control_to_broker message = {.kind = CONTROL_STATS};
         ssize_t len = control_make_to_broker(&message, bytes, sizeof(bytes));
 
         (void)hostile;

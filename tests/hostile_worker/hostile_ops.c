@@ -13,19 +13,28 @@
 #include "tests/jail/probe.h"
 #include "workers/runtime/device_ops.h"
 #include "workers/runtime/worker_lane.h"
+#include "workers/runtime/worker_watch.h"
 
 #define COMMAND_ARGS 4u /* of a probe */
 
 extern const struct device_ops real_device_ops; /* the shipped device's, under another name */
 
+void __real_worker_watch_serve(void *state, const struct pollfd *fds, unsigned n);
+void __wrap_worker_watch_serve(void *state, const struct pollfd *fds, unsigned n);
+void __real_worker_timer_serve(void *state);
+void __wrap_worker_timer_serve(void *state);
+
 int hostile_resource = -1;
+unsigned hostile_lanes = 1, hostile_resources;
 struct control_hello hostile_hello;
 
 static void *heap_sample;
 
 static const struct hostile_attacks *const files[] = {
-    &hostile_probes, &hostile_kernel,   &hostile_files,  &hostile_processes, &hostile_shared, &hostile_grants,
-    &hostile_places, &hostile_messages, &hostile_floods, &hostile_leaks,     &hostile_starts,
+    &hostile_probes, &hostile_kernel, &hostile_files,   &hostile_processes,
+    &hostile_shared, &hostile_grants, &hostile_places,  &hostile_messages,
+    &hostile_floods, &hostile_leaks,  &hostile_starts,  &hostile_share,
+    &hostile_left,   &hostile_net,    &hostile_console, &hostile_region,
 };
 
 static const struct hostile_attack *find_attack(const char *key)
@@ -84,12 +93,27 @@ static int64_t run_attack(const struct hostile_attack *attack, struct hostile *h
         return attack->run ? attack->run(hostile) : probe_attack(attack->probe, args);
 }
 
+/* What its companion has answered is said as if by itself. */
+static void pass_on(struct hostile *hostile)
+{
+        struct hostile_report answer;
+
+        hostile_relay(&hostile->command, &answer);
+        fill_report(hostile, (enum report_state)answer.state, answer.result);
+        send_report(hostile);
+}
+
 static void obey(struct hostile *hostile)
 {
         const struct hostile_attack *attack = find_attack(hostile->command.key);
         int64_t result = 0;
         enum report_state state = REPORT_ANSWERED;
 
+        if (hostile->command.relay && request_attempt(hostile->request) == 0 &&
+            strcmp(hostile->command.key, "leave") != 0) {
+                pass_on(hostile);
+                return;
+        }
         if (request_attempt(hostile->request) > 0)
                 state = REPORT_SUCCESSOR;
         else if (!attack)
@@ -153,6 +177,7 @@ static int hostile_init(void *state, const struct control_configure *configure, 
                 return r;
         heap_sample = malloc(64);
         hostile_resource = n_resources > 0 ? resources[0] : -1;
+        hostile_resources = n_resources;
         hostile_obey_plan(ret_hello);
         hostile_hello = *ret_hello;
         return 0;
@@ -187,12 +212,64 @@ static void hostile_handle_real_state(void *state, struct request *request)
         hostile_handle(real_device_ops.state, request);
 }
 
+static void hostile_map(void *state)
+{
+        (void)state;
+        if (real_device_ops.map)
+                real_device_ops.map(real_device_ops.state);
+}
+
+static void hostile_mapped(void *state, uint32_t id, int error)
+{
+        (void)state;
+        if (real_device_ops.mapped)
+                real_device_ops.mapped(real_device_ops.state, id, error);
+}
+
+static int hostile_set(void *state, const struct control_setting *setting)
+{
+        (void)state;
+        return real_device_ops.set ? real_device_ops.set(real_device_ops.state, setting) : -EOPNOTSUPP;
+}
+
+static void hostile_supplied(void *state, uint32_t queue)
+{
+        (void)state;
+        if (real_device_ops.supplied)
+                real_device_ops.supplied(real_device_ops.state, queue);
+}
+
+static void hostile_recalled(void *state, uint32_t queue)
+{
+        (void)state;
+        if (real_device_ops.recalled)
+                real_device_ops.recalled(real_device_ops.state, queue);
+}
+
+/* What the real device waits for is its own state's business (the program is linked so that both come here). */
+void __wrap_worker_watch_serve(void *state, const struct pollfd *fds, unsigned n)
+{
+        (void)state;
+        __real_worker_watch_serve(real_device_ops.state, fds, n);
+}
+
+void __wrap_worker_timer_serve(void *state)
+{
+        (void)state;
+        __real_worker_timer_serve(real_device_ops.state);
+}
+
 const struct device_ops device_ops = {
     .type = HOSTILE_TYPE,
     .init = hostile_init,
     .set_features = hostile_set_features,
     .config_write = hostile_config_write,
     .restore_state = hostile_restore_state,
+    .map = hostile_map,
+    .mapped = hostile_mapped,
+    .set = hostile_set,
+    .supplied = hostile_supplied,
+    .recalled = hostile_recalled,
     .handle = hostile_handle_real_state,
     .batch_end = hostile_batch_end,
 };

@@ -83,19 +83,19 @@ static int64_t image_append(struct hostile *hostile)
 /* The run filter has come in a sealed memfd. Closed by lock-down; nothing of it can be changed after all. */
 static int64_t policy_rewrite(struct hostile *hostile)
 {
+        const int first = worker_fd_policy(hostile_lanes, hostile_resources);
         int64_t r = -EBADF;
 
         (void)hostile;
-        for (int fd = WORKER_FD_LANE + 1; fd < WORKER_FD_LANE + POLICY_FDS && r < 0; fd++)
-                if (fd != hostile_resource)
-                        r = CALL(SYS_pwrite64, fd, "", 1ul, 0ul);
+        for (int fd = first; fd < first + POLICY_FDS && r < 0; fd++)
+                r = CALL(SYS_pwrite64, fd, "", 1ul, 0ul);
         return r;
 }
 
 static int64_t policy_seals(struct hostile *hostile)
 {
         (void)hostile;
-        return CALL(SYS_fcntl, WORKER_FD_LANE + 1 + (hostile_resource >= 0), F_GET_SEALS);
+        return CALL(SYS_fcntl, worker_fd_policy(hostile_lanes, hostile_resources), F_GET_SEALS);
 }
 
 static int64_t memfd_shared(struct hostile *hostile)

@@ -110,7 +110,7 @@ void hostile_obey_plan(struct control_hello *hello)
         struct plan plan = {0};
         uint64_t offset;
 
-        if (hostile_resource < 0)
+        if (HOSTILE_TYPE != DEVICE_TYPE_BLK || hostile_resource < 0)
                 return;
         offset = plan_offset();
         if (pread(hostile_resource, &plan, sizeof(plan), (off_t)offset) != (ssize_t)sizeof(plan) ||

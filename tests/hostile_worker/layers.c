@@ -15,11 +15,25 @@ static const char *const always[] = {"wait", "signals", "session", "fds", "repor
 
 static const char *const seccomp_alone[] = {"no_new_privs", "seccomp", "run filter", NULL};
 
-static const char *const spaces_alone[] = {
-    "namespaces",        "groups",           "gid",      "uid",      "no namespaces",
-    "keyring",           "cgroup namespace", "root",     "hostname", "securebits",
-    "capabilities",      "no_new_privs",     "dumpable", "landlock", "lockdown dumpable",
-    "lockdown landlock", "spawner rights",   NULL};
+static const char *const spaces_alone[] = {"namespaces",
+                                           "groups",
+                                           "gid",
+                                           "uid",
+                                           "no namespaces",
+                                           "keyring",
+                                           "cgroup namespace",
+                                           "root",
+                                           "hostname",
+                                           "securebits",
+                                           "capabilities",
+                                           "kept capabilities",
+                                           "no_new_privs",
+                                           "dumpable",
+                                           "landlock",
+                                           "lockdown dumpable",
+                                           "lockdown landlock",
+                                           "spawner rights",
+                                           NULL};
 
 static const char *const nothing[] = {NULL};
 

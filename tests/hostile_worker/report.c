@@ -10,8 +10,10 @@
 #include "proto/base/checked.h"
 
 #define WORKS_WITHOUT_JAIL 60u /* attempts that must work there, or the others show nothing */
+#define OWN_WORK_WITHOUT_JAIL                                                                                \
+        4u /* one in so many of what only one device can try: much of that its descriptors refuse */
 
-unsigned report_expected(const struct attempt *attempt, enum layer_set set)
+unsigned report_expected(const struct attempt *attempt, enum layer_set set, const struct kind *kind)
 {
         switch (set) {
         case LAYERS_ALL:
@@ -19,7 +21,8 @@ unsigned report_expected(const struct attempt *attempt, enum layer_set set)
         case LAYERS_SECCOMP:
                 return attempt->filtered | (attempt->flags & ATTEMPT_LIMIT ? END_OWN : 0);
         case LAYERS_SPACES:
-                return attempt->unfiltered;
+                return attempt->unfiltered |
+                       (attempt->flags & ATTEMPT_ROOT && kind->on & ON_ROOTED ? END_OWN : 0);
         case LAYERS_NONE:
         case LAYERS_COUNT_:
                 break;
@@ -27,18 +30,13 @@ unsigned report_expected(const struct attempt *attempt, enum layer_set set)
         return 0;
 }
 
-bool report_applies(const struct attempt *attempt, enum layer_set set, uint8_t device)
+bool report_applies(const struct attempt *attempt, enum layer_set set, const struct kind *kind)
 {
-        if (!(attempt->devices & device))
+        if (!(attempt->devices & kind->on))
                 return false;
         if (set == LAYERS_NONE)
                 return !(attempt->flags & (ATTEMPT_HURTS | ATTEMPT_BROKER | ATTEMPT_PLAY));
-        return report_expected(attempt, set) != 0;
-}
-
-static const char *device_text(uint8_t device)
-{
-        return device == ON_RNG ? "rng" : device == ON_RO ? "blk, read-only" : "blk";
+        return report_expected(attempt, set, kind) != 0;
 }
 
 static const char *const set_text[] = {
@@ -62,7 +60,7 @@ static const char intro[] =
 void report_begin(struct report *report)
 {
         if (!report->explain) {
-                printf("hostile worker (%s) with %s\n", device_text(report->device), set_text[report->set]);
+                printf("hostile worker (%s) with %s\n", report->kind->text, set_text[report->set]);
                 return;
         }
         fputs(intro, stdout);
@@ -137,7 +135,7 @@ static void explain_line(const struct attempt *attempt, const struct outcome *ou
 
 void report_attempt(struct report *report, const struct attempt *attempt, const struct outcome *outcome)
 {
-        unsigned expected = report_expected(attempt, report->set);
+        unsigned expected = report_expected(attempt, report->set, report->kind);
         bool held = !outcome->harm[0] && (report->set == LAYERS_NONE || (outcome->end & expected));
 
         begin_topic(report, topic_find(attempt->topic));
@@ -162,20 +160,28 @@ void report_attempt(struct report *report, const struct attempt *attempt, const 
         fflush(stdout);
 }
 
-static unsigned count_none(void)
+/* Rows that nothing is tried for by a device of this kind. */
+static unsigned count_none(const struct kind *kind)
 {
         unsigned n = 0;
 
-        for (size_t i = 0; i < n_topics; i++)
-                n += topics[i].none;
+        for (size_t i = 0; i < n_topics; i++) {
+                const struct attempt *attempt;
+                bool any = false;
+
+                for (size_t k = 0; !any && (attempt = attempt_at(k)); k++)
+                        any = strcmp(attempt->topic, topics[i].id) == 0 && attempt->devices & kind->on;
+                n += !any;
+        }
         return n;
 }
 
 static bool end_without_jail(const struct report *report)
 {
-        printf("%u of %u attempts work without a jail; %u must\n", report->worked, report->attempts,
-               WORKS_WITHOUT_JAIL);
-        return report->failed == 0 && report->worked >= WORKS_WITHOUT_JAIL;
+        const unsigned must = report->own ? report->attempts / OWN_WORK_WITHOUT_JAIL : WORKS_WITHOUT_JAIL;
+
+        printf("%u of %u attempts work without a jail; %u must\n", report->worked, report->attempts, must);
+        return report->failed == 0 && report->worked > 0 && report->worked >= must;
 }
 
 bool report_end(struct report *report)
@@ -196,13 +202,30 @@ bool report_end(struct report *report)
         printf("; the disk beside it was served %llu times meanwhile\n",
                (unsigned long long)report->neighbour_turns);
         printf("%zu listed, %u do not apply, %u tried, %u held; %u attempts, %u held\n", n_topics,
-               count_none(), report->topics_tried, report->topics_held, report->attempts, report->held);
+               count_none(report->kind), report->topics_tried, report->topics_held, report->attempts,
+               report->held);
         return report->failed == 0 && report->attempts > 0;
+}
+
+/* Words of --device, joined by commas. */
+static const char *devices_text(uint16_t devices, char *out, size_t size)
+{
+        const struct kind *kind;
+        const char *last = "";
+        size_t len = 0;
+
+        out[0] = '\0';
+        for (size_t i = 0; (kind = kind_at(i)); i++)
+                if (devices & kind->on && strcmp(last, kind->word) != 0 && len < size) {
+                        len += (size_t)snprintf(out + len, size - len, "%s%s", len ? "," : "", kind->word);
+                        last = kind->word;
+                }
+        return out;
 }
 
 void report_list(void)
 {
-        char filtered[64], unfiltered[64];
+        char filtered[64], unfiltered[64], devices[128];
         const struct attempt *attempt;
 
         for (size_t i = 0; i < n_topics; i++)
@@ -212,9 +235,7 @@ void report_list(void)
         for (size_t i = 0; (attempt = attempt_at(i)); i++)
                 printf("%s\t%s\t%s\t%s\t%s\t%s\t%s\n", attempt->topic, attempt->key,
                        attempt_group_name(topic_find(attempt->topic)->group),
-                       attempt->devices == ON_BOTH ? "blk,rng"
-                       : attempt->devices & ON_RNG ? "rng"
-                                                   : "blk",
+                       devices_text(attempt->devices, devices, sizeof(devices)),
                        attempt_ends_text(attempt->filtered, filtered, sizeof(filtered)),
                        attempt_ends_text(attempt->unfiltered, unfiltered, sizeof(unfiltered)), attempt->what);
 }

@@ -8,8 +8,9 @@
 
 struct report {
         enum layer_set set;
-        uint8_t device;
+        const struct kind *kind;
         bool explain; /* for a person */
+        bool own;     /* only what no disk and no source of entropy could try */
         bool rootless, missing_told;
         unsigned attempts, held, worked, failed;
         unsigned topics_tried, topics_held;
@@ -20,10 +21,10 @@ struct report {
 };
 
 /* The END_ bits that count as held in this set of layers; 0: not to be tried there. */
-unsigned report_expected(const struct attempt *attempt, enum layer_set set);
+unsigned report_expected(const struct attempt *attempt, enum layer_set set, const struct kind *kind);
 
 /* Is this attempt made with this set and this device? */
-bool report_applies(const struct attempt *attempt, enum layer_set set, uint8_t device);
+bool report_applies(const struct attempt *attempt, enum layer_set set, const struct kind *kind);
 
 void report_begin(struct report *report);
 /* Once, for a person: what this host does not give. */

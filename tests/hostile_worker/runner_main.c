@@ -21,7 +21,10 @@ static const char usage[] =
     "usage: bulkhead-attack [OPTION...]\n"
     "Starts throw-away VMs whose workers attack, and says what stopped them.\n"
     "\n"
-    "  --device TYPE     blk (default) or rng: which worker is hostile\n"
+    "  --device TYPE     which worker is hostile: blk (default), rng, tap, stream, passt, console, vsock, "
+    "fs; or proxy,\n"
+    "                    the companion of a vsock device\n"
+    "  --own             only what no disk and no source of entropy could try\n"
     "  --layers SET      all (default); seccomp, spaces or none: needs --tests\n"
     "  --tests DIR       where the test build of the broker is\n"
     "  --only WORD       attempts of one topic (E23) or of keys that begin so (open-)\n"
@@ -33,10 +36,10 @@ static const char usage[] =
 
 struct options {
         enum layer_set set;
-        uint8_t device;
+        const char *device; /* a word of kind.c */
         const char *tests, *only, *except;
         unsigned sweep_first, sweep_last;
-        bool explain, list;
+        bool explain, list, own;
 };
 
 /* ---- options ---- */
@@ -51,12 +54,16 @@ static int parse_set(const char *word, enum layer_set *ret_set)
         return -EINVAL;
 }
 
-static int parse_device(const char *word, uint8_t *ret_device)
+static int parse_device(const char *word, const char **ret_device)
 {
-        if (strcmp(word, "blk") != 0 && strcmp(word, "rng") != 0)
-                return -EINVAL;
-        *ret_device = word[0] == 'b' ? ON_BLK : ON_RNG;
-        return 0;
+        const struct kind *kind;
+
+        for (size_t i = 0; (kind = kind_at(i)); i++)
+                if (strcmp(kind->word, word) == 0) {
+                        *ret_device = kind->word;
+                        return 0;
+                }
+        return -EINVAL;
 }
 
 static int parse_option(int c, struct options *options)
@@ -81,6 +88,9 @@ static int parse_option(int c, struct options *options)
         case 'e':
                 options->explain = true;
                 return 0;
+        case 'w':
+                options->own = true;
+                return 0;
         case 'l':
                 options->list = true;
                 return 0;
@@ -91,12 +101,17 @@ static int parse_option(int c, struct options *options)
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-        static const struct option known[] = {
-            {"device", required_argument, NULL, 'd'}, {"layers", required_argument, NULL, 'L'},
-            {"tests", required_argument, NULL, 't'},  {"only", required_argument, NULL, 'o'},
-            {"except", required_argument, NULL, 'x'}, {"sweep", required_argument, NULL, 's'},
-            {"explain", no_argument, NULL, 'e'},      {"list", no_argument, NULL, 'l'},
-            {"help", no_argument, NULL, 'h'},         {0}};
+        static const struct option known[] = {{"device", required_argument, NULL, 'd'},
+                                              {"layers", required_argument, NULL, 'L'},
+                                              {"tests", required_argument, NULL, 't'},
+                                              {"only", required_argument, NULL, 'o'},
+                                              {"except", required_argument, NULL, 'x'},
+                                              {"sweep", required_argument, NULL, 's'},
+                                              {"explain", no_argument, NULL, 'e'},
+                                              {"list", no_argument, NULL, 'l'},
+                                              {"own", no_argument, NULL, 'w'},
+                                              {"help", no_argument, NULL, 'h'},
+                                              {0}};
         int c;
 
         while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -125,12 +140,14 @@ static int find_program(const char *dir, const char *name, const char *suffix, c
 }
 
 /* Beside this program; those of the test build are elsewhere and have a suffix. */
-static int find_programs(const struct options *options, struct vm_programs *ret_programs)
+static int find_programs(const struct options *options, const struct kind *kind,
+                         struct vm_programs *ret_programs)
 {
         char own[PATH_MAX];
         ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
         bool layers = options->set != LAYERS_ALL;
         const char *dir = layers ? options->tests : own, *suffix = layers ? "-layers" : "";
+        char name[64];
         int r;
 
         if (n < 0)
@@ -139,15 +156,25 @@ static int find_programs(const struct options *options, struct vm_programs *ret_
         *strrchr(own, '/') = '\0';
         r = find_program(dir, "bulkhead-broker", suffix, ret_programs->broker);
         if (r == 0)
-                r = find_program(dir, "bulkhead-hostile-blk", suffix, ret_programs->hostile_blk);
-        return r == 0 ? find_program(dir, "bulkhead-hostile-rng", suffix, ret_programs->hostile_rng) : r;
+                r = find_program(dir, "bulkhead-hostile-blk", suffix, ret_programs->blk);
+        snprintf(name, sizeof(name), "bulkhead-hostile-%s", kind->type);
+        if (r == 0)
+                r = find_program(dir, name, suffix, ret_programs->worker);
+        ret_programs->companion[0] = '\0';
+        if (r < 0 || strcmp(kind->type, "vsock") != 0)
+                return r;
+        return kind->is_companion
+                   ? find_program(dir, "bulkhead-hostile-proxy", suffix, ret_programs->companion)
+                   : find_program(own, "bulkhead-vsock-proxy", "", ret_programs->companion);
 }
 
 /* ---- running ---- */
 
-static bool is_wanted(const struct options *options, const struct attempt *attempt, uint8_t device)
+static bool is_wanted(const struct options *options, const struct attempt *attempt, const struct kind *kind)
 {
-        if (!report_applies(attempt, options->set, device))
+        if (!report_applies(attempt, options->set, kind))
+                return false;
+        if (options->own && attempt->devices & (ON_BOTH | ON_RO))
                 return false;
         if (options->except && strcmp(options->except, attempt->topic) == 0)
                 return false;
@@ -190,14 +217,14 @@ static void run_attempt(const struct options *options, struct stage *stage, cons
 }
 
 /* Attempts from *i on, until the VM is spent. */
-static int run_piece(const struct options *options, const struct vm_programs *programs, uint8_t device,
-                     size_t *i, struct report *report)
+static int run_piece(const struct options *options, const struct vm_programs *programs,
+                     const struct kind *kind, size_t *i, struct report *report)
 {
         static struct stage stage;
         const struct attempt *attempt;
         bool spent = false;
         char why[512];
-        int r = stage_open(&stage, programs, options->set, device, why, sizeof(why));
+        int r = stage_open(&stage, programs, options->set, kind, why, sizeof(why));
 
         if (r < 0) {
                 fprintf(stderr, "bulkhead-attack: %s\n", why);
@@ -205,7 +232,7 @@ static int run_piece(const struct options *options, const struct vm_programs *pr
         }
         report_missing(report, stage.vm.missing);
         for (unsigned n = 0; n < PIECE && !spent && !is_interrupted() && (attempt = attempt_at(*i)); ++*i)
-                if (is_wanted(options, attempt, device)) {
+                if (is_wanted(options, attempt, kind)) {
                         run_attempt(options, &stage, attempt, report, &spent);
                         n += attempt->flags & ATTEMPT_PLAY ? 2 : 1;
                 }
@@ -217,45 +244,75 @@ static int run_piece(const struct options *options, const struct vm_programs *pr
         return 0;
 }
 
-static bool any_left(const struct options *options, uint8_t device, size_t *i)
+static bool any_left(const struct options *options, const struct kind *kind, size_t *i)
 {
         const struct attempt *attempt;
 
-        while ((attempt = attempt_at(*i)) && !is_wanted(options, attempt, device))
+        while ((attempt = attempt_at(*i)) && !is_wanted(options, attempt, kind))
                 ++*i;
         return attempt != NULL;
 }
 
-static int run_device(const struct options *options, const struct vm_programs *programs, uint8_t device,
-                      struct report *report)
+static int run_device(const struct options *options, const struct vm_programs *programs,
+                      const struct kind *kind, struct report *report)
 {
         int r = 0;
 
-        for (size_t i = 0; r == 0 && any_left(options, device, &i);)
-                r = is_interrupted() ? -EINTR : run_piece(options, programs, device, &i, report);
+        for (size_t i = 0; r == 0 && any_left(options, kind, &i);)
+                r = is_interrupted() ? -EINTR : run_piece(options, programs, kind, &i, report);
         return r;
 }
 
-/* The device, and of disks also a read-only one. */
-static int run_all(const struct options *options, const struct vm_programs *programs)
+/* Each kind of the word: of disks and folders also a read-only one. */
+static int run_all(const struct options *options)
 {
         struct report report = {.set = options->set,
-                                .device = options->device,
                                 .explain = options->explain,
+                                .own = options->own,
                                 .rootless = geteuid() != 0};
-        int r;
+        struct vm_programs programs;
+        const struct kind *first = NULL;
+        int r = 0;
 
-        report_begin(&report);
-        r = run_device(options, programs, options->device, &report);
-        if (r == 0 && options->device == ON_BLK)
-                r = run_device(options, programs, ON_RO, &report);
+        for (size_t i = 0; r == 0 && (report.kind = kind_at(i)); i++) {
+                if (strcmp(report.kind->word, options->device) != 0)
+                        continue;
+                r = find_programs(options, report.kind, &programs);
+                if (r < 0)
+                        break;
+                if (!report.attempts || !report.explain)
+                        report_begin(&report);
+                r = run_device(options, &programs, report.kind, &report);
+                first = first ? first : report.kind;
+        }
+        report.kind = first; /* what does not apply is counted for it */
         return r == 0 && report_end(&report) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* What this host lacks for it; NULL: nothing. */
+static const char *find_lack(const struct options *options)
+{
+        const struct kind *kind;
+
+        if (options->set != LAYERS_ALL && geteuid() != 0)
+                return "root, to take layers away";
+        for (size_t i = 0; (kind = kind_at(i)); i++) {
+                if (strcmp(kind->word, options->device) != 0)
+                        continue;
+                if (kind->needs_root && geteuid() != 0)
+                        return "root, to have ids";
+                if (kind->needs_network && geteuid() != 0)
+                        return "root, for a network of its own";
+                if (kind->needs_passt && access("/usr/bin/passt", X_OK) < 0)
+                        return "passt";
+        }
+        return NULL;
 }
 
 int main(int argc, char **argv)
 {
-        struct options options = {.set = LAYERS_ALL, .device = ON_BLK};
-        struct vm_programs programs;
+        struct options options = {.set = LAYERS_ALL, .device = "blk"};
+        const char *lack;
         sigset_t interrupts;
         int code;
 
@@ -268,14 +325,13 @@ int main(int argc, char **argv)
                 return EXIT_SUCCESS;
         }
         signal(SIGPIPE, SIG_IGN);
-        if (options.set != LAYERS_ALL && geteuid() != 0) {
-                fprintf(stderr, "skipped: needs root, to take layers away\n");
+        lack = find_lack(&options);
+        if (lack) {
+                fprintf(stderr, "skipped: needs %s\n", lack);
                 return getenv("MUST_RUN") ? EXIT_FAILURE : 77;
         }
-        if (find_programs(&options, &programs) < 0)
-                return EXIT_FAILURE;
         hold_interrupts(&interrupts);
-        code = run_all(&options, &programs);
+        code = run_all(&options);
         sigprocmask(SIG_UNBLOCK, &interrupts, NULL); /* and now they end us */
         return code;
 }

@@ -24,11 +24,6 @@ static uint64_t now_ms(void)
         return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
 }
 
-static const char *device_name(uint8_t device)
-{
-        return device == ON_RNG ? "rng0" : device == ON_RO ? "ro0" : "disk0";
-}
-
 /* ---- set up ---- */
 
 static void fill_command(struct stage *stage)
@@ -41,7 +36,10 @@ static void fill_command(struct stage *stage)
                                             .image_bytes = VM_IMAGE_BYTES};
         command->sibling_pid = (uint64_t)vm_worker(&stage->vm, "blk", "disk1");
         snprintf(command->image, sizeof(command->image), "%s",
-                 vm_image(&stage->vm, stage->device == ON_RO ? "ro0" : "disk0"));
+                 stage->kind->is_disk ? vm_image(&stage->vm, stage->kind->device)
+                                      : vm_path(&stage->vm, OUTSIDE_SECRET));
+        memcpy(command->abstract, stage->vm.outside.abstract, sizeof(command->abstract));
+        command->relay = stage->kind->is_companion;
         snprintf(command->socket, sizeof(command->socket), "%s", vm_socket(&stage->vm, "admin"));
         for (unsigned i = 0; i < COMMAND_SECRET; i++)
                 command->secret[i] = (uint8_t)stage->vm.secret[i] ^ COMMAND_SECRET_XOR;
@@ -51,19 +49,22 @@ static void fill_command(struct stage *stage)
 
 static int open_target(struct stage *stage)
 {
-        return guest_open(&stage->target, vm_socket(&stage->vm, device_name(stage->device)),
-                          device_name(stage->device), stage->device != ON_RNG, stage->vm.secret);
+        return guest_open(&stage->target, vm_socket(&stage->vm, stage->kind->device), stage->kind,
+                          stage->vm.secret);
 }
 
 /* A first time of everything that an attack may end in, so that what is allocated once is there. */
 static int warm_up(struct stage *stage, char *why, size_t why_size)
 {
         static const char *const keys[] = {"hello", "crash", "second-hello", "hello"};
+        static const char *const of_companion[] = {"hello"};
         struct hostile_report report;
+        const char *const *all = stage->kind->is_companion ? of_companion : keys;
+        size_t n = stage->kind->is_companion ? array_size(of_companion) : array_size(keys);
         int r = 0;
 
-        for (size_t i = 0; i < array_size(keys) && r == 0; i++)
-                r = stage_ask(stage, keys[i], 0, &report, why, why_size);
+        for (size_t i = 0; i < n && r == 0; i++)
+                r = stage_ask(stage, all[i], 0, &report, why, why_size);
         if (r < 0)
                 return r;
         r = facts_measure(stage->vm.broker, &stage->before);
@@ -72,20 +73,20 @@ static int warm_up(struct stage *stage, char *why, size_t why_size)
         return r;
 }
 
-int stage_open(struct stage *stage, const struct vm_programs *programs, enum layer_set set, uint8_t device,
-               char *why, size_t why_size)
+int stage_open(struct stage *stage, const struct vm_programs *programs, enum layer_set set,
+               const struct kind *kind, char *why, size_t why_size)
 {
         int r;
 
         memset(stage, 0, sizeof(*stage));
         stage->target.front.wire.sock = stage->neighbour.front.wire.sock = -1;
-        stage->device = device;
-        r = vm_start(&stage->vm, programs, set, why, why_size);
+        stage->kind = kind;
+        r = vm_start(&stage->vm, programs, set, kind, why, why_size);
         if (r < 0)
                 return r;
         r = open_target(stage);
         if (r == 0)
-                r = guest_open(&stage->neighbour, vm_socket(&stage->vm, "disk1"), "disk1", true,
+                r = guest_open(&stage->neighbour, vm_socket(&stage->vm, "disk1"), &kind_neighbour,
                                stage->vm.secret);
         if (r < 0)
                 snprintf(why, why_size, "the guest cannot use its devices: %s", strerror(-r));
@@ -242,6 +243,17 @@ void stage_judge_death(struct stage *stage, struct outcome *outcome)
         }
 }
 
+/* Without a jail it is touched. */
+static bool look_outside(struct stage *stage, struct outcome *outcome)
+{
+        if (stage->kind->on & (ON_BOTH | ON_RO))
+                return false;
+        if (stage->vm.set == LAYERS_NONE)
+                outside_renew(&stage->vm.outside);
+        return stage->vm.set != LAYERS_NONE &&
+               outside_is_touched(&stage->vm.outside, outcome->harm, sizeof(outcome->harm));
+}
+
 /* Everything is as it was, at the latest after a while. */
 void stage_look_around(struct stage *stage, struct outcome *outcome)
 {
@@ -265,6 +277,8 @@ void stage_look_around(struct stage *stage, struct outcome *outcome)
         if (!equal)
                 return;
         outcome->harm[0] = '\0';
+        if (look_outside(stage, outcome))
+                return;
         vm_log_take(&stage->vm);
         fault = vm_log_fault(&stage->vm);
         if (fault)

@@ -9,7 +9,7 @@
 
 struct stage {
         struct vm vm;
-        uint8_t device; /* ON_ */
+        const struct kind *kind;
         struct guest target, neighbour;
         struct facts before;
         struct hostile_command command; /* what every command has in common */
@@ -26,8 +26,8 @@ struct outcome {
 };
 
 /* 0 or negative errno with a sentence in `why`; then nothing is left. */
-int stage_open(struct stage *stage, const struct vm_programs *programs, enum layer_set set, uint8_t device,
-               char *why, size_t why_size);
+int stage_open(struct stage *stage, const struct vm_programs *programs, enum layer_set set,
+               const struct kind *kind, char *why, size_t why_size);
 /* False: the VM did not end well, or something of it is left: a clause in `why`. */
 bool stage_close(struct stage *stage, char *why, size_t why_size);
 

@@ -7,9 +7,6 @@
 #include "proto/base/checked.h"
 #include "tests/hostile_worker/attempt.h"
 
-#define NO_FS    "no device of this kind is served by a worker that opens files"
-#define NO_SHMEM "workers are given no shared memory, and the channel has no message for it"
-
 const struct topic topics[] = {
     {"E1", "every system call by number", GROUP_KERNEL,
      "each call that the kernel serves is code of the kernel's that an attacker can try to break"},
@@ -53,7 +50,8 @@ const struct topic topics[] = {
     {"E30", "the image's size and shape", GROUP_FILES,
      "a disk cut short loses data, one that grows fills its host"},
     {"E31", "writing a read-only image", GROUP_FILES, "a shared, read-only disk belongs to others too"},
-    {"E32", "file server tricks", GROUP_FILES, NO_FS, 1},
+    {"E32", "file server tricks", GROUP_FILES,
+     "a folder that is shared is walked by names which the guest has chosen, beside all other folders"},
     {"E33", "sockets of every family", GROUP_PROCESSES,
      "the network, the hypervisor, and rarely used kernel code"},
     {"E34", "the broker's own sockets", GROUP_PROCESSES, "the operator's door is not a worker's"},
@@ -77,7 +75,10 @@ const struct topic topics[] = {
     {"E49", "locks that block others", GROUP_SHARED, "the successor would wait for the image for ever"},
     {"E50", "changing a sealed or shared memory file", GROUP_SHARED,
      "memory that shrinks under a reader kills it"},
-    {"E51", "writing to shared memory that is read-only", GROUP_SHARED, NO_SHMEM, 1},
+    {"E51", "writing to shared memory that is read-only", GROUP_SHARED,
+     "no device has a region that it may only read: its own memory it shares, and what it maps has the "
+     "rights of its file",
+     1},
     {"E52", "reading and writing outside the request", GROUP_CHANNEL,
      "guest memory beyond the buffers that were posted"},
     {"E53", "writing what was lent for reading", GROUP_CHANNEL, "the guest does not expect it to change"},
@@ -103,8 +104,10 @@ const struct topic topics[] = {
     {"E70", "never reading", GROUP_CHANNEL, "answers that nobody takes pile up"},
     {"E71", "lies in the log", GROUP_CHANNEL,
      "whoever reads the log believes it, and so does their terminal"},
-    {"E72", "maps of shared memory", GROUP_CHANNEL, NO_SHMEM, 1},
-    {"E73", "unmaps of shared memory", GROUP_CHANNEL, NO_SHMEM, 1},
+    {"E72", "maps of shared memory", GROUP_CHANNEL,
+     "what is mapped the guest reaches without asking, and the broker has under its feet"},
+    {"E73", "unmaps of shared memory", GROUP_CHANNEL,
+     "a hole in the broker's address space is filled by whatever comes next"},
     {"E74", "all memory", GROUP_EXHAUSTION, "the host's memory is everybody's"},
     {"E75", "fork bombs", GROUP_EXHAUSTION, "process numbers are everybody's"},
     {"E76", "all descriptors", GROUP_EXHAUSTION, "open files are counted for the host as a whole"},
@@ -124,10 +127,19 @@ const struct topic topics[] = {
     {"E87", "what the process was started with", GROUP_LEAKS, "environments and arguments carry secrets"},
     {"E88", "what is left when it has ended", GROUP_LEAKS,
      "the next owner of the uid or the group must find nothing"},
+    {"D1", "the tap's driver", GROUP_SHARED, "a tap has dozens of settings, and some are the host's"},
+    {"D2", "who is at the other end", GROUP_SHARED,
+     "a socket carries more than bytes: descriptors, names, and the network that it was made in"},
+    {"D3", "logs, ports and terminals", GROUP_SHARED,
+     "operators read what a console writes, and type into what it listens at"},
+    {"D4", "sockets beside one's folder", GROUP_SHARED,
+     "who may make sockets for a guest could make them to everybody"},
+    {"D5", "memory shared with the guest", GROUP_SHARED,
+     "what lies there the broker and other devices' requests may read at any moment"},
 };
 const size_t n_topics = array_size(topics);
 
-_Static_assert(array_size(topics) == 88, "the published list has 88 rows");
+_Static_assert(array_size(topics) == TOPICS_PUBLISHED + TOPICS_OWN, "the published list has 88 rows");
 
 const struct topic *topic_find(const char *id)
 {
@@ -162,8 +174,8 @@ const char *attempt_ends_text(unsigned ends, char *out, size_t size)
         return out;
 }
 
-extern const struct attempt attempts_kernel[], attempts_reach[], attempts_channel[];
-extern const size_t n_attempts_kernel, n_attempts_reach, n_attempts_channel;
+extern const struct attempt attempts_kernel[], attempts_reach[], attempts_devices[], attempts_channel[];
+extern const size_t n_attempts_kernel, n_attempts_reach, n_attempts_devices, n_attempts_channel;
 
 const struct attempt *attempt_at(size_t i)
 {
@@ -173,5 +185,8 @@ const struct attempt *attempt_at(size_t i)
         if (i < n_attempts_reach)
                 return &attempts_reach[i];
         i -= n_attempts_reach;
+        if (i < n_attempts_devices)
+                return &attempts_devices[i];
+        i -= n_attempts_devices;
         return i < n_attempts_channel ? &attempts_channel[i] : NULL;
 }

@@ -40,7 +40,7 @@ const char *layer_set_name(enum layer_set set)
 
 /* ---- its directory ---- */
 
-static const char *vm_path(const struct vm *vm, const char *name)
+const char *vm_path(const struct vm *vm, const char *name)
 {
         static char path[128];
 
@@ -83,14 +83,52 @@ int vm_restore_image(const struct vm *vm, const char *device)
         return truncate(path, (off_t)VM_IMAGE_BYTES) < 0 ? -errno : 0;
 }
 
+static int link_program(const struct vm *vm, const char *target, const char *type)
+{
+        char name[64];
+
+        snprintf(name, sizeof(name), "programs/bulkhead-%s", type);
+        return symlink(target, vm_path(vm, name)) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 /* A folder of programs, in which the workers are the hostile ones. */
 static int link_programs(const struct vm *vm, const struct vm_programs *programs)
 {
-        if (mkdir(vm_path(vm, "programs"), 0755) < 0 ||
-            symlink(programs->hostile_blk, vm_path(vm, "programs/bulkhead-worker-blk")) < 0 ||
-            symlink(programs->hostile_rng, vm_path(vm, "programs/bulkhead-worker-rng")) < 0)
-                return -errno;
-        return 0;
+        char worker[32];
+        int r = mkdir(vm_path(vm, "programs"), 0755) < 0 ? -errno : 0;
+
+        snprintf(worker, sizeof(worker), "worker-%s", vm->kind->type);
+        if (r == 0)
+                r = link_program(vm, programs->blk, "worker-blk");
+        if (r == 0)
+                r = link_program(vm, programs->worker, worker);
+        if (r == 0 && programs->companion[0])
+                r = link_program(vm, programs->companion, "vsock-proxy");
+        return r;
+}
+
+/* Each %s is the VM's directory. */
+static void write_options(const struct vm *vm, const char *options, FILE *file)
+{
+        const char *place;
+
+        fputs(", ", file);
+        for (; (place = strstr(options, "%s")); options = place + 2)
+                fprintf(file, "%.*s%s", (int)(place - options), options, vm->dir);
+        fputs(options, file);
+}
+
+static void write_device(const struct vm *vm, FILE *file)
+{
+        const struct kind *kind = vm->kind;
+
+        fprintf(file, "  - {name: %s, type: %s", kind->device, kind->type);
+        if (kind->is_disk)
+                fprintf(file, ", path: %s%s", vm_image(vm, kind->device),
+                        kind->read_only ? ", read_only: true" : "");
+        if (kind->options)
+                write_options(vm, kind->options, file);
+        fprintf(file, "}\n");
 }
 
 static int write_config(const struct vm *vm)
@@ -100,10 +138,8 @@ static int write_config(const struct vm *vm)
         if (!file)
                 return -errno;
         fprintf(file, "vm: %s\nfrontend: vhost-user\ndevices:\n", vm->name);
-        fprintf(file, "  - {name: disk0, type: blk, path: %s}\n", vm_image(vm, "disk0"));
         fprintf(file, "  - {name: disk1, type: blk, path: %s}\n", vm_image(vm, "disk1"));
-        fprintf(file, "  - {name: ro0, type: blk, path: %s, read_only: true}\n", vm_image(vm, "ro0"));
-        fprintf(file, "  - {name: rng0, type: rng}\n");
+        write_device(vm, file);
         return fclose(file) == 0 ? 0 : -errno;
 }
 
@@ -120,11 +156,11 @@ static int make_directory(struct vm *vm, const struct vm_programs *programs)
                 return -errno;
         r = link_programs(vm, programs);
         if (r == 0)
-                r = make_image(vm, "disk0");
-        if (r == 0)
                 r = make_image(vm, "disk1");
+        if (r == 0 && (vm->kind->is_disk || vm->kind->has_image))
+                r = make_image(vm, vm->kind->device);
         if (r == 0)
-                r = make_image(vm, "ro0");
+                r = outside_make(&vm->outside, vm->dir, vm->kind);
         return r == 0 ? write_config(vm) : r;
 }
 
@@ -355,14 +391,16 @@ static void make_secret(struct vm *vm)
                 vm->secret[i] = letters[random[i] % 64];
 }
 
-int vm_start(struct vm *vm, const struct vm_programs *programs, enum layer_set set, char *why,
-             size_t why_size)
+int vm_start(struct vm *vm, const struct vm_programs *programs, enum layer_set set, const struct kind *kind,
+             char *why, size_t why_size)
 {
         static unsigned started;
         int r;
 
         memset(vm, 0, sizeof(*vm));
         vm->set = set;
+        vm->kind = kind;
+        vm->outside = OUTSIDE_NONE;
         vm->log_fd = -1;
         snprintf(vm->name, sizeof(vm->name), "%s-%d-%u", set_names[set], (int)getpid(), ++started);
         make_secret(vm);
@@ -372,6 +410,8 @@ int vm_start(struct vm *vm, const struct vm_programs *programs, enum layer_set s
         if (r == 0)
                 r = await_ready(vm);
         note_missing(vm);
+        if (r == 0)
+                outside_take(&vm->outside);
         if (r == 0)
                 vm->broker = find_child(vm, "bulkhead-broker: ");
         if (r == 0 && vm->broker == 0)
@@ -419,6 +459,7 @@ bool vm_stop(struct vm *vm)
         vm->spawner = vm->broker = 0;
         cleanup_close(&vm->log_fd);
         vm->log_fd = -1;
+        outside_done(&vm->outside);
         remove_directory(vm);
         return ended && status == 0;
 }

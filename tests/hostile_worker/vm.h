@@ -9,6 +9,8 @@
 #include <sys/types.h>
 
 #include "proto/base/limits.h"
+#include "tests/hostile_worker/kind.h"
+#include "tests/hostile_worker/outside.h"
 
 #define VM_IMAGE_BYTES (UINT64_C(4) << 20)
 #define VM_SECRET      16u
@@ -28,13 +30,17 @@ const char *layer_set_name(enum layer_set set);
 /* Where the programs are. */
 struct vm_programs {
         char broker[PATH_MAX];
-        char hostile_blk[PATH_MAX], hostile_rng[PATH_MAX];
+        char blk[PATH_MAX]; /* the disk beside is always there */
+        char worker[PATH_MAX];
+        char companion[PATH_MAX]; /* of a vsock device; empty: it has none */
 };
 
 struct vm {
         enum layer_set set;
         char name[LIMIT_NAME]; /* nobody else's: processes and control groups are found by it */
         char dir[64];          /* removed by vm_stop */
+        const struct kind *kind;
+        struct outside outside;
         pid_t spawner, broker;
         int log_fd;
         char log[VM_LOG]; /* since the last vm_log_mark */
@@ -43,10 +49,10 @@ struct vm {
         char secret[VM_SECRET + 1]; /* in the environment of spawner and broker */
 };
 
-/* Starts and waits until it serves: disk0, disk1 (4 MiB each), ro0 (the same, read-only) and rng0. 0, or
- * negative errno with one sentence in `why`; then nothing is left. */
-int vm_start(struct vm *vm, const struct vm_programs *programs, enum layer_set set, char *why,
-             size_t why_size);
+/* Starts and waits until it serves the device of this kind, and beside it disk1 (4 MiB each). 0, or negative errno with one
+ * sentence in `why`; then nothing is left. */
+int vm_start(struct vm *vm, const struct vm_programs *programs, enum layer_set set, const struct kind *kind,
+             char *why, size_t why_size);
 
 /* Ends it in good order and removes its directory. False: it had to be killed, or ended badly. */
 bool vm_stop(struct vm *vm);
@@ -54,6 +60,7 @@ bool vm_stop(struct vm *vm);
 /* Paths of its things; valid until the next call. */
 const char *vm_socket(const struct vm *vm, const char *name);
 const char *vm_image(const struct vm *vm, const char *device);
+const char *vm_path(const struct vm *vm, const char *name);
 
 /* The image has its size again, whatever was done to it. */
 int vm_restore_image(const struct vm *vm, const char *device);

@@ -11,7 +11,6 @@ from guest.claims import claim, guest_image, main, newest_qemu, require
 from guest.machine import Binary
 from load import end_churn, features_of, no_io_errors, start_churn, wait_for_traffic
 
-REBOOTS = 10
 FEATURE_INDIRECT = 28  # virtio 1.3, 6
 FEATURE_EVENT_INDEX = 29
 FEATURE_VERSION_1 = 32
@@ -51,7 +50,7 @@ def host_sees_the_same(t, image, files):
         require(compared.returncode == 0, f"{name} on the host: {compared.stdout}{compared.stderr}")
 
 
-def keep_data_over_reboots(t, binary):
+def keep_data_over_reboots(t, binary, reboots):
     t.stage(f"QEMU {binary.version()}")
     disk = Disk("disk0", t.disk_file())
     guest = t.boot(t.backend([disk, Entropy()]), binary=binary)
@@ -65,7 +64,7 @@ def keep_data_over_reboots(t, binary):
     write_while_paused_and_resumed(guest, "guest_load fill /mnt/data 0 64M 1")
     guest.run("echo 3 >/proc/sys/vm/drop_caches; guest_load check /mnt/data 0 64M 1")
     t.stage("64 MiB written, synced and right, paused and resumed meanwhile")
-    for boot in range(1, REBOOTS + 1):
+    for boot in range(1, reboots + 1):
         # Not a clean one: what was synced must be there, the journal does the rest.
         guest.reboot()
         pause_and_go_on(guest)
@@ -74,21 +73,31 @@ def keep_data_over_reboots(t, binary):
             guest.run(f"guest_load check /mnt/more 0 4M {boot}")
         write_while_paused_and_resumed(guest, f"guest_load fill /mnt/more 0 4M {boot + 1} direct")
         no_io_errors(guest)
-        t.stage(f"reboot {boot} of {REBOOTS}: the data is right")
+        t.stage(f"reboot {boot} of {reboots}: the data is right")
     guest.run("umount /mnt && e2fsck -fn /dev/vda")
     require(guest.power_off() == 0, "QEMU did not end well")
-    host_sees_the_same(t, disk.path, [("data", 64, 1), ("more", 4, REBOOTS + 1)])
+    host_sees_the_same(t, disk.path, [("data", 64, 1), ("more", 4, reboots + 1)])
     t.stage("the image on the host holds the same bytes")
 
 
-@claim(seconds=240)
+@claim(seconds=120)
+def disk_keeps_its_data_over_three_reboots(t):
+    keep_data_over_reboots(t, Binary.host(), 3)
+
+
+@claim(seconds=120)
+def disk_keeps_its_data_over_three_reboots_on_the_newest_qemu(t):
+    keep_data_over_reboots(t, newest_qemu(), 3)
+
+
+@claim(seconds=240, long=True)
 def disk_keeps_its_data_over_ten_reboots(t):
-    keep_data_over_reboots(t, Binary.host())
+    keep_data_over_reboots(t, Binary.host(), 10)
 
 
-@claim(seconds=240)
+@claim(seconds=240, long=True)
 def disk_keeps_its_data_over_ten_reboots_on_the_newest_qemu(t):
-    keep_data_over_reboots(t, newest_qemu())
+    keep_data_over_reboots(t, newest_qemu(), 10)
 
 
 def digest(path):

@@ -100,6 +100,16 @@ def too_few_open_files_are_told(t):
     t.stage("a soft limit of 40 is raised")
 
 
+@claim(seconds=60)
+def setting_that_a_device_has_not_is_told_by_its_worker(t):
+    needs_bulkhead()
+    serving = t.backend([Entropy()])
+    wait_until(lambda: serving.ps()["rng0"]["state"] == "ready", 20, "a worker", alive=serving.child.must_run)
+    t.stage(one_line(serving.tool("set", f"{serving.vm}/rng0", "link=down"), "rng0: link: the device has no such setting"))
+    t.stage(one_line(serving.tool("set", f"{serving.vm}/net9", "link=down"), "net9: link: there is no such device"))
+    require(serving.ps()["rng0"]["restarts"] == 0, "the worker was replaced for it")
+
+
 def nobody_can_run(t):
     """The programs and a directory of his own, wherever the build is."""
     needs(os.geteuid() == 0, "only root can become another user")

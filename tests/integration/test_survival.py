@@ -15,7 +15,6 @@ from load import churn_counts, end_churn, no_io_errors, start_churn, wait_for_tr
 MIB = 1 << 20
 LOAD_MIB = 64  # of the disk; what is poisoned lies behind
 REQUEST_TIMEOUT = 2  # seconds that a worker may hold a request in these claims
-KILLS = 1000
 RSS_GROWTH = 1 * MIB  # a broker may be so much larger after a thousand workers
 
 
@@ -153,9 +152,7 @@ def wait_for_work(serving, name, n=20):
     wait_until(lambda: completed() >= first + n, 30, f"{n} more requests of {name}", alive=serving.child.must_run)
 
 
-@claim(seconds=600)
-def worker_killed_a_thousand_times_under_load_costs_no_byte(t):
-    needs_bulkhead()
+def kill_under_load(t, kills):
     serving = t.backend([Disk("disk0", t.disk_file(mib=LOAD_MIB))])
     guest = t.boot(serving)
     start_churn(guest)
@@ -163,7 +160,7 @@ def worker_killed_a_thousand_times_under_load_costs_no_byte(t):
     pid = next_worker(serving, "disk0", 0)
     broker = broker_pid(serving)
     before, restarts = None, serving.ps()["disk0"]["restarts"]
-    for kill in range(1, KILLS + 1):
+    for kill in range(1, kills + 1):
         os.kill(pid, signal.SIGKILL)
         pid = next_worker(serving, "disk0", pid)
         if kill == 10:  # what is allocated once has been
@@ -175,11 +172,23 @@ def worker_killed_a_thousand_times_under_load_costs_no_byte(t):
     wait_for_traffic(guest, 50)
     same_holdings(before, holdings(broker))
     counted = serving.ps()["disk0"]["restarts"] - restarts
-    require(counted >= KILLS, f"ps counts {counted} restarts")
+    require(counted >= kills, f"ps counts {counted} restarts")
     counts = end_churn(guest)
     no_io_errors(guest)
     t.stage(f"{counts['writes']} writes, {counts['reads']} reads: no I/O error, no wrong byte; the broker holds what it held")
     require(guest.power_off() == 0, "QEMU did not end well")
+
+
+@claim(seconds=120)
+def worker_killed_a_hundred_times_under_load_costs_no_byte(t):
+    needs_bulkhead()
+    kill_under_load(t, 100)
+
+
+@claim(seconds=600, long=True)
+def worker_killed_a_thousand_times_under_load_costs_no_byte(t):
+    needs_bulkhead()
+    kill_under_load(t, 1000)
 
 
 if __name__ == "__main__":

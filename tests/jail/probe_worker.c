@@ -22,7 +22,7 @@ static int64_t probe_own(uint64_t attack, const uint64_t *args)
         case PROBE_PING:
                 return 42;
         case PROBE_LOCKDOWN:
-                return lockdown_worker(policy_fd);
+                return lockdown_worker(policy_fd, -1);
         case PROBE_ABORT:
                 __builtin_trap();
         case PROBE_EXIT:

@@ -1,4 +1,4 @@
-/* A worker that never says Hello, but does one wrong thing, named by its device: the broker's log must say what.
+/* A worker, or a companion, that never says Hello, but does one wrong thing, named by its device: the broker's log must say what.
  * TRUST: hostile by design.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -96,13 +96,14 @@ int main(int argc, char **argv)
         const char *name = strrchr(argv[0], '/');
         int early;
 
-        if (!name || argc != 3)
+        if (!name || argc < 3)
                 return 9;
         early = strncmp(++name, "early-", 6) == 0;
         if (early)
                 name += 6;
         free(malloc(1000));
-        if (!early && lockdown_worker(worker_fd_policy((unsigned)atoi(argv[1]), (unsigned)atoi(argv[2]))) < 0)
+        if (!early &&
+            lockdown_worker(worker_fd_policy((unsigned)atoi(argv[1]), (unsigned)atoi(argv[2])), -1) < 0)
                 return 8;
         locked = 1;
         for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)

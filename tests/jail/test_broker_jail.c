@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "broker/core/shmem.h"
 #include "proto/base/checked.h"
 #include "proto/base/fd.h"
 #include "sandbox/broker_jail.h"
@@ -197,7 +198,8 @@ static void act_messages(void)
         char byte;
         void *p;
 
-        if (region < 0 || ftruncate(region, 4096) < 0 || fcntl(region, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
+        if (region < 0 || ftruncate(region, 4096) < 0 ||
+            fcntl(region, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
                 _exit(30);
         if (fd_pass_send(pair[0], &iov, 1, &region, 1) != 1 || fd_pass_recv(pair[1], &byte, 1, &fds, 1) != 1)
                 _exit(31);
@@ -268,6 +270,35 @@ static void event_loops_threads_and_messages_work_under_its_filter(void **state)
 static void act_abort(void)
 {
         abort();
+}
+
+static void act_shmem(void)
+{
+        static const struct device_region regions[] = {
+            {.shmid = 0, .len = 4 << 20, .source = REGION_MEMORY},
+            {.shmid = 1, .len = 4 << 20, .source = REGION_FILES},
+        };
+        const struct shmem_limits limits = {.mappings = 1, .bytes = 4 << 20};
+        const struct shmem_request request = {
+            .shmid = 1, .writable = true, .len = 2 << 20, .offset = 1 << 20};
+        struct shmem_mapping *mapping;
+        struct shmem *shmem;
+
+        if (shmem_new(regions, array_size(regions), &limits, &shmem) != 0 || shmem_make_memory(shmem) != 0 ||
+            shmem_map(shmem, &request, shmem_memory_fd(shmem, 0), &mapping) != 0)
+                _exit(40);
+        if (shmem_map(shmem, &request, 0, &mapping) != -EEXIST)
+                _exit(41);
+        shmem_unmap(shmem, mapping);
+        if (shmem_map(shmem, &request, 0, &mapping) != -EMEDIUMTYPE)
+                _exit(42);
+        (void)shmem_free(shmem);
+}
+
+static void shared_memory_regions_work_under_its_filter(void **state)
+{
+        (void)state;
+        assert_int_equal(confined(act_shmem), 0);
 }
 
 static void assert_of_the_broker_ends_in_abort(void **state)
@@ -417,6 +448,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(confined_broker_has_its_uid_and_nothing_else),
+            cmocka_unit_test(shared_memory_regions_work_under_its_filter),
             cmocka_unit_test(event_loops_threads_and_messages_work_under_its_filter),
             cmocka_unit_test(any_number_of_threads_allocates_under_its_filter),
             cmocka_unit_test(assert_of_the_broker_ends_in_abort),

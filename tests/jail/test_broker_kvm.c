@@ -96,9 +96,12 @@ static void act_run(void)
 #if defined(__x86_64__)
         struct kvm_sregs sregs;
         struct kvm_regs regs;
+        struct kvm_mp_state state;
+        struct kvm_translation translation = {0};
 
         if (ioctl(vcpu_fd, KVM_GET_SREGS, &sregs) < 0 || ioctl(vcpu_fd, KVM_SET_SREGS, &sregs) < 0 ||
-            ioctl(vcpu_fd, KVM_GET_REGS, &regs) < 0 || ioctl(vcpu_fd, KVM_SET_REGS, &regs) < 0)
+            ioctl(vcpu_fd, KVM_GET_REGS, &regs) < 0 || ioctl(vcpu_fd, KVM_SET_REGS, &regs) < 0 ||
+            ioctl(vcpu_fd, KVM_GET_MP_STATE, &state) < 0 || ioctl(vcpu_fd, KVM_TRANSLATE, &translation) < 0)
                 _exit(4);
 #else
         uint64_t pc;

@@ -21,6 +21,7 @@
 
 #include "proto/base/direct_io.h"
 #include "sandbox/resource.h"
+#include "tests/harness/blk_set.h"
 
 #define BLOCK 4096u
 
@@ -31,9 +32,7 @@ static struct device_config disk(const char *path, uint32_t block_size)
 {
         struct device_config device = {.type = DEVICE_TYPE_BLK, .n_queues = 1, .n_lanes = 1};
 
-        snprintf(device.blk.path, sizeof(device.blk.path), "%s", path);
-        device.blk.block_size = block_size;
-        device.blk.direct = true;
+        device.options = BLK_SET(.path = path, .block_size = block_size, .direct = true);
         return device;
 }
 
@@ -70,20 +69,20 @@ static void a_direct_disk_has_its_image_and_an_eventfd(void **state)
         if (!can_be_direct(path))
                 skip();
         device = disk(path, BLOCK);
-        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), 0);
+        assert_int_equal(resources_open(&device, NULL, &resources, why, sizeof(why)), 0);
         assert_int_equal(resources.n, 2);
         assert_int_equal(resources.rw, 1);
-        assert_int_equal(resources.events, 2);
+        assert_int_equal(resources.kinds[0], RESOURCE_FILE);
+        assert_int_equal(resources.kinds[1], RESOURCE_EVENT);
         assert_true(fcntl(resources.fds[0], F_GETFL) & O_DIRECT);
         assert_int_equal(fcntl(resources.fds[1], F_GETFD), FD_CLOEXEC);
         snprintf(link, sizeof(link), "/proc/self/fd/%d", resources.fds[1]);
         assert_true(readlink(link, name, sizeof(name) - 1) > 0);
         assert_string_equal(name, "anon_inode:[eventfd]");
         resources_close(&resources);
-        device.blk.direct = false;
-        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), 0);
+        device.options.value[BLK_OPTION_DIRECT].number = 0;
+        assert_int_equal(resources_open(&device, NULL, &resources, why, sizeof(why)), 0);
         assert_int_equal(resources.n, 1);
-        assert_int_equal(resources.events, 0);
         assert_false(fcntl(resources.fds[0], F_GETFL) & O_DIRECT);
         resources_close(&resources);
 }
@@ -102,7 +101,7 @@ static void a_file_system_without_direct_io_is_refused_with_the_remedy(void **st
         assert_int_equal(mount("ram", folder, "ramfs", 0, NULL), 0);
         make_image(folder, path, sizeof(path));
         device = disk(path, 512);
-        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), -EINVAL);
+        assert_int_equal(resources_open(&device, NULL, &resources, why, sizeof(why)), -EINVAL);
         assert_non_null(strstr(why, path));
         assert_non_null(strstr(why, "direct: false"));
         assert_int_equal(resources.n, 77);
@@ -149,10 +148,10 @@ static void a_disk_of_smaller_blocks_than_its_image_is_refused_with_the_remedy(v
         assert_int_equal(direct_io_alignment(fd, &bytes), 0);
         assert_int_equal(bytes, BLOCK);
         device = disk(loop, 512);
-        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), -EINVAL);
+        assert_int_equal(resources_open(&device, NULL, &resources, why, sizeof(why)), -EINVAL);
         assert_non_null(strstr(why, "block_size: 4096"));
         device = disk(loop, BLOCK);
-        r = resources_open(&device, &resources, why, sizeof(why));
+        r = resources_open(&device, NULL, &resources, why, sizeof(why));
         close(fd);
         assert_int_equal(r, 0);
         resources_close(&resources);

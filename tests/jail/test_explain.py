@@ -4,6 +4,7 @@
 
     test_explain.py BIN ROGUE    BIN: the folder of the programs; ROGUE: the worker that does one wrong thing
 """
+import json
 import os
 import re
 import resource
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 BIN, ROGUE = (os.path.abspath(path) for path in sys.argv[1:3])
@@ -30,12 +32,31 @@ class Explain(unittest.TestCase):
     def tearDown(self):
         shutil.rmtree(self.dir)
 
-    def config(self, act):
+    def companion_end(self, act, *options):
+        """What the spawner says of a vsock device's proxy, which is the rogue this time."""
+        shutil.copy(ROGUE, os.path.join(self.bin, "bulkhead-vsock-proxy"))
+        shutil.copy(os.path.join(BIN, "bulkhead-worker-vsock"), self.bin)
+        os.mkdir(self.dir + "/sockets")
+        command = [os.path.join(self.bin, "bulkhead"), "run", *options,
+                   self.config(act, type="vsock", cid=3, path=self.dir + "/sockets/v")]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+            watch = threading.Timer(SECONDS, child.terminate)
+            watch.start()
+            said = []
+            for line in child.stderr:
+                if "companion was" in line or "companion ended" in line:
+                    said.append(line)
+                    child.terminate()
+            watch.cancel()
+        self.assertTrue(said, "no word of its companion")
+        return said[0].rstrip()
+
+    def config(self, act, type="rng", **keys):
         path = os.path.join(self.dir, "vm.yaml")
         os.makedirs(os.path.join(self.dir, "run"), exist_ok=True)
         with open(path, "w") as file:
             file.write(f"vm: v\nfrontend: vhost-user\nrun_dir: {self.dir}/run\n"
-                       f"devices:\n  - {{name: {act}, type: rng}}\n")
+                       f"devices:\n  - {json.dumps({'name': act, 'type': type, **keys})}\n")
         return path
 
     def log(self, act, *options):
@@ -118,6 +139,15 @@ class Explain(unittest.TestCase):
     def test_without_a_tracer_the_death_is_said_and_not_the_call(self):
         self.one(self.log("open", "--no-trace"), r"worker was killed for a forbidden system call: the rows are in "
                                                  r"sandbox/policy/rng.c and base.c; ")
+
+    def test_forbidden_call_of_a_companion_is_named_with_arguments(self):
+        self.assertRegex(self.companion_end("open"),
+                         r"warning: companion was killed for a forbidden system call: openat\(0xabcd, 0x1234, 0x80002, 0x0, "
+                         r"0x[0-9a-f]+, 0x[0-9a-f]+\) nr=\d+: it is started anew, and its worker with it dev=open "
+                         r"companion=vsock-proxy pid=\d+$")
+
+    def test_without_a_tracer_a_companions_call_is_not_known(self):
+        self.assertRegex(self.companion_end("open", "--no-trace"), r"companion was killed for a forbidden system call: it is")
 
     def test_log_mode_is_loud_and_lets_the_call(self):
         lines = self.log("open", "--seccomp", "open=log")

@@ -17,6 +17,7 @@
 
 #include "sandbox/spawner.h"
 #include "tests/jail/jail_fixture.h"
+#include "tests/harness/blk_set.h"
 
 #define DEADLINE_S 20
 
@@ -47,6 +48,8 @@ static int remove_dir(void **state)
         return system(command);
 }
 
+static char image_path[PATH_MAX];
+
 /* One disk. */
 static int begin(void **state)
 {
@@ -60,7 +63,8 @@ static int begin(void **state)
         device = (struct device_config){.name = "dev0", .type = DEVICE_TYPE_BLK, .n_queues = 1, .n_lanes = 1};
         snprintf(config.run_dir, sizeof(config.run_dir), "%s", dir);
         snprintf(config.worker_dir, sizeof(config.worker_dir), "%s", dir);
-        snprintf(device.blk.path, sizeof(device.blk.path), "%s/image", dir);
+        snprintf(image_path, sizeof(image_path), "%s/image", dir);
+        device.options = BLK_SET(.path = image_path);
         return 0;
 }
 
@@ -116,7 +120,7 @@ static void a_limit_that_cannot_be_had_is_no_start(void **state)
                 skip();
         assert_int_equal(ftruncate(fd, 1 << 20), 0);
         close(fd);
-        snprintf(device.blk.path, sizeof(device.blk.path), "%s", image);
+        device.options = BLK_SET(.path = image);
         device.limits.write_iops = 100;
         assert_int_equal(start(), -EOPNOTSUPP);
         assert_non_null(strstr(why, "dev0: limits: "));

@@ -2,6 +2,7 @@
  * become too wide is seen.
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/falloc.h>
 #include <linux/kvm.h>
@@ -16,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <cmocka.h>
@@ -159,6 +161,88 @@ static void only_direct_disks_begin_asynchronous_transfers(void **state)
             allows("blk-direct", POLICY_GATE_RUN, &CALL(SYS_io_getevents, 0x1000, 1, 64, 0x1000, 8)));
 }
 
+/* No filter can tell one descriptor from another: the spawner says which is which. */
+static void each_kind_of_resource_has_a_subject_of_its_own(void **state)
+{
+        static const struct {
+                enum policy_subject subject;
+                unsigned first, second, n; /* numbers of resources */
+        } kinds[] = {
+            {POLICY_LISTENER, 1, 7, 2},
+            {POLICY_STREAM, 2, 8, 2},
+            {POLICY_TAP, 3, 9, 2},
+            {POLICY_FOLDER, 4, 10, 2},
+            {POLICY_EVENT, 5, 5, 1},
+            {POLICY_RESOURCE, 0, 6, 2 + 21},
+            {POLICY_RESOURCE_RW, 0, 6, 2 + 5 + 12},
+        };
+        const struct policy_layout all = {.n_lanes = 2,
+                                          .n_resources = LIMIT_RESOURCES,
+                                          .resources_rw = 0xfff0fff1,
+                                          .resource_kinds = {RESOURCE_FILE, RESOURCE_LISTENER,
+                                                             RESOURCE_STREAM, RESOURCE_TAP, RESOURCE_FOLDER,
+                                                             RESOURCE_EVENT, RESOURCE_FILE, RESOURCE_LISTENER,
+                                                             RESOURCE_STREAM, RESOURCE_TAP, RESOURCE_FOLDER},
+                                          .n_born = POLICY_BORN_MAX};
+        uint64_t v[POLICY_SUBJECT_VALUES];
+
+        (void)state;
+        for (size_t i = 0; i < array_size(kinds); i++) {
+                assert_int_equal(policy_subject_values(kinds[i].subject, &all, v), kinds[i].n);
+                assert_int_equal(v[0], 4 + 2 + kinds[i].first);
+                if (kinds[i].n > 1)
+                        assert_int_equal(v[1], 4 + 2 + kinds[i].second);
+        }
+        assert_int_equal(policy_subject_values(POLICY_BORN, &all, v), POLICY_BORN_MAX);
+        assert_int_equal(v[0], worker_fd_policy(2, LIMIT_RESOURCES));
+        assert_int_equal(v[POLICY_BORN_MAX - 1], v[0] + POLICY_BORN_MAX - 1);
+}
+
+/* Two ports with logs, one lane: 5 and 8 listen, 6, 7, 9 and 10 are files, and 11 to 13 are who connects. */
+static void a_console_accepts_reads_writes_and_does_nothing_else_to_sockets(void **state)
+{
+        static const struct policy_layout two = {.n_lanes = 1,
+                                                 .n_resources = 6,
+                                                 .resources_rw = 0x36,
+                                                 .resource_kinds = {RESOURCE_LISTENER, RESOURCE_FILE,
+                                                                    RESOURCE_FILE, RESOURCE_LISTENER,
+                                                                    RESOURCE_FILE, RESOURCE_FILE},
+                                                 .n_born = 3,
+                                                 .binary_fd = 12,
+                                                 .report_fd = 13,
+                                                 .go_fd = -1};
+        static const int never[] = {SYS_socket,     SYS_connect,  SYS_bind,        SYS_listen,
+                                    SYS_accept,     SYS_sendmsg,  SYS_recvmsg,     SYS_getsockopt,
+                                    SYS_setsockopt, SYS_shutdown, SYS_getpeername, SYS_dup,
+                                    SYS_fcntl,      SYS_ioctl};
+
+        (void)state;
+        for (uint64_t fd = 0; fd < DESCRIPTORS; fd++) {
+                const bool listens = fd == 5 || fd == 8, connected = fd >= 11 && fd <= 13;
+                const bool file = fd == 6 || fd == 7 || fd == 9 || fd == 10;
+                const enum policy_gate gate = POLICY_GATE_RUN;
+                const uint64_t quiet = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+#define IS(want, ...) assert_int_equal(layout_allows(&two, "console", gate, &CALL(__VA_ARGS__)), want)
+                IS(listens, SYS_accept4, fd, 0, 0, SOCK_CLOEXEC);
+                IS(false, SYS_accept4, fd, 0x1000, 0x2000, SOCK_CLOEXEC);
+                IS(false, SYS_accept4, fd, 0, 0, 0);
+                IS(connected, SYS_recvfrom, fd, 0x1000, 9, MSG_DONTWAIT, 0, 0);
+                IS(connected, SYS_recvfrom, fd, 0x1000, 9, MSG_DONTWAIT | MSG_PEEK, 0, 0);
+                IS(false, SYS_recvfrom, fd, 0x1000, 9, 0, 0, 0);
+                IS(false, SYS_recvfrom, fd, 0x1000, 9, MSG_DONTWAIT, 0x2000, 0x3000);
+                IS(connected, SYS_sendto, fd, 0x1000, 9, quiet, 0, 0);
+                IS(false, SYS_sendto, fd, 0x1000, 9, MSG_DONTWAIT, 0, 0);
+                IS(false, SYS_sendto, fd, 0x1000, 9, quiet, 0x2000, 110);
+                IS(connected, SYS_close, fd);
+                IS(file, SYS_pwrite64, fd, 0x1000, 9, 0);
+                IS(file, SYS_ftruncate, fd, 0);
+                for (size_t i = 0; i < array_size(never); i++)
+                        IS(false, never[i], fd);
+#undef IS
+        }
+}
+
 /* No filter can tell an eventfd from a file: the spawner says which is which. */
 static void an_eventfd_is_read_and_nothing_else(void **state)
 {
@@ -167,7 +251,7 @@ static void an_eventfd_is_read_and_nothing_else(void **state)
         const struct policy_layout direct = {.n_lanes = 1,
                                              .n_resources = 2,
                                              .resources_rw = 3,
-                                             .resources_event = 2,
+                                             .resource_kinds = {RESOURCE_FILE, RESOURCE_EVENT},
                                              .binary_fd = -1,
                                              .report_fd = -1};
         const uint64_t image = WORKER_FD_LANE + direct.n_lanes, event = image + 1;
@@ -237,6 +321,32 @@ static void only_the_broker_chooses_cpus(void **state)
         }
 }
 
+/* The broker asks for the length of its own threads' turns, of nobody else's; a worker for none. */
+static void only_the_broker_chooses_turns_and_its_own_alone(void **state)
+{
+        static const char *const workers[] = {"blk", "blk-direct", "rng", "loader"};
+
+        (void)state;
+        assert_true(allows("broker", POLICY_GATE_RUN, &CALL(SYS_sched_setattr, 0, 0x1000, 0)));
+        assert_true(allows("broker", POLICY_GATE_RUN, &CALL(SYS_sched_getattr, 0, 0x1000, 48, 0)));
+        for (unsigned bit = 0; bit < 64; bit++) {
+                const uint64_t other = UINT64_C(1) << bit;
+
+                assert_never(&CALL(SYS_sched_setattr, other, 0x1000, 0));
+                assert_never(&CALL(SYS_sched_setattr, 0, 0x1000, other));
+                assert_never(&CALL(SYS_sched_getattr, other, 0x1000, 48, 0));
+                assert_never(&CALL(SYS_sched_getattr, 0, 0x1000, 48 ^ other, 0));
+                assert_never(&CALL(SYS_sched_getattr, 0, 0x1000, 48, other));
+        }
+        for (size_t w = 0; w < array_size(workers); w++)
+                for (int gate = POLICY_GATE_START; gate <= POLICY_GATE_RUN; gate++) {
+                        assert_false(allows(workers[w], (enum policy_gate)gate,
+                                            &CALL(SYS_sched_setattr, 0, 0x1000, 0)));
+                        assert_false(allows(workers[w], (enum policy_gate)gate,
+                                            &CALL(SYS_sched_getattr, 0, 0x1000, 48, 0)));
+                }
+}
+
 /* The broker copies to 63 ranges of one process at most, and from as many; nobody else to or from any. */
 static void copies_between_processes_are_the_brokers_and_plain(void **state)
 {
@@ -275,7 +385,9 @@ static void only_a_broker_with_a_vm_commands_kvm_and_makes_none(void **state)
                 KVM_GET_REGS,
                 KVM_SET_REGS,
                 KVM_GET_SREGS,
-                KVM_SET_SREGS
+                KVM_SET_SREGS,
+                KVM_GET_MP_STATE,
+                KVM_TRANSLATE
 #else
                 KVM_GET_ONE_REG,
                 KVM_SET_ONE_REG
@@ -334,10 +446,59 @@ static void a_worker_has_no_memory_that_makes_its_writer_wait(void **state)
                                                                   shared_or_file[i], fd)));
 }
 
+/* What a broker puts in place of something else is a file that was mapped before, or nothing at all. */
+static void a_broker_maps_over_nothing_but_a_window(void **state)
+{
+        static const char *const types[] = {"broker", "broker-kvm"};
+        const uint64_t none = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+        (void)state;
+        for (size_t t = 0; t < array_size(types); t++) {
+                for (uint64_t prot = 0; prot < 8; prot++)
+                        for (unsigned bit = 0; bit < 32; bit++) {
+                                uint64_t flags = (none ^ UINT64_C(1) << bit) | MAP_FIXED;
+
+                                assert_int_equal(allows(types[t], POLICY_GATE_RUN,
+                                                        &CALL(SYS_mmap, 0x1000, 4096, prot, flags)),
+                                                 prot == PROT_NONE && flags == (none | MAP_FIXED));
+                        }
+                assert_true(allows(types[t], POLICY_GATE_RUN,
+                                   &CALL(SYS_mremap, 0x1000, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED)));
+                assert_false(
+                    allows(types[t], POLICY_GATE_RUN,
+                           &CALL(SYS_mremap, 0x1000, 4096, 4096, MREMAP_MAYMOVE | 4 /* MREMAP_DONTUNMAP */)));
+        }
+}
+
+/* Memory that a broker makes for others keeps its size, and a worker's file is looked at as it is known here. */
+static void a_broker_makes_sealed_memory_and_asks_no_file_server(void **state)
+{
+        const uint64_t all = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
+                       make = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+
+        (void)state;
+        for (uint64_t seals = 0; seals < 64; seals++)
+                assert_int_equal(allows("broker", POLICY_GATE_RUN, &CALL(SYS_fcntl, 5, F_ADD_SEALS, seals)),
+                                 seals == all);
+        for (uint64_t flags = 0; flags < 64; flags++)
+                assert_int_equal(allows("broker", POLICY_GATE_RUN, &CALL(SYS_memfd_create, 0x1000, flags)),
+                                 (flags & ~UINT64_C(8) /* MFD_NOEXEC_SEAL */) == make);
+        assert_true(
+            allows("broker", POLICY_GATE_RUN, &CALL(SYS_statx, 5, 0, AT_EMPTY_PATH | AT_STATX_DONT_SYNC)));
+        assert_false(allows("broker", POLICY_GATE_RUN, &CALL(SYS_statx, 5, 0, AT_EMPTY_PATH)));
+        assert_false(
+            allows("broker", POLICY_GATE_RUN, &CALL(SYS_statx, 5, 0, AT_EMPTY_PATH | AT_STATX_FORCE_SYNC)));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+            cmocka_unit_test(a_broker_maps_over_nothing_but_a_window),
+            cmocka_unit_test(a_broker_makes_sealed_memory_and_asks_no_file_server),
+            cmocka_unit_test(each_kind_of_resource_has_a_subject_of_its_own),
+            cmocka_unit_test(a_console_accepts_reads_writes_and_does_nothing_else_to_sockets),
             cmocka_unit_test(only_the_broker_chooses_cpus),
+            cmocka_unit_test(only_the_broker_chooses_turns_and_its_own_alone),
             cmocka_unit_test(copies_between_processes_are_the_brokers_and_plain),
             cmocka_unit_test(only_a_broker_with_a_vm_commands_kvm_and_makes_none),
             cmocka_unit_test(a_worker_has_no_memory_that_makes_its_writer_wait),

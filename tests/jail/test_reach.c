@@ -38,7 +38,7 @@ static int as_broker(int (*act)(const struct probe *probe, uint64_t address), co
 
         if (pid == 0) {
                 if (rights_drop_groups() < 0 || rights_set_gid(uid) < 0 || rights_set_uid(uid) < 0 ||
-                    rights_lock_securebits() < 0 || rights_drop_capabilities() < 0 ||
+                    rights_lock_securebits() < 0 || rights_drop_capabilities(0) < 0 ||
                     rights_not_dumpable() < 0)
                         _exit(99);
                 _exit(act(probe, address));

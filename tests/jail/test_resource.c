@@ -21,6 +21,7 @@
 #include "proto/base/checked.h"
 #include "sandbox/resource.h"
 #include "tests/jail/jail_fixture.h"
+#include "tests/harness/blk_set.h"
 
 static char dir[] = "/tmp/bulkhead-resource-XXXXXX";
 
@@ -39,22 +40,30 @@ static int remove_dir(void **state)
         return system(command);
 }
 
+/* The last one's path counts for all. */
 static struct device_config disk(const char *name, bool read_only)
 {
-        struct device_config device = {.type = DEVICE_TYPE_BLK, .n_queues = 1, .n_lanes = 1};
+        static char path[PATH_MAX];
 
         if (name[0] == '/')
-                snprintf(device.blk.path, sizeof(device.blk.path), "%s", name);
+                snprintf(path, sizeof(path), "%s", name);
         else
-                snprintf(device.blk.path, sizeof(device.blk.path), "%s/%s", dir, name);
-        device.blk.read_only = read_only;
-        return device;
+                snprintf(path, sizeof(path), "%s/%s", dir, name);
+        return (struct device_config){.type = DEVICE_TYPE_BLK,
+                                      .n_queues = 1,
+                                      .n_lanes = 1,
+                                      .options = BLK_SET(.path = path, .read_only = read_only)};
+}
+
+static const char *path_of(const struct device_config *device)
+{
+        return device->options.value[BLK_OPTION_PATH].text;
 }
 
 static void make_file(const char *name, off_t size, mode_t mode)
 {
         struct device_config device = disk(name, false);
-        int fd = open(device.blk.path, O_RDWR | O_CREAT | O_CLOEXEC, mode);
+        int fd = open(path_of(&device), O_RDWR | O_CREAT | O_CLOEXEC, mode);
 
         assert_true(fd >= 0);
         assert_int_equal(fchmod(fd, mode), 0);
@@ -69,8 +78,8 @@ static void assert_refused(const char *name, bool read_only, int error, const ch
         unsigned before = fixture_count_fds();
         char why[PATH_MAX + 200] = "";
 
-        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), error);
-        if (!strstr(why, word) || !strstr(why, device.blk.path))
+        assert_int_equal(resources_open(&device, NULL, &resources, why, sizeof(why)), error);
+        if (!strstr(why, word) || !strstr(why, path_of(&device)))
                 fail_msg("\"%s\" does not name \"%s\" and the path", why, word);
         assert_int_equal(resources.n, 77);
         assert_int_equal(fixture_count_fds(), before);
@@ -81,7 +90,7 @@ static void open_disk(const char *name, bool read_only, struct resources *resour
         struct device_config device = disk(name, read_only);
         char why[PATH_MAX + 200] = "";
 
-        if (resources_open(&device, resources, why, sizeof(why)) < 0)
+        if (resources_open(&device, NULL, resources, why, sizeof(why)) < 0)
                 fail_msg("%s", why);
 }
 
@@ -133,7 +142,7 @@ static void what_is_no_image_is_never_opened(void **state)
         int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         (void)state;
-        assert_int_equal(mkfifo(device.blk.path, 0600), 0);
+        assert_int_equal(mkfifo(path_of(&device), 0600), 0);
         snprintf(name.sun_path, sizeof(name.sun_path), "%s/sock", dir);
         assert_int_equal(bind(sock, (struct sockaddr *)&name, sizeof(name)), 0);
         assert_refused("fifo", false, -EINVAL, "FIFO"); /* and does not hang */
@@ -165,7 +174,7 @@ static int quiet_open(const char *name, bool read_only, const char *word)
         struct device_config device = disk(name, read_only);
         struct resources resources;
         char why[PATH_MAX + 200] = "";
-        int r = resources_open(&device, &resources, why, sizeof(why));
+        int r = resources_open(&device, NULL, &resources, why, sizeof(why));
 
         return strstr(why, word) ? r : 1;
 }
@@ -206,6 +215,36 @@ static void writable_image_is_for_one_and_read_only_one_for_many(void **state)
         resources_close(&second);
         open_disk("shared", false, &first);
         resources_close(&first);
+}
+
+/* open() would wait for who has a lease, for 45 s as the kernel is set; nobody would be restarted meanwhile. */
+static void file_under_lease_is_in_use_and_not_waited_for(void **state)
+{
+        static struct boot_config boot;
+        struct device_config image = disk("leased", false);
+        const struct device_config loader = {
+            .type = DEVICE_TYPE_LOADER, .n_queues = 1, .n_lanes = 1, .boot = &boot};
+        struct resources resources = {0};
+        char why[PATH_MAX + 200] = "";
+        int fd;
+
+        (void)state;
+        make_file("leased", 4096, 0600);
+        snprintf(boot.kernel, sizeof(boot.kernel), "%s", path_of(&image));
+        signal(SIGIO, SIG_IGN);
+        alarm(10);
+        fd = open(boot.kernel, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+        assert_refused("leased", false, -EBUSY, "in use by another process");
+        assert_int_equal(resources_open(&loader, NULL, &resources, why, sizeof(why)), -EBUSY);
+        assert_non_null(strstr(why, "lease"));
+        close(fd);
+        open_disk("leased", false, &resources);
+        assert_int_equal(fcntl(resources.fds[0], F_GETFL) & (O_NONBLOCK | O_ACCMODE), O_RDWR);
+        resources_close(&resources);
+        alarm(0);
+        signal(SIGIO, SIG_DFL);
 }
 
 /* The spawner closes its copy at once: the lock must live on with the worker, and end with it. */
@@ -260,7 +299,7 @@ static pid_t writer(struct resources *resources)
 static void await_byte(const char *name, off_t at, char expected)
 {
         struct device_config device = disk(name, true);
-        int fd = open(device.blk.path, O_RDONLY | O_CLOEXEC);
+        int fd = open(path_of(&device), O_RDONLY | O_CLOEXEC);
         char byte;
 
         do {
@@ -276,7 +315,7 @@ static void open_when_it_is_gone(const char *name, pid_t predecessor, struct res
         char why[PATH_MAX + 200] = "";
         int r;
 
-        while ((r = resources_open(&device, resources, why, sizeof(why))) == -EBUSY)
+        while ((r = resources_open(&device, NULL, resources, why, sizeof(why))) == -EBUSY)
                 assert_int_equal(kill(predecessor, SIGKILL), 0);
         assert_int_equal(r, 0);
 }
@@ -314,10 +353,10 @@ static void rng_needs_no_resource(void **state)
         char why[100];
 
         (void)state;
-        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), 0);
+        assert_int_equal(resources_open(&device, NULL, &resources, why, sizeof(why)), 0);
         assert_int_equal(resources.n, 0);
         device.type = WORKER_TYPE_COUNT_;
-        assert_int_equal(resources_open(&device, &resources, why, sizeof(why)), -EINVAL);
+        assert_int_equal(resources_open(&device, NULL, &resources, why, sizeof(why)), -EINVAL);
 }
 
 /* ---- programs ---- */
@@ -379,6 +418,7 @@ int main(void)
             cmocka_unit_test(what_is_no_image_is_never_opened),
             cmocka_unit_test(image_without_permission_is_refused_with_the_remedy),
             cmocka_unit_test(writable_image_is_for_one_and_read_only_one_for_many),
+            cmocka_unit_test(file_under_lease_is_in_use_and_not_waited_for),
             cmocka_unit_test(lock_lives_as_long_as_the_incarnation_that_holds_it),
             cmocka_unit_test(predecessor_s_last_write_never_lands_on_its_successor_s_first),
             cmocka_unit_test(rng_needs_no_resource),

@@ -26,6 +26,7 @@
 #include "sandbox/broker_jail.h"
 #include "sandbox/spawner.h"
 #include "tests/jail/jail_fixture.h"
+#include "tests/harness/blk_set.h"
 
 #define WAIT_MS 10000
 /* run directory, /dev/null, two programs, four uid claims, channel, signals, the broker */
@@ -33,6 +34,7 @@
 
 static bool trace = true; /* as in production */
 static char dir[] = "/tmp/bulkhead-spawner-XXXXXX";
+static char image_path[PATH_MAX];
 static struct device_config devices[3];
 static struct vm_config config;
 
@@ -86,23 +88,23 @@ static int remove_dir(void **state)
 /* A fresh configuration: two entropy devices and a disk. */
 static void make_config(void)
 {
-        memset(&config, 0, sizeof(config));
+        config = (struct vm_config){.uid_first = FIXTURE_OWNER + 20,
+                                    .uid_count = 8,
+                                    .worker_memory_max = FIXTURE_MEMORY,
+                                    .devices = devices,
+                                    .n_devices = 3};
         memset(devices, 0, sizeof(devices));
         snprintf(config.name, sizeof(config.name), "spawntest");
         snprintf(config.run_dir, sizeof(config.run_dir), "%s", dir);
         snprintf(config.worker_dir, sizeof(config.worker_dir), "%s", dir);
-        config.uid_first = FIXTURE_OWNER + 20;
-        config.uid_count = 8;
-        config.worker_memory_max = FIXTURE_MEMORY;
-        config.devices = devices;
-        config.n_devices = 3;
         for (int i = 0; i < 3; i++) {
                 snprintf(devices[i].name, sizeof(devices[i].name), "dev%d", i);
                 devices[i].type = i == 2 ? DEVICE_TYPE_BLK : DEVICE_TYPE_RNG;
                 devices[i].n_queues = 1;
                 devices[i].n_lanes = i == 1 ? 4 : 1;
         }
-        in_dir("image", devices[2].blk.path, sizeof(devices[2].blk.path));
+        in_dir("image", image_path, sizeof(image_path));
+        devices[2].options = BLK_SET(.path = image_path);
 }
 
 /* ---- the scripted broker ---- */
@@ -353,7 +355,7 @@ static void confined_broker_drives_its_workers(void **state)
 static void broker_busy(void)
 {
         struct spawned worker, failed;
-        int fd = open(devices[2].blk.path, O_RDWR | O_CLOEXEC);
+        int fd = open(image_path, O_RDWR | O_CLOEXEC);
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
         CHECK(fcntl(fd, F_OFD_SETLK, &lock) == 0);
@@ -362,15 +364,15 @@ static void broker_busy(void)
         CHECK(failed.message.error == -EBUSY && strstr(failed.message.reason, "in use"));
         close(fd);
         spawn(2, &worker);
-        CHECK(rename(devices[2].blk.path, dir) < 0); /* the image stays */
+        CHECK(rename(image_path, dir) < 0); /* the image stays */
         end_worker(&worker);
         hear_kind(&failed, SPAWN_EXITED, 2);
         say(SPAWN_REAP, 2);
-        CHECK(truncate(devices[2].blk.path, 1000) == 0);
+        CHECK(truncate(image_path, 1000) == 0);
         say(SPAWN_SPAWN, 2);
         hear_kind(&failed, SPAWN_FAILED, 2);
         CHECK(failed.message.error == -EINVAL && strstr(failed.message.reason, "512"));
-        CHECK(truncate(devices[2].blk.path, 1 << 20) == 0);
+        CHECK(truncate(image_path, 1 << 20) == 0);
         say(SPAWN_STOP, 0);
 }
 
@@ -640,7 +642,7 @@ static void what_is_missing_is_said_before_anything_runs(void **state)
 
         (void)state;
         make_config();
-        strcat(devices[2].blk.path, ".missing");
+        strcat(image_path, ".missing");
         assert_no_start("dev2: /tmp/");
         assert_no_start("truncate -s");
         make_config();
@@ -653,7 +655,7 @@ static void what_is_missing_is_said_before_anything_runs(void **state)
         config.uid_count = 3; /* three devices and the broker are four */
         assert_no_start("uid_range");
         make_config();
-        fd = open(devices[2].blk.path, O_RDWR | O_CLOEXEC);
+        fd = open(image_path, O_RDWR | O_CLOEXEC);
         assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
         assert_no_start("in use by another process");
         close(fd);

@@ -21,8 +21,10 @@
 #include <cmocka.h>
 
 #include "proto/base/checked.h"
+#include "proto/base/limits.h"
 #include "sandbox/lockdown.h"
 #include "sandbox/process_rights.h"
+#include "tests/harness/slice_of.h"
 #include "tests/jail/jail_fixture.h"
 
 /* ---- failures ---- */
@@ -190,6 +192,28 @@ static void each_worker_has_an_address_layout_of_its_own(void **state)
         }
 }
 
+/* Asked for or not: no child of ours has another's, and none of them ours. */
+static void turns_are_short_where_that_is_asked_for_and_last_over_exec(void **state)
+{
+        const uint64_t own_ns = slice_of(0);
+
+        (void)state;
+        if (own_ns == 0)
+                skip(); /* Linux < 6.12 */
+        for (int brief = 0; brief < 2; brief++) {
+                struct jail_spec spec;
+                struct probe probe;
+                int theirs[2];
+
+                fixture_spec(&spec, policy_find("blk"), &probe, theirs);
+                spec.short_turns = brief;
+                probe_start_spec(&probe, &spec, theirs);
+                assert_int_equal(slice_of(probe.child.pid), brief ? LIMIT_SLICE_NS : own_ns);
+                assert_int_equal(slice_of(0), own_ns);
+                probe_stop(&probe);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -200,6 +224,7 @@ int main(void)
             cmocka_unit_test(lanes_resources_and_uids_beyond_the_limits_are_refused),
             cmocka_unit_test(worker_with_all_lanes_and_resources_starts),
             cmocka_unit_test(each_worker_has_an_address_layout_of_its_own),
+            cmocka_unit_test(turns_are_short_where_that_is_asked_for_and_last_over_exec),
         };
 
         if (!fixture_needs_root())

@@ -17,7 +17,7 @@ from guest.machine import Binary
 from guest.nested import ARM64, Nested
 
 ROOT = os.path.join(BUILD, "arm64")
-TARGETS = ("kvm_probe", *whole_run.PROGRAMS)
+TARGETS = ("kvm_probe", *whole_run.PROGRAMS, "bulkhead-worker-pmem")
 QEMU = "qemu-system-aarch64"
 COMPILER = "aarch64-linux-gnu-gcc"
 KERNEL_WORDS = "console=ttyAMA0 quiet panic=-1"

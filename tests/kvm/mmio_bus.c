@@ -44,22 +44,33 @@ static void on_failed(void *context, const char *why)
         snprintf(bus->why, sizeof(bus->why), "%s", why);
 }
 
-void bus_open(struct mmio_bus *bus, struct device *device, struct guest_memory *memory,
-              const struct virtio_mmio_shm *shm, unsigned n_shm)
+static void open_with(struct mmio_bus *bus, struct device *device, struct guest_memory *memory,
+                      const struct virtio_mmio_host *more)
 {
-        struct virtio_mmio_host host = {.context = bus,
-                                        .kick_open = kick_open,
-                                        .kick_close = kick_close,
-                                        .failed = on_failed,
-                                        .shm = shm,
-                                        .n_shm = n_shm};
+        struct virtio_mmio_host host = *more;
 
+        host.context = bus;
+        host.kick_open = kick_open;
+        host.kick_close = kick_close;
+        host.failed = on_failed;
         *bus = (struct mmio_bus){.device = device};
         for (unsigned i = 0; i < LIMIT_QUEUES; i++)
                 bus->kicks[i] = -1;
         bus->irq = host.irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         assert_true(bus->irq >= 0);
         assert_int_equal(virtio_mmio_new(device, &host, memory, &bus->mmio), 0);
+}
+
+void bus_open(struct mmio_bus *bus, struct device *device, struct guest_memory *memory,
+              const struct virtio_mmio_shm *shm, unsigned n_shm)
+{
+        open_with(bus, device, memory, &(struct virtio_mmio_host){.shm = shm, .n_shm = n_shm});
+}
+
+void bus_open_adding(struct mmio_bus *bus, struct device *device, struct guest_memory *memory,
+                     uint64_t features)
+{
+        open_with(bus, device, memory, &(struct virtio_mmio_host){.features = features});
 }
 
 void bus_close(struct mmio_bus *bus)

@@ -25,6 +25,9 @@ struct mmio_bus {
 
 void bus_open(struct mmio_bus *bus, struct device *device, struct guest_memory *memory,
               const struct virtio_mmio_shm *shm, unsigned n_shm);
+/* A VM that adds feature bits of its transport to what the device offers. */
+void bus_open_adding(struct mmio_bus *bus, struct device *device, struct guest_memory *memory,
+                     uint64_t features);
 /* Nothing stays tied. */
 void bus_close(struct mmio_bus *bus);
 

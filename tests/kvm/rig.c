@@ -80,11 +80,20 @@ static void on_left(void *context)
         pthread_mutex_unlock(&rig->mutex);
 }
 
-static bool on_memory_fault(void *context, const uint64_t *gpa)
+static bool on_memory_fault(void *context, int vcpu_fd, const uint64_t *gpa)
 {
         struct rig *rig = context;
 
+        (void)vcpu_fd;
         return rig->memory_fault && rig->memory_fault(context, gpa);
+}
+
+static void on_stuck(void *context, int vcpu_fd)
+{
+        struct rig *rig = context;
+
+        (void)vcpu_fd;
+        atomic_fetch_add(&rig->n_stuck, 1);
 }
 
 /* ---- life ---- */
@@ -123,8 +132,11 @@ static const char *guest_path(void)
 void rig_open(struct rig *rig, unsigned n_vcpus)
 {
         struct kvm_platform_options platform = {.n_vcpus = n_vcpus};
-        struct kvm_vcpus_options vcpus = {
-            .n = n_vcpus, .memory_fault = on_memory_fault, .paused = on_paused, .left = on_left};
+        struct kvm_vcpus_options vcpus = {.n = n_vcpus,
+                                          .memory_fault = on_memory_fault,
+                                          .stuck = on_stuck,
+                                          .paused = on_paused,
+                                          .left = on_left};
         char why[256] = "";
 
         memset(rig, 0, sizeof(*rig));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct rig {
         pthread_cond_t changed;
         bool ended, left;
         unsigned n_paused;
+        atomic_uint n_stuck;
         enum kvm_end end;
         char why[512];
         char output[RIG_OUTPUT]; /* what rig_read has taken so far */

@@ -16,6 +16,8 @@ GIB = 1 << 10  # in MiB, as all sizes here
 RAM_AT = GIB
 JAIL_TESTS = ("test_policy", "test_policy_pins", "test_trace_kernel", "test_trace", "test_jail", "test_reach", "test_escape",
               "test_rootless", "test_limits", "test_spawner", "test_broker_jail", "test_broker_kvm", "test_kvm_vm")
+DEVICES_AT, DEVICE_WINDOW = 0x0a000000, 0x1000  # broker/kvm/layout.h
+MARK = "the mark"  # arm64_guest.S
 PSCI_OFF, PSCI_RESET, NONE = 0x84000008, 0x84000009, 0
 
 
@@ -30,20 +32,21 @@ def linux(t, vcpus, **more):
     return whole_run.linux_uses_its_devices(t, host(t, **more), words, processors=vcpus)
 
 
-def small_guest(t, memory, how):
-    """tests/kvm/arm64_guest.S for a VM of so much memory. Returns its file."""
-    name = f"{t.directory}/guest-{memory}-{how:x}"
+def small_guest(t, memory, how, region=0, length=0):
+    """tests/kvm/arm64_guest.S for a VM of so much memory; region: the address of a device that has one. Returns its file."""
+    name = f"{t.directory}/guest-{memory}-{how:x}-{region:x}"
     last = (RAM_AT + memory << 20) - 8
-    for argv in ([arm64_machine.COMPILER, "-c", f"-DLAST={last:#x}", f"-DHOW={how:#x}", "-o", f"{name}.o",
+    for argv in ([arm64_machine.COMPILER, "-c", f"-DLAST={last:#x}", f"-DHOW={how:#x}", f"-DREGION={region:#x}",
+                  f"-DLEN={length:#x}", "-o", f"{name}.o",
                   f"{TOP}/tests/kvm/arm64_guest.S"],
                  [arm64_machine.COMPILER.replace("gcc", "objcopy"), "-O", "binary", "-j", ".text", f"{name}.o", name]):
         subprocess.run(argv, check=True)
     return name
 
 
-def ends(machine, memory, kernel, status, *words):
+def ends(machine, memory, kernel, status, *words, devices=""):
     """A VM of so many MiB ends with this status, and these words are said. Returns what was said."""
-    whole_run.prepare(machine, whole_run.config("none", memory=f"{memory}M", kernel=kernel, initrd=None))
+    whole_run.prepare(machine, whole_run.config("none", memory=f"{memory}M", kernel=kernel, initrd=None) + devices)
     answer = machine.ask("cd /host && ./bulkhead run own.yaml </dev/null 2>&1", 60)
     require(answer.status == status, f"{kernel}, {memory} MiB: status {answer.status}, not {status}: {answer.output}")
     for word in words:
@@ -90,7 +93,21 @@ def arm64_run_ends_as_its_guest_does(t):
     ends(machine, memory, "off", 0, "LAST ok", "the guest has switched itself off")
     ends(machine, memory, "reset", 3, "LAST ok", "the guest asks for a reset")
     ends(machine, memory, "crash", 4, "LAST ok",
-         "an access to 0x9000000 by an instruction that KVM does not decode on vCPU 0: pc=0x40000080")
+         "an access to 0x9000000 (serial) by an instruction that KVM does not decode on vCPU 0: pc=0x40000080")
+
+
+@claim(seconds=90)
+def arm64_guest_and_host_share_a_region(t):
+    """A file as persistent memory: found by SHMSel, read where SHMBase says, and what is written there is in the file."""
+    memory, length = 64, 2 << 20
+    device = DEVICES_AT + 2 * DEVICE_WINDOW  # behind those that whole_run.py has
+    machine = host(t, {"guest": small_guest(t, memory, PSCI_OFF, device, length),
+                       "bulkhead-worker-pmem": f"{arm64_machine.ROOT}/build/bin/bulkhead-worker-pmem"})
+    machine.run(f"cd /host && printf %s '{MARK}' >pmem.img && truncate -s {length} pmem.img && chmod 666 pmem.img")
+    ends(machine, memory, "guest", 0, "LAST ok, REGION ok", "the guest has switched itself off", "holes=0",
+         devices=f"  - {{name: pmem0, type: pmem, path: pmem.img, size: {length >> 20}M, shmem: map}}\n")
+    found = machine.run(f"head -c {2 * len(MARK)} /host/pmem.img")
+    require(found == 2 * MARK, f"not what the guest has written: {found!r}")
 
 
 @claim(seconds=400, long=True)

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "proto/base/bytes.h"
 #include "proto/base/checked.h"
 #include "proto/base/log.h"
 #include "tests/kvm/mmio_bus.h"
@@ -32,9 +33,37 @@ static struct real_vcpu vcpu;
 static struct device device;
 static struct kvm_bus *bus;
 static struct front_device front;
+static struct front_memory *memory;
+static const struct kvm_regions regions; /* none */
 static uv_loop_t loop;
 static uint64_t address;
 static unsigned fds_before;
+
+/* No device here has a region. */
+void __wrap_device_shmem_shown(struct device *told, struct shmem_mapping *mapping, int error);
+void __wrap_device_shmem_failed(struct device *told, struct shmem_mapping *mapping);
+void __wrap_device_shmem_ended(struct device *told, struct shmem_mapping *mapping);
+void __wrap_device_place_region(struct device *told, uint8_t shmid, uint64_t gpa);
+
+void __wrap_device_place_region(struct device *told, uint8_t shmid, uint64_t gpa)
+{
+        fail_msg("a region %u of %p at %llx", shmid, (void *)told, (unsigned long long)gpa);
+}
+
+void __wrap_device_shmem_shown(struct device *told, struct shmem_mapping *mapping, int error)
+{
+        fail_msg("a mapping at %p of %p: %d", (void *)mapping, (void *)told, error);
+}
+
+void __wrap_device_shmem_failed(struct device *told, struct shmem_mapping *mapping)
+{
+        fail_msg("a mapping at %p of %p", (void *)mapping, (void *)told);
+}
+
+void __wrap_device_shmem_ended(struct device *told, struct shmem_mapping *mapping)
+{
+        fail_msg("a mapping at %p of %p", (void *)mapping, (void *)told);
+}
 
 static void begin(void)
 {
@@ -51,6 +80,15 @@ static void begin(void)
         place = (struct front_place){
             .vm = real.vm, .bus = bus, .address = address, .gsi = kvm_layout_gsi(&real.layout, 0)};
         assert_int_equal(kvm_calls_new(&loop, &place.calls), 0);
+        assert_int_equal(front_memory_new(&(struct front_memory_place){.loop = &loop,
+                                                                       .vm = real.vm,
+                                                                       .bus = bus,
+                                                                       .calls = place.calls,
+                                                                       .layout = &real.layout,
+                                                                       .regions = &regions},
+                                          &memory),
+                         0);
+        place.memory = memory;
         assert_int_equal(front_device_open(&front, &device, &place), 0);
 }
 
@@ -60,6 +98,7 @@ static void end(void)
 
         front_device_close(&front);
         assert_null(device.front.context);
+        memory = front_memory_free(memory);
         kvm_calls_free(calls);
         uv_run(&loop, UV_RUN_DEFAULT);
         bus = kvm_bus_free(bus);
@@ -74,12 +113,11 @@ static void end(void)
 
 static uint32_t bus_word(uint32_t offset, bool write, uint32_t value)
 {
-        uint8_t bytes[8] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
-                            (uint8_t)(value >> 24)};
+        uint8_t bytes[8] = {0};
 
+        bytes_store32(bytes, value);
         kvm_bus_access(bus, KVM_SPACE_MMIO, address + offset, 4, write, bytes);
-        return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-               (uint32_t)bytes[3] << 24;
+        return bytes_load32(bytes);
 }
 
 static void drive(void *argument)

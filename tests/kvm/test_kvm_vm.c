@@ -216,7 +216,7 @@ static void slots_that_make_no_sense_are_refused(void **state)
             {at, page - 1, bytes, 0, -EINVAL},
             {at, page + 1, bytes, 0, -EINVAL},
             {at, page, bytes + 1, 0, -EINVAL},
-            {at, page, bytes, 4, -EINVAL},
+            {at, page, bytes, 8, -EINVAL},
             {at, page, bytes, UINT32_MAX, -EINVAL},
             {limit, page, bytes, 0, -EINVAL},
             {limit - page, 2 * page, bytes, 0, -EINVAL},
@@ -454,6 +454,46 @@ static void file_is_cut_again_and_again(void **state)
         file_slot_remove(slot, fd, file);
 }
 
+static void a_page_that_cannot_be_had_is_zeros_and_its_neighbours_are_not(void **state)
+{
+        uint8_t *file;
+        uint32_t slot;
+        int fd;
+
+        (void)state;
+        slot = file_slot(real.layout.shmem.start, 0, &fd, &file);
+        assert_int_equal(kvm_vm_zero(real.vm, 0, 0), -ENOENT); /* RAM's */
+        assert_int_equal(kvm_vm_zero(real.vm, slot, 1), -ENOENT);
+        assert_int_equal(kvm_vm_zero(real.vm, slot, CUT_PAGES * page), -ENOENT);
+        assert_int_equal(kvm_vm_zero(real.vm, slot + 1, 0), -ENOENT);
+        assert_int_equal(kvm_vm_zero(real.vm, slot, 3 * page), 0);
+        for (unsigned i = 0; i < CUT_PAGES; i++)
+                assert_int_equal(file[i * page], i == 3 ? 0 : i + 1);
+        file[3 * page] = 1;
+        assert_int_equal(kvm_vm_slot_own(real.vm, slot), CUT_PAGES * page);
+        file_slot_remove(slot, fd, file);
+        assert_int_equal(kvm_vm_zero(real.vm, slot, 3 * page), -ENOENT);
+}
+
+static void a_medium_with_too_many_such_pages_is_taken_for_gone(void **state)
+{
+        uint8_t *file;
+        uint32_t slot;
+        int fd;
+
+        (void)state;
+        slot = file_slot(real.layout.shmem.start, 0, &fd, &file);
+        for (unsigned i = 0; i < LIMIT_SHMEM_GAPS; i++)
+                assert_int_equal(kvm_vm_zero(real.vm, slot, i % 2 * page), 0);
+        assert_int_equal(file[2 * page], 3);
+        assert_int_equal(kvm_vm_zero(real.vm, slot, 2 * page), 0);
+        for (unsigned i = 0; i < CUT_PAGES; i++)
+                assert_int_equal(file[i * page], 0);
+        assert_int_equal(kvm_vm_slot_own(real.vm, slot), 0);
+        assert_int_equal(kvm_vm_zero(real.vm, slot, 2 * page), -ENOENT);
+        file_slot_remove(slot, fd, file);
+}
+
 static void doorbells_are_tied_once_and_untied(void **state)
 {
         uint64_t at = kvm_layout_device(&real.layout, 0) + 0x50, one = 1, two = 2;
@@ -493,6 +533,8 @@ int main(void)
             cmocka_unit_test(dirty_log_is_refused_where_there_is_none),
             cmocka_unit_test(file_cut_anywhere_is_mended_from_there_on),
             cmocka_unit_test(file_is_cut_again_and_again),
+            cmocka_unit_test(a_page_that_cannot_be_had_is_zeros_and_its_neighbours_are_not),
+            cmocka_unit_test(a_medium_with_too_many_such_pages_is_taken_for_gone),
             cmocka_unit_test(doorbells_are_tied_once_and_untied),
         };
         int status;

@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/base/limits.h"
@@ -337,6 +339,38 @@ static void guest_that_spins_pauses_and_goes_on(void **state)
         rig_close(&rig);
 }
 
+/* Looks as often as the other processor's thread can tell. */
+static void look_until(struct rig *rig, unsigned stuck)
+{
+        time_t deadline = time(NULL) + RIG_WAIT_S;
+
+        while (atomic_load(&rig->n_stuck) < stuck) {
+                if (time(NULL) > deadline)
+                        fail_msg("nobody is stuck, or %u are", atomic_load(&rig->n_stuck));
+                kvm_vcpus_look(rig->vcpus);
+                sched_yield();
+        }
+}
+
+static void guest_that_does_not_move_is_found_and_goes_on(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        rig_open(&rig, 1);
+        kvm_vcpus_look(rig.vcpus); /* there is no thread yet */
+        rig_boot(&rig, KVM_BOOT_LINUX64, "spin");
+        rig_wait_output(&rig, "spinning\n");
+        look_until(&rig, 2);
+        kvm_vcpus_pause(rig.vcpus);
+        rig_wait_paused(&rig, 1);
+        kvm_vcpus_look(rig.vcpus); /* nobody runs */
+        kvm_vcpus_resume(rig.vcpus);
+        look_until(&rig, 4);
+        assert_false(rig.ended);
+        rig_close(&rig);
+}
+
 /* From their first moment on: whatever the thread is doing. */
 static void vcpus_stop_at_any_moment(void **state)
 {
@@ -412,6 +446,7 @@ int main(void)
             cmocka_unit_test(fault_that_is_never_put_right_ends_too),
             cmocka_unit_test(vcpu_that_waits_for_a_shrunk_file_pauses_and_goes_on_when_mended),
             cmocka_unit_test(guest_that_spins_pauses_and_goes_on),
+            cmocka_unit_test(guest_that_does_not_move_is_found_and_goes_on),
             cmocka_unit_test(vcpus_stop_at_any_moment),
             cmocka_unit_test(vcpus_that_never_started_are_freed),
             cmocka_unit_test(boot_of_another_architecture_is_refused),

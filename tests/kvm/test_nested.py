@@ -36,6 +36,186 @@ def linux_boots_and_uses_its_jailed_disk_on_a_real_kvm(t):
     whole_run.linux_uses_its_devices(t, host(t, *PROGRAMS), whole_run.config(OWN_WORDS))
 
 
+NET = """
+devices:
+  - {name: net0, type: net, backend: stream, path: /host/net.sock, mtu: 1400, mac: 52:54:00:77:66:55}
+"""
+# In the guest of the guest.
+NET_WORDS = """cd /sys/class/net/eth0; ip addr add 10.9.0.2/24 dev eth0; ip link set eth0 up
+echo "SEES $(cat mtu) $(cat address) $(cat carrier)"
+ping -c 3 -i 0.2 -s 1372 10.9.0.1 | grep received
+ip link set eth0 promisc on; ip link add link eth0 name v5 type vlan id 5 2>/dev/null; ip link set eth0 promisc off
+ip link set eth0 down; ip link set eth0 address 52:54:00:77:66:56; ip link set eth0 up
+ping -c 3 -i 0.2 10.9.0.1 | grep received
+echo PULL; while [ "$(cat carrier)" = 1 ]; do usleep 50000; done
+echo PUT; while [ "$(cat carrier)" = 0 ]; do usleep 50000; done
+ping -c 3 -i 0.2 10.9.0.1 | grep received
+echo FEATURES $(cat device/features)
+echo DIE; until dmesg | grep -q 'able promisc mode'; do ip link set eth0 promisc on; ip link set eth0 promisc off; usleep 50000; done
+ping -c 1 -W 1 10.9.0.1 | grep received; echo LIVES; poweroff -f
+"""
+# On the host of that: obeys its guest's words.
+NET_HOST = """cd /host
+./net_peer net.sock >peer.log & peer=$!
+until [ -S net.sock ]; do usleep 50000; done
+mkfifo keys; ./bulkhead run own.yaml <keys >screen 2>log & pid=$!
+exec 3>keys
+until grep -q ' # ' screen; do kill -0 $pid || break; usleep 100000; done
+cat words >&3
+until grep -q '^PULL' screen; do kill -0 $pid || break; usleep 100000; done
+./bulkhead set own/net0 link=down
+until grep -q '^PUT' screen; do kill -0 $pid || break; usleep 100000; done
+./bulkhead set own/net0 link=up
+until grep -q '^DIE' screen; do kill -0 $pid || break; usleep 100000; done
+until ./bulkhead ps | grep -q quarantined; do kill -0 $pid || break; kill -9 $(pidof bulkhead-worker-net); done
+wait $pid; echo "STATUS $?"; kill $peer
+cat screen log
+"""
+
+
+@claim(seconds=180, long=True)
+def driver_sees_its_network_card_on_a_real_kvm(t):
+    """What a VMM has itself elsewhere is the worker's here: config space, link, control queue."""
+    machine = host(t, "bin/bulkhead", "bin/bulkhead-broker", "bin/bulkhead-worker-net", "bin/bulkhead-worker-loader", "tests/net_peer")
+    words = "console=ttyS0 quiet panic=-1 nokaslr noxsave mitigations=off ipv6.disable=1 bh.devices bh.scenario=shell"
+    whole_run.prepare(machine, whole_run.config(words).split("devices:")[0] + NET)
+    for name, text in (("words", NET_WORDS), ("run", NET_HOST)):
+        machine.run(f"cat >/host/{name} <<'END'\n{text}END")
+    answer = machine.ask("cd /host && ./bulkhead check own.yaml && sh run", 170)
+    require("STATUS 0" in answer.output, answer.output)
+    require("SEES 1400 52:54:00:77:66:55 1" in answer.output, f"MTU, address and link: {answer.output}")
+    require(answer.output.count("3 packets received") == 3, f"pings: {answer.output}")
+    features = re.search(r"FEATURES ([01]+)", answer.output).group(1)
+    wrong = [bit for bit in (3, 5, 15, 16, 17, 18, 19, 21, 23) if features[bit] != "1"]
+    require(not wrong, f"not negotiated: {wrong}")
+    t.stage("MTU and address at the probe, commands, link down and up, and pings in between")
+    require("\nLIVES" in answer.output and "0 packets received" in answer.output, f"without a worker: {answer.output}")
+    t.stage("with no worker any more commands fail and frames are lost, and Linux goes on")
+
+
+PMEM = """
+devices:
+  - {name: pmem0, type: pmem, path: /host/pmem.img, size: 64M, shmem: map}
+"""
+# In the guest of the guest, in two lives: the first ends by a power cut. The last words come when its worker is another one.
+PMEM_FIRST = """until [ -b /dev/pmem0 ]; do usleep 50000; done
+mkfs.ext4 -q -b 4096 /dev/pmem0 && mkdir -p /m && mount -t ext4 -o dax /dev/pmem0 /m && grep pmem /proc/mounts
+guest_load fill /m/kept 0 8M 7 && sync && echo SUM $(sha256sum </m/kept) && echo KEPT
+"""
+PMEM_SECOND = """until [ -b /dev/pmem0 ]; do usleep 50000; done
+e2fsck -fy /dev/pmem0 >/dev/null; mkdir -p /m && mount -t ext4 -o dax /dev/pmem0 /m
+echo SUM $(sha256sum </m/kept); echo AGAIN >/m/again; sync; echo WORKER
+"""
+PMEM_THIRD = """guest_load fill /m/more 0 4M 9 && sync && guest_load check /m/more 0 4M 9 && echo CHECKED
+poweroff -f
+"""
+# On the host of that.
+PMEM_HOST = """cd /host
+truncate -s 64M pmem.img; chmod 666 pmem.img
+begin() {
+        rm -f keys; mkfifo keys; ./bulkhead run own.yaml <keys >screen$1 2>log$1 & pid=$!
+        exec 3>keys
+        until grep -q ' # ' screen$1; do kill -0 $pid || break; usleep 100000; done
+        cat words$1 >&3
+}
+until_said() { until grep -q "^$2" screen$1; do kill -0 $pid || break; usleep 100000; done; }
+begin 1; until_said 1 KEPT
+kill -9 $(pidof bulkhead bulkhead-broker bulkhead-worker-pmem); wait $pid
+begin 2; until_said 2 WORKER
+kill -9 $(pidof bulkhead-worker-pmem)
+until ./bulkhead ps | grep -q "pmem0 .* running .* 1 "; do kill -0 $pid || break; usleep 100000; done; cat words3 >&3
+wait $pid; echo "STATUS $?"
+cat screen1 log1 screen2 log2
+"""
+
+
+@claim(seconds=240, long=True)
+def persistent_memory_outlives_a_power_cut_on_a_real_kvm(t):
+    """mkfs and mount -o dax in Linux; every process killed; the data of a sync are there. Then its worker dies under it."""
+    machine = host(t, "bin/bulkhead", "bin/bulkhead-broker", "bin/bulkhead-worker-pmem", "bin/bulkhead-worker-loader")
+    words = "console=ttyS0 quiet panic=-1 nokaslr noxsave mitigations=off bh.devices bh.scenario=shell"
+    whole_run.prepare(machine, whole_run.config(words).split("devices:")[0] + PMEM)
+    for name, text in (("words1", PMEM_FIRST), ("words2", PMEM_SECOND), ("words3", PMEM_THIRD), ("run", PMEM_HOST)):
+        machine.run(f"cat >/host/{name} <<'END'\n{text}END")
+    answer = machine.ask("cd /host && ./bulkhead check own.yaml && sh run", 230)
+    require("STATUS 0" in answer.output, answer.output)
+    require(re.search(r"/dev/pmem0 /m ext4 .*dax", answer.output), f"not mounted with dax: {answer.output}")
+    sums = re.findall(r"^SUM (\w{64})", answer.output, re.M)
+    require(len(sums) == 2 and sums[0] == sums[1], f"not what was there before: {answer.output}")
+    t.stage("what was synced is there after everything was killed")
+    require("CHECKED" in answer.output, f"not with another worker: {answer.output}")
+    t.stage("its worker was killed, and the next one flushes as well")
+
+
+DAX = """
+devices:
+  - {name: share0, type: fs, path: /host/share, shmem: map, dax_window: 16M}
+"""
+# In the guest of the guest.
+DAX_WORDS = """mkdir -p /m; mount -t virtiofs -o dax share0 /m && grep virtiofs /proc/mounts
+cd /m; echo SUM $(sha256sum <big); guest_files map big 4194304; guest_files map big 8388608 guest-was-here; guest_files map small 0 short
+guest_files race raced 20
+echo KILL; until [ -e go1 ]; do usleep 50000; done
+echo SUM $(sha256sum <big); guest_files map small 0; guest_files map big 6291456 and-the-guest-as-well
+echo AGAIN; until [ -e go3 ]; do usleep 50000; done
+cd /; umount /m; echo UNMOUNTED; until [ -e /tmp/go ]; do usleep 50000; mount -t virtiofs -o dax share0 /m && : >/tmp/go; done
+until [ -e /m/go2 ]; do usleep 50000; done
+guest_files watch /m/cut /m/began
+echo more >>/m/cut; sync; echo LIVES $(cat /m/cut); poweroff -f
+"""
+# On the host of that.
+DAX_HOST = """cd /host
+mkdir -p share && mount -t tmpfs share share && cd share
+guest_load fill big 0 12M 3; printf beginning-of-it | dd of=big bs=1 seek=4194304 conv=notrunc 2>/dev/null
+echo a-small-file >small; chown -R 1000:1000 .; echo "BIG $(sha256sum <big)"; cd ..
+mkfifo keys; ./bulkhead run own.yaml <keys >screen 2>log & pid=$!
+exec 3>keys
+until_said() { until grep -q "^$1" screen; do kill -0 $pid || break; usleep 100000; done; }
+until_said '.* # '; cat words >&3
+until_said KILL
+echo "SMALL $(cat share/small)"; dd if=share/big bs=1 skip=8388608 count=14 2>/dev/null; echo
+kill -9 $(pidof bulkhead-worker-fs)
+until ./bulkhead ps | grep -q "share0 .* running .* 1 "; do kill -0 $pid || break; usleep 100000; done
+printf the-host-is-here | dd of=share/big bs=1 seek=6291456 conv=notrunc 2>/dev/null; echo "BIG $(sha256sum <share/big)"
+: >share/go1; until_said AGAIN
+dd if=share/big bs=1 skip=6291456 count=21 2>/dev/null; echo; echo "MAPPINGS $(./bulkhead ps --shmem | grep -c share0)"
+: >share/go3; until_said UNMOUNTED
+echo "LEFT $(./bulkhead ps --shmem | grep -c share0)"; ./bulkhead audit own/share0 | tail -3
+yes | head -c 65536 >share/cut; chmod 666 share/cut; : >share/go2
+until [ -e share/began ]; do kill -0 $pid || break; usleep 50000; done
+: >share/cut
+wait $pid; echo "STATUS $?"
+cat screen log
+"""
+
+
+@claim(seconds=240, long=True)
+def linux_maps_files_of_its_share_on_a_real_kvm(t):
+    """mount -t virtiofs -o dax: what is mapped is the host's file, through a worker's death, a cut of its own and one of the host's."""
+    machine = host(t, "bin/bulkhead", "bin/bulkhead-broker", "bin/bulkhead-worker-fs", "bin/bulkhead-worker-loader")
+    words = "console=ttyS0 quiet panic=-1 nokaslr noxsave mitigations=off bh.devices bh.scenario=shell"
+    whole_run.prepare(machine, whole_run.config(words).split("devices:")[0] + DAX)
+    for name, text in (("words", DAX_WORDS), ("run", DAX_HOST)):
+        machine.run(f"cat >/host/{name} <<'END'\n{text}END")
+    answer = machine.ask("cd /host && mkdir -p share && ./bulkhead check own.yaml && sh run", 230)
+    said = answer.output
+    require("STATUS 0" in said, said)
+    require("dax=always" in said, f"not mounted with dax: {said}")
+    host_sums, guest_sums = (re.findall(rf"^{name} (\w{{64}})", said, re.M) for name in ("BIG", "SUM"))
+    require(len(host_sums) == 2 and host_sums == guest_sums and host_sums[0] != host_sums[1], f"not what the host has: {said}")
+    for words in ("MAPPED beginning-of-it", "SMALL short", "guest-was-here", "RACED 20"):
+        require(words in said, f"no \"{words}\" in {said}")
+    t.stage("what is mapped is the host's, in both directions, and cut short by the guest's own programs")
+    for words in ("MAPPED short", "MAPPED the-host-is-here", "and-the-guest-as-well"):
+        require(words in said, f"not with another worker: no \"{words}\" in {said}")
+    t.stage("its worker was killed, and all is there as before")
+    require(re.search("MAPPINGS [1-9]", said) and "LEFT 0" in said, f"what was mapped is left: {said}")
+    t.stage("unmounted it has nothing mapped")
+    require("WATCHED" in said and "LIVES more" in said, f"cut by the host: {said}")
+    require("others have cut short" in said and "broken" not in said, f"the log: {said}")
+    t.stage("cut short by the host under its guest's eyes, and share and guest go on")
+
+
 # Waits for the prompt, then types.
 AT_THE_PROMPT = """mkfifo keys screen
 ./bin/bulkhead run packaging/demo-kvm.yaml <keys >screen 2>log & pid=$!
@@ -107,6 +287,47 @@ def linux_reaches_init_on_the_bare_machine(t):
                          f"./linux_boot vmlinuz initrd '{QUICK}' 'PROBE '", 180)
     require(answer.status == 0, answer.output)
     t.stage([line for line in answer.output.splitlines() if "PROBE" in line][-1])
+
+
+CONSOLE_VM = """vm: own
+frontend: kvm
+memory: 256M
+serial: none
+kernel: /host/vmlinuz
+initrd: /host/initrd
+cmdline: console=hvc0 quiet panic=-1 nokaslr noxsave mitigations=off bh.devices bh.wait bh.scenario=disk
+devices:
+  - {name: disk0, type: blk, path: /host/disk.img}
+  - {name: con0, type: console, ports: [console, agent], log_dir: /host/logs}
+"""
+
+# Types when the guest waits for it; the connection ends with the VM.
+AT_THE_CONSOLE = """./bulkhead run own.yaml </dev/null >log 2>&1 & pid=$!
+until [ -S /run/bulkhead/own/con0.agent.sock ]; do kill -0 $pid || break; done
+mkfifo keys
+./bulkhead console own/con0 <keys 2>&1 | while read -r line; do
+        echo "$line"
+        case $line in WAITING*) echo go on >&3 ;; esac
+done 3>keys
+wait $pid; status=$?
+cat log; exit $status
+"""
+
+
+@claim(seconds=180, long=True)
+def linux_has_its_console_on_a_real_kvm(t):
+    """All that its first process says, and hears, goes by hvc0: there is no serial port."""
+    machine = host(t, *PROGRAMS, "bin/bulkhead-worker-console")
+    before = whole_run.prepare(machine, CONSOLE_VM)
+    machine.run(f"mkdir /host/logs; cat >/host/at-the-console <<'END'\n{AT_THE_CONSOLE}END")
+    answer = machine.ask("cd /host && sh at-the-console", 150)
+    said = answer.output
+    require(answer.status == 0, f"status {answer.status}: {said}")
+    for words in ("WAITING", "HEARD go on", f"DISK {before}", f"BACK {whole_run.CHANGED_BYTES}", "the VM has ended"):
+        require(words in said, f"no \"{words}\" in {said}")
+    log = machine.run("cat /host/logs/console.log")
+    require("HEARD go on" in log and f"DISK {before}" in log, f"its log is {log}")
+    t.stage("a guest without a serial port was talked to by its console")
 
 
 if __name__ == "__main__":

@@ -168,6 +168,15 @@ class Room(Refusal):
         self.assertEqual(self.run_it(self.config("hello", more="memory: 3072M"), 0, **self.lying("width=32")).stdout,
                          "ok hello 1\nend\n")
 
+    def test_too_few_bits_for_the_regions_of_its_devices(self):
+        config = self.config("hello")
+        with open(config, "a") as f:
+            f.write("- {name: sample0, type: sample, size: 1M, shmem: map}\n")
+        said = "33 bits .*the shared memory regions end at 0x100200000.* this host has 32[;:] give it smaller shared memory"
+        self.refused(config, said, **self.lying("width=32"))
+        self.foretold(config, "its address width", said, **self.lying("width=32"))
+        self.assertRegex(doctor(config)[0]["its address width"]["found"], "33 bits needed: the shared memory regions end")
+
     def test_a_host_too_narrow_for_any_vm(self):
         self.refused(self.config(), "32 bits .* this host has 31; ", **self.lying("width=31"))
         self.foretold(self.config(), "its address width", "32 bits .* this host has 31", **self.lying("width=31"))

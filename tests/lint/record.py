@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps docs/SECURITY.md honest: every test that it names exists, every line of the record has a verdict and a test.
+"""Keeps docs/SECURITY.md and the rules of docs/TESTING.md honest: every test that they name exists, every line of the record has a
+verdict and a test, every rule for transports a test or a reason.
 
     record.py ROOT        one line a fault, exit status 1 when there is any
     record.py --self-test judges pages with one fault each, and sees that each is found
@@ -10,6 +11,7 @@ import re
 import sys
 
 RECORD_MIN = 40
+RULES = 27  # of virtio for transports
 VERDICTS = ("prevented", "contained", "n.a.")
 SOURCES = (".c", ".py", ".txt", ".patch", "")  # a test's name stands in its source, or in the CMakeLists.txt that adds it
 
@@ -60,6 +62,36 @@ def judge(page, words):
             yield f"there is no test {name}"
 
 
+def judge_rules(page, words):
+    """page: docs/TESTING.md."""
+    rules = page.partition("## Transport rules\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in rules.splitlines() if re.match(r"\| \d", line)]
+    if [row[0] for row in rows] != [str(i + 1) for i in range(RULES)]:
+        yield f"not the {RULES} rules in their order"
+    for row in rows:
+        if "`" not in row[-1] and not row[-1].startswith("not here"):
+            yield f"nothing holds rule {row[0]}"
+    for name in sorted(set(named_tests(rules))):
+        if name not in words:
+            yield f"there is no test {name}"
+
+
+def self_test_rules():
+    good = "## Transport rules\n" + "".join(f"| {i + 1} | a | b | `it_holds` |\n" for i in range(RULES)) + "\n## More\n| 1 | `x` |\n"
+    bad = {
+        "not the": good.replace("| 2 |", "| 3 |", 1),
+        "nothing holds rule 7": good.replace("| 7 | a | b | `it_holds` |", "| 7 | a | b | hope |"),
+        "there is no test": good.replace("`it_holds`", "`it_does_not`", 1),
+    }
+    if list(judge_rules(good, {"it_holds"})):
+        sys.exit("good rules are refused")
+    for words, page in bad.items():
+        faults = list(judge_rules(page, {"it_holds"}))
+        if len(faults) != 1 or not faults[0].startswith(words):
+            sys.exit(f"not found: {words}: {faults}")
+    print(f"{len(bad)} bad tables of rules, each found")
+
+
 def self_test():
     good = "## The record\n| was | where | here | held by |\n|---|---|---|---|\n" + \
         "| a | b | prevented: c | `it_holds` |\n" * RECORD_MIN
@@ -82,12 +114,16 @@ def self_test():
 def main():
     if sys.argv[1:] == ["--self-test"]:
         self_test()
+        self_test_rules()
         return 0
     root = sys.argv[1]
-    with open(os.path.join(root, "docs", "SECURITY.md"), encoding="utf-8") as file:
-        faults = list(judge(file.read(), words_of(root)))
+    words = words_of(root)
+    faults = []
+    for page, judges in (("SECURITY.md", judge), ("TESTING.md", judge_rules)):
+        with open(os.path.join(root, "docs", page), encoding="utf-8") as file:
+            faults += [f"docs/{page}: {fault}" for fault in judges(file.read(), words)]
     for fault in faults:
-        print(f"docs/SECURITY.md: {fault}")
+        print(fault)
     return 1 if faults else 0
 
 

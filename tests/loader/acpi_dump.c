@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "workers/loader/acpi.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 static int write_file(const char *folder, const char *name, const uint8_t *bytes, size_t len)
 {

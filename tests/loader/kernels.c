@@ -6,7 +6,7 @@
 #include <elf.h>
 #include <string.h>
 
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 #define MIB (1u << 20)
 

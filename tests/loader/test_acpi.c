@@ -7,7 +7,7 @@
 #include "proto/base/checked.h"
 #include "tests/unit/unit.h"
 #include "workers/loader/acpi.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 #define ADDRESS 0xe0000u
 

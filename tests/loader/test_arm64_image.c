@@ -9,7 +9,7 @@
 #include "proto/base/checked.h"
 #include "tests/loader/kernels.h"
 #include "tests/unit/unit.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 static uint8_t kernel[KERNEL_BYTES];
 static size_t size;

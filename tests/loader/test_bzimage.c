@@ -9,7 +9,7 @@
 #include "proto/base/checked.h"
 #include "tests/loader/kernels.h"
 #include "tests/unit/unit.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 #define MIB (1u << 20)
 

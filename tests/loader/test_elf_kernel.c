@@ -10,7 +10,7 @@
 #include "proto/base/checked.h"
 #include "tests/loader/kernels.h"
 #include "tests/unit/unit.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 #define GIB UINT64_C(0x40000000)
 

@@ -8,7 +8,7 @@
 #include "tests/loader/fake_world.h"
 #include "tests/loader/kernels.h"
 #include "tests/unit/unit.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 #include "workers/loader/x86_memory.h"
 
 #define MIB UINT64_C(0x100000)

@@ -16,7 +16,7 @@
 #include "tests/loader/kernels.h"
 #include "tests/unit/unit.h"
 #include "tests/workers/fake_broker.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 #include "workers/loader/x86_memory.h"
 
 #define MIB UINT64_C(0x100000)

@@ -31,7 +31,7 @@ void disturb_start(struct sim_device *dev, unsigned index, uint16_t base)
                 queue->stop_base = base;
                 model_freeze(dev, index);
         }
-        if (dev->quarantined)
+        if (dev->quarantined || (dev->iommu.on && !dev->ram.present[0]))
                 queue->may_break = true;
 }
 
@@ -64,6 +64,7 @@ static void stop(struct sim_device *dev, unsigned index)
         if (!any)
                 dev->drain_ms = sim_now_ms();
         trace_event("stops", dev->index, index, 0);
+        iommu_stops(dev);
         queue->phase = QUEUE_STOPPING;
         queue->stop_ms = sim_now_ms();
         queue->spawner_mute = device_supervisor(dev->device)->spawner_mute;
@@ -313,6 +314,7 @@ void disturb_reset(struct sim_device *dev, bool reconnect)
                 sim_check(device_set_memory(dev->device, NULL) == 0, "no memory is refused");
                 device_attach(dev->device, NULL);
                 dev->attached = false;
+                iommu_detach(dev);
         }
         forget(dev);
         dev->paused = false;
@@ -334,6 +336,7 @@ enum deed {
         DEED_RESTORE,
         DEED_MOVE,
         DEED_REMAP,
+        DEED_FLUSH,
 };
 
 static bool any_suspended(const struct sim_device *dev)
@@ -371,6 +374,7 @@ bool disturb_choose(struct sim_device *dev)
             {DEED_RESTORE, any_region_gone(dev) ? 60 : 0},
             {DEED_MOVE, odds->move_region},
             {DEED_REMAP, odds->remap_region},
+            {DEED_FLUSH, dev->iommu.on ? odds->iommu : 0},
         };
 
         for (size_t i = 0; i < array_size(deeds); i++)
@@ -414,6 +418,9 @@ void disturb_do(struct sim_device *dev)
                 break;
         case DEED_REMAP:
                 remap_region(dev);
+                break;
+        case DEED_FLUSH:
+                iommu_flush(dev);
                 break;
         case DEED_NONE:
                 break;

@@ -13,6 +13,7 @@
 #include "broker/core/supervisor.h"
 #include "proto/base/checked.h"
 #include "proto/base/fd.h"
+#include "tests/harness/blk_set.h"
 #include "tests/sim/chance.h"
 #include "tests/sim/clock.h"
 #include "tests/sim/disturb.h"
@@ -138,13 +139,16 @@ uint64_t front_next_wake_ms(const struct sim_device *dev)
 {
         uint64_t at = must_reset(dev) ? dev->broken_ms + dev->patience_ms : dev->not_before_ms;
 
-        return at > sim_now_ms() ? at : UINT64_MAX;
+        at = at > sim_now_ms() ? at : UINT64_MAX;
+        return MIN(at, iommu_next_wake_ms(dev));
 }
 
 bool front_wants(struct sim_device *dev)
 {
         uint64_t now = sim_now_ms();
 
+        if (iommu_next_wake_ms(dev) <= now)
+                return true;
         if (must_reset(dev))
                 return now >= dev->broken_ms + dev->patience_ms;
         if (!dev->ready || now < dev->not_before_ms)
@@ -156,7 +160,9 @@ bool front_wants(struct sim_device *dev)
 
 static void do_one(struct sim_device *dev)
 {
-        if (must_reset(dev))
+        if (iommu_next_wake_ms(dev) <= sim_now_ms())
+                iommu_answer(dev);
+        else if (must_reset(dev))
                 disturb_reset(dev, dev->attached && chance_one_in(4));
         else if (!dev->committed)
                 set_up(dev);
@@ -188,7 +194,8 @@ static void make_hello(struct sim_device *dev)
 
         *hello = (struct control_hello){
             .device_type = device_types[dev->config.type].virtio_id,
-            .features = FEATURE_BIT(6) | FEATURE_BIT(9),
+            .features = (FEATURE_BIT(6) | FEATURE_BIT(9)) &
+                        features_of_type(device_types[dev->config.type].virtio_id),
             .n_queues = dev->n_queues,
             .max_segments = chance_one_in(4) ? chance_between(1, 6) : 64,
             .credit_requests = chance_one_in(2) ? chance_between(1, 16) : chance_between(16, LIMIT_CREDITS),
@@ -213,7 +220,7 @@ static void make_device(struct sim_device *dev)
         dev->n_queues = chance_between(1, MIN(SIM_QUEUES, device_types[type].max_queues));
         dev->n_lanes = chance_between(1, MIN(dev->n_queues, SIM_LANES));
         dev->config = (struct device_config){
-            .type = type, .n_queues = dev->n_queues, .n_lanes = dev->n_lanes, .blk.block_size = 512};
+            .type = type, .n_queues = dev->n_queues, .n_lanes = dev->n_lanes, .options = BLK_PLAIN};
         dev->config.rate = (struct device_rate){.ops = dev->odds->rate_ops,
                                                 .ops_burst = dev->odds->rate_ops / 50,
                                                 .bytes = (uint64_t)dev->odds->rate_mib << 20,
@@ -249,10 +256,13 @@ void front_start(uv_loop_t *loop)
 
 void disturb_attach(struct sim_device *dev)
 {
-        device_attach(
-            dev->device,
-            &(struct device_front){.context = dev, .config_changed = on_config_changed, .broken = on_broken});
+        struct device_front front = {
+            .context = dev, .config_changed = on_config_changed, .broken = on_broken};
+
+        iommu_front(dev, &front);
+        device_attach(dev->device, &front);
         dev->attached = true;
+        iommu_attach(dev);
         sim_check(device_set_memory(dev->device, dev->ram.memory) == 0, "memory is refused");
 }
 

@@ -188,7 +188,7 @@ static void judge_replay(struct sim_device *dev, struct posting *posting, const 
         sim_check(sight->attempt > posting->attempt && sight->attempt >= posting->sights,
                   "%s: attempt %u after %u sights", dev->name, sight->attempt, posting->sights);
         sim_check(sight->must_fail || dev->hello.queue_replay[sight->queue] != REPLAY_AT_MOST_ONCE ||
-                      dev->hello.queue_kind[sight->queue] == QUEUE_SUPPLY,
+                      (dev->hello.queue_kind[sight->queue] == QUEUE_SUPPLY && posting->readable == 0),
                   "%s: an at-most-once request was replayed: serial %llu", dev->name,
                   (unsigned long long)posting->serial);
 }
@@ -327,7 +327,7 @@ static void check_buffers(struct sim_device *dev, const struct posting *posting)
 
 bool model_fails_all(const struct sim_device *dev)
 {
-        return is_quarantined(dev) && device_types[dev->config.type].error_tail_len > 0;
+        return is_quarantined(dev) && device_type_fails(&device_types[dev->config.type]);
 }
 
 /* What the broker says in the worker's place: zeros, and the type's error at the end. */
@@ -441,6 +441,39 @@ static void model_goes_back(struct sim_device *dev, unsigned index, uint16_t bas
         }
 }
 
+/* Are there bytes at this position or behind it? */
+static bool bytes_follow(const struct sim_queue *queue, uint16_t position, uint16_t base)
+{
+        for (; position != base; position++) {
+                const struct posting *posting = queue->by_position[position % SIM_RING];
+
+                if (posting && posting->position == position && posting->readable > 0)
+                        return true;
+        }
+        return false;
+}
+
+/* Bytes that were on their way to workers that died before they read them: they may have been read, so at a stop they
+ * are used, with length 0; and so is room in front of them, which a ring cannot take back without them. */
+static void model_goes_on(struct sim_device *dev, unsigned index, uint16_t base)
+{
+        struct sim_queue *queue = &dev->queues[index];
+
+        if (dev->hello.queue_replay[index] != REPLAY_AT_MOST_ONCE ||
+            (uint16_t)(base - queue->taken) > SIM_RING)
+                return;
+        for (; queue->taken != base; queue->taken++) {
+                struct posting *posting = queue->by_position[queue->taken % SIM_RING];
+
+                if (!posting || posting->position != queue->taken)
+                        continue; /* the driver has had it */
+                sim_check(bytes_follow(queue, queue->taken, base),
+                          "%s: queue %u keeps room that nobody has seen: position %u", dev->name, index,
+                          queue->taken);
+                posting->unused = true;
+        }
+}
+
 static void model_take_back(struct sim_device *dev, unsigned index, uint16_t base)
 {
         if ((uint16_t)(dev->queues[index].taken - base) <= SIM_RING)
@@ -448,6 +481,7 @@ static void model_take_back(struct sim_device *dev, unsigned index, uint16_t bas
         for (unsigned i = 0; i < SIM_POSTINGS; i++)
                 if (dev->postings[i].serial != 0 && dev->postings[i].queue == index && dev->postings[i].seen)
                         dev->postings[i].unused = true;
+        model_goes_on(dev, index, base);
 }
 
 void model_stopped(struct sim_device *dev, unsigned index, uint16_t base)
@@ -459,6 +493,9 @@ void model_stopped(struct sim_device *dev, unsigned index, uint16_t base)
         trace_event("stopped", dev->index, index, base);
         if (dev->hello.queue_kind[index] == QUEUE_SUPPLY)
                 model_take_back(dev, index, base);
+        else if (dev->iommu.on && dev->hello.queue_replay[index] == REPLAY_IDEMPOTENT &&
+                 (uint16_t)(queue->taken - base) <= SIM_RING) /* answered without a ring: once more */
+                model_goes_back(dev, index, base);
         sim_check(sim_now_ms() - queue->stop_ms <= 2 * LIMIT_DRAIN_MS + sim_slack_ms(),
                   "%s: queue %u was stopped after %llu ms", dev->name, index,
                   (unsigned long long)(sim_now_ms() - queue->stop_ms));

@@ -60,6 +60,7 @@ static const struct odds_row {
     ROW(remove_used_region, 1, 200, 3000, true),
     ROW(move_region, 2, 30, 600, false),
     ROW(remap_region, 2, 30, 600, false),
+    ROW(iommu, 1, 20, 1000, false),
     ROW(rate_ops, 1, 500, 20000, false),
     ROW(rate_mib, 1, 4, 200, false),
     ROW(preempt, 3, 2, 8, false),

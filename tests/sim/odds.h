@@ -34,6 +34,7 @@ struct odds {
         /* the front end, in steps */
         uint32_t stop, stop_all, reset, reconnect, set_call, config_write, config_push;
         uint32_t remove_region, remove_used_region, move_region, remap_region;
+        uint32_t iommu; /* 0: there is none; takes something back, in steps */
         /* the configuration: requests a second, and MiB */
         uint32_t rate_ops, rate_mib;
         /* the machine */

@@ -10,6 +10,7 @@
 #include "broker/core/device_life.h"
 #include "proto/control.h"
 #include "proto/lane.h"
+#include "tests/sim/iommu.h"
 #include "tests/sim/odds.h"
 #include "tests/sim/ram.h"
 
@@ -192,6 +193,7 @@ struct sim_device {
         uint64_t born_ms, n_taken; /* requests that count for its rate */
         /* the guest */
         struct ram ram;
+        struct sim_iommu iommu;
         struct sim_queue queues[SIM_QUEUES];
         unsigned n_queues, n_lanes;
         struct posting postings[SIM_POSTINGS];

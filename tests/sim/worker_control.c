@@ -110,7 +110,8 @@ static void obey(struct sim_device *dev, const struct control_to_worker *message
         case CONTROL_RESTORE_STATE:
                 obey_state(dev, message);
                 break;
-        case CONTROL_SET: /* nobody sets anything here */
+        case CONTROL_SET: /* nobody sets or maps anything here */
+        case CONTROL_SHMEM_ANSWER:
         case CONTROL_SHUTDOWN:
                 break;
         }

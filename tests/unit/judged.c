@@ -36,8 +36,8 @@ static bool judged_complete(const struct lane_complete *m, uint32_t payload_len)
                 return false;
         for (size_t i = 0; i < m->n; i++)
                 if ((m->status[i] != WIRE_STATUS_OK && m->status[i] != WIRE_STATUS_PROTOCOL &&
-                     (m->status[i] != WIRE_STATUS_CANCELED || m->len[i] != 0 ||
-                      (m->placed && m->placed[i] != 0))) ||
+                     ((m->status[i] != WIRE_STATUS_CANCELED && m->status[i] != WIRE_STATUS_WAITING) ||
+                      m->len[i] != 0 || (m->placed && m->placed[i] != 0))) ||
                     (m->placed && m->placed[i] > LIMIT_DIRECT_LEND))
                         return false;
         return total == payload_len;
@@ -162,7 +162,7 @@ static bool judged_hello(const struct control_hello *hello)
         return hello->max_segments >= 1 && hello->max_segments <= LIMIT_CHAIN_SEGMENTS &&
                hello->credit_requests >= 1 && hello->credit_requests <= LIMIT_CREDITS &&
                hello->max_inline <= hello->credit_bytes && hello->credit_bytes <= LIMIT_FRAME_PAYLOAD &&
-               judged_fields(hello) && judged_area(&hello->area);
+               hello->maps <= LIMIT_SHMEM_MAPPINGS && judged_fields(hello) && judged_area(&hello->area);
 }
 
 /* Reads a whole blob. */
@@ -198,25 +198,67 @@ bool judged_control_to_broker(const struct control_to_broker *message)
         case CONTROL_LOG:
                 return message->log.level <= 3 && strlen(message->log.text) < LIMIT_LOG_LINE;
         case CONTROL_STATS:
-                return true;
+                return message->stats.n <= LIMIT_COUNTERS;
         case CONTROL_BOOTED:
                 return message->booted.entry.mode >= KVM_BOOT_LINUX64 &&
                        message->booted.entry.mode <= KVM_BOOT_ARM64;
         case CONTROL_BOOT_FAILED:
                 return message->boot_failed.reason[0] != 0 &&
                        strnlen(message->boot_failed.reason, LIMIT_BOOT_REASON) < LIMIT_BOOT_REASON;
+        case CONTROL_SHMEM_MAP: /* what part of which region it is about is judged where these are known */
+        case CONTROL_SHMEM_UNMAP:
+                return message->shmem.fd == -1;
         case CONTROL_TO_BROKER_COUNT_:
                 break;
         }
         return false;
 }
 
-static bool judged_serial(const char serial[21])
+static bool judged_text(const char *text, uint64_t max)
 {
-        if (strnlen(serial, 21) > 20)
+        if (strlen(text) > max)
                 return false;
-        for (const char *c = serial; *c; c++)
+        for (const char *c = text; *c; c++)
                 if (*c < ' ' || *c > '~')
+                        return false;
+        return true;
+}
+
+/* Of any kind and type. A worker's have no paths. */
+static bool judged_option(const struct option_row *row, const struct option_value *value, bool worker)
+{
+        const bool hidden = worker && (row->of_host || row->kind == OPTION_PATH);
+
+        if (!value->text || strlen(value->text) >= 4096)
+                return false;
+        if (hidden)
+                return value->number == 0 && value->text[0] == '\0';
+        switch (row->kind) {
+        case OPTION_FLAG:
+                return value->number <= 1;
+        case OPTION_NUMBER:
+        case OPTION_SIZE:
+                return value->number == row->preset ||
+                       (value->number >= row->min && value->number <= row->max);
+        case OPTION_CHOICE:
+                for (uint64_t i = 0; i <= value->number; i++)
+                        if (!row->choices[i])
+                                return false;
+                return true;
+        case OPTION_TEXT:
+                return row->ok || judged_text(value->text, row->max);
+        case OPTION_TEXTS:
+                return value->number <= row->max && (value->number == 0) == (value->text[0] == '\0');
+        case OPTION_PATH:
+                return value->text[0] == '/' || (value->text[0] == '\0' && !row->required);
+        }
+        return false;
+}
+
+static bool judged_options(enum device_type_id type, const struct option_set *set, bool worker)
+{
+        for (unsigned i = 0; i < device_types[type].n_options; i++)
+                if (!judged_option(&device_types[type].options[i], &set->value[i], worker))
                         return false;
         return true;
 }
@@ -245,6 +287,21 @@ static bool judged_boot(const struct boot_options *boot)
         return strnlen(boot->cmdline, LIMIT_CMDLINE) < LIMIT_CMDLINE;
 }
 
+static bool judged_regions(const struct control_configure *m)
+{
+        if (m->n_regions > LIMIT_SHMEM_REGIONS)
+                return false;
+        for (uint32_t i = 0; i < m->n_regions; i++) {
+                const struct device_region *region = &m->regions[i];
+
+                if (region->len < 4096 || region->len > UINT64_C(1) << 40 || region->len % 4096 != 0 ||
+                    (region->source != REGION_MEMORY && region->source != REGION_FILES) ||
+                    (i > 0 && region->shmid <= m->regions[i - 1].shmid))
+                        return false;
+        }
+        return true;
+}
+
 static bool judged_configure(const struct control_configure *m)
 {
         if (m->type == DEVICE_TYPE_LOADER && (m->n_queues != 0 || m->n_lanes != 1 || !judged_boot(&m->boot)))
@@ -255,10 +312,9 @@ static bool judged_configure(const struct control_configure *m)
             m->n_queues > LIMIT_QUEUES || m->max_payload < 1 || m->max_payload > LIMIT_FRAME_PAYLOAD ||
             m->area_len > LIMIT_AREA || m->area_len % 4096 != 0 || m->poll_us > 1000)
                 return false;
-        if (m->type == DEVICE_TYPE_BLK)
-                return (m->blk.block_size == 512 || m->blk.block_size == 4096) &&
-                       judged_serial(m->blk.serial);
-        return m->type < WORKER_TYPE_COUNT_;
+        if (!judged_regions(m))
+                return false;
+        return m->type < WORKER_TYPE_COUNT_ && judged_options(m->type, &m->options, true);
 }
 
 bool judged_control_to_worker(const struct control_to_worker *message)
@@ -283,6 +339,8 @@ bool judged_control_to_worker(const struct control_to_worker *message)
                 return message->set.id == SETTING_SIZE && message->set.index < LIMIT_PORTS &&
                        message->set.value % 65536 >= 1 && message->set.value / 65536 >= 1 &&
                        message->set.value / 65536 <= 65535;
+        case CONTROL_SHMEM_ANSWER:
+                return message->shmem_answer.error <= 0;
         }
         return false;
 }
@@ -302,6 +360,9 @@ bool judged_spawn_to_broker(const struct spawn_to_broker *message)
                        message->cause.breach < SPAWN_BREACH_COUNT_ &&
                        message->cause.gate < SPAWN_GATE_COUNT_ &&
                        strnlen(message->cause.call, SPAWN_CALL_NAME) < SPAWN_CALL_NAME;
+        case SPAWN_COMPANION:
+                return message->uid != UINT32_MAX;
+        case SPAWN_RENEWED:
         case SPAWN_TERMINATE:
                 return true;
         case SPAWN_TO_BROKER_COUNT_:
@@ -317,6 +378,10 @@ bool judged_spawn_to_spawner(const struct spawn_to_spawner *message)
 
 bool judged_admin_to_broker(const struct admin_to_broker *message)
 {
+        if (message->kind == ADMIN_SET)
+                return vm_config_name_ok(message->device) && control_setting_ok(&message->set.setting);
+        if (message->kind == ADMIN_GET_SHMEM)
+                return vm_config_name_ok(message->device);
         return message->kind == ADMIN_GET_STATUS;
 }
 
@@ -324,8 +389,12 @@ bool judged_admin_to_client(const struct admin_to_client *message)
 {
         const struct admin_status *status = &message->status;
 
+        if (message->kind == ADMIN_TAKEN)
+                return true;
         if (message->kind == ADMIN_ERROR)
                 return message->error.error < 0 && strnlen(message->error.reason, 256) < 256;
+        if (message->kind == ADMIN_SHMEM)
+                return message->shmem.n <= ADMIN_MAPS;
         if (message->kind != ADMIN_STATUS || !vm_config_name_ok(status->vm) ||
             status->n_devices > LIMIT_DEVICES)
                 return false;
@@ -333,7 +402,11 @@ bool judged_admin_to_client(const struct admin_to_client *message)
                 const struct admin_device *device = &status->devices[i];
 
                 if (!vm_config_name_ok(device->name) || strnlen(device->type, LIMIT_NAME) == LIMIT_NAME ||
-                    device->state < ADMIN_STARTING || device->state > ADMIN_QUARANTINED)
+                    device->state < ADMIN_STARTING || device->state > ADMIN_QUARANTINED ||
+                    device->n_counters > LIMIT_COUNTERS || device->regions.n > LIMIT_SHMEM_REGIONS ||
+                    device->regions.mappings > ADMIN_MAPS ||
+                    device->regions.mapped_bytes > device->regions.bytes ||
+                    device->regions.memory_bytes > device->regions.bytes)
                         return false;
                 for (const char *c = device->why; *c; c++)
                         if (*c < ' ' || *c > '~' || c == &device->why[LIMIT_WHY - 1])
@@ -412,8 +485,7 @@ bool judged_vm_config(const struct vm_config *config)
                         return false;
                 if (!judged_limits(device) || !judged_rate(&device->rate))
                         return false;
-                if (device->type == DEVICE_TYPE_BLK &&
-                    (device->blk.path[0] != '/' || !judged_serial(device->blk.serial)))
+                if (!judged_options(device->type, &device->options, false))
                         return false;
         }
         return true;

@@ -13,23 +13,12 @@
 #include "proto/wire.h"
 #include "schema/admin.pb-c.h"
 #include "tests/unit/judged.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_arena.h"
 
-static struct arena arena;
+/* Of status_of's devices: one of the first kind, two of the next. */
+#define OTHER_RESOURCES (RESOURCE_KIND_COUNT_ * (RESOURCE_KIND_COUNT_ + 1) / 2 - 1)
+
 static uint8_t buf[LIMIT_FRAME_HEADER];
-
-static int arena_setup(void **state)
-{
-        (void)state;
-        return arena_init(&arena, LIMIT_ARENA);
-}
-
-static int arena_teardown(void **state)
-{
-        (void)state;
-        arena_done(&arena);
-        return 0;
-}
 
 static struct admin_to_client status_of(size_t n_devices)
 {
@@ -60,12 +49,21 @@ static struct admin_to_client status_of(size_t n_devices)
                 device->attached = i % 2;
                 device->seccomp_log = i % 3 == 0;
                 device->direct = i % 5 == 0;
-                device->n_resources = LIMIT_RESOURCES;
+                for (unsigned kind = 0; kind < RESOURCE_KIND_COUNT_; kind++)
+                        device->resources.of[kind] = kind + 1;
+                device->resources.born = UINT32_MAX;
                 device->n_lanes = LIMIT_LANES;
+                memset(device->companion, 'c', LIMIT_NAME - 1);
+                device->companion_pid = INT32_MAX;
+                device->companion_uid = device->companion_starts = UINT32_MAX;
                 device->throttled = UINT64_MAX - 1;
                 device->rate_ops = UINT32_MAX;
                 device->rate_bytes = UINT64_MAX - 2;
+                device->n_counters = LIMIT_COUNTERS;
+                for (unsigned k = 0; k < LIMIT_COUNTERS; k++)
+                        device->counters[k] = UINT64_MAX - k;
                 memset(device->why, '~', LIMIT_WHY - 1);
+                device->windows = (struct admin_windows){LIMIT_WINDOWS, UINT64_MAX, UINT64_MAX - 1};
         }
         return message;
 }
@@ -87,6 +85,135 @@ static void questions_come_back_as_they_were(void **state)
         assert_true(n > 0);
         assert_int_equal(admin_check_to_broker(&arena, buf, (size_t)n, &got), 0);
         assert_int_equal(got.kind, ADMIN_GET_STATUS);
+}
+
+static int set_and_check(const struct admin_to_broker *sent, struct admin_to_broker *ret)
+{
+        ssize_t n = admin_make_to_broker(sent, buf, sizeof(buf));
+
+        assert_true(n > 0);
+        return admin_check_to_broker(&arena, buf, (size_t)n, ret);
+}
+
+static void settings_come_back_as_they_were_or_not_at_all(void **state)
+{
+        struct admin_to_broker sent = {.kind = ADMIN_SET,
+                                       .device = "net0",
+                                       .set = {.setting = {SETTING_SIZE, LIMIT_PORTS - 1, 80 | 25 << 16}}};
+        struct admin_to_broker got = {0};
+
+        (void)state;
+        assert_int_equal(set_and_check(&sent, &got), 0);
+        assert_memory_equal(&got, &sent, sizeof(got));
+        sent.set.setting.index++;
+        assert_int_equal(set_and_check(&sent, &got), -EPROTO);
+        sent.set.setting = (struct control_setting){SETTING_LINK, 0, 2};
+        assert_int_equal(set_and_check(&sent, &got), -EPROTO);
+        sent.set.setting = (struct control_setting){SETTING_END_, 0, 0};
+        assert_int_equal(set_and_check(&sent, &got), -EPROTO);
+        sent.set.setting = (struct control_setting){SETTING_LINK, 0, 1};
+        assert_int_equal(set_and_check(&sent, &got), 0);
+        sent.device[0] = '.';
+        assert_int_equal(set_and_check(&sent, &got), -EPROTO);
+        memset(sent.device, 'd', LIMIT_NAME - 1);
+        assert_int_equal(set_and_check(&sent, &got), 0);
+}
+
+/* ---- shared memory regions ---- */
+
+static int answer_and_check(const struct admin_to_client *sent, struct admin_to_client *ret)
+{
+        ssize_t n = admin_make_to_client(sent, buf, sizeof(buf));
+
+        assert_true(n > 0);
+        return admin_check_to_client(&arena, buf, (size_t)n, ret);
+}
+
+static void mappings_come_back_as_they_were(void **state)
+{
+        static struct admin_to_client sent, got;
+
+        (void)state;
+        sent = (struct admin_to_client){.kind = ADMIN_SHMEM, .shmem = {.n = ADMIN_MAPS}};
+        for (unsigned i = 0; i < ADMIN_MAPS; i++)
+                sent.shmem.maps[i] = (struct admin_map){.shmid = (uint8_t)i,
+                                                        .writable = i & 1,
+                                                        .memory = i & 2,
+                                                        .orphan = i & 4,
+                                                        .shown = i & 8,
+                                                        .offset = UINT64_MAX - i,
+                                                        .len = i,
+                                                        .fd_offset = 4096 * i,
+                                                        .dev = i + 1,
+                                                        .ino = UINT64_MAX};
+        assert_int_equal(answer_and_check(&sent, &got), 0);
+        assert_int_equal(got.shmem.n, ADMIN_MAPS);
+        for (unsigned i = 0; i < ADMIN_MAPS; i++) {
+                const struct admin_map *a = &got.shmem.maps[i], *b = &sent.shmem.maps[i];
+
+                assert_true(a->shmid == b->shmid && a->writable == b->writable && a->memory == b->memory &&
+                            a->orphan == b->orphan && a->shown == b->shown);
+                assert_true(a->offset == b->offset && a->len == b->len && a->fd_offset == b->fd_offset &&
+                            a->dev == b->dev && a->ino == b->ino);
+        }
+        sent.shmem.n = ADMIN_MAPS + 1;
+        assert_int_equal(admin_make_to_client(&sent, buf, sizeof(buf)), -E2BIG);
+}
+
+static void mappings_are_asked_for_by_a_device_s_name(void **state)
+{
+        struct admin_to_broker sent = {.kind = ADMIN_GET_SHMEM, .device = "pmem0"}, got = {0};
+
+        (void)state;
+        assert_int_equal(set_and_check(&sent, &got), 0);
+        assert_memory_equal(&got, &sent, sizeof(got));
+        sent.device[0] = '.';
+        assert_int_equal(set_and_check(&sent, &got), -EPROTO);
+}
+
+static void regions_that_cannot_be_are_refused(void **state)
+{
+        static const struct admin_regions bad[] = {
+            {.n = LIMIT_SHMEM_REGIONS + 1, .bytes = 4096},
+            {.n = 1, .mappings = ADMIN_MAPS + 1, .bytes = 4096},
+            {.n = 1, .bytes = 4096, .memory_bytes = 4097},
+            {.n = 1, .bytes = 4096, .mapped_bytes = 4097},
+        };
+        static struct admin_to_client sent, got;
+
+        (void)state;
+        sent = status_of(1);
+        sent.status.devices[0].regions = (struct admin_regions){.n = LIMIT_SHMEM_REGIONS,
+                                                                .mappings = ADMIN_MAPS,
+                                                                .bytes = 4096,
+                                                                .memory_bytes = 4096,
+                                                                .mapped_bytes = 4096,
+                                                                .foreign_refused = true};
+        assert_int_equal(answer_and_check(&sent, &got), 0);
+        assert_true(got.status.devices[0].regions.n == LIMIT_SHMEM_REGIONS &&
+                    got.status.devices[0].regions.mappings == ADMIN_MAPS &&
+                    got.status.devices[0].regions.mapped_bytes == 4096 &&
+                    got.status.devices[0].regions.foreign_refused);
+        for (size_t i = 0; i < array_size(bad); i++) {
+                sent.status.devices[0].regions = bad[i];
+                assert_int_equal(answer_and_check(&sent, &got), -EPROTO);
+        }
+}
+
+static void windows_that_cannot_be_are_refused(void **state)
+{
+        static struct admin_to_client sent, got;
+
+        (void)state;
+        sent = status_of(2);
+        sent.status.devices[1].windows = (struct admin_windows){0};
+        assert_int_equal(answer_and_check(&sent, &got), 0);
+        assert_true(got.status.devices[0].windows.n == LIMIT_WINDOWS &&
+                    got.status.devices[0].windows.bytes == UINT64_MAX &&
+                    got.status.devices[0].windows.refused == UINT64_MAX - 1);
+        assert_int_equal(got.status.devices[1].windows.n, 0);
+        sent.status.devices[0].windows.n = LIMIT_WINDOWS + 1;
+        assert_int_equal(answer_and_check(&sent, &got), -EPROTO);
 }
 
 static void a_vm_full_of_devices_comes_back_as_it_was(void **state)
@@ -139,8 +266,14 @@ static void numbers_and_names_end_at_their_limits(void **state)
         IS(-EPROTO, devices[1].state, (enum admin_device_state)7);
         IS(-EPROTO, devices[1].pid, UINT32_MAX);
         IS(-EPROTO, devices[1].queues_running, LIMIT_QUEUES + 1);
-        IS(-EPROTO, devices[1].n_resources, LIMIT_RESOURCES + 1);
+        IS(0, devices[1].resources.of[RESOURCE_FILE], LIMIT_RESOURCES - OTHER_RESOURCES);
+        IS(-EPROTO, devices[1].resources.of[RESOURCE_FILE], LIMIT_RESOURCES - OTHER_RESOURCES + 1);
+        IS(-EPROTO, devices[1].resources.of[RESOURCE_FOLDER], UINT32_MAX);
         IS(-EPROTO, devices[1].n_lanes, LIMIT_LANES + 1);
+        IS(0, devices[1].companion[0], '\0');
+        IS(-EPROTO, devices[1].companion[1], '\n');
+        IS(0, devices[1].companion_pid, 0);
+        IS(-EPROTO, devices[1].companion_pid, UINT32_MAX);
         IS(0, devices[1].why[0], '\0');
         IS(0, devices[1].why[0], ' ');
         IS(-EPROTO, devices[1].why[3], '\n');
@@ -166,10 +299,16 @@ static void flags_and_counts_are_refused_even_when_forged(void **state)
         Bulkhead__Admin__Status body = BULKHEAD__ADMIN__STATUS__INIT;
         Bulkhead__Admin__Device device = BULKHEAD__ADMIN__DEVICE__INIT;
         Bulkhead__Admin__Device *rows[LIMIT_DEVICES + 1];
+        uint32_t resources[RESOURCE_KIND_COUNT_ + 1] = {0};
+        uint64_t counters[LIMIT_COUNTERS + 1] = {0};
 
         (void)state;
+        device.counter = counters;
+        device.n_counter = LIMIT_COUNTERS;
         device.name = device.type = (char[]){"d"};
         device.state = BULKHEAD__ADMIN__DEVICE_STATE__DEVICE_STATE_READY;
+        device.resource = resources;
+        device.n_resource = RESOURCE_KIND_COUNT_;
         for (size_t i = 0; i < array_size(rows); i++)
                 rows[i] = &device;
         body.vm = body.version = (char[]){"v"};
@@ -177,6 +316,14 @@ static void flags_and_counts_are_refused_even_when_forged(void **state)
         body.device = rows;
         body.n_device = LIMIT_DEVICES;
         assert_int_equal(forged_status(&body), 0);
+        device.n_resource++; /* a kind that we do not know */
+        assert_int_equal(forged_status(&body), -EPROTO);
+        device.n_resource -= 2;
+        assert_int_equal(forged_status(&body), -EPROTO);
+        device.n_resource++;
+        device.n_counter++;
+        assert_int_equal(forged_status(&body), -EPROTO);
+        device.n_counter--;
         body.n_device++;
         assert_int_equal(forged_status(&body), -EPROTO);
         body.n_device = 1;
@@ -230,8 +377,8 @@ static void errors_carry_a_status_and_a_reason(void **state)
 
 static void messages_of_no_kind_are_refused(void **state)
 {
-        static struct admin_to_client client = {.kind = (enum admin_kind_to_client)3};
-        struct admin_to_broker broker = {.kind = (enum admin_kind_to_broker)2};
+        static struct admin_to_client client = {.kind = (enum admin_kind_to_client)9};
+        struct admin_to_broker broker = {.kind = (enum admin_kind_to_broker)9};
 
         (void)state;
         assert_int_equal(admin_check_to_broker(&arena, NULL, 0, &broker), -EPROTO);
@@ -275,12 +422,15 @@ static void sweep_to_broker(const uint8_t *bytes, size_t n, void *context)
         (void)context;
         assert_true(r == 0 || r == -EPROTO);
         accepted += r == 0;
+        assert_true(r < 0 || judged_admin_to_broker(&got));
 }
 
 static void bit_flips_and_truncations_never_break_a_promise(void **state)
 {
         static struct admin_to_client sent;
         struct admin_to_broker question = {.kind = ADMIN_GET_STATUS};
+        const struct admin_to_broker wish = {
+            .kind = ADMIN_SET, .device = "net0", .set = {.setting = {SETTING_SIZE, 1, 80 | 25 << 16}}};
 
         (void)state;
         sent = status_of(2);
@@ -294,21 +444,27 @@ static void bit_flips_and_truncations_never_break_a_promise(void **state)
         accepted = 0;
         unit_sweep(buf, (size_t)admin_make_to_broker(&question, buf, sizeof(buf)), sweep_to_broker, NULL);
         assert_int_equal(accepted, 1);
+        accepted = 0;
+        unit_sweep(buf, (size_t)admin_make_to_broker(&wish, buf, sizeof(buf)), sweep_to_broker, NULL);
+        assert_true(accepted >= 16);
 }
-
-#define ADMIN_TEST(f) cmocka_unit_test_setup_teardown(f, arena_setup, arena_teardown)
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            ADMIN_TEST(questions_come_back_as_they_were),
-            ADMIN_TEST(a_vm_full_of_devices_comes_back_as_it_was),
-            ADMIN_TEST(numbers_and_names_end_at_their_limits),
-            ADMIN_TEST(flags_and_counts_are_refused_even_when_forged),
-            ADMIN_TEST(errors_carry_a_status_and_a_reason),
-            ADMIN_TEST(messages_of_no_kind_are_refused),
-            ADMIN_TEST(every_state_has_a_name),
-            ADMIN_TEST(bit_flips_and_truncations_never_break_a_promise),
+            UNIT_ARENA_TEST(questions_come_back_as_they_were),
+            UNIT_ARENA_TEST(settings_come_back_as_they_were_or_not_at_all),
+            UNIT_ARENA_TEST(mappings_come_back_as_they_were),
+            UNIT_ARENA_TEST(mappings_are_asked_for_by_a_device_s_name),
+            UNIT_ARENA_TEST(regions_that_cannot_be_are_refused),
+            UNIT_ARENA_TEST(windows_that_cannot_be_are_refused),
+            UNIT_ARENA_TEST(a_vm_full_of_devices_comes_back_as_it_was),
+            UNIT_ARENA_TEST(numbers_and_names_end_at_their_limits),
+            UNIT_ARENA_TEST(flags_and_counts_are_refused_even_when_forged),
+            UNIT_ARENA_TEST(errors_carry_a_status_and_a_reason),
+            UNIT_ARENA_TEST(messages_of_no_kind_are_refused),
+            UNIT_ARENA_TEST(every_state_has_a_name),
+            UNIT_ARENA_TEST(bit_flips_and_truncations_never_break_a_promise),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,23 +9,9 @@
 
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_arena.h"
 
-static struct arena arena;
 static uint8_t buf[LIMIT_FRAME_HEADER];
-
-static int arena_setup(void **state)
-{
-        (void)state;
-        return arena_init(&arena, LIMIT_ARENA);
-}
-
-static int arena_teardown(void **state)
-{
-        (void)state;
-        arena_done(&arena);
-        return 0;
-}
 
 static void settings_are_known_ones_in_their_ranges(void **state)
 {
@@ -67,8 +53,7 @@ static void settings_are_known_ones_in_their_ranges(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test_setup_teardown(settings_are_known_ones_in_their_ranges, arena_setup,
-                                            arena_teardown),
+            UNIT_ARENA_TEST(settings_are_known_ones_in_their_ranges),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,6 +219,40 @@ static void requests_come_back_as_they_were(void **state)
         assert_memory_equal(got.requests.must_fail, must_fail, sizeof(uint32_t) * LIMIT_WIRE_COLUMN);
 }
 
+/* Whether answers may come longer: 0 or 1. */
+static int forged_longer(uint32_t longer, struct lane_to_worker *ret)
+{
+        Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
+        Bulkhead__Lane__Requests body = BULKHEAD__LANE__REQUESTS__INIT;
+        ssize_t made;
+
+        body.id = id, body.queue = queue, body.readable = readable, body.writable = writable;
+        body.inlined = inlined, body.attempt = attempt, body.must_fail = must_fail;
+        body.n_id = body.n_queue = body.n_readable = body.n_writable = 1;
+        body.n_inlined = body.n_attempt = body.n_must_fail = 1;
+        body.longer = longer;
+        wire.kind_case = BULKHEAD__LANE__TO_WORKER__KIND_REQUESTS;
+        wire.requests = &body;
+        made = wire_pack(&wire.base, buf, sizeof(buf));
+        return lane_check_to_worker(&arena, buf, (size_t)made, 0, ret);
+}
+
+static void answers_may_be_longer_or_not_and_nothing_else(void **state)
+{
+        struct lane_to_worker got, message = requests(1);
+
+        (void)state;
+        for (unsigned longer = 0; longer < 2; longer++) {
+                message.requests.longer = longer;
+                assert_int_equal(to_worker(message, 0, &got), 0);
+                assert_int_equal(got.requests.longer, longer);
+                assert_int_equal(forged_longer(longer, &got), 0);
+                assert_int_equal(got.requests.longer, longer);
+        }
+        assert_int_equal(forged_longer(2, &got), -EPROTO);
+        assert_int_equal(forged_longer(UINT32_MAX, &got), -EPROTO);
+}
+
 static void mem_messages_come_back_as_they_were(void **state)
 {
         struct lane_to_broker got;
@@ -411,16 +445,21 @@ static void statuses_are_known_ones(void **state)
         }
 }
 
-static void what_is_given_back_unused_has_no_bytes(void **state)
+static void what_is_given_back_unused_or_waits_has_no_bytes(void **state)
 {
+        static const uint32_t statuses[] = {WIRE_STATUS_CANCELED, WIRE_STATUS_WAITING};
         struct lane_to_broker got;
+        uint32_t was = len[1];
 
         (void)state;
-        status[1] = WIRE_STATUS_CANCELED;
-        assert_int_equal(to_broker(complete(2), 2, &got), -EPROTO);
-        len[1] = 0;
-        assert_int_equal(to_broker(complete(2), 1, &got), 0);
-        assert_int_equal(got.complete.status[1], WIRE_STATUS_CANCELED);
+        for (size_t i = 0; i < array_size(statuses); i++) {
+                status[1] = statuses[i];
+                len[1] = was;
+                assert_int_equal(to_broker(complete(2), 2, &got), -EPROTO);
+                len[1] = 0;
+                assert_int_equal(to_broker(complete(2), 1, &got), 0);
+                assert_int_equal(got.complete.status[1], statuses[i]);
+        }
 }
 
 static struct lane_to_worker recall(uint32_t of)
@@ -598,6 +637,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             LANE_TEST(requests_come_back_as_they_were),
+            LANE_TEST(answers_may_be_longer_or_not_and_nothing_else),
             LANE_TEST(mem_messages_come_back_as_they_were),
             LANE_TEST(complete_comes_back_as_it_was),
             LANE_TEST(batches_of_nothing_are_refused),
@@ -608,7 +648,7 @@ int main(void)
             LANE_TEST(answers_never_pass_the_largest_payload),
             LANE_TEST(requests_are_judged_one_by_one),
             LANE_TEST(statuses_are_known_ones),
-            LANE_TEST(what_is_given_back_unused_has_no_bytes),
+            LANE_TEST(what_is_given_back_unused_or_waits_has_no_bytes),
             LANE_TEST(recall_is_of_a_queue_and_has_no_payload),
             LANE_TEST(columns_of_unequal_length_are_refused),
             LANE_TEST(messages_of_no_kind_are_refused),

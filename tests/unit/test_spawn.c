@@ -13,23 +13,9 @@
 #include "proto/wire.h"
 #include "schema/spawn.pb-c.h"
 #include "tests/unit/judged.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/unit_arena.h"
 
-static struct arena arena;
 static uint8_t buf[1024];
-
-static int arena_setup(void **state)
-{
-        (void)state;
-        return arena_init(&arena, LIMIT_ARENA);
-}
-
-static int arena_teardown(void **state)
-{
-        (void)state;
-        arena_done(&arena);
-        return 0;
-}
 
 static const struct spawn_to_broker spawned = {
     .kind = SPAWN_SPAWNED, .device = 3, .pid = 4711, .uid = 1879048193};
@@ -53,6 +39,9 @@ static const struct spawn_to_broker explained = {.kind = SPAWN_EXITED,
                                                            .ip = UINT64_MAX,
                                                            .oom = true}};
 static const struct spawn_to_broker terminate = {.kind = SPAWN_TERMINATE};
+static const struct spawn_to_broker renewed = {.kind = SPAWN_RENEWED, .device = 3};
+static const struct spawn_to_broker companion = {
+    .kind = SPAWN_COMPANION, .device = 3, .pid = 4712, .uid = 1879048194, .starts = UINT32_MAX};
 
 static int to_broker(struct spawn_to_broker message, struct spawn_to_broker *ret)
 {
@@ -64,7 +53,8 @@ static int to_broker(struct spawn_to_broker message, struct spawn_to_broker *ret
 
 static void messages_come_back_as_they_were(void **state)
 {
-        const struct spawn_to_broker *up[] = {&spawned, &failed, &exited, &explained, &terminate};
+        const struct spawn_to_broker *up[] = {&spawned,   &failed,    &exited, &explained,
+                                              &terminate, &companion, &renewed};
         struct spawn_to_broker got;
         struct spawn_to_spawner got_down;
 
@@ -124,6 +114,14 @@ static void numbers_end_at_their_limits(void **state)
         IS(-EPROTO, exited, pid, 0);
         IS(0, spawned, uid, UINT32_MAX - 1);
         IS(-EPROTO, spawned, uid, UINT32_MAX);
+        IS(0, companion, pid, 0); /* it does not run */
+        IS(0, companion, pid, INT32_MAX);
+        IS(-EPROTO, companion, pid, (uint32_t)INT32_MAX + 1);
+        IS(-EPROTO, companion, uid, UINT32_MAX);
+        IS(0, companion, device, LIMIT_WORKERS - 1);
+        IS(-EPROTO, companion, device, LIMIT_WORKERS);
+        IS(0, renewed, device, LIMIT_WORKERS - 1);
+        IS(-EPROTO, renewed, device, LIMIT_WORKERS);
         IS(-EPROTO, exited, code, 256);
         IS(-EPROTO, failed, error, 0); /* a failure without an error */
 }
@@ -272,7 +270,8 @@ static void sweep_to_spawner(const uint8_t *bytes, size_t n, void *context)
 
 static void bit_flips_and_truncations_never_break_a_promise(void **state)
 {
-        const struct spawn_to_broker *up[] = {&spawned, &failed, &exited, &explained, &terminate};
+        const struct spawn_to_broker *up[] = {&spawned,   &failed,    &exited, &explained,
+                                              &terminate, &companion, &renewed};
 
         (void)state;
         for (size_t i = 0; i < array_size(up); i++) {
@@ -290,20 +289,18 @@ static void bit_flips_and_truncations_never_break_a_promise(void **state)
         }
 }
 
-#define SPAWN_TEST(f) cmocka_unit_test_setup_teardown(f, arena_setup, arena_teardown)
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            SPAWN_TEST(messages_come_back_as_they_were),
-            SPAWN_TEST(the_broker_names_devices_inside_the_limit_only),
-            SPAWN_TEST(numbers_end_at_their_limits),
-            SPAWN_TEST(exits_by_signal_name_a_signal),
-            SPAWN_TEST(a_cause_is_whole_and_its_call_is_a_word),
-            SPAWN_TEST(an_exit_was_by_signal_or_was_not),
-            SPAWN_TEST(reasons_fit_their_place),
-            SPAWN_TEST(messages_of_no_kind_are_refused),
-            SPAWN_TEST(bit_flips_and_truncations_never_break_a_promise),
+            UNIT_ARENA_TEST(messages_come_back_as_they_were),
+            UNIT_ARENA_TEST(the_broker_names_devices_inside_the_limit_only),
+            UNIT_ARENA_TEST(numbers_end_at_their_limits),
+            UNIT_ARENA_TEST(exits_by_signal_name_a_signal),
+            UNIT_ARENA_TEST(a_cause_is_whole_and_its_call_is_a_word),
+            UNIT_ARENA_TEST(an_exit_was_by_signal_or_was_not),
+            UNIT_ARENA_TEST(reasons_fit_their_place),
+            UNIT_ARENA_TEST(messages_of_no_kind_are_refused),
+            UNIT_ARENA_TEST(bit_flips_and_truncations_never_break_a_promise),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,9 @@
 
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
+#include "proto/device/fs.h"
+#include "tests/harness/blk_set.h"
+#include "tests/harness/good_config.h"
 #include "tests/unit/judged.h"
 #include "tests/unit/unit.h"
 
@@ -39,19 +42,7 @@ static void be_vhost_user(void)
                 devices[i].n_queues = devices[i].n_lanes = 1;
                 devices[i].request_timeout = 60;
         }
-        config = (struct vm_config){
-            .name = "demo",
-            .frontend = VM_FRONTEND_VHOST_USER,
-            .run_dir = "/run/bulkhead",
-            .worker_dir = "/usr/libexec/bulkhead",
-            .socket_mode = 0660,
-            .socket_gid = VM_CONFIG_NO_GID,
-            .uid_first = VM_CONFIG_UID_FIRST,
-            .uid_count = VM_CONFIG_UID_COUNT,
-            .worker_memory_max = VM_CONFIG_MEMORY_MAX,
-            .devices = devices,
-            .n_devices = 2,
-        };
+        config = (struct vm_config)GOOD_VM_CONFIG(devices, 2);
 }
 
 static int config_setup(void **state)
@@ -169,7 +160,8 @@ static void a_vm_of_our_own_has_one_socket_and_one_more_uid(void **state)
         config.uid_count = 4;
         good();
         config.uid_count = 3;
-        bad_kvm("has 3 ids: 4 are needed, one for the broker, one for the kernel's loader and one a device");
+        bad_kvm(
+            "has 3 ids: 4 are needed, one for the broker, one for the kernel's loader, one a device, and");
         /* /dir + /demo + /admin.sock: 5 and 11 bytes; no name of a device counts */
         memset(devices[0].name, 'n', LIMIT_NAME - 1);
         memset(config.run_dir, 'd', 107 - 5 - 11);
@@ -250,6 +242,41 @@ static void bit_flips_and_truncations_never_break_a_promise(void **state)
 
 #define CONFIG_TEST(f) cmocka_unit_test_setup_teardown(f, config_setup, config_teardown)
 
+/* A disk, and a share with these two options; the rest is as nobody has said anything. */
+static void share(const char *path, bool read_only)
+{
+        devices[0].type = DEVICE_TYPE_BLK;
+        devices[0].options = BLK_SET(.path = "/var/lib/bulkhead/demo.img");
+        devices[1].type = DEVICE_TYPE_FS;
+        devices[1].n_queues = 2;
+        for (unsigned i = 0; i < FS_OPTION_COUNT_; i++)
+                devices[1].options.value[i] = (struct option_value){fs_option_rows[i].preset, ""};
+        devices[1].options.value[FS_OPTION_TAG].text = "home";
+        devices[1].options.value[FS_OPTION_PATH].text = path;
+        devices[1].options.value[FS_OPTION_READ_ONLY].number = read_only;
+}
+
+static void what_a_guest_may_write_holds_no_path_of_ours(void **state)
+{
+        (void)state;
+        share("/var/lib/bulkhead", false);
+        bad("path lies in what");
+        share("/", false);
+        bad("path lies in what");
+        share("/var/lib/bulkhead", true);
+        good();
+        share("/var/lib/bulk", false);
+        good();
+        share("/var/lib/bulkhead/demo.img/x", false);
+        good();
+        be_kvm();
+        share("/boot", false);
+        bad("kernel or initrd lies in what");
+        be_kvm();
+        share("/boot", true);
+        good();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -258,6 +285,7 @@ int main(void)
             CONFIG_TEST(another_front_end_has_nothing_of_a_vm_of_our_own),
             CONFIG_TEST(a_vm_of_our_own_has_one_socket_and_one_more_uid),
             CONFIG_TEST(a_vm_of_our_own_has_a_loader_behind_its_devices),
+            CONFIG_TEST(what_a_guest_may_write_holds_no_path_of_ours),
             CONFIG_TEST(a_vm_of_our_own_comes_back_as_it_was),
             CONFIG_TEST(bit_flips_and_truncations_never_break_a_promise),
         };

@@ -63,7 +63,7 @@ static int drop(struct interval_map **map, uint64_t start, uint64_t len)
 
 static struct interval_map *map_new(void)
 {
-        struct interval_map *map = interval_map_new(&counting);
+        struct interval_map *map = interval_map_new(&counting, LIMIT_REGIONS);
 
         assert_non_null(map);
         return map;
@@ -327,6 +327,242 @@ static void random_operations_agree_with_bytes_at_the_top(void **state)
         property(UINT64_MAX - WINDOW + 1, 150000);
 }
 
+/* ---- ranges that are replaced: the oracle says for each byte what it stands for ---- */
+
+struct bytes {
+        struct {
+                uint64_t base; /* 0: nothing */
+                uint32_t rights;
+                void *owner;
+        } at[WINDOW];
+};
+
+static bool is_one(const struct bytes *bytes, uint64_t i)
+{
+        return i > 0 && bytes->at[i - 1].base != 0 && bytes->at[i].base == bytes->at[i - 1].base + 1 &&
+               bytes->at[i].rights == bytes->at[i - 1].rights && bytes->at[i].owner == bytes->at[i - 1].owner;
+}
+
+static void assert_is(const struct bytes *bytes, const struct interval_map *map, uint64_t origin)
+{
+        size_t n = 0;
+
+        for (uint64_t i = 0; i < WINDOW; i++) {
+                const struct interval *item = interval_map_find(map, origin + i);
+
+                assert_int_equal(item ? item->base + (origin + i - item->start) : 0, bytes->at[i].base);
+                assert_true(!item ||
+                            (item->rights == bytes->at[i].rights && item->owner == bytes->at[i].owner));
+                n += item && !is_one(bytes, i); /* an interval begins here */
+        }
+        assert_int_equal(interval_map_n(map), n);
+        assert_int_equal(owner_count, n);
+}
+
+/* Bases repeat, so that many intervals go on where their neighbour ends. */
+static void replace_some(struct bytes *bytes, struct interval_map **map, uint64_t origin, uint64_t *seed)
+{
+        uint64_t at = random_next(seed) % WINDOW, len = random_next(seed) % 24 + 1;
+        struct interval interval = {.start = origin + at,
+                                    .base = 1 + at + WINDOW * (random_next(seed) % 2),
+                                    .rights = random_next(seed) % 8 == 0,
+                                    .owner = &owners[random_next(seed) % 8 == 0]};
+        bool is_cut = random_next(seed) % 3 == 0;
+        struct interval_map *with = NULL;
+        int r;
+
+        interval.len = len = at + len > WINDOW ? WINDOW - at : len;
+        r = is_cut ? interval_map_cut(*map, interval.start, len, &with)
+                   : interval_map_replace(*map, &interval, &with);
+        assert_int_equal(r, 0);
+        (void)interval_map_unref(*map);
+        *map = with;
+        for (uint64_t i = 0; i < len; i++) {
+                bytes->at[at + i].base = is_cut ? 0 : interval.base + i;
+                bytes->at[at + i].rights = interval.rights;
+                bytes->at[at + i].owner = interval.owner;
+        }
+}
+
+static void replaced(uint64_t origin)
+{
+        struct bytes *bytes = calloc(1, sizeof(*bytes));
+        struct interval_map *map = map_new();
+        uint64_t seed = origin + 7;
+
+        assert_non_null(bytes);
+        for (unsigned i = 0; i < 3000; i++) {
+                replace_some(bytes, &map, origin, &seed);
+                assert_is(bytes, map, origin);
+        }
+        free(bytes);
+        map_end(map);
+}
+
+static void replaced_ranges_agree_with_bytes_at_both_ends(void **state)
+{
+        (void)state;
+        replaced(0);
+        replaced(UINT64_MAX - WINDOW + 1);
+}
+
+static void range_that_is_none_replaces_nothing(void **state)
+{
+        struct interval_map *map = map_new(), *untouched = map;
+        const struct interval bad[] = {{.start = 5, .len = 0, .owner = &owners[0]},
+                                       {.start = LAST, .len = 2, .owner = &owners[0]},
+                                       {.start = 2, .len = LAST, .owner = &owners[0]}};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+                assert_int_equal(interval_map_replace(map, &bad[i], &untouched), -EINVAL);
+                assert_int_equal(interval_map_cut(map, bad[i].start, bad[i].len, &untouched), -EINVAL);
+        }
+        assert_ptr_equal(untouched, map);
+        map_end(map);
+}
+
+/* [0, 2^64) cannot be said by one length: its halves do not become one. What stands for the end of a space does not go on at its
+ * beginning. */
+static void what_would_wrap_is_not_one(void **state)
+{
+        struct interval_map *map = map_new(), *half, *whole;
+        struct interval interval = {.start = 0, .len = LAST - 9, .base = 0, .owner = &owners[0]};
+
+        (void)state;
+        assert_int_equal(interval_map_replace(map, &interval, &half), 0);
+        interval = (struct interval){.start = LAST - 9, .len = 10, .base = LAST - 9, .owner = &owners[0]};
+        assert_int_equal(interval_map_replace(half, &interval, &whole), 0);
+        assert_int_equal(interval_map_n(whole), 2);
+        (void)interval_map_unref(half);
+        (void)interval_map_unref(whole);
+        interval = (struct interval){.start = 100, .len = 10, .base = LAST - 9, .owner = &owners[0]};
+        assert_int_equal(interval_map_replace(map, &interval, &half), 0);
+        interval = (struct interval){.start = 110, .len = 10, .base = 0, .owner = &owners[0]};
+        assert_int_equal(interval_map_replace(half, &interval, &whole), 0);
+        assert_int_equal(interval_map_n(whole), 2);
+        (void)interval_map_unref(half);
+        (void)interval_map_unref(whole);
+        map_end(map);
+}
+
+static void replacing_keeps_the_limit_too(void **state)
+{
+        struct interval_map *map = map_new(), *with, *untouched = NULL;
+        struct interval interval = {.start = 1, .len = 1, .rights = INTERVAL_WRITE, .owner = &owners[0]};
+
+        (void)state;
+        for (uint64_t i = 0; i < LIMIT_REGIONS - 1; i++)
+                assert_int_equal(add(&map, i * 10, 10, i * 1000, 0), 0);
+        assert_int_equal(interval_map_replace(map, &interval, &untouched), -E2BIG); /* three for one */
+        assert_int_equal(interval_map_cut(map, 1, 1, &with), 0);                    /* two for one */
+        assert_int_equal(interval_map_n(with), LIMIT_REGIONS);
+        assert_int_equal(interval_map_cut(with, 21, 1, &untouched), -E2BIG);
+        assert_null(untouched);
+        assert_int_equal(owner_count, 2 * LIMIT_REGIONS - 1);
+        (void)interval_map_unref(with);
+        map_end(map);
+}
+
+/* ---- one map behind the other ---- */
+
+/* Every address of the window by both maps, one after the other. */
+static void assert_composed(const struct interval_map *outer, const struct interval_map *inner,
+                            const struct interval_map *both, uint64_t origin)
+{
+        for (uint64_t i = 0; i < WINDOW; i++) {
+                const struct interval *first = interval_map_find(outer, origin + i), *is, *second = NULL;
+                uint32_t rights = 0;
+                uint64_t middle = 0;
+
+                if (first) {
+                        middle = first->base + (origin + i - first->start);
+                        second = interval_map_find(inner, middle);
+                }
+                if (second)
+                        rights = first->rights & second->rights;
+                is = interval_map_find(both, origin + i);
+                assert_int_equal(is ? is->rights : 0, rights);
+                if (is) {
+                        assert_int_equal(is->base + (origin + i - is->start),
+                                         second->base + (middle - second->start));
+                        assert_null(is->owner);
+                }
+        }
+}
+
+static struct interval_map *random_map(uint64_t origin, uint64_t base, uint64_t *seed)
+{
+        struct interval_map *map = interval_map_new(NULL, LIMIT_REGIONS), *with;
+
+        assert_non_null(map);
+        for (uint64_t n = random_next(seed) % 60; n > 0; n--) {
+                uint64_t at = random_next(seed) % WINDOW, len = random_next(seed) % 40 + 1;
+                struct interval interval = {.start = origin + at,
+                                            .len = at + len > WINDOW ? WINDOW - at : len,
+                                            .base = base + random_next(seed) % WINDOW,
+                                            .rights = (uint32_t)random_next(seed) % 4};
+
+                assert_int_equal(interval_map_replace(map, &interval, &with), 0);
+                (void)interval_map_unref(map);
+                map = with;
+        }
+        return map;
+}
+
+/* The origins also at the top, where bases wrap. */
+static void one_map_behind_the_other_is_both(void **state)
+{
+        uint64_t seed = 3;
+
+        (void)state;
+        for (unsigned i = 0; i < 1500; i++) {
+                uint64_t origin = i & 1 ? UINT64_MAX - WINDOW + 1 : 0;
+                uint64_t middle = i & 2 ? UINT64_MAX - WINDOW + 1 : 0;
+                struct interval_map *outer = random_map(origin, middle, &seed), *both;
+                struct interval_map *inner = random_map(middle, 1000, &seed);
+
+                assert_int_equal(interval_map_compose(outer, inner, 100000, &both), 0);
+                assert_composed(outer, inner, both, origin);
+                (void)interval_map_unref(outer);
+                (void)interval_map_unref(inner);
+                (void)interval_map_unref(both);
+        }
+}
+
+static void composition_keeps_its_limit(void **state)
+{
+        struct interval_map *outer = interval_map_new(NULL, LIMIT_REGIONS), *inner, *both = NULL, *with;
+        struct interval interval = {.len = 40, .rights = INTERVAL_READ};
+
+        (void)state;
+        assert_non_null(outer);
+        inner = outer;
+        outer = interval_map_ref(outer);
+        for (uint64_t i = 0; i < 4; i++) { /* 4 times 4 pieces */
+                interval.start = i * 40;
+                assert_int_equal(interval_map_replace(outer, &interval, &with), 0);
+                (void)interval_map_unref(outer);
+                outer = with;
+        }
+        for (uint64_t i = 0; i < 4; i++) {
+                struct interval piece = {
+                    .start = i * 10, .len = 10, .base = i * 100, .rights = INTERVAL_READ};
+
+                assert_int_equal(interval_map_replace(inner, &piece, &with), 0);
+                (void)interval_map_unref(inner);
+                inner = with;
+        }
+        assert_int_equal(interval_map_compose(outer, inner, 15, &both), -E2BIG);
+        assert_int_equal(interval_map_compose(outer, inner, 0, &both), -E2BIG);
+        assert_null(both);
+        assert_int_equal(interval_map_compose(outer, inner, 16, &both), 0);
+        assert_int_equal(interval_map_n(both), 16);
+        (void)interval_map_unref(both);
+        (void)interval_map_unref(outer);
+        (void)interval_map_unref(inner);
+}
+
 static void only_what_lies_in_one_interval_is_one(void **state)
 {
         struct interval_map *map = map_new();
@@ -361,6 +597,12 @@ int main(void)
             cmocka_unit_test(limit_of_regions_is_exact),
             cmocka_unit_test(old_map_stays_as_it_was),
             cmocka_unit_test(walk_yields_the_pieces_in_order),
+            cmocka_unit_test(replaced_ranges_agree_with_bytes_at_both_ends),
+            cmocka_unit_test(range_that_is_none_replaces_nothing),
+            cmocka_unit_test(what_would_wrap_is_not_one),
+            cmocka_unit_test(replacing_keeps_the_limit_too),
+            cmocka_unit_test(one_map_behind_the_other_is_both),
+            cmocka_unit_test(composition_keeps_its_limit),
             cmocka_unit_test(only_what_lies_in_one_interval_is_one),
             cmocka_unit_test(random_operations_agree_with_bytes_at_the_bottom),
             cmocka_unit_test(random_operations_agree_with_bytes_at_the_top),

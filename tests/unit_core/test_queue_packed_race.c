@@ -153,8 +153,10 @@ static void play_by_the_rules(uint16_t size, bool event_idx)
         void *failed = &play;
         bool served;
 
-        play.ram = (struct guest_ram){
-            .base = guest_at(play.guest, LARGE), .size = UINT64_C(1) << 20, .guest_address = LARGE};
+        play.ram = (struct guest_ram){.base = guest_at(play.guest, LARGE),
+                                      .size = UINT64_C(1) << 20,
+                                      .guest_address = LARGE,
+                                      .iova = LARGE};
         packed_ring_init(&play.ring, &play.ram, size, false, event_idx);
         play.slots = guest_ram_alloc(&play.ram, size * SLOT_BYTES, 64);
         play.guest->features = (struct queue_features){.packed = true, .event_idx = event_idx};

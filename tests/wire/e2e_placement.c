@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/base/limits.h"
+#include "tests/harness/slice_of.h"
 #include "tests/wire/measured_disk.h"
 
 #define DEADLINE_NS UINT64_C(10000000000)
@@ -25,6 +27,7 @@
 
 struct masks {
         unsigned n_narrow; /* threads of the broker that may use one CPU only */
+        unsigned n_brief;  /* ... that have short turns */
         cpu_set_t lane;    /* of the last of them */
         cpu_set_t worker;
 };
@@ -56,6 +59,7 @@ static void look_at_broker(pid_t broker, struct masks *masks)
 
                 if (entry->d_name[0] == '.' || sched_getaffinity(atoi(entry->d_name), sizeof(set), &set) < 0)
                         continue;
+                masks->n_brief += slice_of(atoi(entry->d_name)) == LIMIT_SLICE_NS;
                 if (CPU_EQUAL(&set, &all))
                         continue;
                 assert_int_equal(CPU_COUNT(&set), 1);
@@ -79,7 +83,8 @@ static bool all_are_free(pid_t broker, pid_t worker)
 {
         struct masks masks;
 
-        return look(broker, worker, &masks) && masks.n_narrow == 0 && CPU_EQUAL(&masks.worker, &all);
+        return look(broker, worker, &masks) && masks.n_narrow == 0 && masks.n_brief == 0 &&
+               CPU_EQUAL(&masks.worker, &all);
 }
 
 static bool both_are_confined(pid_t broker, pid_t worker)
@@ -121,6 +126,8 @@ static void after_a_load_lane_and_worker_are_as_free_as_before(void **state)
 
         (void)state;
         assert_true(all_are_free(broker, worker));
+        if (slice_of(0) > 0)
+                assert_int_equal(slice_of(worker), LIMIT_SLICE_NS); /* always */
         measured_disk_open(getenv("BULKHEAD_BLK_SOCKET"));
         if (!load_until_confined(broker, worker))
                 skip();
@@ -156,6 +163,7 @@ static void who_is_to_be_free_is_never_moved(void **state)
                 measured_disk_read(SOME_READS);
                 assert_true(all_are_free(broker, worker));
         }
+        assert_int_equal(slice_of(worker), slice_of(0));
         measured_disk_close();
 }
 

@@ -60,6 +60,7 @@ static int listen_at(const char *path)
 int fixture_setup(void **state)
 {
         struct fixture *fixture = calloc(1, sizeof(*fixture));
+        static unsigned n;
 
         uv_loop_init(&fixture->loop); /* libuv's first loop opens descriptors that it keeps */
         uv_loop_close(&fixture->loop);
@@ -67,7 +68,7 @@ int fixture_setup(void **state)
         fixture->fds_before = count_fds();
         uv_loop_init(&fixture->loop);
         fake_device_init(&fixture->device);
-        snprintf(fixture->path, sizeof(fixture->path), "/tmp/bulkhead-wire-%d.sock", getpid());
+        snprintf(fixture->path, sizeof(fixture->path), "/tmp/bulkhead-wire-%d-%u.sock", getpid(), n++);
         assert_int_equal(vhost_user_listener_new(&fixture->loop, &fixture->device, listen_at(fixture->path),
                                                  &fixture->listener),
                          0);

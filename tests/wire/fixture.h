@@ -15,6 +15,7 @@ struct fixture {
         uv_loop_t loop;
         struct device device;
         struct vhost_user_listener *listener;
+        struct vhost_user_family family; /* without members, until a test enters the listener */
         char path[64];
         unsigned fds_before, maps_before;
 };

@@ -75,10 +75,14 @@ const struct message_example message_examples[] = {
     {13, "SET_VRING_CALL", 8, MESSAGE_FD_EVENT, .payload = {0}},
     {14, "SET_VRING_ERR", 8, MESSAGE_FD_EVENT, .payload = {0}},
     {15, "GET_PROTOCOL_FEATURES", 0},
-    {16, "SET_PROTOCOL_FEATURES", 8, .payload = {0xff, 0xff}},
+    {16, "SET_PROTOCOL_FEATURES", 8, .payload = {0xff, 0xff, 0x40}},
     {17, "GET_QUEUE_NUM", 0, .needs_feature = true},
     {18, "SET_VRING_ENABLE", 8, .payload = {0, 0, 0, 0, 1}},
     {21, "SET_BACKEND_REQ_FD", 0, MESSAGE_FD_SOCKET, .needs_feature = true},
+    /* of a page of the region, which is refused: nothing is translated */
+    {22, "IOTLB_MSG", 32, .needs_feature = true,
+     .payload = {0, 0x10, 0, 0,    0, 0,    0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0,
+                 0, 0,    0, 0x20, 0, 0x7e, 0, 0, 3, 2,    0, 0, 0, 0, 0, 0}},
     {24, "GET_CONFIG", 16, .needs_feature = true, .payload = {0, 0, 0, 0, 4}},
     {25, "SET_CONFIG", 16, .needs_feature = true, .payload = {0, 0, 0, 0, 4}},
     {34, "RESET_DEVICE", 0, .needs_feature = true},
@@ -87,5 +91,6 @@ const struct message_example message_examples[] = {
      .payload = {0, 0, 0, 0, 0, 0, 0, 0, REGION}},
     {38, "REM_MEM_REG", 40, .fd_tolerated = true, .needs_feature = true,
      .payload = {0, 0, 0, 0, 0, 0, 0, 0, REGION}},
+    {44, "GET_SHMEM_CONFIG", 0, .needs_feature = true},
 };
 const size_t n_message_examples = sizeof(message_examples) / sizeof(message_examples[0]);

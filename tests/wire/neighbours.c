@@ -26,7 +26,7 @@
 #include <time.h>
 
 #include "proto/base/checked.h"
-#include "tests/harness/front_end.h"
+#include "tests/harness/front_ring.h"
 #include "tests/wire/measured_disk.h"
 #include "tests/wire/quota_attacks.h"
 
@@ -113,7 +113,7 @@ static void guest_drive(void)
                 uint32_t len;
                 void *cookie;
 
-                if (split_ring_publish(&guest.ring) && front_end_kick(&guest.front, 0) < 0)
+                if (front_ring_show(&guest.front, 0, &guest.ring) < 0)
                         return;
                 if (split_ring_take(&guest.ring, &cookie, &len) == 1) {
                         guest_post();

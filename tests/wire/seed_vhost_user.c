@@ -7,7 +7,9 @@
 
 #include "tests/wire/messages.h"
 
-#define HELD_STOP 0xe0 /* device events, see fuzz_vhost_user.c */
+#define HELD_STOP      0xe0 /* device events, see fuzz_vhost_user.c */
+#define CHANNEL_OPEN   0xf0
+#define CHANNEL_ANSWER 0xf1
 
 /* Request numbers; | NEED asks for an acknowledgement; from 0xe0 on: device events, the next number is what
  * happens. */
@@ -21,6 +23,10 @@ static const int qemu_11_1[] = {1,         15,   16, 17,        36,        21 | 
                                 18 | NEED, 0xe0, 8,  18 | NEED, 11,        34,        -1};
 static const int crosvm[] = {1, 3,  2,  15, 16, 17,   21, 24,   25, 2,  5, 8,
                              9, 10, 13, 12, 18, 0xe0, 16, 0xe0, 1,  11, -1};
+static const int regions[] = {0xe0, 33, 16,   0xf0, 44,   3,  2,    5,    8,    10,   9,  12,   18, 0xf1, 0,
+                              0xe0, 34, 0xf1, 1,    0xe0, 35, 11,   0xf1, 0,    0xe0, 65, 2,    8,  10,   9,
+                              12,   18, 0xf1, 0,    0xf1, 1,  0xf1, 0,    0xf1, 0,    34, 0xe0, 36, 2,    8,
+                              10,   9,  12,   18,   0xf1, 0,  0xf0, 0xe0, 66,   0xf1, 0,  -1};
 static const int session_setup[] = {16, 2, -1};
 
 static void put(FILE *file, int step)
@@ -45,6 +51,13 @@ static void put_all(FILE *file, const int *steps)
                         fputc(HELD_STOP, file);
                         fputc(*++steps, file);
                         fwrite("\0\0\0", 1, 3, file);
+                } else if (*steps == CHANNEL_OPEN) {
+                        fputc(CHANNEL_OPEN, file);
+                        fwrite("\0\0\0\0", 1, 4, file);
+                } else if (*steps == CHANNEL_ANSWER) {
+                        fputc(CHANNEL_ANSWER, file);
+                        fwrite("\0\0\0", 1, 3, file);
+                        fputc(*++steps, file);
                 } else {
                         put(file, *steps);
                 }
@@ -68,11 +81,12 @@ int main(int argc, char **argv)
         static const struct {
                 const char *name;
                 const int *steps;
-        } sequences[] = {{"qemu_7_2", qemu_7_2}, {"qemu_11_1", qemu_11_1}, {"crosvm", crosvm}};
+        } sequences[] = {
+            {"qemu_7_2", qemu_7_2}, {"qemu_11_1", qemu_11_1}, {"crosvm", crosvm}, {"regions", regions}};
 
         if (argc != 2)
                 return 2;
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < sizeof(sequences) / sizeof(sequences[0]); i++) {
                 FILE *file = create(argv[1], sequences[i].name);
 
                 put_all(file, sequences[i].steps);

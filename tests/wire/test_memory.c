@@ -40,7 +40,7 @@ static int setup(void **state)
         file = memfd_create("memory-table", MFD_CLOEXEC);
         if (file < 0 || ftruncate(file, 4 * (off_t)MIB) < 0)
                 return -1;
-        memory_table_init(table);
+        memory_table_init(table, NULL);
         *state = table;
         return 0;
 }
@@ -173,6 +173,74 @@ static void region_is_removed_only_by_its_three_numbers(void **state)
         other = exact, other.mmap_offset = 4096; /* front ends send anything here */
         assert_int_equal(memory_table_remove(table, &other), 0);
         assert_int_equal(memory_table_remove(table, &exact), -ENOENT);
+}
+
+/* A front end may have a device for each pair of queues, each with the same memory. */
+static void a_region_that_is_there_is_no_other(void **state)
+{
+        struct memory_table *table = *state;
+        struct vhost_user_memory_region exact = {16 * MIB, MIB, USER + 16 * MIB, 0}, other;
+        struct guest_memory *before;
+        int copy = memfd_create("other", MFD_CLOEXEC);
+
+        add_base(table);
+        before = table->memory;
+        assert_true(copy >= 0 && ftruncate(copy, 4 * MIB) == 0);
+        assert_int_equal(memory_table_add(table, &exact, file), -EALREADY);
+        assert_int_equal(memory_table_add(table, &exact, copy), -EEXIST);
+        other = exact, other.mmap_offset = 4096;
+        assert_int_equal(memory_table_add(table, &other, file), -EEXIST);
+        assert_ptr_equal(table->memory, before);
+        close(copy);
+}
+
+static enum memory_kind kind_of_all;
+
+static enum memory_kind judge_kind(void *context, uint64_t dev, uint64_t ino)
+{
+        struct stat st;
+
+        (void)context;
+        assert_int_equal(fstat(file, &st), 0);
+        assert_int_equal(dev, st.st_dev);
+        assert_int_equal(ino, st.st_ino);
+        return kind_of_all;
+}
+
+/* Of each kind what is added goes again, whatever it would be by then, and nothing of it is left. */
+static void what_lies_in_a_shared_memory_region_has_holes(void **state)
+{
+        const struct memory_judge judge = {.kind = judge_kind};
+        struct memory_table *table = *state;
+        struct vhost_user_memory_region at = {32 * MIB, MIB, USER + 32 * MIB, 0};
+        unsigned maps;
+        uint8_t byte;
+
+        memory_table_init(table, &judge);
+        kind_of_all = MEMORY_PLAIN;
+        add_base(table);
+        maps = count_maps();
+        for (enum memory_kind kind = MEMORY_PLAIN; kind <= MEMORY_REFUSED; kind++) {
+                kind_of_all = kind;
+                assert_int_equal(memory_table_add(table, &at, file), 0);
+                assert_int_equal(memory_table_add(table, &at, file), -EALREADY);
+                assert_int_equal(guest_memory_has_shmem(table->memory, GPA(32 * MIB), MIB),
+                                 kind != MEMORY_PLAIN);
+                assert_int_equal(guest_memory_read(table->memory, GPA(33 * MIB - 1), &byte, 1),
+                                 kind == MEMORY_REFUSED ? -EFAULT : 0);
+                assert_true(guest_memory_covers(table->memory, GPA(32 * MIB), MIB, true));
+                kind_of_all = MEMORY_PLAIN;
+                assert_int_equal(memory_table_remove(table, &at), 0);
+                assert_false(guest_memory_covers(table->memory, GPA(32 * MIB), 1, false));
+                assert_int_equal(guest_memory_bytes(table->memory), MIB);
+                assert_int_equal(count_maps(), maps);
+                kind_of_all = kind;
+                assert_int_equal(memory_table_replace(table, &at, 1, &file), 0);
+                assert_int_equal(table->slots[0].kind, kind);
+                kind_of_all = MEMORY_PLAIN;
+                assert_int_equal(memory_table_replace(table, NULL, 0, NULL), 0);
+                add_base(table);
+        }
 }
 
 static void addresses_translate_inside_one_region_only(void **state)
@@ -326,7 +394,9 @@ static void random_changes_agree_with_a_bitmap(void **state)
                         struct vhost_user_memory_region region = {g * 4096u, n * 4096u, USER + u * 4096u, 0};
                         bool fits = model_free(guest, g, n) && model_free(user, u, n);
 
-                        assert_int_equal(memory_table_add(table, &region, file), fits ? 0 : -EEXIST);
+                        int r = memory_table_add(table, &region, file);
+
+                        assert_int_equal(r == -EALREADY ? -EEXIST : r, fits ? 0 : -EEXIST);
                         if (fits) {
                                 memset(guest + g, 1, n);
                                 memset(user + u, 1, n);
@@ -342,6 +412,8 @@ int main(void)
             TABLE_TEST(every_region_is_judged_before_it_is_mapped),
             TABLE_TEST(table_is_replaced_whole_or_not_at_all),
             TABLE_TEST(number_of_regions_is_limited),
+            TABLE_TEST(a_region_that_is_there_is_no_other),
+            TABLE_TEST(what_lies_in_a_shared_memory_region_has_holes),
             TABLE_TEST(region_is_removed_only_by_its_three_numbers),
             TABLE_TEST(addresses_translate_inside_one_region_only),
             TABLE_TEST(mapping_shows_the_files_bytes_at_their_offset),

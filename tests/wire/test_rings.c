@@ -338,7 +338,10 @@ static void driver_without_version_1_cannot_start_but_keeps_its_session(void **s
         assert_int_equal(front_end_start(&scene.front, 0, &scene.ram), 0);
         set_up(&scene, RING_SIZE, 0);
         assert_int_equal(set_state(&scene, VHOST_USER_SET_VRING_ENABLE, 0, 1), 0);
+        capture_begin();
         assert_int_equal(set_fd(&scene, VHOST_USER_SET_VRING_KICK, 0, scene.front.rings[0].kick), -EIO);
+        capture_end();
+        assert_int_equal(captured_count("its driver has not accepted VERSION_1"), 1);
         assert_false(scene.queue->running);
         assert_true(event_was_set(scene.front.rings[0].err));
         assert_int_equal(front_end_start(&scene.front, DRIVER_FEATURES, &scene.ram), 0); /* the next driver */

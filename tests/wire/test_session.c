@@ -83,6 +83,10 @@ static void protocol_features_are_exactly_the_table(void **state)
         fixture_connect(fixture, &wire);
         send_plain(&wire, VHOST_USER_GET_PROTOCOL_FEATURES, 1, NULL, 0);
         expect_u64(&wire, VHOST_USER_GET_PROTOCOL_FEATURES, PROTOCOL_OFFER);
+        fixture->device.config_is_vmms = true;
+        send_plain(&wire, VHOST_USER_GET_PROTOCOL_FEATURES, 1, NULL, 0);
+        expect_u64(&wire, VHOST_USER_GET_PROTOCOL_FEATURES, PROTOCOL_OFFER & ~(1u << 9));
+        fixture->device.config_is_vmms = false;
         fixture->device.config_size = 0;
         send_plain(&wire, VHOST_USER_GET_PROTOCOL_FEATURES, 1, NULL, 0);
         expect_u64(&wire, VHOST_USER_GET_PROTOCOL_FEATURES, PROTOCOL_OFFER & ~(1u << 9));

@@ -2,6 +2,7 @@
  * Owns the image and the broker; called by the tests of workers/blk. TRUST: the worker is what is tested.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/workers/blk_disk.h"
+#include "tests/harness/blk_set.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -233,10 +234,9 @@ struct control_configure options(bool read_only, uint32_t block_size, uint32_t n
                                           .n_queues = n_queues,
                                           .type = DEVICE_TYPE_BLK,
                                           .area_len = LIMIT_AREA,
-                                          .blk = {.read_only = read_only,
-                                                  .serial = "0123456789abcdefghij",
-                                                  .block_size = block_size,
-                                                  .direct = is_direct}};
+                                          .options = BLK_SET(.read_only = read_only,
+                                                             .serial = "0123456789abcdefghij",
+                                                             .block_size = block_size, .direct = is_direct)};
 }
 
 void make_image(uint64_t size, bool read_only)

@@ -196,6 +196,13 @@ static int fake_read(int fd, void *buf, size_t len)
         return fd_read_all(fd, (uint8_t *)buf + kept, len - kept);
 }
 
+bool fake_ready(int fd)
+{
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+        return fake_kept[fd].end > fake_kept[fd].at || poll(&wait, 1, 0) == 1;
+}
+
 /* A worker that has died is found out when it is waited for. */
 void fake_send_bytes(int fd, const void *bytes, size_t len)
 {
@@ -295,7 +302,9 @@ static int fake_ask(struct fake_broker *broker, struct control_to_worker *messag
 
         message->seq = ++seq;
         fake_send_control(broker, message);
-        assert_true(fake_next_control(broker, &answer));
+        do
+                assert_true(fake_next_control(broker, &answer));
+        while (answer.kind == CONTROL_STATS); /* comes when it comes */
         assert_int_equal(answer.kind, CONTROL_DONE);
         assert_int_equal(answer.done.seq, seq);
         return answer.done.error;
@@ -313,6 +322,14 @@ int fake_config_write(struct fake_broker *broker, uint32_t field, uint64_t value
 {
         struct control_to_worker message = {.kind = CONTROL_CONFIG_WRITE,
                                             .config_write = {.field = field, .value = value}};
+
+        return fake_ask(broker, &message);
+}
+
+int fake_restore_state(struct fake_broker *broker, const void *bytes, size_t len)
+{
+        struct control_to_worker message = {.kind = CONTROL_RESTORE_STATE,
+                                            .restore_state = {.bytes = bytes, .len = len}};
 
         return fake_ask(broker, &message);
 }
@@ -377,7 +394,8 @@ void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_r
                                                       .writable = column[2],
                                                       .inlined = column[3],
                                                       .attempt = column[4],
-                                                      .must_fail = column[5]}};
+                                                      .must_fail = column[5],
+                                                      .longer = broker->longer}};
         uint32_t len = 0;
         ssize_t header_len;
 
@@ -403,7 +421,7 @@ void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_r
                 column[1][i] = r->n_readable;
                 column[2][i] = r->n_writable;
                 column[3][i] = r->in_at > 0 ? r->n_readable : r->inlined;
-                column[4][i] = 0;
+                column[4][i] = r->attempt;
                 column[5][i] = r->must_fail;
                 column[6][i] = r->in_at;
                 column[7][i] = r->out_at;
@@ -503,6 +521,16 @@ static void fake_on_complete(struct fake_broker *broker, const struct lane_compl
         for (size_t i = 0; i < complete->n; i++) {
                 struct fake_request *r = fake_find(broker, complete->id[i]);
 
+                for (size_t j = 0; j < i; j++)
+                        assert_int_not_equal(complete->id[i], complete->id[j]);
+                if (complete->status[i] == WIRE_STATUS_WAITING) {
+                        assert_false(r->waits || r->must_fail);
+                        r->waits = true;
+                        broker->n_waits++;
+                        continue;
+                }
+                broker->n_waits -= r->waits;
+                r->waits = false;
                 r->placed = complete->placed ? complete->placed[i] : 0;
                 assert_true(r->placed <= (r->out_at > 0 ? r->n_writable : 0));
                 broker->n_placed += r->placed > 0;
@@ -551,7 +579,7 @@ bool fake_serve(struct fake_broker *broker, unsigned lane)
 
 void fake_drain(struct fake_broker *broker, unsigned lane)
 {
-        while (broker->n_out > 0)
+        while (broker->n_out > broker->n_waits)
                 assert_true(fake_serve(broker, lane));
 }
 

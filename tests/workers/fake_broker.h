@@ -29,8 +29,10 @@ struct fake_request {
         uint32_t
             in_at; /* > 0: all of it is said to lie in lane 0's area, from this page on, counted from 1 */
         uint32_t out_at; /* > 0: room for the writable part, likewise */
+        uint32_t attempt;
         bool must_fail;
         bool done;
+        bool waits; /* the worker has said so */
         uint32_t status, used;
         uint32_t placed; /* so many writable bytes were said to lie at out_at */
 };
@@ -42,7 +44,7 @@ struct fake_broker {
         struct arena arena;
         struct control_hello hello;
         struct fake_request *out[LIMIT_CREDITS * 2];
-        size_t n_out;
+        size_t n_out, n_waits; /* of these, such that wait */
         /* what the worker did */
         unsigned n_mem_reads, n_mem_writes, n_completes, n_rests, n_placed;
         unsigned open_reads, max_open_reads;
@@ -51,6 +53,7 @@ struct fake_broker {
         bool hold_reads;      /* MemReads are kept unanswered until fake_answer_reads */
         bool hold_rest;       /* ... and so is the question for rest, until fake_answer_rest */
         bool late;            /* what lies in places is fetched by fake_fetch alone */
+        bool longer;          /* the next requests say that their answers may come longer */
         bool lend;     /* requests on lane 0 get places as a broker hands them out, while there is room */
         uint32_t lent; /* pages that are handed out; all come back when nothing is outstanding */
         struct {
@@ -79,6 +82,9 @@ void fake_send_frame(int fd, const void *header, uint32_t header_len, const void
  * is expected. */
 bool fake_next_frame(int fd, struct frame_head *ret_head, uint8_t *header, uint8_t **ret_payload);
 
+/* Has anything come on that channel? */
+bool fake_ready(int fd);
+
 void fake_send_control(struct fake_broker *broker, const struct control_to_worker *message);
 
 /* Waits for a control message; lines of the worker's log are printed and passed over. False: end of file. */
@@ -90,6 +96,7 @@ void fake_configure(struct fake_broker *broker, const struct control_configure *
 /* Each waits for Done and returns its error. */
 int fake_set_features(struct fake_broker *broker, uint64_t features);
 int fake_config_write(struct fake_broker *broker, uint32_t field, uint64_t value);
+int fake_restore_state(struct fake_broker *broker, const void *bytes, size_t len);
 int fake_start_queue(struct fake_broker *broker, uint32_t queue);
 
 /* Puts the readable bytes where the request says they are. */
@@ -108,7 +115,7 @@ bool fake_serve(struct fake_broker *broker, unsigned lane);
 void fake_answer_reads(struct fake_broker *broker);
 void fake_answer_rest(struct fake_broker *broker, unsigned lane);
 
-/* Serves until nothing is outstanding on that lane. */
+/* Serves until nothing is outstanding on that lane but what waits. */
 void fake_drain(struct fake_broker *broker, unsigned lane);
 
 /* Closes every channel that is open and waits for the child: its wait status. */

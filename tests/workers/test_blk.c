@@ -273,6 +273,11 @@ static void answers_leave_in_longer_pieces_while_many_wait(void **state)
         assert_int_equal(frames_for_writes(17), 2);
         assert_int_equal(frames_for_writes(48), 3); /* 16 each: 32 wait when the first is full */
         assert_int_equal(frames_for_writes(64), 3); /* 32, 16, 16 */
+        broker.longer = true;
+        assert_int_equal(frames_for_writes(32), 1);
+        assert_int_equal(frames_for_writes(33), 2);
+        broker.longer = false;
+        assert_int_equal(frames_for_writes(32), 2);
         finish();
 }
 

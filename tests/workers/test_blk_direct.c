@@ -14,6 +14,7 @@
 #include "proto/base/checked.h"
 #include "proto/base/status.h"
 #include "tests/workers/blk_disk.h"
+#include "tests/harness/blk_set.h"
 #include "workers/blk/blk_direct.h"
 
 #define BATCH 64u
@@ -336,7 +337,7 @@ static void without_room_for_transfers_there_is_no_worker(void **state)
         (void)state;
         message.configure.n_lanes = 1;
         message.configure.max_payload = LIMIT_FRAME_PAYLOAD;
-        message.configure.blk.direct = true;
+        message.configure.options.value[BLK_OPTION_DIRECT].number = 1;
         make_image(SIZE, false);
         *host_control = (struct host_control){.setup_error = EAGAIN};
         resources[0] = image;

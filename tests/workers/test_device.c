@@ -2,6 +2,7 @@
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/workers/test_device.h"
+#include "tests/harness/blk_set.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -156,7 +157,7 @@ const struct device_ops test_device_ops = {
 
 struct fake_broker broker;
 const struct control_configure test_device_configure = {
-    .name = "t", .n_queues = QUEUE_COUNT, .type = DEVICE_TYPE_BLK, .blk = {.block_size = 512}};
+    .name = "t", .n_queues = QUEUE_COUNT, .type = DEVICE_TYPE_BLK, .options = BLK_PLAIN};
 
 void start_lanes(unsigned n_lanes)
 {

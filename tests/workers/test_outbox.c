@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -78,11 +79,78 @@ static void a_batch_fills_a_frame_unless_many_wait(void **state)
         assert_true(went_out());
 }
 
+/* Completions in the next frame. */
+static size_t n_in_frame(void)
+{
+        uint8_t bytes[8192];
+        struct lane_to_broker message;
+        struct frame_head head;
+        struct arena arena;
+        ssize_t n = recv(ends[1], bytes, FRAME_HEAD_BYTES, 0);
+
+        assert_int_equal(n, FRAME_HEAD_BYTES);
+        assert_int_equal(frame_head_check(bytes, LIMIT_FRAME_PAYLOAD, &head), 0);
+        assert_int_equal(recv(ends[1], bytes, head.header_len, 0), head.header_len);
+        assert_int_equal(arena_init(&arena, 65536), 0);
+        assert_int_equal(lane_check_to_broker(&arena, bytes, head.header_len, head.payload_len, &message), 0);
+        arena_done(&arena);
+        assert_int_equal(recv(ends[1], bytes, head.payload_len, 0), head.payload_len);
+        return message.complete.n;
+}
+
+static void completions_that_belong_together_are_not_parted(void **state)
+{
+        (void)state;
+        for (uint64_t id = 1; id < OUTBOX_BATCH; id++)
+                complete(id, 0);
+        memset(outbox_reserve(&outbox, OUTBOX_TOGETHER), 7, OUTBOX_TOGETHER);
+        outbox_together(&outbox, OUTBOX_TOGETHER);
+        for (uint64_t id = 100; id < 100 + OUTBOX_TOGETHER; id++)
+                outbox_complete(&outbox, id, 0, 0, 1);
+        assert_int_equal(n_in_frame(), OUTBOX_BATCH - 1);
+        assert_int_equal(n_in_frame(), OUTBOX_TOGETHER);
+        assert_false(went_out());
+}
+
+static void completions_that_belong_together_may_join_others(void **state)
+{
+        (void)state;
+        complete(1, 0);
+        memset(outbox_reserve(&outbox, 40), 7, 40);
+        outbox_together(&outbox, 40);
+        for (uint64_t id = 100; id < 140; id++)
+                outbox_complete(&outbox, id, 0, 0, 1);
+        assert_int_equal(n_in_frame(), 41);
+        complete(2, 0);
+        assert_false(went_out());
+}
+
+static void what_may_come_together_goes_out_in_the_longest_pieces(void **state)
+{
+        (void)state;
+        outbox_expect(&outbox, 0);
+        outbox_set_longer(&outbox, true);
+        for (uint64_t id = 1; id < OUTBOX_MANY; id++)
+                complete(id, 1);
+        assert_false(went_out());
+        complete(OUTBOX_MANY, 1);
+        assert_true(went_out());
+        outbox_set_longer(&outbox, false);
+        for (uint64_t id = 1; id <= OUTBOX_BATCH; id++)
+                complete(id, 1);
+        assert_true(went_out());
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(placed_bytes_fill_a_frame, setup, teardown),
             cmocka_unit_test_setup_teardown(a_batch_fills_a_frame_unless_many_wait, setup, teardown),
+            cmocka_unit_test_setup_teardown(completions_that_belong_together_are_not_parted, setup, teardown),
+            cmocka_unit_test_setup_teardown(completions_that_belong_together_may_join_others, setup,
+                                            teardown),
+            cmocka_unit_test_setup_teardown(what_may_come_together_goes_out_in_the_longest_pieces, setup,
+                                            teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@
 #include "proto/base/checked.h"
 #include "proto/base/status.h"
 #include "tests/workers/fake_broker.h"
+#include "tests/harness/blk_set.h"
 
 #define SIZE (4u << 20)
 
@@ -66,7 +67,7 @@ static int make_image(void)
 static void start_blk(int image, unsigned n_lanes, int policy)
 {
         const struct control_configure configure = {
-            .name = "disk0", .n_queues = 2, .type = DEVICE_TYPE_BLK, .blk = {.block_size = 512}};
+            .name = "disk0", .n_queues = 2, .type = DEVICE_TYPE_BLK, .options = BLK_PLAIN};
 
         fake_start_program(&broker, BLK_PROGRAM, n_lanes, &image, 1, policy);
         fake_configure(&broker, &configure);
@@ -184,7 +185,7 @@ static void expect_no_start(int image, int policy)
                                                           .n_lanes = 1,
                                                           .max_payload = LIMIT_FRAME_PAYLOAD,
                                                           .type = DEVICE_TYPE_BLK,
-                                                          .blk = {.block_size = 512}}};
+                                                          .options = BLK_PLAIN}};
         struct control_to_broker answer;
 
         fake_start_program(&broker, BLK_PROGRAM, 1, &image, 1, policy);
@@ -229,11 +230,13 @@ static int run_with_arguments(const char *lanes, const char *resources)
 
 static void arguments_out_of_range_are_refused(void **state)
 {
-        static const char *const bad[][2] = {
-            {"0", "1"}, {"17", "1"}, {"-1", "1"}, {"", "1"},   {"x", "1"},
-            {"1", "9"}, {"1", "-1"}, {"1x", "1"}, {"1", NULL}, {"1", "99999999999999999999"}};
+        char over[16];
+        const char *const bad[][2] = {
+            {"0", "1"},  {"17", "1"}, {"-1", "1"}, {"", "1"},   {"x", "1"},
+            {"1", over}, {"1", "-1"}, {"1x", "1"}, {"1", NULL}, {"1", "99999999999999999999"}};
 
         (void)state;
+        snprintf(over, sizeof(over), "%u", LIMIT_RESOURCES + 1);
         for (size_t i = 0; i < array_size(bad); i++)
                 assert_true(fake_exited(run_with_arguments(bad[i][0], bad[i][1]), 1));
 }

@@ -17,6 +17,7 @@
 #include "proto/base/checked.h"
 #include "proto/base/status.h"
 #include "tests/workers/fake_broker.h"
+#include "tests/harness/blk_set.h"
 #include "workers/runtime/worker_watch.h"
 
 #define LENT  8u
@@ -71,12 +72,15 @@ static void own_recalled(void *state, uint32_t queue)
         worker_watch_set(own.fd, 0);
 }
 
-/* Answers how many buffers there are, and how often some were taken back. */
+/* Answers how many buffers there are, and how often some were taken back. With a byte to read it waits first, not for long. */
 static void own_handle(void *state, struct request *request)
 {
-        uint8_t *out = request_reserve(request, 2);
+        uint8_t *out;
 
         (void)state;
+        if (request_readable(request) > 0)
+                request_wait(request);
+        out = request_reserve(request, 2);
         out[0] = (uint8_t)supply_count(INPUT);
         out[1] = (uint8_t)own.n_recalled;
         request_complete(request, 0, 2);
@@ -105,7 +109,7 @@ static const struct device_ops own_ops = {.type = DEVICE_TYPE_BLK,
                                           .supplied = own_supplied,
                                           .recalled = own_recalled};
 static const struct control_configure own_configure = {
-    .name = "t", .n_queues = 2, .n_lanes = 1, .type = DEVICE_TYPE_BLK, .blk = {.block_size = 512}};
+    .name = "t", .n_queues = 2, .n_lanes = 1, .type = DEVICE_TYPE_BLK, .options = BLK_PLAIN};
 
 /* ---- the broker ---- */
 
@@ -266,11 +270,34 @@ static void a_recall_of_nothing_is_silent(void **state)
         end();
 }
 
-static void a_recall_of_work_traps(void **state)
+static void who_waits_and_is_done_at_once_says_it_in_two_frames(void **state)
+{
+        uint8_t answer[2];
+        struct fake_request request = {.id = 77,
+                                       .queue = WORK,
+                                       .readable = (const uint8_t *)"w",
+                                       .n_readable = 1,
+                                       .writable = answer,
+                                       .n_writable = sizeof(answer),
+                                       .inlined = FAKE_INLINE_ALL};
+
+        (void)state;
+        start();
+        fake_send_requests(&broker, 0, &request, 1);
+        assert_true(fake_serve(&broker, 0));
+        assert_true(request.waits);
+        assert_false(request.done);
+        while (!request.done)
+                assert_true(fake_serve(&broker, 0));
+        assert_int_equal(request.used, 2);
+        end();
+}
+
+static void a_recall_of_a_queue_that_was_never_started_traps(void **state)
 {
         (void)state;
         start();
-        recall(WORK);
+        recall(WORK + 1);
         assert_true(fake_trapped(fake_await(&broker)));
         close(pair[0]);
         close(pair[1]);
@@ -284,7 +311,8 @@ int main(void)
             cmocka_unit_test(what_is_recalled_comes_back_unused_and_bytes_wait),
             cmocka_unit_test(a_recall_is_of_what_was_sent_before_it),
             cmocka_unit_test(a_recall_of_nothing_is_silent),
-            cmocka_unit_test(a_recall_of_work_traps),
+            cmocka_unit_test(who_waits_and_is_done_at_once_says_it_in_two_frames),
+            cmocka_unit_test(a_recall_of_a_queue_that_was_never_started_traps),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,38 @@ static void look_once(void)
         worker_watch_serve(NULL, fds, n);
 }
 
+static unsigned n_ticks;
+
+static void count_tick(void *state)
+{
+        (void)state;
+        n_ticks++;
+}
+
+static void a_tick_comes_when_nothing_does_and_every_so_many_turns(void **state)
+{
+        (void)state;
+        n_ticks = 0;
+        worker_tick_serve(NULL, true);
+        assert_int_equal(n_ticks, 0); /* none is set */
+        assert_int_equal(worker_tick_ms(), -1);
+        worker_tick_set(100, count_tick);
+        assert_int_equal(worker_tick_ms(), 100);
+        worker_tick_serve(NULL, true);
+        worker_tick_serve(NULL, true);
+        assert_int_equal(n_ticks, 2);
+        for (unsigned i = 1; i < WORKER_TICK_TURNS; i++) {
+                worker_tick_set(100, count_tick); /* setting it again does not put it off */
+                worker_tick_serve(NULL, false);
+        }
+        assert_int_equal(n_ticks, 2);
+        worker_tick_serve(NULL, false);
+        assert_int_equal(n_ticks, 3);
+        worker_tick_stop();
+        worker_tick_serve(NULL, true);
+        assert_int_equal(n_ticks, 3);
+}
+
 static void who_is_ready_is_called_and_nobody_else(void **state)
 {
         (void)state;
@@ -190,6 +222,7 @@ static void a_full_table_a_second_row_and_an_unknown_one_trap(void **state)
 static struct {
         int fd;
         unsigned n_due;
+        struct request *held; /* one that has something to say */
         struct timespec began;
 } own;
 
@@ -213,7 +246,18 @@ static void on_due(void *state)
         assert_int_equal(write(own.fd, passed_ms() >= TIMES * INTERVAL_MS ? "t" : "e", 1), 1);
 }
 
-/* 'e' comes back, 't' starts the times, 's' starts and stops one. */
+/* Asks for what the held request has to say, and says it. */
+static void answer_held(void)
+{
+        uint8_t byte;
+
+        assert_int_equal(request_read(own.held, 0, &byte, 1), 0);
+        request_complete(own.held, 0, 0);
+        own.held = NULL;
+        assert_int_equal(write(own.fd, &byte, 1), 1);
+}
+
+/* 'h' is answered with the held request's byte, 'e' comes back, 't' starts the times, 's' starts and stops one. */
 static void on_bytes(void *state, int fd, short events)
 {
         char byte;
@@ -222,6 +266,10 @@ static void on_bytes(void *state, int fd, short events)
         (void)events;
         if (read(fd, &byte, 1) != 1)
                 _exit(3);
+        if (byte == 'h') {
+                answer_held();
+                return;
+        }
         clock_gettime(CLOCK_MONOTONIC, &own.began);
         own.n_due = 0;
         if (byte == 't' || byte == 's')
@@ -252,7 +300,10 @@ static int own_init(void *state, const struct control_configure *configure, cons
 static void own_handle(void *state, struct request *request)
 {
         (void)state;
-        request_complete(request, 0, 0);
+        if (request_readable(request) > 0)
+                own.held = request;
+        else
+                request_complete(request, 0, 0);
 }
 
 static const struct device_ops own_ops = {.type = DEVICE_TYPE_RNG, .init = own_init, .handle = own_handle};
@@ -294,14 +345,49 @@ static void own_descriptors_times_and_requests_are_served_beside_each_other(void
         close(pair[1]);
 }
 
+/* Both are there in one look: the device's descriptor, and a request, which comes in front of the answer to what the device
+ * asks then. */
+static void a_device_that_is_ready_may_ask_about_a_request(void **state)
+{
+        struct fake_request held = {.id = 7, .readable = (const uint8_t *)"x", .n_readable = 1};
+        struct fake_request other = {.id = 8};
+        struct fake_broker broker;
+        int pair[2], status;
+        char byte = 'h';
+
+        (void)state;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        fake_start_ops(&broker, &own_ops, 1, &pair[0], 1);
+        fake_configure(&broker, &own_configure);
+        assert_int_equal(fake_start_queue(&broker, 0), 0);
+        fake_send_requests(&broker, 0, &held, 1);
+        assert_int_equal(answer_to(pair[1], 'e'), 'e'); /* it has been handed over, ... */
+        assert_int_equal(fake_start_queue(&broker, 0), 0);
+        assert_int_equal(answer_to(pair[1], 'e'), 'e'); /* ... at the latest now */
+        kill(broker.pid, SIGSTOP);
+        assert_int_equal(waitpid(broker.pid, &status, WUNTRACED), broker.pid);
+        fake_send_requests(&broker, 0, &other, 1);
+        assert_int_equal(write(pair[1], &byte, 1), 1);
+        kill(broker.pid, SIGCONT);
+        fake_drain(&broker, 0);
+        assert_int_equal(read(pair[1], &byte, 1), 1);
+        assert_int_equal(byte, 'x');
+        assert_int_equal(fake_start_queue(&broker, 0), 0); /* it goes on */
+        assert_true(fake_exited(fake_end(&broker), 0));
+        close(pair[0]);
+        close(pair[1]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+            cmocka_unit_test(a_tick_comes_when_nothing_does_and_every_so_many_turns),
             cmocka_unit_test(who_is_ready_is_called_and_nobody_else),
             cmocka_unit_test(one_that_was_removed_in_the_same_look_is_not_called),
             cmocka_unit_test(one_that_is_younger_than_the_look_is_not_called_for_it),
             cmocka_unit_test(a_full_table_a_second_row_and_an_unknown_one_trap),
             cmocka_unit_test(own_descriptors_times_and_requests_are_served_beside_each_other),
+            cmocka_unit_test(a_device_that_is_ready_may_ask_about_a_request),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

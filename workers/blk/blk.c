@@ -14,6 +14,7 @@
 
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
+#include "proto/device/blk.h"
 #include "workers/blk/blk_answer.h"
 #include "workers/blk/blk_config.h"
 #include "workers/runtime/worker_log.h"
@@ -81,17 +82,17 @@ static int blk_config_write(void *state, uint32_t field, uint64_t value)
 /* ---- start ---- */
 
 /* Whole blocks: a driver that is told 4096 asks for no less. A direct image takes no less. */
-static int blk_measure(struct blk *blk, const struct control_configure *configure)
+static int blk_measure(struct blk *blk, const struct blk_options *options)
 {
-        uint32_t block_sectors = configure->blk.block_size / BLK_SECTOR;
-        uint64_t blocks = blk->file.size / configure->blk.block_size;
+        uint32_t block_sectors = options->block_size / BLK_SECTOR;
+        uint64_t blocks = blk->file.size / options->block_size;
 
         if (blocks == 0)
                 return blk_fail(
                     -EINVAL, "image is empty or shorter than a block: give it its full size (truncate -s)");
         blk->disk = (struct blk_disk){.capacity = blocks * block_sectors,
-                                      .read_only = configure->blk.read_only,
-                                      .block_mask = configure->blk.direct ? block_sectors - 1 : 0};
+                                      .read_only = options->read_only,
+                                      .block_mask = options->direct ? block_sectors - 1 : 0};
         return 0;
 }
 
@@ -120,27 +121,25 @@ static int blk_start_direct(struct blk *blk, int event_fd)
 static int blk_init(void *state, const struct control_configure *configure, const int *resources,
                     unsigned n_resources, struct control_hello *ret_hello)
 {
-        uint32_t block_size = configure->blk.block_size;
+        const struct blk_options options = blk_options_read(&configure->options);
         struct blk *blk = state;
         int r;
 
-        if (n_resources != (configure->blk.direct ? 2 : 1) || configure->n_queues < 1 ||
+        if (n_resources != (options.direct ? 2 : 1) || configure->n_queues < 1 ||
             configure->n_queues > LIMIT_QUEUES)
                 return blk_fail(-EINVAL,
                                 "want one image, an eventfd if it is direct, and at least one queue");
-        if (block_size != 512 && block_size != 4096)
-                return blk_fail(-EINVAL, "block size is neither 512 nor 4096");
-        r = blk_file_open(&blk->file, resources[0], configure->blk.read_only);
+        r = blk_file_open(&blk->file, resources[0], options.read_only);
         if (r < 0)
                 return blk_fail(r, "image is no regular file or block device opened as configured");
-        r = blk_measure(blk, configure);
+        r = blk_measure(blk, &options);
         if (r < 0)
                 return r;
         memset(blk->serial, 0, sizeof(blk->serial));
-        memcpy(blk->serial, configure->blk.serial, strnlen(configure->blk.serial, sizeof(blk->serial)));
+        memcpy(blk->serial, options.serial, strnlen(options.serial, sizeof(blk->serial)));
         blk->features = 0;
         blk->run.n = 0;
-        blk->is_direct = configure->blk.direct;
+        blk->is_direct = options.direct;
         blk->writeback_field = true;
         blk_config_hello(configure, &blk->disk, ret_hello);
         return blk->is_direct ? blk_start_direct(blk, resources[1]) : 0;

@@ -4,7 +4,7 @@
 #include "workers/blk/blk_config.h"
 
 #include "proto/base/checked.h"
-#include "proto/device_type.h"
+#include "proto/device/blk.h"
 #include "workers/runtime/request.h"
 
 #define BLK_F_SIZE_MAX     (UINT64_C(1) << 1)
@@ -56,38 +56,40 @@ static const struct control_field blk_fields[BLK_FIELD_COUNT_] = {
     [BLK_FIELD_UNUSED_3] = {.offset = 59, .width = 1},
 };
 
-static uint64_t blk_features(const struct control_configure *configure)
+static uint64_t blk_features(const struct control_configure *configure, const struct blk_options *options)
 {
         uint64_t features = BLK_F_SIZE_MAX | BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_TOPOLOGY | BLK_F_FLUSH;
 
         if (configure->n_queues > 1)
                 features |= BLK_F_MQ;
-        if (configure->blk.read_only)
+        if (options->read_only)
                 return features | BLK_F_RO;
         return features | BLK_F_CONFIG_WCE | BLK_F_DISCARD | BLK_F_WRITE_ZEROES;
 }
 
-static void blk_fill_fields(const struct control_configure *configure, const struct blk_disk *disk,
-                            struct control_field *fields)
+static void blk_fill_fields(const struct control_configure *configure, const struct blk_options *options,
+                            const struct blk_disk *disk, struct control_field *fields)
 {
-        uint32_t blocks = BLK_PHYSICAL / configure->blk.block_size; /* 8 or 1 */
+        uint32_t blocks = BLK_PHYSICAL / options->block_size; /* 8 or 1 */
 
         for (uint32_t i = 0; i < BLK_FIELD_COUNT_; i++)
                 fields[i] = blk_fields[i];
         fields[BLK_FIELD_CAPACITY].value = disk->capacity;
-        fields[BLK_FIELD_BLK_SIZE].value = configure->blk.block_size;
+        fields[BLK_FIELD_BLK_SIZE].value = options->block_size;
         fields[BLK_FIELD_PHYSICAL_BLOCK_EXP].value = (uint64_t)__builtin_ctz(blocks);
         fields[BLK_FIELD_MIN_IO_SIZE].value = blocks;
-        fields[BLK_FIELD_WRITEBACK].writable = !configure->blk.read_only;
+        fields[BLK_FIELD_WRITEBACK].writable = !options->read_only;
         fields[BLK_FIELD_NUM_QUEUES].value = configure->n_queues;
 }
 
 void blk_config_hello(const struct control_configure *configure, const struct blk_disk *disk,
                       struct control_hello *ret_hello)
 {
+        const struct blk_options options = blk_options_read(&configure->options);
+
         *ret_hello = (struct control_hello){
             .device_type = device_types[DEVICE_TYPE_BLK].virtio_id,
-            .features = blk_features(configure),
+            .features = blk_features(configure, &options),
             .n_queues = configure->n_queues,
             .max_segments = BLK_MAX_SEGMENTS,
             .credit_requests = LIMIT_CREDITS,
@@ -101,5 +103,5 @@ void blk_config_hello(const struct control_configure *configure, const struct bl
                 ret_hello->queue_kind[i] = QUEUE_WORK;
                 ret_hello->queue_replay[i] = REPLAY_IDEMPOTENT;
         }
-        blk_fill_fields(configure, disk, ret_hello->fields);
+        blk_fill_fields(configure, &options, disk, ret_hello->fields);
 }

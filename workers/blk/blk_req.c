@@ -4,10 +4,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/blk/blk_req.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
+#include "proto/base/bytes.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 
@@ -21,25 +21,9 @@
 
 #define BLK_WRITE_ZEROES_UNMAP 1u
 
-static uint32_t blk_load32(const uint8_t *bytes)
-{
-        uint32_t v;
-
-        memcpy(&v, bytes, sizeof(v));
-        return le32toh(v);
-}
-
-static uint64_t blk_load64(const uint8_t *bytes)
-{
-        uint64_t v;
-
-        memcpy(&v, bytes, sizeof(v));
-        return le64toh(v);
-}
-
 uint32_t blk_req_judged_len(const uint8_t header[static BLK_HEADER_BYTES], uint32_t readable)
 {
-        uint32_t type = blk_load32(header);
+        uint32_t type = bytes_load32(header);
 
         if (type == BLK_T_DISCARD || type == BLK_T_WRITE_ZEROES)
                 return MIN(readable, BLK_JUDGED_BYTES);
@@ -90,15 +74,15 @@ static int blk_check_range(const struct blk_disk *disk, enum blk_op op, const ui
 {
         uint32_t limit = op == BLK_OP_DISCARD ? LIMIT_BLK_DISCARD : LIMIT_BLK_ZEROES;
         uint32_t known = op == BLK_OP_DISCARD ? 0 : BLK_WRITE_ZEROES_UNMAP;
-        uint32_t n = blk_load32(bytes + 8);
-        uint32_t flags = blk_load32(bytes + 12);
+        uint32_t n = bytes_load32(bytes + 8);
+        uint32_t flags = bytes_load32(bytes + 12);
         int r;
 
         if (flags & ~known)
                 return -EOPNOTSUPP;
         if (n > limit)
                 return -EIO;
-        r = blk_check_sectors(disk, blk_load64(bytes), n, ret_range);
+        r = blk_check_sectors(disk, bytes_load64(bytes), n, ret_range);
         if (r < 0)
                 return r;
         ret_range->unmap = flags & BLK_WRITE_ZEROES_UNMAP;
@@ -132,9 +116,9 @@ static int blk_check_ranges(const struct blk_disk *disk, enum blk_op op, uint32_
 static int blk_check_type(const struct blk_disk *disk, uint32_t readable, uint32_t writable,
                           const uint8_t *bytes, size_t len, struct blk_req *req)
 {
-        uint64_t sector = blk_load64(bytes + 8);
+        uint64_t sector = bytes_load64(bytes + 8);
 
-        switch (blk_load32(bytes)) {
+        switch (bytes_load32(bytes)) {
         case BLK_T_IN:
                 return blk_check_read(disk, sector, readable, writable, req);
         case BLK_T_OUT:

@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 #include "proto/base/limits.h"
+#include "proto/device/blk.h"
 
 #define BLK_SECTOR       512u
 #define BLK_HEADER_BYTES 16u /* type, reserved, sector */
 #define BLK_RANGE_BYTES  16u /* sector, number of sectors, flags */
 #define BLK_JUDGED_BYTES (BLK_HEADER_BYTES + LIMIT_BLK_RANGES * BLK_RANGE_BYTES)
-#define BLK_SERIAL_BYTES 20u
 
 /* Status bytes. */
 enum blk_status {

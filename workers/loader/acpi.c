@@ -14,7 +14,7 @@
 
 #include "proto/base/checked.h"
 #include "workers/loader/aml.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 #define HEADER_BYTES 36u
 #define RSDP_BYTES   36u

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 /* ACPI 6.5, 20.2: opcodes and prefixes. */
 #define OP_NAME     0x08

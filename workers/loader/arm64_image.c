@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "proto/base/checked.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 #define AT_TEXT_OFFSET 8u
 #define AT_IMAGE_SIZE  16u

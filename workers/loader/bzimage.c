@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "proto/base/checked.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 /* setup_header: offsets in the file. */
 #define AT_SETUP_SECTS  0x1f1u

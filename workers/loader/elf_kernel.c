@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "proto/base/checked.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 #define NOTE_HEAD   12u /* three words: lengths of name and content, type */
 #define NOTE_PHYS32 18u /* XEN_ELFNOTE_PHYS32_ENTRY (xen/include/public/elfnote.h) */

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "proto/base/checked.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 
 #define SETUP_MAGIC_AT 0x202u
 #define IMAGE_MAGIC_AT 0x38u

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "proto/base/checked.h"
-#include "workers/loader/bytes.h"
+#include "proto/base/bytes.h"
 #include "workers/loader/elf_kernel.h"
 #include "workers/loader/x86_memory.h"
 

@@ -33,6 +33,12 @@ struct device_ops {
          * has none. */
         int (*set)(void *state, const struct control_setting *setting);
 
+        /* As many maps as Hello has announced (worker_shmem.h), at once. NULL: it announces none. */
+        void (*map)(void *state);
+
+        /* What became of a worker_shmem_map or worker_shmem_unmap: 0 or negative errno. NULL: it does neither. */
+        void (*mapped)(void *state, uint32_t id, int error);
+
         /* A blob of a predecessor: hostile input. 0 or negative errno. NULL: the device leaves none. */
         int (*restore_state)(void *state, const uint8_t *bytes, size_t len);
 
@@ -40,7 +46,8 @@ struct device_ops {
         void (*handle)(void *state, struct request *request);
 
         /* A supply queue has been lent more (supply.h); and: what this one was lent is taken back when this returns, and
-         * what is lent afterwards is of its next start. NULL: it has no such queue; it need not know. */
+         * what is lent afterwards is of its next start. Or a work queue is to stop, and what waits of it (request_wait) is to be
+         * completed now. NULL: it has no such queue, and nothing that waits; it need not know. */
         void (*supplied)(void *state, uint32_t queue);
         void (*recalled)(void *state, uint32_t queue);
 

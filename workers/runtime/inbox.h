@@ -22,6 +22,7 @@ struct request {
         uint32_t attempt;
         bool must_fail;
         bool recalled; /* to be given back unused */
+        bool waits;    /* the broker has been told so */
         bool lent;     /* is in the list of its supply queue (supply.h): */
         struct request *lent_before, *lent_next;
         struct worker_lane *lane;

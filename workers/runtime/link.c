@@ -149,6 +149,37 @@ void link_send(struct link *link, uint8_t *frame, uint32_t header_len, const voi
         link_write(link, iov, payload_len > 0 ? 2 : 1);
 }
 
+/* The descriptor goes with the first byte; a socket that took no more of it takes the rest later. */
+void link_send_fd(struct link *link, uint8_t *frame, uint32_t header_len, int fd)
+{
+        struct iovec iov = link_head(frame, header_len, 0);
+        ssize_t n;
+
+        do
+                n = fd_pass_send(link->fd, &iov, 1, &fd, 1);
+        while (n == -EINTR);
+        if (n < 0)
+                link_end_on((int)-n);
+        iov.iov_base = (uint8_t *)iov.iov_base + n;
+        iov.iov_len -= (size_t)n;
+        if (iov.iov_len > 0)
+                link_write(link, &iov, 1);
+}
+
+void link_receive_fds(struct link *link, struct fd_set_owned *fds, unsigned max)
+{
+        ssize_t n;
+
+        do
+                n = fd_pass_recv(link->fd, link->stage, LINK_STAGE, fds, max);
+        while (n == -EINTR);
+        if (n == 0)
+                worker_gone();
+        if (n < 0)
+                link_end_on((int)-n);
+        link->end = (size_t)n;
+}
+
 /* What a frame has promised must come, whatever the file says. */
 static void link_pad(struct link *link, uint64_t len)
 {

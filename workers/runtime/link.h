@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "proto/base/limits.h"
+#include "proto/base/fd.h"
 #include "proto/frame.h"
 
 #define LINK_AHEAD                                                                                           \
@@ -51,6 +52,13 @@ void link_payload(struct link *link, void *buf, uint32_t len);
  * message. */
 void link_send(struct link *link, uint8_t *frame, uint32_t header_len, const void *payload,
                uint32_t payload_len);
+
+/* As link_send, without a payload, and with a descriptor, which stays the caller's. The run policy of who does so needs a row
+ * for sendmsg. */
+void link_send_fd(struct link *link, uint8_t *frame, uint32_t header_len, int fd);
+
+/* Reads the first bytes of all, and the descriptors that come with them: at most `max`. */
+void link_receive_fds(struct link *link, struct fd_set_owned *fds, unsigned max);
 
 /* Bytes of a file, at least one. */
 struct link_file {

@@ -19,13 +19,19 @@ void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload)
         outbox->payload = payload;
         outbox->n = 0;
         outbox->placed_len = 0;
-        outbox->many_wait = false;
+        outbox->many_wait = outbox->longer = false;
+        outbox->together = 0;
         outbox->start = outbox->used = outbox->reserved = 0;
 }
 
 void outbox_expect(struct outbox *outbox, uint32_t n_waiting)
 {
         outbox->many_wait = n_waiting > OUTBOX_MANY;
+}
+
+void outbox_set_longer(struct outbox *outbox, bool longer)
+{
+        outbox->longer = longer;
 }
 
 static uint32_t outbox_make(const struct lane_to_broker *message, uint8_t *frame)
@@ -77,6 +83,8 @@ static void outbox_send_gathered(struct outbox *outbox)
 
 void outbox_flush(struct outbox *outbox)
 {
+        if (outbox->together > 0)
+                worker_trap();
         if (outbox->n > 0)
                 outbox_send_gathered(outbox);
         outbox->start = outbox->used = outbox->reserved = 0;
@@ -92,9 +100,21 @@ uint8_t *outbox_reserve(struct outbox *outbox, uint32_t len)
         return outbox->payload + outbox->used;
 }
 
-static bool outbox_is_full(const struct outbox *outbox)
+void outbox_together(struct outbox *outbox, uint32_t n)
 {
-        return outbox->n == OUTBOX_MANY || (outbox->n == OUTBOX_BATCH && !outbox->many_wait) ||
+        if (n == 0 || n > OUTBOX_TOGETHER || outbox->together > 0)
+                worker_trap();
+        if (outbox->n > OUTBOX_TOGETHER - n)
+                outbox_send_gathered(outbox);
+        outbox->together = n;
+}
+
+/* What has passed OUTBOX_BATCH because many waited goes on to OUTBOX_MANY; what belongs together may jump over either. */
+static bool outbox_is_full(const struct outbox *outbox, bool together)
+{
+        bool batch = together ? outbox->n >= OUTBOX_BATCH : outbox->n == OUTBOX_BATCH;
+
+        return outbox->n >= OUTBOX_MANY || (batch && !outbox->many_wait && !outbox->longer) ||
                outbox->used - outbox->start >= OUTBOX_FULL || outbox->placed_len >= OUTBOX_PLACED;
 }
 
@@ -102,7 +122,9 @@ static bool outbox_is_full(const struct outbox *outbox)
 static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind,
                           const struct outbox_element *element)
 {
-        if (element->len > outbox->reserved)
+        const bool together = outbox->together > 0;
+
+        if (element->len > outbox->reserved || (together && kind != LANE_COMPLETE))
                 worker_trap();
         if (outbox->n > 0 && outbox->kind != kind)
                 outbox_send_gathered(outbox);
@@ -116,7 +138,9 @@ static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind,
         outbox->n++;
         outbox->used += element->len;
         outbox->reserved -= element->len;
-        if (!outbox_is_full(outbox))
+        if (together && --outbox->together > 0)
+                return;
+        if (!outbox_is_full(outbox, together))
                 return;
         if (outbox->reserved > 0)
                 outbox_send_gathered(outbox);

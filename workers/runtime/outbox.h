@@ -14,14 +14,16 @@
 #include "proto/lane.h"
 #include "workers/runtime/link.h"
 
-#define OUTBOX_BATCH   16u                   /* elements of a frame: then it goes out, */
-#define OUTBOX_MANY    32u                   /* ... or so many, where more than so many requests wait then */
-#define OUTBOX_FULL    65536u                /* bytes of payload: then it goes out */
-#define OUTBOX_PLACED  524288u               /* ... or so many in places */
-#define OUTBOX_PIECE   131072u               /* bytes of one large piece; and a status behind it: */
-#define OUTBOX_PAYLOAD (OUTBOX_PIECE + 512u) /* most that can be reserved */
-#define OUTBOX_FILE    LIMIT_FRAME_PAYLOAD   /* most bytes of a file in one frame */
-#define OUTBOX_HEADER  1024u /* bytes of protobuf: OUTBOX_MANY elements of 24 bytes, tags, lengths */
+#define OUTBOX_BATCH 16u /* elements of a frame: then it goes out, */
+#define OUTBOX_MANY                                                                                          \
+        32u /* ... or so many, where more than so many requests wait then, or longer ones are better */
+#define OUTBOX_FULL     65536u                /* bytes of payload: then it goes out */
+#define OUTBOX_PLACED   524288u               /* ... or so many in places */
+#define OUTBOX_PIECE    131072u               /* bytes of one large piece; and a status behind it: */
+#define OUTBOX_PAYLOAD  (OUTBOX_PIECE + 512u) /* most that can be reserved */
+#define OUTBOX_FILE     LIMIT_FRAME_PAYLOAD   /* most bytes of a file in one frame */
+#define OUTBOX_TOGETHER 64u                   /* completions that can be promised to leave in one frame */
+#define OUTBOX_HEADER   2048u /* bytes of protobuf: OUTBOX_TOGETHER elements of 24 bytes, tags, lengths */
 
 struct outbox {
         struct link *link;
@@ -29,8 +31,11 @@ struct outbox {
         enum lane_kind_to_broker kind; /* of what is gathered */
         size_t n;                      /* elements gathered */
         bool many_wait;                /* more than OUTBOX_MANY requests have no answer yet */
-        uint64_t id[OUTBOX_MANY];
-        uint32_t status[OUTBOX_MANY], offset[OUTBOX_MANY], len[OUTBOX_MANY], placed[OUTBOX_MANY];
+        bool longer;                   /* the broker does nothing with one frame while the next is gathered */
+        uint32_t together;             /* so many of the next completions may not be parted */
+        uint64_t id[OUTBOX_TOGETHER];
+        uint32_t status[OUTBOX_TOGETHER], offset[OUTBOX_TOGETHER], len[OUTBOX_TOGETHER],
+            placed[OUTBOX_TOGETHER];
         uint32_t placed_len;  /* sum of placed */
         uint8_t *payload;     /* OUTBOX_PAYLOAD bytes */
         uint32_t start, used; /* payload[start, used) belongs to what is gathered */
@@ -45,9 +50,16 @@ void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload);
  * enough to do with the last one. */
 void outbox_expect(struct outbox *outbox, uint32_t n_waiting);
 
+/* The broker takes nothing while we work, so nothing is won by frames that are short. */
+void outbox_set_longer(struct outbox *outbox, bool longer);
+
 /* Room for `len` (at most OUTBOX_PAYLOAD) bytes, until the next reservation, question or flush. Answers use it up
  * from its beginning, so that one host call can fill in several; what is not used is forgotten. */
 uint8_t *outbox_reserve(struct outbox *outbox, uint32_t len);
+
+/* The next n (1 to OUTBOX_TOGETHER) completions leave in one frame, so that the guest sees all of them or none. What is
+ * reserved stays so, and nothing but they may come in between. */
+void outbox_together(struct outbox *outbox, uint32_t n);
 
 /* The next `len` reserved bytes go to [offset, offset + len) of the writable part, and the request is done.
  */

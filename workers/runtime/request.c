@@ -172,6 +172,11 @@ void request_complete(struct request *request, uint32_t offset, uint32_t len)
         request_finish(request, WIRE_STATUS_OK, offset, len);
 }
 
+void request_together(struct request *request, uint32_t n)
+{
+        outbox_together(&request->lane->outbox, n);
+}
+
 uint8_t *request_place(const struct request *request)
 {
         return request->out;
@@ -186,6 +191,15 @@ void request_complete_placed(struct request *request, uint32_t placed, uint32_t 
                 worker_trap();
         inbox_remove(&lane->inbox, request);
         outbox_complete_placed(&lane->outbox, id, placed, len);
+}
+
+void request_wait(struct request *request)
+{
+        if (request->lent || request->must_fail || request->waits)
+                worker_trap();
+        request->waits = true;
+        outbox_complete(&request->lane->outbox, request->id, WIRE_STATUS_WAITING, 0, 0);
+        outbox_flush(&request->lane->outbox); /* no frame names a request twice, and it may be done at once */
 }
 
 void request_refuse(struct request *request)

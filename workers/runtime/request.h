@@ -24,9 +24,10 @@
 
 struct request;
 
-#define REQUEST_PIECE   OUTBOX_PIECE   /* bytes of a large transfer's pieces */
-#define REQUEST_RESERVE OUTBOX_PAYLOAD /* most that can be reserved: a piece, and a status behind it */
-#define REQUEST_AHEAD   4u /* pieces asked for and not yet come: what fits in the socket's buffer */
+#define REQUEST_PIECE    OUTBOX_PIECE   /* bytes of a large transfer's pieces */
+#define REQUEST_RESERVE  OUTBOX_PAYLOAD /* most that can be reserved: a piece, and a status behind it */
+#define REQUEST_TOGETHER OUTBOX_TOGETHER
+#define REQUEST_AHEAD    4u /* pieces asked for and not yet come: what fits in the socket's buffer */
 
 uint32_t request_queue(const struct request *request);
 uint32_t request_readable(const struct request *request);
@@ -78,12 +79,21 @@ void request_write(struct request *request, uint32_t offset, uint32_t len);
  * length is what has been written, up to the highest byte. */
 void request_complete(struct request *request, uint32_t offset, uint32_t len);
 
+/* The next n (1 to REQUEST_TOGETHER) calls for this request's lane are request_complete, and the guest is shown all of these
+ * requests at once; if the worker dies before, none of them. Their bytes have been reserved by one call, as one. */
+void request_together(struct request *request, uint32_t n);
+
 /* Room for the whole writable part in memory that the broker fetches bytes from, at the beginning of a page, until the request
  * is done; or NULL: its bytes have to be reserved. What is there belongs to nobody. */
 uint8_t *request_place(const struct request *request);
 
 /* The first `placed` bytes of the place, and behind them the next `len` reserved bytes, are the answer: the request is done. */
 void request_complete_placed(struct request *request, uint32_t placed, uint32_t len);
+
+/* The request, of a work queue, waits for somebody who may never come: no age limit holds for it any more. Once a request; it is
+ * completed later as any other is. When its queue is to stop, device_ops.recalled is called, and all of that queue that wait must
+ * be completed before that returns: as an error, if nothing better can be said. */
+void request_wait(struct request *request);
 
 /* The guest has broken the protocol of its device in a way that no answer can tell it: the device becomes
  * broken. */

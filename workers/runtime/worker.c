@@ -23,9 +23,11 @@
 #include "sandbox/lockdown.h"
 #include "workers/runtime/supply.h"
 #include "workers/runtime/trap.h"
+#include "workers/runtime/worker_count.h"
 #include "workers/runtime/worker_log.h"
 #include "workers/runtime/worker_memory.h"
 #include "workers/runtime/worker_say.h"
+#include "workers/runtime/worker_shmem.h"
 #include "workers/runtime/worker_watch.h"
 
 #define WORKER_ARENA 65536u /* bytes for one unpacked message: a full batch takes about 10,000 */
@@ -133,6 +135,17 @@ static int worker_on_restore_state(void *context, const void *body)
         return worker_done(worker, message->seq, r);
 }
 
+static int worker_on_shmem_answer(void *context, const void *body)
+{
+        const struct control_to_worker *message = body;
+        struct worker *worker = context;
+
+        if (!worker->device->mapped)
+                return -EPROTO;
+        worker->device->mapped(worker->device->state, message->shmem_answer.id, message->shmem_answer.error);
+        return 0;
+}
+
 static int worker_on_shutdown(void *context, const void *body)
 {
         (void)context;
@@ -234,7 +247,12 @@ int worker_prepare(struct worker *worker)
         int resources[LIMIT_RESOURCES];
         int r;
 
+        if (device_types[worker->device->type].regions)
+                worker_shmem_receive(&worker->control);
         worker_receive_control(worker);
+        r = worker_shmem_init(&worker->control, &worker->configure);
+        if (r < 0)
+                return r;
         for (unsigned i = 0; i < worker->n_resources; i++)
                 resources[i] = worker_fd_resource(worker->n_lanes, i);
         r = worker->device->init(worker->device->state, &worker->configure, resources, worker->n_resources,
@@ -252,6 +270,7 @@ int worker_prepare(struct worker *worker)
 struct worker_marks {
         uint64_t lane[LIMIT_LANES];
         unsigned n_own;                                            /* descriptors of the device's own */
+        bool idle;                                                 /* nothing has come in the time given */
         struct pollfd fds[LIMIT_LANES + LIMIT_WORKER_WATCHES + 1]; /* the lanes, the device's own, control */
 };
 
@@ -304,13 +323,20 @@ static void worker_rest(struct worker *worker)
                 worker_lane_rest(&worker->lanes[i]);
 }
 
-/* How long it may sleep: until the device's time, and until the area rests. False: as long as it likes. */
+/* The sooner of two times to sleep; less than 0 is no time at all. */
+static int sooner_ms(int a, int b)
+{
+        return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* How long it may sleep: until the device's time or tick, until its counters are told, and until the area rests. False: as long
+ * as it likes. */
 static bool worker_sleep_time(const struct worker *worker, struct timespec *ret_time)
 {
-        int left_ms = worker_timer_left();
+        int left_ms = sooner_ms(sooner_ms(worker_timer_left(), worker_tick_ms()), worker_count_left());
 
-        if (worker_wants_rest(worker) && (left_ms < 0 || left_ms > (int)(1000 * LIMIT_AREA_REST_S)))
-                left_ms = 1000 * LIMIT_AREA_REST_S;
+        if (worker_wants_rest(worker))
+                left_ms = sooner_ms(left_ms, (int)(1000 * LIMIT_AREA_REST_S));
         if (left_ms < 0)
                 return false;
         *ret_time = (struct timespec){.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000L};
@@ -323,8 +349,8 @@ static void worker_sleep(struct worker *worker, struct worker_marks *marks)
         struct timespec time;
         bool bounded = worker_sleep_time(worker, &time);
 
-        if (!worker_look(worker, marks, bounded ? &time : NULL) && bounded &&
-            time.tv_sec >= (time_t)LIMIT_AREA_REST_S)
+        marks->idle = !worker_look(worker, marks, bounded ? &time : NULL) && bounded;
+        if (marks->idle && time.tv_sec >= (time_t)LIMIT_AREA_REST_S)
                 worker_rest(worker);
 }
 
@@ -349,15 +375,17 @@ static void worker_wait(struct worker *worker, struct worker_marks *marks)
 {
         static const struct timespec no_time;
 
+        marks->idle = false;
         if (worker_gather(worker, marks))
                 worker_look(worker, marks, &no_time);
         else if (worker->configure.poll_us == 0 || !worker_spin(worker, marks))
                 worker_sleep(worker, marks);
 }
 
+/* A device that was ready may have taken what was seen, behind a question of its own: then nothing may be there to wait for. */
 static void worker_receive(struct worker_lane *lane, uint64_t mark, bool readable)
 {
-        if (!readable && lane->link.taken == mark)
+        if (lane->link.taken > mark || (!readable && lane->link.taken == mark))
                 return;
         do {
                 worker_lane_receive(lane);
@@ -433,12 +461,14 @@ static void worker_turn(struct worker *worker)
         }
         worker_watch_serve(worker->device->state, marks.fds + worker->n_lanes, marks.n_own);
         worker_timer_serve(worker->device->state);
+        worker_tick_serve(worker->device->state, marks.idle);
         worker_flush(worker);
         for (unsigned i = 0; i < worker->n_lanes; i++)
                 worker_receive(&worker->lanes[i], marks.lane[i], marks.fds[i].revents != 0);
         for (unsigned i = 0; i < worker->n_lanes; i++)
                 worker_serve_lane(worker, &worker->lanes[i]);
         worker_flush(worker); /* of other lanes, what has become ready meanwhile */
+        worker_count_serve();
 }
 
 /* Its last word is answered by its end, so it goes on to wait for that. */
@@ -457,6 +487,9 @@ _Noreturn void worker_serve(struct worker *worker)
         worker->state = WORKER_SERVING;
         worker_send(worker, &message);
         worker_say_init(&worker->control, &worker->hello);
+        worker_count_init(device_types[worker->device->type].n_counters);
+        if (worker->device->map)
+                worker->device->map(worker->device->state);
         if (worker->device->load)
                 worker_load(worker);
         for (;;)
@@ -474,6 +507,7 @@ static const struct rpc_row worker_control_rows[] = {
     [CONTROL_RESTORE_STATE] = {"RestoreState", 0, LIMIT_STATE_BYTES + 64, 0, 0, SERVING, true,
                                worker_on_restore_state},
     [CONTROL_SHUTDOWN] = {"Shutdown", 0, 64, 0, 0, SERVING, false, worker_on_shutdown},
+    [CONTROL_SHMEM_ANSWER] = {"ShmemAnswer", 0, 64, 0, 0, SERVING, false, worker_on_shmem_answer},
     [CONTROL_SET] = {"Set", 0, 64, 0, 0, SERVING, false, worker_on_set},
 };
 

@@ -51,15 +51,18 @@ static void worker_lane_file(struct worker_lane *lane, const struct lane_request
                         worker_trap();
         if (inbox_add(&lane->inbox, batch, payload_len, &bytes) < 0)
                 worker_trap();
+        outbox_set_longer(&lane->outbox, batch->longer);
         link_payload(&lane->link, bytes, payload_len);
 }
 
 /* What comes behind it is of the queue's next start, and stays. */
 static void worker_lane_mark(struct worker_lane *lane, uint32_t queue)
 {
-        if (!(lane->shared->queues_supply >> queue & 1))
+        bool supply = lane->shared->queues_supply >> queue & 1;
+
+        if (!(lane->shared->queues_started >> queue & 1))
                 worker_trap();
-        for (struct request *r = lane->inbox.oldest; r; r = r->newer)
+        for (struct request *r = lane->inbox.oldest; supply && r; r = r->newer)
                 r->recalled |= r->queue == queue;
         lane->recalled |= UINT64_C(1) << queue;
 }

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "proto/base/limits.h"
 #include "sandbox/lockdown.h"
@@ -34,6 +35,17 @@ static int worker_parse(const char *text, unsigned min, unsigned max, unsigned *
         return 0;
 }
 
+/* What it serves, if that is a folder: the one part of a file system that it keeps. -1: it has none. */
+static int find_folder(unsigned n_lanes, unsigned n_resources)
+{
+        struct stat st;
+
+        for (unsigned i = 0; i < n_resources; i++)
+                if (fstat(worker_fd_resource(n_lanes, i), &st) == 0 && S_ISDIR(st.st_mode))
+                        return worker_fd_resource(n_lanes, i);
+        return -1;
+}
+
 int main(int argc, char **argv)
 {
         static struct worker worker;
@@ -47,7 +59,7 @@ int main(int argc, char **argv)
                 return EXIT_FAILURE;
         if (worker_init(&worker, &device_ops, n_lanes, n_resources) < 0 || worker_prepare(&worker) < 0)
                 return EXIT_FAILURE;
-        r = lockdown_worker(worker_fd_policy(n_lanes, n_resources));
+        r = lockdown_worker(worker_fd_policy(n_lanes, n_resources), find_folder(n_lanes, n_resources));
         if (r < 0) {
                 worker_log(LOG_LEVEL_ERROR, "cannot lock down: errno=%d", -r);
                 return EXIT_FAILURE;

@@ -59,6 +59,14 @@ void worker_config_push(void)
         say(&message);
 }
 
+void worker_say_counts(const uint64_t *counters, unsigned n)
+{
+        const struct control_to_broker message = {.kind = CONTROL_STATS,
+                                                  .stats = {.n = n, .counter = counters}};
+
+        say(&message);
+}
+
 void worker_state_put(const void *bytes, size_t len)
 {
         struct control_to_broker message = {.kind = CONTROL_PUT_STATE,

@@ -26,3 +26,6 @@ void worker_state_put(const void *bytes, size_t len);
 
 /* After Hello; both are borrowed for good. */
 void worker_say_init(struct link *control, struct control_hello *hello);
+
+/* Of worker_count.h. */
+void worker_say_counts(const uint64_t *counters, unsigned n);

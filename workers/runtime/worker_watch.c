@@ -26,7 +26,9 @@ static struct watches {
         uint64_t added;
         uint64_t filled; /* additions as of the last look */
         uint64_t due_ms;
-        void (*due)(void *state); /* NULL: no time is set */
+        void (*due)(void *state);  /* NULL: no time is set */
+        void (*tick)(void *state); /* NULL: no tick is set */
+        uint32_t tick_ms, turns;   /* turns: since the last tick */
 } watches;
 
 static struct watch *watch_find(int fd)
@@ -118,4 +120,30 @@ void worker_timer_serve(void *state)
                 return;
         watches.due = NULL;
         due(state);
+}
+
+void worker_tick_set(uint32_t ms, void (*tick)(void *state))
+{
+        if (!watches.tick)
+                watches.turns = 0;
+        watches.tick_ms = ms;
+        watches.tick = tick;
+}
+
+void worker_tick_stop(void)
+{
+        watches.tick = NULL;
+}
+
+int worker_tick_ms(void)
+{
+        return watches.tick ? (int)watches.tick_ms : -1;
+}
+
+void worker_tick_serve(void *state, bool idle)
+{
+        if (!watches.tick || (!idle && ++watches.turns < WORKER_TICK_TURNS))
+                return;
+        watches.turns = 0;
+        watches.tick(state);
 }

@@ -33,6 +33,12 @@ void worker_watch_remove(int fd);
 void worker_timer_set(uint32_t ms, void (*due)(void *state));
 void worker_timer_stop(void);
 
+/* Calls `tick` again and again, as long as it is set: when nothing has come for so many milliseconds, and where something does every
+ * WORKER_TICK_TURNS turns. For what nobody tells of. It takes no clock, which might be a system call. */
+#define WORKER_TICK_TURNS 64u
+void worker_tick_set(uint32_t ms, void (*tick)(void *state));
+void worker_tick_stop(void);
+
 /* ---- for worker.c ---- */
 
 /* Puts what is waited for into fds, LIMIT_WORKER_WATCHES at most, and says how many. */
@@ -46,3 +52,9 @@ int worker_timer_left(void);
 
 /* Calls it if it is due. */
 void worker_timer_serve(void *state);
+
+/* Milliseconds of the tick; -1: none is set. */
+int worker_tick_ms(void);
+
+/* After each turn. `idle`: it has slept so long, and nothing has come. */
+void worker_tick_serve(void *state, bool idle);

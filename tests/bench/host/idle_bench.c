@@ -15,6 +15,7 @@
 
 #include "proto/base/checked.h"
 #include "tests/harness/blk_front.h"
+#include "tests/harness/front_ring.h"
 
 #define DEVICES_MAX   256u
 #define DEPTH         16u
@@ -89,19 +90,12 @@ static int rng_once(struct driver *driver, uint32_t bytes)
 {
         const struct split_segment segment = {driver->buffer, bytes};
         int r = split_ring_add(&driver->ring, &segment, 0, 1, driver);
-        uint64_t count;
         uint32_t len;
         void *cookie;
 
-        if (r == 0 && split_ring_publish(&driver->ring))
-                r = front_end_kick(&driver->front, 0);
-        while (r == 0) {
-                r = split_ring_take(&driver->ring, &cookie, &len);
-                if (r != 0 || split_ring_want_call(&driver->ring))
-                        continue;
-                r = wire_wait_event(&driver->front.wire, driver->front.rings[0].call, DEADLINE_MS, &count);
-        }
-        return r < 0 ? r : 0;
+        if (r == 0)
+                r = front_ring_show(&driver->front, 0, &driver->ring);
+        return r < 0 ? r : front_ring_await(&driver->front, 0, &driver->ring, &cookie, &len);
 }
 
 static int rng_load(struct driver *driver, uint32_t bytes, unsigned n)

@@ -28,6 +28,7 @@
 #include "proto/spawn.h"
 #include "sandbox/spawner.h"
 #include "tests/bench/host/samples.h"
+#include "tests/harness/blk_set.h"
 
 #define STARTS_MAX 10000u
 #define WARM_UP    5u /* starts: files are in the page cache then */
@@ -143,7 +144,7 @@ static void greet(int control)
                                                           .n_lanes = 1,
                                                           .max_payload = LIMIT_FRAME_PAYLOAD,
                                                           .type = device.type,
-                                                          .blk = {.block_size = 512}}};
+                                                          .options = BLK_PLAIN}};
 
         tell_worker(control, &message);
         hear_worker(control, CONTROL_HELLO);
@@ -210,6 +211,8 @@ static void broker(const char *type, unsigned starts)
 
 /* ---- the whole ---- */
 
+static char image_path[PATH_MAX];
+
 static void fill_config(const char *bin, const char *image, const char *type, const char *run_dir)
 {
         device = (struct device_config){.name = "bench",
@@ -217,7 +220,7 @@ static void fill_config(const char *bin, const char *image, const char *type, co
                                         .n_queues = 1,
                                         .n_lanes = 1,
                                         .request_timeout = VM_CONFIG_REQUEST_TIMEOUT,
-                                        .blk.block_size = 512};
+                                        .options = BLK_PLAIN};
         config = (struct vm_config){.frontend = VM_FRONTEND_VHOST_USER,
                                     .socket_mode = 0660,
                                     .socket_gid = VM_CONFIG_NO_GID,
@@ -228,8 +231,9 @@ static void fill_config(const char *bin, const char *image, const char *type, co
                                     .n_devices = 1};
         (void)snprintf(config.name, sizeof(config.name), "spawn%d", (int)getpid());
         if (!realpath(bin, config.worker_dir) || !realpath(run_dir, config.run_dir) ||
-            !realpath(image, device.blk.path))
+            !realpath(image, image_path))
                 give_up("no such path", errno);
+        device.options.value[BLK_OPTION_PATH].text = image_path;
 }
 
 static int run(const char *type, unsigned starts, bool trace)

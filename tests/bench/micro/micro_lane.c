@@ -19,6 +19,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/fd.h"
 #include "tests/bench/micro/micro_gate.h"
+#include "tests/harness/blk_set.h"
 
 #define RAM_BYTES   (UINT64_C(16) << 20)
 #define RAM_ADDRESS UINT64_C(0x80000000)
@@ -48,7 +49,7 @@ static void must(int r, const char *what)
 static void start_worker(struct micro_lane *micro, const char *program, int image)
 {
         struct control_configure configure = {
-            .name = "micro", .n_queues = 1, .type = DEVICE_TYPE_BLK, .blk.block_size = 512};
+            .name = "micro", .n_queues = 1, .type = DEVICE_TYPE_BLK, .options = BLK_PLAIN};
         int pair[2];
 
         must(fd_stream_pair(pair), "no socket");

@@ -23,9 +23,12 @@ SECONDS = 1800  # for a part that does not end itself
 PARTS = {
     "host": "starts, deaths, memory and idleness of workers; the round trip of a frame",
     "micro": "instructions of a request",
+    "flood": "a disk beside one that its guest floods",
     "guest": "a Linux guest in QEMU, on a disk of bulkhead's and one of qemu-storage-daemon's",
+    "net": "TCP with a Linux guest in QEMU, by bulkhead's network devices and by QEMU's own",
+    "shmem": "the same records by messages and by a shared memory region",
 }
-QUICK = {"host": ["--quick"], "guest": ["--quick"]}  # what makes a part short; micro is
+QUICK = {name: ["--quick"] for name in ("host", "guest", "net", "shmem")}  # what makes a part short; micro is
 
 
 def judge(row):

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/bench/twin/twin_device.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -31,6 +32,9 @@ int twin_device_init(struct device *device, uv_loop_t *loop, const char *path, u
                 r = twin_ring_init(&device->rings[i], (uint16_t)device->disk.hello.max_segments);
         if (r < 0)
                 return r;
+        r = shmem_new(NULL, 0, &(struct shmem_limits){0}, &device->shmem);
+        if (r < 0)
+                return r;
         uv_timer_init(loop, &device->later);
         device->later.data = device;
         return 0;
@@ -42,6 +46,7 @@ void twin_device_done(struct device *device)
         for (unsigned i = 0; i < device->n_queues; i++)
                 twin_ring_done(&device->rings[i]);
         device->memory = guest_memory_unref(device->memory);
+        device->shmem = shmem_free(device->shmem);
         twin_disk_close(&device->disk);
 }
 
@@ -121,9 +126,15 @@ unsigned device_n_queues(const struct device *device)
         return device->n_queues;
 }
 
+unsigned device_queue_groups(const struct device *device)
+{
+        (void)device;
+        return 1;
+}
+
 uint64_t device_features(const struct device *device)
 {
-        return features_offered(device->disk.hello.features);
+        return features_offered(device->disk.hello.device_type, device->disk.hello.features, GUEST_MODERN);
 }
 
 static bool any_running(const struct device *device)
@@ -137,7 +148,7 @@ static bool any_running(const struct device *device)
 int device_commit_features(struct device *device, uint64_t features)
 {
         uint64_t committed;
-        int r = features_commit(device_features(device), features, &committed);
+        int r = features_commit(GUEST_MODERN, device_features(device), features, &committed);
 
         if (r < 0)
                 return r;
@@ -156,6 +167,12 @@ int device_config_read(const struct device *device, uint32_t offset, uint32_t le
 uint32_t device_config_size(const struct device *device)
 {
         return device->space.size;
+}
+
+bool device_config_is_vmms(const struct device *device)
+{
+        (void)device;
+        return false;
 }
 
 int device_config_write(struct device *device, uint32_t offset, uint32_t len, const uint8_t *bytes,
@@ -186,6 +203,55 @@ int device_set_memory(struct device *device, struct guest_memory *memory)
                 if (device->rings[i].queue.started && queue_rebind(&device->rings[i].queue, memory) < 0)
                         device->active |= UINT64_C(1) << i; /* broken: told from the loop */
         return 0;
+}
+
+/* A disk has no regions. */
+const struct shmem *device_shmem(const struct device *device)
+{
+        return device->shmem;
+}
+
+void device_shmem_shown(struct device *device, struct shmem_mapping *mapping, int error)
+{
+        (void)device;
+        (void)mapping;
+        (void)error;
+        assert(false);
+}
+
+/* ---- translations: none ---- */
+
+bool device_may_translate(const struct device *device)
+{
+        (void)device;
+        return false;
+}
+
+int device_translate(struct device *device, bool on)
+{
+        (void)device;
+        return on ? -EOPNOTSUPP : 0;
+}
+
+int device_iotlb_update(struct device *device, const struct iotlb_entry *entry)
+{
+        (void)device;
+        (void)entry;
+        return -EPERM;
+}
+
+int device_iotlb_invalidate(struct device *device, uint64_t iova, uint64_t len)
+{
+        (void)device;
+        (void)iova;
+        (void)len;
+        return -EPERM;
+}
+
+void device_iotlb_missed(struct device *device, uint64_t iova)
+{
+        (void)device;
+        (void)iova;
 }
 
 /* ---- queues ---- */

@@ -17,6 +17,7 @@ struct twin_stop {
 };
 
 struct device {
+        struct shmem *shmem; /* none */
         struct twin_disk disk;
         struct config_space space;
         struct device_front front;

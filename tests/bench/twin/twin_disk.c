@@ -3,6 +3,7 @@
  * its header by blk_req_check, as a worker does.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/bench/twin/twin_disk.h"
+#include "tests/harness/blk_set.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@ static const char serial[BLK_SERIAL_BYTES] = "all-mapped twin";
 
 int twin_disk_open(struct twin_disk *disk, const char *path, unsigned n_queues)
 {
-        struct control_configure configure = {.n_queues = n_queues, .blk.block_size = BLK_SECTOR};
+        struct control_configure configure = {.n_queues = n_queues, .options = BLK_PLAIN};
         _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
         int r;
 

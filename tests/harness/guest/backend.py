@@ -19,9 +19,10 @@ PROGRAMS = os.environ.get("BULKHEAD_PROGRAMS") or os.path.join(BUILD, "bin")
 SANITIZER = re.compile(r"(Address|Leak|Thread)Sanitizer|runtime error:")
 
 
-def listening(path):
-    """Is somebody listening there? Told without connecting: the first connection is the front-end's."""
-    with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
+def listening(path, pid="self"):
+    """Is somebody listening there, in that process's network namespace? Told without connecting: the first connection is the
+    front-end's."""
+    with open(f"/proc/{pid}/net/unix", encoding="utf-8", errors="replace") as table:
         for line in table:
             words = line.split(maxsplit=7)
             if len(words) == 8 and words[7].rstrip("\n") == path and int(words[3], 16) & ACCEPTS_CONNECTIONS:
@@ -60,6 +61,36 @@ class Entropy:
                 "-device", f"vhost-user-rng-pci,id={self.name}-pci,chardev={self.name}{self.qemu_extra}"]
 
 
+class Console:
+    """Only with the newest QEMU, whose test device is any device that a back-end says; the guest is booted with bh.devices."""
+
+    def __init__(self, name="con0", ports=("console",), extra=""):
+        self.name, self.ports, self.extra = name, ports, extra
+
+    def yaml(self):
+        return f"  - {{name: {self.name}, type: console, ports: [{', '.join(self.ports)}]{self.extra}}}\n"
+
+    def qemu(self, sock):
+        return ["-chardev", f"socket,id={self.name},path={sock}",
+                "-device", f"vhost-user-test-device-pci,id={self.name}-pci,chardev={self.name},virtio-id=3,"
+                f"num_vqs={2 * len(self.ports) + 2},vq_size=64,config_size=12"]
+
+
+class Sample:
+    """A device with a shared memory region; only with the newest QEMU, as Console."""
+
+    def __init__(self, name="sample0", size="1M", extra=""):
+        self.name, self.size, self.extra = name, size, extra
+
+    def yaml(self):
+        return f"  - {{name: {self.name}, type: sample, size: {self.size}, shmem: map{self.extra}}}\n"
+
+    def qemu(self, sock):
+        return ["-chardev", f"socket,id={self.name},path={sock}",
+                "-device", f"vhost-user-test-device-pci,id={self.name}-pci,chardev={self.name},virtio-id=22,"
+                "num_vqs=1,vq_size=64,config_size=0"]
+
+
 class Bulkhead:
     """`bulkhead run` in the foreground, one VM. `prefix` runs it as somebody else (setpriv ...)."""
 
@@ -93,9 +124,13 @@ class Bulkhead:
         """Until every device's socket listens."""
         self.child = Child("bulkhead run", self.argv("run", *self.run_options, self.config), f"{self.directory}/{self.vm}-broker.log",
                            prefix=self.prefix, env=self.env)
-        wait_until(lambda: all(listening(self.socket(d)) for d in self.devices), seconds,
+        wait_until(lambda: all(listening(self.socket(d), self.child.pid) for d in self.devices), seconds,
                    "the sockets of bulkhead", alive=self.child.must_run)
         return self
+
+    def port(self, device, port):
+        """The socket of a console's port."""
+        return f"{self.run_dir}/{self.vm}/{device.name}.{port}.sock"
 
     def qemu_arguments(self):
         return [word for device in self.devices for word in device.qemu(self.socket(device))]

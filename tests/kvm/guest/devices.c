@@ -4,7 +4,7 @@
 #include "tests/kvm/guest/virtio.h"
 
 #define SECTOR      512u
-#define BLOCK       4096u
+#define BLOCK       BLK_BLOCK
 #define SECTORS     (BLOCK / SECTOR)
 #define BLK_READ    0u
 #define BLK_WRITE   1u
@@ -24,8 +24,8 @@ static struct {
 } head;
 static volatile uint8_t status;
 
-/* One request; its status, or 255 (said in words). */
-static uint32_t blk(struct virtio *device, uint32_t type, uint64_t sector)
+/* One request with a block at `at`; its status, or 255 (said in words). */
+static uint32_t blk_at(struct virtio *device, uint32_t type, uint64_t sector, const volatile void *at)
 {
         struct virtio_part parts[3] = {{&head, sizeof(head), false}};
         uint32_t n = 1, written;
@@ -34,7 +34,7 @@ static uint32_t blk(struct virtio *device, uint32_t type, uint64_t sector)
         head.sector = sector;
         status = 0xee;
         if (type != BLK_FLUSH)
-                parts[n++] = (struct virtio_part){block, BLOCK, type == BLK_READ};
+                parts[n++] = (struct virtio_part){at, BLOCK, type == BLK_READ};
         parts[n++] = (struct virtio_part){&status, 1, true};
         written = virtio_do(device, "blk", parts, n);
         if (written == UINT32_MAX)
@@ -44,6 +44,16 @@ static uint32_t blk(struct virtio *device, uint32_t type, uint64_t sector)
                 return 255;
         }
         return status;
+}
+
+static uint32_t blk(struct virtio *device, uint32_t type, uint64_t sector)
+{
+        return blk_at(device, type, sector, block);
+}
+
+uint32_t blk_move(struct virtio *device, bool write, uint64_t number, uint64_t at)
+{
+        return blk_at(device, write ? BLK_WRITE : BLK_READ, number * SECTORS, (const volatile void *)at);
 }
 
 static struct virtio_ring *ring_of(const struct virtio *device)
@@ -98,9 +108,14 @@ static bool blk_beyond(struct virtio *device)
         return true;
 }
 
+bool blk_begin(struct virtio *device)
+{
+        return virtio_begin(device, "blk", BLK_F_FLUSH, ring_of(device));
+}
+
 bool blk_works(struct virtio *device, uint32_t round)
 {
-        return virtio_begin(device, "blk", BLK_F_FLUSH, ring_of(device)) && blk_round(device, round, 1);
+        return blk_begin(device) && blk_round(device, round, 1);
 }
 
 /* blk=N: the N-th disk (from 1); rounds=: so often from a reset on; blocks=: so many a round. */
@@ -120,6 +135,39 @@ void test_blk(void)
         }
         if (virtio_reset(&device, "blk"))
                 pass("blk", (uint64_t)rounds * n_blocks);
+}
+
+/* Sixteen digits from 0 to f. */
+static uint64_t get_hex(void)
+{
+        uint64_t value = 0;
+
+        for (uint32_t i = 0; i < 16; i++) {
+                char c = get_char();
+
+                value = value << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+        }
+        return value;
+}
+
+/* say: a number is typed, and stands in a block that is written between zeros. */
+void test_say(void)
+{
+        struct virtio device;
+
+        if (!virtio_find(VIRTIO_TYPE_BLK, 0, &device) || !blk_begin(&device)) {
+                fail("say", "no disk", 0);
+                return;
+        }
+        put_text("say\n");
+        for (uint32_t word = 0; word < BLOCK / 8; word++)
+                block[word] = 0;
+        block[BLOCK / 16] = get_hex();
+        out8(0x3f9, 0);
+        if (blk(&device, BLK_WRITE, 0) != BLK_OK)
+                fail("say", "write: status", status);
+        else if (virtio_reset(&device, "say"))
+                pass("say", 0);
 }
 
 /* rng=N: reads so often, each answer is not the one before. */

@@ -6,12 +6,13 @@
 #define PRESENT_WRITE_USER 0x7
 #define LARGE 0x80
 
-/* 4 GiB mapped to themselves by 2 MiB, for ring 3 too. \p: e or r, as the mode's addresses are. */
+/* 5 GiB mapped to themselves by 2 MiB, for ring 3 too: behind the fourth lie shared memory regions. \p: e or r, as the mode's
+ * addresses are. */
         .macro tables p
         movl    $(pdpt + PRESENT_WRITE_USER), pml4
         movl    $pdpt, %edi
         movl    $(directories + PRESENT_WRITE_USER), %eax
-        movl    $4, %ecx
+        movl    $5, %ecx
 1:      movl    %eax, (%\p\()di)
         addl    $0x1000, %eax
         addl    $8, %edi
@@ -19,9 +20,12 @@
         jnz     1b
         movl    $directories, %edi
         movl    $(PRESENT_WRITE_USER | LARGE), %eax
-        movl    $2048, %ecx
+        xorl    %edx, %edx
+        movl    $2560, %ecx
 2:      movl    %eax, (%\p\()di)
+        movl    %edx, 4(%\p\()di)
         addl    $0x200000, %eax
+        adcl    $0, %edx
         addl    $8, %edi
         decl    %ecx
         jnz     2b
@@ -203,5 +207,5 @@ further_number:
 pml4:   .fill   4096
 pdpt:   .fill   4096
 directories:
-        .fill   4 * 4096
+        .fill   5 * 4096
 stacks: .fill   8 * 16384 /* one a processor */

@@ -95,7 +95,19 @@ void processor_run(uint32_t processor, void (*job)(void));
 
 /* Tests in files of their own. */
 void test_blk(void);
+void test_say(void);
 void test_rng(void);
+void test_region(void);
+void test_region_resets(void);
+void test_window(void);
+void test_window_ring(void);
+void test_pmem(void);
+void test_pmem_cut(void);
+void test_pmem_medium(void);
+void test_pmem_full(void);
+void test_foreign(void);
+void test_foreign_refused(void);
+void test_foreign_ring(void);
 void test_registers(void);
 void test_race(void);
 void test_scribble(void);

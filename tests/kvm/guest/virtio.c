@@ -136,6 +136,19 @@ static bool wait_used(struct virtio *device, const char *name)
         return true;
 }
 
+static uint64_t get64(const struct virtio *device, uint32_t reg)
+{
+        return get(device, reg) | (uint64_t)get(device, reg + 4) << 32;
+}
+
+bool virtio_region(const struct virtio *device, uint32_t shmid, uint64_t *ret_at, uint64_t *ret_len)
+{
+        set(device, VIRTIO_SHM_SEL, shmid);
+        *ret_at = get64(device, VIRTIO_SHM_BASE);
+        *ret_len = get64(device, VIRTIO_SHM_LEN);
+        return *ret_len != UINT64_MAX;
+}
+
 uint32_t virtio_do(struct virtio *device, const char *name, const struct virtio_part *parts, uint32_t n)
 {
         struct virtio_ring *ring = device->ring;

@@ -25,6 +25,9 @@ enum {
         VIRTIO_QUEUE_DESC = 0x080,
         VIRTIO_QUEUE_DRIVER = 0x090,
         VIRTIO_QUEUE_DEVICE = 0x0a0,
+        VIRTIO_SHM_SEL = 0x0ac,
+        VIRTIO_SHM_LEN = 0x0b0,
+        VIRTIO_SHM_BASE = 0x0b8,
         VIRTIO_CONFIG_GENERATION = 0x0fc,
         VIRTIO_CONFIG = 0x100
 };
@@ -39,6 +42,8 @@ enum {
 
 #define VIRTIO_TYPE_BLK    2u
 #define VIRTIO_TYPE_RNG    4u
+#define VIRTIO_TYPE_SAMPLE 22u
+#define VIRTIO_TYPE_PMEM   27u
 #define VIRTIO_F_VERSION_1 (1ull << 32)
 
 struct virtio_desc {
@@ -90,8 +95,16 @@ uint32_t virtio_do(struct virtio *device, const char *name, const struct virtio_
 /* Status 0, until it reads so. */
 bool virtio_reset(struct virtio *device, const char *name);
 
+/* A shared memory region of it (virtio 1.3, 4.2.2.1). False: there is none. */
+bool virtio_region(const struct virtio *device, uint32_t shmid, uint64_t *ret_at, uint64_t *ret_len);
+
+/* On a disk that runs: 4096 bytes at any address, to or from the block. Its status, or 255 (said in words). */
+#define BLK_BLOCK 4096u
+uint32_t blk_move(struct virtio *device, bool write, uint64_t block, uint64_t at);
+
 /* On a disk that runs: writes blocks, then reads and compares them. `round` makes their bytes others. */
 bool blk_round(struct virtio *device, uint32_t round, uint32_t n_blocks);
 
-/* From a reset on, with a block. */
+/* From a reset on: the disk's own ring, and with a block. */
+bool blk_begin(struct virtio *device);
 bool blk_works(struct virtio *device, uint32_t round);

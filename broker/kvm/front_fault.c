@@ -1,0 +1,174 @@
+/* Finds the page of a shared memory region that a vCPU cannot have.
+ * Owns nothing. Called by vCPU threads, through kvm_front.c. TRUST: addresses are the guest's, or sums of its registers: they
+ * select a page that is shown, or none. What is behind a page fails as it likes.
+ *
+ * How it works: the main thread says where a page is and puts zeros there, and never touches one: a medium may take its time, and
+ * its last words, too. This thread stands still anyway. Where nobody says which page it is (an old kernel), those that the
+ * instruction may touch are tried, and then all.
+ *
+ * A page that can be read may not be to be written: a file with holes, on a disk that is full. So where the guest may write, the
+ * kernel is asked to prepare the page for that, which changes no byte.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/kvm/front_fault.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/core/fault_safe.h"
+#include "broker/kvm/platform.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+/* A call of the main thread. */
+struct call {
+        const struct front_fault *fault;
+        uint64_t gpa;
+        uint32_t slot;
+        struct front_page page;
+        bool found, cut;
+};
+
+static void call_mend(void *argument)
+{
+        struct call *call = argument;
+
+        call->found = front_memory_mend(call->fault->memory, &call->cut);
+}
+
+static void call_page(void *argument)
+{
+        struct call *call = argument;
+
+        call->found = front_memory_page(call->fault->memory, call->gpa, &call->page);
+}
+
+static void call_next(void *argument)
+{
+        struct call *call = argument;
+
+        call->found = front_memory_next(call->fault->memory, call->slot, &call->page);
+}
+
+static void call_lost(void *argument)
+{
+        struct call *call = argument;
+
+        front_memory_lost(call->fault->memory, &call->page);
+}
+
+static void call_patient(void *argument)
+{
+        struct call *call = argument;
+
+        call->found = front_memory_patient(call->fault->memory);
+}
+
+static void call_fill(void *argument)
+{
+        struct call *call = argument;
+
+        front_memory_fill(call->fault->memory);
+}
+
+/* True: in a moment it may be there; the moment has passed. */
+static bool waits(const struct front_fault *fault)
+{
+        static const struct timespec moment = {.tv_nsec = 1000000};
+        struct call call = {.fault = fault};
+
+        if (!kvm_calls_make(fault->calls, call_patient, &call) || !call.found)
+                return false;
+        (void)nanosleep(&moment, NULL);
+        return true;
+}
+
+static bool can_be_read(const uint8_t *at)
+{
+        uint8_t byte;
+
+        return fault_safe_copy(&byte, at, 1) == 0;
+}
+
+/* An older kernel cannot tell. */
+static bool can_be_written(uint8_t *at, uint64_t len)
+{
+        return madvise(at, len, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+}
+
+bool front_fault_try(const struct front_fault *fault, uint64_t gpa)
+{
+        struct call call = {.fault = fault, .gpa = gpa};
+
+        if (!kvm_calls_make(fault->calls, call_page, &call) || !call.found)
+                return false;
+        if (can_be_read(call.page.host) &&
+            (!call.page.writable || can_be_written(call.page.host, call.page.len)))
+                return false;
+        return kvm_calls_make(fault->calls, call_lost, &call);
+}
+
+static bool try_each(void *context, uint64_t gpa)
+{
+        return front_fault_try(context, gpa);
+}
+
+/* The first page of this slot that cannot be read. */
+static bool try_slot(const struct front_fault *fault, struct call *call)
+{
+        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), n = call->page.len / page;
+
+        for (uint64_t i = 0; i < n; i++) {
+                if (can_be_read(call->page.host + i * page))
+                        continue;
+                call->page.offset = i * page;
+                return kvm_calls_make(fault->calls, call_lost, call);
+        }
+        return false;
+}
+
+static void try_all(const struct front_fault *fault)
+{
+        struct call call = {.fault = fault};
+
+        while (kvm_calls_make(fault->calls, call_next, &call) && call.found) {
+                if (try_slot(fault, &call))
+                        return;
+                call.slot = call.page.slot + 1;
+        }
+        (void)kvm_calls_make(fault->calls, call_fill, &call);
+}
+
+static bool try_reach(const struct front_fault *fault, int vcpu_fd)
+{
+        return kvm_platform_reach(vcpu_fd, fault->ram, fault->range.start, fault->range.len, try_each,
+                                  (void *)(uintptr_t)fault);
+}
+
+bool front_fault_serve(const struct front_fault *fault, int vcpu_fd, const uint64_t *gpa)
+{
+        struct call call = {.fault = fault};
+
+        if (!kvm_calls_make(fault->calls, call_mend, &call) || !call.found)
+                return false;
+        if (call.cut || waits(fault))
+                return true;
+        if (gpa)
+                (void)front_fault_try(fault, *gpa);
+        else if (!try_reach(fault, vcpu_fd))
+                try_all(fault);
+        return true;
+}
+
+void front_fault_look(const struct front_fault *fault, int vcpu_fd)
+{
+        (void)try_reach(fault, vcpu_fd);
+}
+
+bool front_fault_missing(const struct front_fault *fault, uint64_t gpa)
+{
+        return waits(fault) || front_fault_try(fault, gpa);
+}
