@@ -244,13 +244,13 @@ int device_iotlb_update(struct device *device, const struct iotlb_entry *entry)
 int device_iotlb_invalidate(struct device *device, uint64_t iova, uint64_t len)
 {
         struct device_iotlb *iotlb = &device->iotlb;
-        const struct interval_map *before = iotlb->table.entries;
+        const uint64_t before = iotlb->table.n_changes;
         int r;
 
         if (!iotlb->on)
                 return -EPERM;
         r = iotlb_invalidate(&iotlb->table, iova, len);
-        if (r < 0 || (iotlb->table.entries == before && !iotlb->changed))
+        if (r < 0 || (iotlb->table.n_changes == before && !iotlb->changed))
                 return r;
         iotlb_show(device);
         iotlb_wake(device);

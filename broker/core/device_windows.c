@@ -24,7 +24,7 @@ static void add_text(struct device_windows *windows, size_t *used, const struct 
 
 int device_windows_init(struct device_windows *windows, const struct device_memory *memory)
 {
-        struct interval_map *map, *with;
+        struct interval_map *map;
         size_t used = 0;
 
         *windows = (struct device_windows){0};
@@ -39,12 +39,12 @@ int device_windows_init(struct device_windows *windows, const struct device_memo
                                                   .len = window->size,
                                                   .base = window->start,
                                                   .rights = INTERVAL_READ | INTERVAL_WRITE};
-                int r = interval_map_replace(map, &interval, &with);
+                int r = interval_map_replace(&map, &interval);
 
-                (void)interval_map_unref(map);
-                if (r < 0)
+                if (r < 0) {
+                        (void)interval_map_unref(map);
                         return r;
-                map = with;
+                }
                 windows->bytes += window->size; /* no two overlap */
                 add_text(windows, &used, window);
         }

@@ -16,7 +16,7 @@ struct interval_map {
         atomic_uint refs;
         const struct interval_owner *owner;
         size_t max; /* intervals of this map and of all that are made from it */
-        size_t n;
+        size_t n, room;
         struct interval items[]; /* by start; no two overlap */
 };
 
@@ -34,7 +34,7 @@ static struct interval_map *map_alloc(const struct interval_owner *owner, size_t
         atomic_init(&map->refs, 1);
         map->owner = owner;
         map->max = max;
-        map->n = n;
+        map->n = map->room = n;
         return map;
 }
 
@@ -168,22 +168,18 @@ static bool goes_on(const struct interval *item, const struct interval *next)
                next->len <= UINT64_MAX - item->len;
 }
 
-/* `item` starts behind everything in the map, which has room for it. */
-static void map_append(struct interval_map *map, const struct interval *item)
+/* `item` starts behind everything in the array, which has room for it. */
+static void items_append(struct interval *items, size_t *n, const struct interval *item)
 {
-        if (map->n > 0 && goes_on(&map->items[map->n - 1], item))
-                map->items[map->n - 1].len += item->len;
+        if (*n > 0 && goes_on(&items[*n - 1], item))
+                items[*n - 1].len += item->len;
         else
-                map->items[map->n++] = *item;
+                items[(*n)++] = *item;
 }
 
-static void map_append_all(struct interval_map *map, const struct interval *items, size_t n)
+static void map_append(struct interval_map *map, const struct interval *item)
 {
-        if (n == 0)
-                return;
-        map_append(map, items); /* the others were neighbours before */
-        memcpy(map->items + map->n, items + 1, (n - 1) * sizeof(items[0]));
-        map->n += n - 1;
+        items_append(map->items, &map->n, item);
 }
 
 /* The interval's bytes from an address in it, or just behind its end, which is behind its start. */
@@ -197,70 +193,111 @@ static struct interval interval_from(const struct interval *item, uint64_t at)
         return rest;
 }
 
-/* What `from` has in front of the range, ... */
-static void append_before(struct interval_map *map, const struct interval_map *from, uint64_t start)
+/* What comes to stand in place of the items [first, first + n_old): those that the range touches, and the neighbours that
+ * may go on with what comes to stand in it. */
+struct amendment {
+        size_t first, n_old, n_new;
+        struct interval items
+            [5]; /* a neighbour, what is left in front, what is put there, what is left behind, a neighbour */
+};
+
+/* `interval`: what comes to stand in the range, or NULL. */
+static void amendment_make(const struct interval_map *map, uint64_t start, uint64_t len,
+                           const struct interval *interval, struct amendment *ret_made)
 {
-        size_t n = count_starting_by(from, start);
-        struct interval cut;
+        const uint64_t last = start + (len - 1);
+        size_t behind = count_starting_by(map, last);
+        struct amendment made = {.first = count_starting_by(map, start)};
 
-        memcpy(map->items, from->items, n * sizeof(map->items[0]));
-        map->n = n;
-        if (n == 0)
-                return;
-        cut = from->items[n - 1];
-        if (start - cut.start < cut.len)
-                map->items[n - 1].len = start - cut.start;
-        if (start == cut.start)
-                map->n--;
-}
+        if (made.first > 0 && map->items[made.first - 1].start == start)
+                made.first--; /* nothing is left of it in front */
+        if (made.first > 0) {
+                struct interval front = map->items[--made.first];
 
-/* ... and behind its last byte. */
-static void append_behind(struct interval_map *map, const struct interval_map *from, uint64_t last)
-{
-        size_t n = count_starting_by(from, last);
-
-        if (n > 0 && last - from->items[n - 1].start < from->items[n - 1].len - 1) {
-                struct interval rest = interval_from(&from->items[n - 1], last + 1);
-
-                map_append(map, &rest);
+                front.len = MIN(front.len, start - front.start);
+                items_append(made.items, &made.n_new, &front);
         }
-        map_append_all(map, from->items + n, from->n - n);
+        if (interval)
+                items_append(made.items, &made.n_new, interval);
+        if (behind > 0 && last - map->items[behind - 1].start < map->items[behind - 1].len - 1) {
+                struct interval rest = interval_from(&map->items[behind - 1], last + 1);
+
+                items_append(made.items, &made.n_new, &rest);
+        }
+        if (behind < map->n)
+                items_append(made.items, &made.n_new, &map->items[behind++]);
+        made.n_old = behind - made.first;
+        *ret_made = made;
 }
 
-/* `interval`: what comes to stand there, or NULL. */
-static int replace(const struct interval_map *from, uint64_t start, uint64_t len,
-                   const struct interval *interval, struct interval_map **ret_map)
+static size_t amended_n(const struct interval_map *map, const struct amendment *made)
 {
-        struct interval_map *map;
+        return map->n - made->n_old + made->n_new;
+}
 
-        if (!is_range(start, len))
-                return -EINVAL;
-        map = map_alloc(from->owner, from->max, from->n + 2); /* a split, and what comes to stand in it */
+/* The map has room. */
+static void amendment_apply(struct interval_map *map, const struct amendment *made)
+{
+        struct interval *old = map->items + made->first;
+
+        memmove(old + made->n_new, old + made->n_old,
+                (map->n - made->first - made->n_old) * sizeof(map->items[0]));
+        memcpy(old, made->items, made->n_new * sizeof(map->items[0]));
+        map->n = amended_n(map, made);
+}
+
+static int amend_copy(const struct interval_map *from, const struct amendment *made, size_t room,
+                      struct interval_map **ret_map)
+{
+        struct interval_map *map = map_alloc(from->owner, from->max, room);
+
         if (!map)
                 return -ENOMEM;
-        append_before(map, from, start);
-        if (interval)
-                map_append(map, interval);
-        append_behind(map, from, start + (len - 1));
-        if (map->n > map->max) {
-                free(map);
-                return -E2BIG;
-        }
+        memcpy(map->items, from->items, from->n * sizeof(map->items[0]));
+        map->n = from->n;
+        amendment_apply(map, made);
         map_ref_owners(map);
         *ret_map = map;
         return 0;
 }
 
-int interval_map_replace(const struct interval_map *from, const struct interval *interval,
-                         struct interval_map **ret_map)
+static int judge_amendment(const struct interval_map *map, uint64_t start, uint64_t len,
+                           const struct interval *interval, struct amendment *ret_made)
 {
-        return replace(from, interval->start, interval->len, interval, ret_map);
+        if (!is_range(start, len))
+                return -EINVAL;
+        amendment_make(map, start, len, interval, ret_made);
+        return amended_n(map, ret_made) > map->max ? -E2BIG : 0;
 }
 
-int interval_map_cut(const struct interval_map *from, uint64_t start, uint64_t len,
-                     struct interval_map **ret_map)
+/* Room for twice as many where it has to be another: one that grows step by step is copied few times. */
+static int amend(struct interval_map **map, uint64_t start, uint64_t len, const struct interval *interval)
 {
-        return replace(from, start, len, NULL, ret_map);
+        struct interval_map *old = *map;
+        struct amendment made;
+        int r = judge_amendment(old, start, len, interval, &made);
+
+        if (r < 0)
+                return r;
+        if (!old->owner && atomic_load_explicit(&old->refs, memory_order_acquire) == 1 &&
+            amended_n(old, &made) <= old->room) {
+                amendment_apply(old, &made);
+                return 0;
+        }
+        r = amend_copy(old, &made, MIN(2 * (old->n + 2), old->max + 2), map);
+        if (r == 0)
+                (void)interval_map_unref(old);
+        return r;
+}
+
+int interval_map_replace(struct interval_map **map, const struct interval *interval)
+{
+        return amend(map, interval->start, interval->len, interval);
+}
+
+int interval_map_cut(struct interval_map **map, uint64_t start, uint64_t len)
+{
+        return amend(map, start, len, NULL);
 }
 
 int interval_map_keep(const struct interval_map *from, const uint64_t *marks, struct interval_map **ret_map)
@@ -280,31 +317,26 @@ int interval_map_keep(const struct interval_map *from, const uint64_t *marks, st
 
 /* ---- one behind the other ---- */
 
-/* A map that is being made: how many intervals fit in it now. */
-struct composition {
-        struct interval_map *map;
-        size_t room;
-};
-
-static int composition_append(struct composition *made, const struct interval *piece)
+static int composition_append(struct interval_map **made, const struct interval *piece)
 {
-        struct interval_map *map = made->map;
+        struct interval_map *map = *made;
 
-        if (map->n == made->room) {
-                size_t room = MIN(2 * made->room, map->max + 1); /* one more shows that there are too many */
+        if (map->n == map->room) {
+                size_t room = MIN(2 * map->room, map->max + 1); /* one more shows that there are too many */
 
                 map = realloc(map, map_size(room));
                 if (!map)
                         return -ENOMEM;
-                made->map = map;
-                made->room = room;
+                map->room = room;
+                *made = map;
         }
         map_append(map, piece);
         return map->n > map->max ? -E2BIG : 0;
 }
 
 /* What is left of an interval of the outer map where one of the inner map begins, and what both make of it. */
-static int compose_piece(struct composition *made, const struct interval *outer, const struct interval *inner)
+static int compose_piece(struct interval_map **made, const struct interval *outer,
+                         const struct interval *inner)
 {
         uint64_t first = MAX(outer->base, inner->start);
         struct interval piece = interval_from(outer, outer->start + (first - outer->base));
@@ -316,7 +348,7 @@ static int compose_piece(struct composition *made, const struct interval *outer,
         return piece.rights == 0 ? 0 : composition_append(made, &piece);
 }
 
-static int compose_one(struct composition *made, const struct interval *outer,
+static int compose_one(struct interval_map **made, const struct interval *outer,
                        const struct interval_map *inner)
 {
         uint64_t span = MIN(outer->len - 1, UINT64_MAX - outer->base);
@@ -337,20 +369,19 @@ int interval_map_compose(const struct interval_map *outer, const struct interval
                          struct interval_map **ret_map)
 {
         /* As many as there are when no interval of the inner map is named twice. */
-        struct composition made = {.room = MIN(outer->n + inner->n, max) + 1};
+        struct interval_map *made = map_alloc(NULL, max, MIN(outer->n + inner->n, max) + 1);
         int r = 0;
 
-        made.map = map_alloc(NULL, max, made.room);
-        if (!made.map)
+        if (!made)
                 return -ENOMEM;
-        made.map->n = 0;
+        made->n = 0;
         for (size_t i = 0; r == 0 && i < outer->n; i++)
                 r = compose_one(&made, &outer->items[i], inner);
         if (r < 0) {
-                free(made.map);
+                free(made);
                 return r;
         }
-        *ret_map = made.map;
+        *ret_map = made;
         return 0;
 }
 

@@ -44,13 +44,13 @@ int interval_map_with(const struct interval_map *from, const struct interval *in
 int interval_map_without(const struct interval_map *from, uint64_t start, uint64_t len,
                          struct interval_map **ret_map);
 
-/* A new map = `from` with nothing but this interval in its range, or with nothing in the range: what reaches over an end of it is
+/* The caller's map, with nothing but this interval in its range, or with nothing in the range: what reaches over an end of it is
  * split, and goes on to stand for what it stood for. An interval that goes on where its neighbour ends, in what it stands for too and
- * with the same rights and owner, is one with it. Costs one pass. -EINVAL: empty or wraps; -E2BIG; -ENOMEM. */
-int interval_map_replace(const struct interval_map *from, const struct interval *interval,
-                         struct interval_map **ret_map);
-int interval_map_cut(const struct interval_map *from, uint64_t start, uint64_t len,
-                     struct interval_map **ret_map);
+ * with the same rights and owner, is one with it. Changed in its place where nobody else holds it and nobody owns anything, so that
+ * many changes are cheap; else *map becomes a copy, and the others' is untouched. -EINVAL: empty or wraps; -E2BIG; -ENOMEM: nothing
+ * has changed. */
+int interval_map_replace(struct interval_map **map, const struct interval *interval);
+int interval_map_cut(struct interval_map **map, uint64_t start, uint64_t len);
 
 /* A new map of those intervals of `from` whose bit (i of marks[i / 64]) is set. -ENOMEM. */
 int interval_map_keep(const struct interval_map *from, const uint64_t *marks, struct interval_map **ret_map);

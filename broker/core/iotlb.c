@@ -53,6 +53,7 @@ static void take_entries(struct iotlb *iotlb, struct interval_map *entries)
 {
         (void)interval_map_unref(iotlb->entries);
         iotlb->entries = entries;
+        iotlb->n_changes++;
 }
 
 /* Keepers tell again what was known all along. */
@@ -67,21 +68,19 @@ static bool is_known(const struct iotlb *iotlb, const struct iotlb_entry *entry)
 
 static int update(struct iotlb *iotlb, const struct iotlb_entry *entry)
 {
-        struct interval_map *entries;
         int r;
 
         if (!is_entry(entry))
                 return -EINVAL;
         if (is_known(iotlb, entry))
                 return 0;
-        r = interval_map_replace(
-            iotlb->entries,
-            &(struct interval){
-                .start = entry->iova, .len = entry->len, .base = entry->gpa, .rights = entry->rights},
-            &entries);
+        r = interval_map_replace(&iotlb->entries, &(struct interval){.start = entry->iova,
+                                                                     .len = entry->len,
+                                                                     .base = entry->gpa,
+                                                                     .rights = entry->rights});
         if (r < 0)
                 return r == -E2BIG ? -ENOSPC : r;
-        take_entries(iotlb, entries);
+        iotlb->n_changes++;
         return 0;
 }
 
@@ -98,8 +97,6 @@ int iotlb_update(struct iotlb *iotlb, const struct iotlb_entry *entry)
 
 int iotlb_invalidate(struct iotlb *iotlb, uint64_t iova, uint64_t len)
 {
-        struct interval_map *entries;
-
         if (len != 0 && !is_range(iova, len)) {
                 iotlb->n_refused++;
                 return -EINVAL;
@@ -107,10 +104,10 @@ int iotlb_invalidate(struct iotlb *iotlb, uint64_t iova, uint64_t len)
         iotlb->n_invalidations++;
         if (len != 0 && !interval_map_overlaps(iotlb->entries, iova, len))
                 return 0;
-        if (len == 0 || interval_map_cut(iotlb->entries, iova, len, &entries) < 0)
+        if (len == 0 || interval_map_cut(&iotlb->entries, iova, len) < 0)
                 iotlb_clear(iotlb); /* too much is right, too little is not */
         else
-                take_entries(iotlb, entries);
+                iotlb->n_changes++;
         return 0;
 }
 

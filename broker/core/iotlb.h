@@ -24,9 +24,10 @@ struct iotlb_entry {
 };
 
 struct iotlb {
-        /* What guest_memory_translate takes; never NULL. A change makes a new map: the same one says that nothing has changed. */
+        /* What guest_memory_translate takes; never NULL. */
         struct interval_map *entries;
         struct interval_map *none; /* it when all is forgotten, which must not need memory */
+        uint64_t n_changes; /* of entries, since it began: as many as before says that nothing has changed */
         uint64_t n_updates, n_invalidations, n_refused; /* since it began; shown to the operator */
 };
 

@@ -368,15 +368,11 @@ static void replace_some(struct bytes *bytes, struct interval_map **map, uint64_
                                     .rights = random_next(seed) % 8 == 0,
                                     .owner = &owners[random_next(seed) % 8 == 0]};
         bool is_cut = random_next(seed) % 3 == 0;
-        struct interval_map *with = NULL;
         int r;
 
         interval.len = len = at + len > WINDOW ? WINDOW - at : len;
-        r = is_cut ? interval_map_cut(*map, interval.start, len, &with)
-                   : interval_map_replace(*map, &interval, &with);
+        r = is_cut ? interval_map_cut(map, interval.start, len) : interval_map_replace(map, &interval);
         assert_int_equal(r, 0);
-        (void)interval_map_unref(*map);
-        *map = with;
         for (uint64_t i = 0; i < len; i++) {
                 bytes->at[at + i].base = is_cut ? 0 : interval.base + i;
                 bytes->at[at + i].rights = interval.rights;
@@ -415,8 +411,8 @@ static void range_that_is_none_replaces_nothing(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-                assert_int_equal(interval_map_replace(map, &bad[i], &untouched), -EINVAL);
-                assert_int_equal(interval_map_cut(map, bad[i].start, bad[i].len, &untouched), -EINVAL);
+                assert_int_equal(interval_map_replace(&map, &bad[i]), -EINVAL);
+                assert_int_equal(interval_map_cut(&map, bad[i].start, bad[i].len), -EINVAL);
         }
         assert_ptr_equal(untouched, map);
         map_end(map);
@@ -426,42 +422,68 @@ static void range_that_is_none_replaces_nothing(void **state)
  * beginning. */
 static void what_would_wrap_is_not_one(void **state)
 {
-        struct interval_map *map = map_new(), *half, *whole;
+        struct interval_map *map = map_new();
         struct interval interval = {.start = 0, .len = LAST - 9, .base = 0, .owner = &owners[0]};
 
         (void)state;
-        assert_int_equal(interval_map_replace(map, &interval, &half), 0);
+        assert_int_equal(interval_map_replace(&map, &interval), 0);
         interval = (struct interval){.start = LAST - 9, .len = 10, .base = LAST - 9, .owner = &owners[0]};
-        assert_int_equal(interval_map_replace(half, &interval, &whole), 0);
-        assert_int_equal(interval_map_n(whole), 2);
-        (void)interval_map_unref(half);
-        (void)interval_map_unref(whole);
+        assert_int_equal(interval_map_replace(&map, &interval), 0);
+        assert_int_equal(interval_map_n(map), 2);
+        map_end(map);
+        map = map_new();
         interval = (struct interval){.start = 100, .len = 10, .base = LAST - 9, .owner = &owners[0]};
-        assert_int_equal(interval_map_replace(map, &interval, &half), 0);
+        assert_int_equal(interval_map_replace(&map, &interval), 0);
         interval = (struct interval){.start = 110, .len = 10, .base = 0, .owner = &owners[0]};
-        assert_int_equal(interval_map_replace(half, &interval, &whole), 0);
-        assert_int_equal(interval_map_n(whole), 2);
-        (void)interval_map_unref(half);
-        (void)interval_map_unref(whole);
+        assert_int_equal(interval_map_replace(&map, &interval), 0);
+        assert_int_equal(interval_map_n(map), 2);
         map_end(map);
 }
 
 static void replacing_keeps_the_limit_too(void **state)
 {
-        struct interval_map *map = map_new(), *with, *untouched = NULL;
+        struct interval_map *map = map_new(), *before;
         struct interval interval = {.start = 1, .len = 1, .rights = INTERVAL_WRITE, .owner = &owners[0]};
 
         (void)state;
         for (uint64_t i = 0; i < LIMIT_REGIONS - 1; i++)
                 assert_int_equal(add(&map, i * 10, 10, i * 1000, 0), 0);
-        assert_int_equal(interval_map_replace(map, &interval, &untouched), -E2BIG); /* three for one */
-        assert_int_equal(interval_map_cut(map, 1, 1, &with), 0);                    /* two for one */
-        assert_int_equal(interval_map_n(with), LIMIT_REGIONS);
-        assert_int_equal(interval_map_cut(with, 21, 1, &untouched), -E2BIG);
-        assert_null(untouched);
-        assert_int_equal(owner_count, 2 * LIMIT_REGIONS - 1);
-        (void)interval_map_unref(with);
+        before = map;
+        assert_int_equal(interval_map_replace(&map, &interval), -E2BIG); /* three for one */
+        assert_ptr_equal(map, before);
+        assert_int_equal(interval_map_cut(&map, 1, 1), 0); /* two for one */
+        assert_int_equal(interval_map_n(map), LIMIT_REGIONS);
+        before = map;
+        assert_int_equal(interval_map_cut(&map, 21, 1), -E2BIG);
+        assert_ptr_equal(map, before);
+        assert_int_equal(owner_count, LIMIT_REGIONS);
         map_end(map);
+}
+
+/* Whoever holds the map sees what it was; the last who holds it changes it where it is. */
+static void what_is_held_by_another_is_copied(void **state)
+{
+        struct interval_map *map = interval_map_new(NULL, 8), *held, *before;
+        const struct interval one = {.start = 0, .len = 4}, other = {.start = 8, .len = 4};
+
+        (void)state;
+        assert_non_null(map);
+        held = interval_map_ref(map);
+        assert_int_equal(interval_map_replace(&map, &one), 0);
+        assert_ptr_not_equal(map, held);
+        assert_int_equal(interval_map_n(held), 0);
+        (void)interval_map_unref(held);
+        before = map;
+        assert_int_equal(interval_map_replace(&map, &other), 0);
+        assert_int_equal(interval_map_cut(&map, 1, 1), 0);
+        assert_ptr_equal(map, before);
+        assert_int_equal(interval_map_n(map), 3);
+        held = interval_map_ref(map);
+        assert_int_equal(interval_map_cut(&map, 0, 12), 0);
+        assert_int_equal(interval_map_n(map), 0);
+        assert_int_equal(interval_map_n(held), 3);
+        (void)interval_map_unref(held);
+        (void)interval_map_unref(map);
 }
 
 /* ---- one map behind the other ---- */
@@ -493,7 +515,7 @@ static void assert_composed(const struct interval_map *outer, const struct inter
 
 static struct interval_map *random_map(uint64_t origin, uint64_t base, uint64_t *seed)
 {
-        struct interval_map *map = interval_map_new(NULL, LIMIT_REGIONS), *with;
+        struct interval_map *map = interval_map_new(NULL, LIMIT_REGIONS);
 
         assert_non_null(map);
         for (uint64_t n = random_next(seed) % 60; n > 0; n--) {
@@ -503,9 +525,7 @@ static struct interval_map *random_map(uint64_t origin, uint64_t base, uint64_t 
                                             .base = base + random_next(seed) % WINDOW,
                                             .rights = (uint32_t)random_next(seed) % 4};
 
-                assert_int_equal(interval_map_replace(map, &interval, &with), 0);
-                (void)interval_map_unref(map);
-                map = with;
+                assert_int_equal(interval_map_replace(&map, &interval), 0);
         }
         return map;
 }
@@ -532,7 +552,7 @@ static void one_map_behind_the_other_is_both(void **state)
 
 static void composition_keeps_its_limit(void **state)
 {
-        struct interval_map *outer = interval_map_new(NULL, LIMIT_REGIONS), *inner, *both = NULL, *with;
+        struct interval_map *outer = interval_map_new(NULL, LIMIT_REGIONS), *inner, *both = NULL;
         struct interval interval = {.len = 40, .rights = INTERVAL_READ};
 
         (void)state;
@@ -541,17 +561,13 @@ static void composition_keeps_its_limit(void **state)
         outer = interval_map_ref(outer);
         for (uint64_t i = 0; i < 4; i++) { /* 4 times 4 pieces */
                 interval.start = i * 40;
-                assert_int_equal(interval_map_replace(outer, &interval, &with), 0);
-                (void)interval_map_unref(outer);
-                outer = with;
+                assert_int_equal(interval_map_replace(&outer, &interval), 0);
         }
         for (uint64_t i = 0; i < 4; i++) {
                 struct interval piece = {
                     .start = i * 10, .len = 10, .base = i * 100, .rights = INTERVAL_READ};
 
-                assert_int_equal(interval_map_replace(inner, &piece, &with), 0);
-                (void)interval_map_unref(inner);
-                inner = with;
+                assert_int_equal(interval_map_replace(&inner, &piece), 0);
         }
         assert_int_equal(interval_map_compose(outer, inner, 15, &both), -E2BIG);
         assert_int_equal(interval_map_compose(outer, inner, 0, &both), -E2BIG);
@@ -601,6 +617,7 @@ int main(void)
             cmocka_unit_test(range_that_is_none_replaces_nothing),
             cmocka_unit_test(what_would_wrap_is_not_one),
             cmocka_unit_test(replacing_keeps_the_limit_too),
+            cmocka_unit_test(what_is_held_by_another_is_copied),
             cmocka_unit_test(one_map_behind_the_other_is_both),
             cmocka_unit_test(composition_keeps_its_limit),
             cmocka_unit_test(only_what_lies_in_one_interval_is_one),
