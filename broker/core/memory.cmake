@@ -7,6 +7,7 @@ bulkhead_library(bulkhead_memory
           ${CMAKE_CURRENT_LIST_DIR}/interval_map.c
           ${CMAKE_CURRENT_LIST_DIR}/guest_memory.c
           ${CMAKE_CURRENT_LIST_DIR}/iotlb.c
+          ${CMAKE_CURRENT_LIST_DIR}/local_file_system.c
           ${CMAKE_CURRENT_LIST_DIR}/miss_list.c
           ${CMAKE_CURRENT_LIST_DIR}/queue.c
           ${CMAKE_CURRENT_LIST_DIR}/queue_packed.c

@@ -15,34 +15,11 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include "broker/core/local_file_system.h"
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
 
 #define NEEDED (STATX_TYPE | STATX_NLINK | STATX_INO | STATX_SIZE)
-
-/* f_type of statfs(2). A fault on any of these ends by the host's own means: a disk that answers or fails, memory. What a
- * disk is made of (iSCSI, a loop over something else) is the operator's choice, and the worker's reads wait for it as well. */
-static const struct {
-        uint32_t magic;
-        const char *reason;
-} local_file_systems[] = {
-    {0xef53, "ext2, ext3, ext4: a disk of this host"},
-    {0x58465342, "xfs: a disk of this host"},
-    {0x9123683e, "btrfs: disks of this host"},
-    {0xf2f52010, "f2fs: flash of this host"},
-    {0x2fc12fc1, "zfs: disks of this host"},
-    {0x01021994, "tmpfs, and memfds: memory and swap of this host"},
-};
-
-#define TMPFS 0x01021994u
-
-static bool is_local(uint32_t magic)
-{
-        for (size_t i = 0; i < array_size(local_file_systems); i++)
-                if (local_file_systems[i].magic == magic)
-                        return true;
-        return false;
-}
 
 /* Of what kind is the file? `seals` < 0: it can have none. */
 static int judge_kind(int fd, const struct statx *st, int seals, bool may_end)
@@ -55,11 +32,11 @@ static int judge_kind(int fd, const struct statx *st, int seals, bool may_end)
                 return -EMEDIUMTYPE;
         if (fstatfs(fd, &fs) < 0)
                 return -errno;
-        if (!is_local((uint32_t)fs.f_type))
+        if (!file_system_is_local((uint32_t)fs.f_type))
                 return -EMEDIUMTYPE;
         /* A file that has a name is somebody's data, and its users know who may cut it short. Memory without a name is there
          * for nothing but this, and who means well can seal it. Where files may end it is a share's file that has been removed. */
-        if (!may_end && (uint32_t)fs.f_type == TMPFS && st->stx_nlink == 0 &&
+        if (!may_end && (uint32_t)fs.f_type == FILE_SYSTEM_TMPFS && st->stx_nlink == 0 &&
             (seals < 0 || !(seals & F_SEAL_SHRINK)))
                 return -EMEDIUMTYPE;
         return 0;

@@ -14,13 +14,17 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "broker/core/local_file_system.h"
 #include "broker/ctl/config_value.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/direct_io.h"
 #include "proto/base/log.h"
 #include "proto/device/blk.h"
+#include "proto/device/fs.h"
+#include "proto/device/pmem.h"
 
 #define SHOWN          256u
 #define SECTOR_SIZE    512u
@@ -150,6 +154,45 @@ static int look_at_blk(const struct device_config *device, char *why, size_t why
         return look_at_image(&blk, why, why_size);
 }
 
+/* Would the broker have its files under a guest's feet (broker/core/shmem_file.h)? What cannot be asked is said by who opens it. */
+static int judge_mapped(const char *path, const char *remedy, char *why, size_t why_size)
+{
+        char shown[SHOWN];
+        struct statfs fs;
+
+        if (statfs(path, &fs) < 0 || file_system_is_local((uint32_t)fs.f_type))
+                return 0;
+        log_escape(path, strlen(path), shown, sizeof(shown));
+        snprintf(why, why_size,
+                 "%s lies on a file system (0x%lx) of which nothing is mapped, since a guest's processor "
+                 "could wait for "
+                 "it without an end: use " FILE_SYSTEMS_LOCAL "%s",
+                 shown, (unsigned long)(uint32_t)fs.f_type, remedy);
+        return -EMEDIUMTYPE;
+}
+
+static int look_at_pmem(const struct device_config *device, char *why, size_t why_size)
+{
+        const struct pmem_options pmem = pmem_options_read(&device->options);
+        char shown[SHOWN];
+        struct stat st;
+
+        if (stat(pmem.path, &st) < 0 || S_ISREG(st.st_mode))
+                return judge_mapped(pmem.path, "", why, why_size);
+        log_escape(pmem.path, strlen(pmem.path), shown, sizeof(shown));
+        snprintf(why, why_size, "%s is no file, and nothing else is mapped: make one, or use type: blk",
+                 shown);
+        return -EINVAL;
+}
+
+static int look_at_fs(const struct device_config *device, char *why, size_t why_size)
+{
+        const struct fs_options fs = fs_options_read(&device->options);
+
+        return fs.dax_window > 0 ? judge_mapped(fs.path, ", or remove dax_window and shmem", why, why_size)
+                                 : 0;
+}
+
 int config_host_device(const struct device_config *device, const char **ret_key, char *why, size_t why_size)
 {
         static const struct {
@@ -157,6 +200,8 @@ int config_host_device(const struct device_config *device, const char **ret_key,
                 int (*look)(const struct device_config *device, char *why, size_t why_size);
         } looks[DEVICE_TYPE_COUNT_] = {
             [DEVICE_TYPE_BLK] = {"path", look_at_blk},
+            [DEVICE_TYPE_PMEM] = {"path", look_at_pmem},
+            [DEVICE_TYPE_FS] = {"path", look_at_fs},
         };
         int r = looks[device->type].look ? looks[device->type].look(device, why, why_size) : 0;
 

@@ -2,6 +2,8 @@
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/ctl/config_host.h"
+#include "proto/device/fs.h"
+#include "proto/device/pmem.h"
 #include "tests/harness/blk_set.h"
 
 #include <errno.h>
@@ -156,6 +158,33 @@ static void no_descriptor_is_left_behind(void **state)
         assert_int_equal(before, after);
 }
 
+/* What a guest maps must not wait for a file's server: told before there is a guest. */
+static void only_what_may_be_mapped_is_shown_to_a_guest(void **state)
+{
+        (void)state;
+        make_image(4096);
+        device.type = DEVICE_TYPE_PMEM;
+        device.options = (struct option_set){.value = {[PMEM_OPTION_PATH] = {.text = path}}};
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), 0);
+        device.options.value[PMEM_OPTION_PATH].text = "/proc/version";
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EMEDIUMTYPE);
+        assert_non_null(strstr(why, "/proc/version lies on a file system (0x9fa0)"));
+        assert_string_equal(key, "path");
+        device.options.value[PMEM_OPTION_PATH].text = "/dev/null";
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EINVAL);
+        assert_non_null(strstr(why, "is no file"));
+
+        device.type = DEVICE_TYPE_FS;
+        device.options = (struct option_set){
+            .value = {[FS_OPTION_PATH] = {.text = "/proc"}, [FS_OPTION_OWNERS] = {.text = ""}}};
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), 0);
+        device.options.value[FS_OPTION_DAX_WINDOW].number = FS_DAX_GRANULE;
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), -EMEDIUMTYPE);
+        assert_non_null(strstr(why, "remove dax_window"));
+        device.options.value[FS_OPTION_PATH].text = folder;
+        assert_int_equal(config_host_device(&device, &key, why, sizeof(why)), 0);
+}
+
 static void programs_must_be_there_and_executable(void **state)
 {
         (void)state;
@@ -176,6 +205,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(an_image_in_use_is_told_and_left_alone, setup, teardown),
             cmocka_unit_test_setup_teardown(only_files_and_block_devices_are_images, setup, teardown),
             cmocka_unit_test_setup_teardown(no_descriptor_is_left_behind, setup, teardown),
+            cmocka_unit_test_setup_teardown(only_what_may_be_mapped_is_shown_to_a_guest, setup, teardown),
             cmocka_unit_test_setup_teardown(programs_must_be_there_and_executable, setup, teardown),
         };
 
