@@ -192,6 +192,8 @@ static void on_map(struct device *device, const struct control_shmem *message)
                                               .offset = message->offset,
                                               .len = message->len,
                                               .fd_offset = message->fd_offset};
+        const bool again =
+            shmem_find(device->maps.shmem, message->shmid, message->offset, message->len) != NULL;
         struct shmem_mapping *mapping;
         int r = device->maps.n_pending == LIMIT_SHMEM_PENDING
                     ? -EBUSY
@@ -201,7 +203,9 @@ static void on_map(struct device *device, const struct control_shmem *message)
                 answer(device, message->id, r);
                 return;
         }
-        mapping->lasting |= device->maps.due > 0;
+        /* An orphan stays whose it was: a driver's is not the device's own because a successor asks for it. */
+        if (!again)
+                mapping->lasting = device->maps.due > 0;
         /* Before it is shown: a front end that refuses it at once says so from inside. */
         device->maps.pending[device->maps.n_pending++] =
             (struct device_map_pending){.mapping = mapping, .id = message->id};

@@ -56,6 +56,26 @@ static void a_reset_leaves_what_is_the_device_s_own_and_nothing_else(void **stat
         life_end(&self, fd);
 }
 
+/* Whoever asks for it again: it has come by the driver before. */
+static void a_reset_takes_what_a_successor_has_taken_over(void **state)
+{
+        const struct shmem_request own = life_pages(0), passing = life_pages(1);
+        int fd = begin_with_both();
+
+        (void)state;
+        life_worker_dies(&self);
+        life_successor_says(&self, 2);
+        assert_int_equal(answer_to(&self, shmem_world_map(&self, &own, fd)), 0);
+        assert_int_equal(answer_to(&self, shmem_world_map(&self, &passing, fd)), 0);
+        assert_serves(&self);
+        assert_int_equal(shmem_n_mappings(shmem_of(&self)), 2);
+        life_reset(&self);
+        assert_int_equal(shmem_n_mappings(shmem_of(&self)), 1);
+        assert_true(mapping_at(&self, 0, 2)->orphan);
+        assert_int_equal(self.n_shows - self.n_hides, 1);
+        life_end(&self, fd);
+}
+
 static void what_the_worker_behind_a_reset_does_not_ask_for_goes(void **state)
 {
         int fd = begin_with_both();
@@ -235,6 +255,7 @@ int main(void)
 #define CLAIM(name) cmocka_unit_test(name)
         const struct CMUnitTest tests[] = {
             CLAIM(a_reset_leaves_what_is_the_device_s_own_and_nothing_else),
+            CLAIM(a_reset_takes_what_a_successor_has_taken_over),
             CLAIM(what_the_worker_behind_a_reset_does_not_ask_for_goes),
             CLAIM(a_reset_in_the_middle_of_priming_holds_no_successor_up),
             CLAIM(a_reset_takes_maps_under_way_and_nobody_is_told),
