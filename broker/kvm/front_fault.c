@@ -3,8 +3,9 @@
  * select a page that is shown, or none. What is behind a page fails as it likes.
  *
  * How it works: the main thread says where a page is and puts zeros there, and never touches one: a medium may take its time, and
- * its last words, too. This thread stands still anyway. Where nobody says which page it is (an old kernel), those that the
- * instruction may touch are tried, and then all.
+ * its last words, too. This thread stands still anyway. Where nobody says which page it is (an old kernel, or one that waits
+ * without a word), those that the instruction may touch are tried, and then all: an address may be in a vector register, an
+ * operand longer than a page's rest, a page one of the guest's page tables.
  *
  * A page that can be read may not be to be written: a file with holes, on a disk that is full. So where the guest may write, the
  * kernel is asked to prepare the page for that, which changes no byte.
@@ -18,6 +19,10 @@
 
 #include "broker/core/fault_safe.h"
 #include "broker/kvm/platform.h"
+#include "proto/base/checked.h"
+
+#define SEARCH_LOOKS 8u                 /* that trying what it may touch has not helped */
+#define SEARCH_NS    UINT64_C(20000000) /* at each look: a guest may only wait, and has interrupts to take */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -116,30 +121,54 @@ static bool try_each(void *context, uint64_t gpa)
         return front_fault_try(context, gpa);
 }
 
-/* The first page of this slot that cannot be read. */
-static bool try_slot(const struct front_fault *fault, struct call *call)
+static uint64_t now_ns(void)
 {
-        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), n = call->page.len / page;
+        struct timespec now;
 
-        for (uint64_t i = 0; i < n; i++) {
-                if (can_be_read(call->page.host + i * page))
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* The next page of this slot that cannot be read. */
+static bool search_slot(struct front_search *search, struct call *call, uint64_t late_ns)
+{
+        const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+        for (; search->offset < call->page.len && now_ns() < late_ns; search->offset += page) {
+                if (can_be_read(call->page.host + search->offset))
                         continue;
-                call->page.offset = i * page;
-                return kvm_calls_make(fault->calls, call_lost, call);
+                call->page.offset = search->offset;
+                return kvm_calls_make(call->fault->calls, call_lost, call);
         }
+        return false;
+}
+
+/* Goes on where it stood. True: it has found one. */
+static bool search_until(const struct front_fault *fault, struct front_search *search, uint64_t late_ns)
+{
+        struct call call = {.fault = fault, .slot = search->slot};
+
+        while (kvm_calls_make(fault->calls, call_next, &call) && call.found) {
+                if (call.page.slot != search->slot)
+                        *search = (struct front_search){.slot = call.page.slot};
+                if (search_slot(search, &call, late_ns))
+                        return true;
+                if (search->offset < call.page.len)
+                        return false;
+                *search = (struct front_search){.slot = search->slot + 1};
+                call.slot = search->slot;
+        }
+        search->done = true;
         return false;
 }
 
 static void try_all(const struct front_fault *fault)
 {
+        struct front_search search = {0};
         struct call call = {.fault = fault};
 
-        while (kvm_calls_make(fault->calls, call_next, &call) && call.found) {
-                if (try_slot(fault, &call))
-                        return;
-                call.slot = call.page.slot + 1;
-        }
-        (void)kvm_calls_make(fault->calls, call_fill, &call);
+        if (!search_until(fault, &search, UINT64_MAX))
+                (void)kvm_calls_make(fault->calls, call_fill, &call);
 }
 
 static bool try_reach(const struct front_fault *fault, int vcpu_fd)
@@ -163,9 +192,17 @@ bool front_fault_serve(const struct front_fault *fault, int vcpu_fd, const uint6
         return true;
 }
 
-void front_fault_look(const struct front_fault *fault, int vcpu_fd)
+/* Once, and again more and more rarely: a loop that only waits is no reason to read everything for ever. */
+void front_fault_look(const struct front_fault *fault, struct front_search *search, int vcpu_fd,
+                      unsigned looks)
 {
-        (void)try_reach(fault, vcpu_fd);
+        const bool again = is_power_of_2(looks);
+
+        if (looks == 1 || (again && search->done))
+                *search = (struct front_search){0};
+        if ((again && try_reach(fault, vcpu_fd)) || looks < SEARCH_LOOKS || search->done)
+                return;
+        (void)search_until(fault, search, now_ns() + SEARCH_NS);
 }
 
 bool front_fault_missing(const struct front_fault *fault, uint64_t gpa)

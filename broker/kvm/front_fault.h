@@ -23,8 +23,18 @@ struct front_fault {
  * KVM_RUN has failed with EFAULT, at `gpa` or (NULL) nobody knows where. False: nothing is shown that could be the reason. */
 bool front_fault_serve(const struct front_fault *fault, int vcpu_fd, const uint64_t *gpa);
 
-/* The guest does not move: KVM waits for a page of those that it may touch now? */
-void front_fault_look(const struct front_fault *fault, int vcpu_fd);
+/* How far a vCPU's search of all pages has come. All zero at first. */
+struct front_search {
+        uint32_t slot;
+        uint64_t offset;
+        bool done;
+};
+
+/* The guest has not moved for so many looks (1 and more, each time one more; 1 begins anew): KVM waits for a page? Those that it may
+ * touch now are tried, more and more rarely. When that has not helped, all are, a slice of them at each look: an instruction may
+ * have more operands than can be told from its registers. */
+void front_fault_look(const struct front_fault *fault, struct front_search *search, int vcpu_fd,
+                      unsigned looks);
 
 /* This page, by its guest address. True: it could not be had, and is zeros now. */
 bool front_fault_try(const struct front_fault *fault, uint64_t gpa);

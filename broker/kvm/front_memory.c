@@ -497,7 +497,8 @@ static void hole_in_view(struct hole *hole, struct shown *shown)
 
         hole->in_view = true;
         view_follow(shown);
-        if (offset + hole->len > shown->view.open && !file_view_is_zero(&shown->view, offset))
+        if (!range_inside(offset, hole->len, shown->mapping->len) ||
+            (offset + hole->len > shown->view.open && !file_view_is_zero(&shown->view, offset)))
                 return;
         hole->window = guest_mapping_ref(shown->view.window);
         hole->host = (uint8_t *)file_view_host(&shown->view) + offset;

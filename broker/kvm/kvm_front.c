@@ -61,7 +61,8 @@ struct kvm_front {
         struct kvm_front_start start;
         struct kvm_calls *calls;
         struct front_memory *memory;
-        struct front_fault fault; /* of vCPU threads */
+        struct front_fault fault;                  /* of vCPU threads */
+        struct front_search searches[LIMIT_VCPUS]; /* each its vCPU's thread's */
         struct boot *boot;
         uv_async_t woken;     /* by a report, or by the last vCPU that leaves */
         atomic_bool left;     /* no vCPU's thread will do anything more */
@@ -146,11 +147,11 @@ static bool on_memory_fault(void *context, int vcpu_fd, const uint64_t *gpa)
         return front_fault_serve(&front->fault, vcpu_fd, gpa);
 }
 
-static void on_stuck(void *context, int vcpu_fd)
+static void on_stuck(void *context, unsigned index, int vcpu_fd, unsigned looks)
 {
         struct kvm_front *front = context;
 
-        front_fault_look(&front->fault, vcpu_fd);
+        front_fault_look(&front->fault, &front->searches[index], vcpu_fd, looks);
 }
 
 static bool on_missing(void *context, uint64_t gpa)

@@ -61,7 +61,8 @@ struct kvm_stand {
 bool kvm_platform_stand(int vcpu_fd, struct kvm_stand *ret_stand);
 
 /* Tells `each` the guest-physical addresses in [start, start + len) that the instruction at which a vCPU stands may touch, until it
- * says true: then true is returned. More than it does touch, and not those whose address is in a vector register. */
+ * says true: then true is returned. More than it does touch; and not those whose address is in a vector register, what lies more
+ * than 64 bytes behind an operand's beginning, and page tables. */
 bool kvm_platform_reach(int vcpu_fd, const struct guest_memory *memory, uint64_t start, uint64_t len,
                         bool (*each)(void *context, uint64_t gpa), void *context);
 

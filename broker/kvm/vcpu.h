@@ -32,9 +32,9 @@ struct kvm_vcpus_options {
          * kernel does not say (before Linux 6.8). True: put right, the access is made again; false: the VM ends.
          * LIMIT_VCPU_FAULTS in a row end it too. */
         bool (*memory_fault)(void *context, int vcpu_fd, const uint64_t *gpa);
-        /* Its guest has not moved for a while (kvm_vcpus_look): it may be at a page that never comes. The vCPU's thread,
-         * more and more rarely while that lasts. */
-        void (*stuck)(void *context, int vcpu_fd);
+        /* Vcpu `index` stands where it stood `looks` looks before (kvm_vcpus_look), 1 and more: it may be at a page that never
+         * comes. Its thread. */
+        void (*stuck)(void *context, unsigned index, int vcpu_fd, unsigned looks);
         /* The last vCPU that was asked to pause waits now; also after a reported end. Any thread; may come twice. */
         void (*paused)(void *context);
         /* The last thread has been asked to leave and is about to: kvm_vcpus_free will not wait. Its thread,

@@ -215,8 +215,8 @@ static void serve_look(struct kvm_vcpu *vcpu)
         }
         vcpu->still = memcmp(&stand, &vcpu->stand, sizeof(stand)) == 0 ? vcpu->still + 1 : 0;
         vcpu->stand = stand;
-        if (is_power_of_2(vcpu->still) && vcpu->options->stuck)
-                vcpu->options->stuck(vcpu->options->context, vcpu->fd);
+        if (vcpu->still > 0 && vcpu->options->stuck)
+                vcpu->options->stuck(vcpu->options->context, vcpu->index, vcpu->fd, vcpu->still);
 }
 
 static void serve_error(struct kvm_vcpu *vcpu, int error)

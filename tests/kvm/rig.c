@@ -88,11 +88,14 @@ static bool on_memory_fault(void *context, int vcpu_fd, const uint64_t *gpa)
         return rig->memory_fault && rig->memory_fault(context, gpa);
 }
 
-static void on_stuck(void *context, int vcpu_fd)
+static void on_stuck(void *context, unsigned index, int vcpu_fd, unsigned looks)
 {
         struct rig *rig = context;
 
+        (void)index;
         (void)vcpu_fd;
+        if (looks == 0)
+                fail_msg("nobody has stood yet");
         atomic_fetch_add(&rig->n_stuck, 1);
 }
 

@@ -1,8 +1,10 @@
 /* Files in shared memory regions of a VM of the real /dev/kvm that are cut short under its feet, or whose medium fails.
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <linux/kvm.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -111,9 +113,12 @@ static void serve_unknown(void)
         assert_true(front_fault_serve(&fault, vcpu.fd, NULL));
 }
 
+static struct front_search search;
+static unsigned n_looks;
+
 static void look(void)
 {
-        front_fault_look(&fault, vcpu.fd);
+        front_fault_look(&fault, &search, vcpu.fd, ++n_looks);
 }
 
 /* The kernel does not say where: what the instruction may touch is tried, and what it may not is only when that has helped
@@ -127,6 +132,7 @@ static void a_page_that_fails_is_found_by_registers_and_then_by_trying_all(void 
         medium_fails(mapping, PAGE);
         medium_fails(other, 2 * PAGE);
         real_vcpu_load(&vcpu, &real, CODE_READ8, A_AT + PAGE, 0);
+        n_looks = 0;
         on_thread(look);
         assert_int_equal(failed.n, 1);
         assert_ptr_equal(failed.mapping, mapping);
@@ -139,6 +145,63 @@ static void a_page_that_fails_is_found_by_registers_and_then_by_trying_all(void 
         assert_int_equal(failed.n, 2);
         hide(A, mapping);
         hide(C, other);
+}
+
+static void look_until(unsigned n)
+{
+        while (n_looks < n)
+                on_thread(look);
+}
+
+/* What is pushed lies below the stack's pointer, which may be on the page behind. */
+static void a_page_below_a_stack_is_found_by_registers(void **state)
+{
+        struct kvm_regs regs = {.rip = 2 * CODE_AT, .rflags = 2, .rsp = A_AT + 2 * PAGE}; /* at zeros */
+        struct shmem_mapping *mapping = show(A, 7, 0, 4 * PAGE, true);
+
+        (void)state;
+        assert_int_equal(fault_safe_install(), 0);
+        medium_fails(mapping, PAGE);
+        real_vcpu_load(&vcpu, &real, CODE_READ8, CODE_AT, 0);
+        assert_int_equal(ioctl(vcpu.fd, KVM_SET_REGS, &regs), 0);
+        n_looks = 0;
+        look_until(1);
+        assert_int_equal(failed.n, 1);
+        hide(A, mapping);
+}
+
+/* No register says where, as with a vector's addresses, or page tables: all are tried when the guest has not moved for a while, one
+ * that fails a look, and again when that has not helped. */
+static void a_page_that_no_register_names_is_found_after_a_while(void **state)
+{
+        struct shmem_mapping *mapping = show(A, 7, 0, 4 * PAGE, true), *other = show(C, 1, 0, 4 * PAGE, true),
+                             *late = show(A, 200, 0, 4 * PAGE, true);
+
+        (void)state;
+        assert_int_equal(fault_safe_install(), 0);
+        medium_fails(mapping, PAGE);
+        medium_fails(other, 3 * PAGE);
+        real_vcpu_load(&vcpu, &real, CODE_READ8, CODE_AT, 0);
+        n_looks = 0;
+        look_until(7);
+        assert_int_equal(failed.n, 0);
+        look_until(8);
+        assert_int_equal(failed.n, 1);
+        look_until(9);
+        assert_int_equal(failed.n, 2);
+        assert_false(search.done);
+        look_until(10);
+        assert_true(search.done);
+        medium_fails(late, 0);
+        look_until(15);
+        assert_int_equal(failed.n, 2);
+        look_until(16);
+        assert_int_equal(failed.n, 3);
+        assert_ptr_equal(failed.mapping, late);
+        assert_true(reaches(B, A_AT + PAGE, false)); /* zeros */
+        hide(A, mapping);
+        hide(C, other);
+        hide(A, late);
 }
 
 /* Who has seen a page may come late: what is shown there by then is another. */
@@ -325,6 +388,10 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(a_guest_survives_a_file_that_is_cut_short, front_setup,
+                                            front_teardown),
+            cmocka_unit_test_setup_teardown(a_page_below_a_stack_is_found_by_registers, front_setup,
+                                            front_teardown),
+            cmocka_unit_test_setup_teardown(a_page_that_no_register_names_is_found_after_a_while, front_setup,
                                             front_teardown),
             cmocka_unit_test_setup_teardown(only_the_page_that_was_lost_is_zeros, front_setup,
                                             front_teardown),

@@ -20,7 +20,8 @@
 #define N_REGISTERS 16u
 #define N_BASES     (N_REGISTERS + 2u) /* and rip, and none */
 #define N_SEGMENTS  5u
-#define N_DISPLACED (1u + (INSTRUCTION - 1) + (INSTRUCTION - 4))
+#define PUSHED      (-8) /* what goes onto a stack lies below its pointer: it may be on another page */
+#define N_DISPLACED (2u + (INSTRUCTION - 1) + (INSTRUCTION - 4))
 #define SEEN        1024u
 
 struct reach {
@@ -32,7 +33,7 @@ struct reach {
         uint64_t segments[N_SEGMENTS];
         unsigned n_segments;
         int64_t displaced[N_DISPLACED];
-        uint64_t seen[SEEN]; /* numbers of linear pages that have been asked for lately; 0 is none */
+        uint64_t seen[SEEN]; /* numbers of linear pages that have been asked for lately; UINT64_MAX is none */
 };
 
 static bool linear_translate(int fd, uint64_t linear, uint64_t *ret_gpa)
@@ -81,6 +82,7 @@ static void displaced_fill(struct reach *reach, const uint8_t bytes[static INSTR
 {
         unsigned n = 1; /* the first is 0 */
 
+        reach->displaced[n++] = PUSHED;
         for (unsigned i = 1; i < INSTRUCTION; i++)
                 reach->displaced[n++] = (int8_t)bytes[i];
         for (unsigned i = 1; i + 4 <= INSTRUCTION; i++) {
@@ -137,6 +139,7 @@ bool kvm_platform_reach(int vcpu_fd, const struct guest_memory *memory, uint64_t
 {
         struct reach reach = {.fd = vcpu_fd, .start = start, .len = len, .each = each, .context = context};
 
+        memset(reach.seen, 0xff, sizeof(reach.seen));
         if (!registers_fill(&reach, memory))
                 return false;
         if (indexed_try(&reach, 0))

@@ -127,10 +127,34 @@ static uint64_t read_across(uint64_t at)
         return *word_at(at - 4) >> 32;
 }
 
+/* At the end of a page that is there it begins, and has no bytes near its beginning on the next: no register says so. */
+static uint64_t read_long(uint64_t at)
+{
+        static uint8_t own[512] __attribute__((aligned(16)));
+
+        for (uint64_t i = 8; i <= 128; i += 8)
+                *word_at(at - i) = 0;
+        __asm__ volatile("fxsave (%0)\n\tfxrstor (%1)\n\tfxrstor (%0)"
+                         :
+                         : "r"(own), "r"(at - 128)
+                         : "memory");
+        return *word_at(at);
+}
+
+/* With its pointer on the page behind. */
+static uint64_t read_pushed(uint64_t at)
+{
+        uint64_t pointer = at + PAGE;
+
+        __asm__ volatile("xchgq %%rsp, %0\n\tpushq $0\n\txchgq %%rsp, %0" : "+r"(pointer) : : "memory");
+        return *word_at(at + PAGE - 8);
+}
+
 /* The medium fails in the middle: the guest finds zeros on these pages and its bytes on others. */
 void test_pmem_medium(void)
 {
-        static uint64_t (*const reads[])(uint64_t at) = {read_plain, read_indexed, read_string, read_across};
+        static uint64_t (*const reads[])(uint64_t at) = {read_plain,  read_indexed, read_string,
+                                                         read_across, read_long,    read_pushed};
         uint64_t at, len, bytes;
         struct virtio device;
 
