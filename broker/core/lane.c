@@ -341,17 +341,28 @@ void lane_complete(struct lane *lane, struct request *request, uint32_t status)
         lane_finish(lane, request, status);
 }
 
+/* Bytes of it are missing: a file has been cut, or its hypervisor has made that memory inaccessible to this host. Its driver is told by
+ * the device's own error. Where it cannot be, the ring breaks, but for what anybody can take away: a shared memory region's bytes, or
+ * translations. */
+static void tell_fault(struct lane *lane, struct request *request)
+{
+        uint32_t written = 0;
+        bool told = lane_fail_faulted(lane, request, &written);
+
+        if (!told && !guest_memory_is_translated(lane->memory) &&
+            !memory_service_has_shmem(lane->memory, request))
+                return;
+        request->written = written;
+        request->faulted = false;
+}
+
 void lane_finish(struct lane *lane, struct request *request, uint32_t status)
 {
         struct lane_queue *queue = lane_queue_find(lane, request->queue);
         struct queue *ring = &queue->ring;
 
-        /* In RAM a missing byte is the VMM's doing; in a shared memory region, or translated, anybody's. */
-        if (request->faulted && lane->memory &&
-            (guest_memory_is_translated(lane->memory) || memory_service_has_shmem(lane->memory, request))) {
-                request->written = lane_fail_faulted(lane, request);
-                request->faulted = false;
-        }
+        if (request->faulted && lane->memory)
+                tell_fault(lane, request);
         if (status != WIRE_STATUS_OK)
                 queue_break(ring, QUEUE_FAULT_DEVICE);
         else if (request->faulted)

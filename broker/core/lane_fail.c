@@ -55,15 +55,16 @@ static void fail_one(struct lane *lane, struct request *request)
         lane_complete(lane, request, WIRE_STATUS_OK);
 }
 
-uint32_t lane_fail_faulted(struct lane *lane, struct request *request)
+bool lane_fail_faulted(struct lane *lane, const struct request *request, uint32_t *ret_written)
 {
         const struct lane_failure *failure = &lane->failure;
         uint32_t writable = request->chain.writable, offset = failure->first ? 0 : writable - failure->len;
 
         if (!request->is_work || failure->len == 0 || writable < failure->len ||
             memory_service_write(lane->memory, request, offset, failure->error, failure->len) < 0)
-                return 0;
-        return offset == 0 ? failure->len : 0;
+                return false;
+        *ret_written = offset == 0 ? failure->len : 0;
+        return true;
 }
 
 /* For bytes that are not translated yet. */

@@ -33,7 +33,7 @@ bool lane_fail_answers(const struct lane *lane, const struct lane_queue *queue);
 /* Answers a bounded number; lane->again says that there is more: call lane_turn again, a little later. */
 void lane_fail_turn(struct lane *lane);
 
-/* The bytes of this request, which lie in another device's region perhaps, are not all there, whatever its worker has
- * said: writes the error of the lane's type (lane_set_failure) where it belongs, if that is there. Returns how many bytes the guest
- * is told of: those in front of the error may be missing, so none where there are any; none of what was lent. */
-uint32_t lane_fail_faulted(struct lane *lane, struct request *request);
+/* The bytes of this request are not all there, whatever its worker has said: writes the error of the lane's type (lane_set_failure)
+ * where it belongs. True: it is there, and *ret_written is how many bytes the guest is told of: those in front of the error may be
+ * missing, so none where there are any. False: it has no error or no place for one, that is gone, too, or the request was only lent. */
+bool lane_fail_faulted(struct lane *lane, const struct request *request, uint32_t *ret_written);
