@@ -118,6 +118,19 @@ def arm64_guest_and_host_share_a_region(t):
     require(found == 2 * MARK, f"not what the guest has written: {found!r}")
 
 
+@claim(seconds=90)
+def arm64_guest_survives_a_medium_that_fails(t):
+    """The file is one hole, and there is no room for a page of it: the guest finds zeros, goes on, and its device is broken."""
+    memory, length = 64, 2 << 20
+    device = DEVICES_AT + 2 * DEVICE_WINDOW
+    machine = host(t, {"guest": small_guest(t, memory, PSCI_OFF, device, length),
+                       "bulkhead-worker-pmem": f"{arm64_machine.ROOT}/build/bin/bulkhead-worker-pmem"})
+    machine.run(f"mkdir /host/full && mount -t tmpfs -o size=64k full /host/full && cd /host/full && chmod 755 . && "
+                f"truncate -s {length} pmem.img && chmod 666 pmem.img && ! yes 2>/dev/null >rest")
+    ends(machine, memory, "guest", 0, "REGION wrong", "has gone under the guest's feet", "the guest has switched itself off",
+         devices=f"  - {{name: pmem0, type: pmem, path: full/pmem.img, size: {length >> 20}M, shmem: map}}\n")
+
+
 @claim(seconds=400, long=True)
 def arm64_jail_holds_by_its_own_tests(t):
     """Filters by number, what is refused behind them, what is told of a worker's end: numbers and registers differ there."""

@@ -216,6 +216,25 @@ def linux_maps_files_of_its_share_on_a_real_kvm(t):
     t.stage("cut short by the host under its guest's eyes, and share and guest go on")
 
 
+# A medium without room: a file of holes, of which a few pages are there.
+NO_ROOM = """mkdir full && mount -t tmpfs -o size=64k full full && chmod 755 full
+yes | head -c 4096 >full/pmem.img; truncate -s 16M full/pmem.img; chmod 666 full/pmem.img
+yes >full/rest 2>/dev/null; printf . | ./bulkhead run own.yaml"""
+
+
+@claim(seconds=180, long=True)
+def guest_of_our_own_survives_a_medium_that_fails_on_a_real_kvm(t):
+    """KVM waits inside of KVM_RUN for each of its pages, and none ever comes: found by registers, or by trying all."""
+    machine = host(t, *PROGRAMS, "bin/bulkhead-worker-pmem", "tests/bulkhead-test-guest")
+    config = whole_run.config("pmem_medium console=ttyS0", kernel="bulkhead-test-guest", initrd=None)
+    whole_run.prepare(machine, f"{config}  - {{name: pmem0, type: pmem, path: full/pmem.img, size: 16M, shmem: map}}\n")
+    machine.run(f"cat >/host/no-room <<'END'\n{NO_ROOM}\nEND")
+    answer = machine.ask("cd /host && sh no-room 2>&1", 150)
+    require(answer.status == 0 and "ok pmem_medium 0" in answer.output, f"status {answer.status}: {answer.output}")
+    require(answer.output.count("has gone under the guest's feet") == 1, answer.output)
+    t.stage([line for line in answer.output.splitlines() if " exits=" in line][-1])
+
+
 # Waits for the prompt, then types.
 AT_THE_PROMPT = """mkfifo keys screen
 ./bin/bulkhead run packaging/demo-kvm.yaml <keys >screen 2>log & pid=$!

@@ -115,6 +115,23 @@ class Regions(Case):
         self.assertEqual(got.stdout.splitlines(), ["ok pmem_full 0", "end"], got.stderr)
         self.assertIn("has gone under the guest's feet", got.stderr)
 
+    def test_a_guest_survives_a_page_that_no_register_names(self):
+        mount = os.path.join(self.dir, "full")
+        os.mkdir(mount)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=18m", "full", mount], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", mount])
+        with open(os.path.join(mount, "pmem.img"), "wb") as f:
+            f.write(bytes(8 << 20))
+            f.seek(4096, os.SEEK_CUR)
+            f.write(bytes((8 << 20) - 4096))
+        with open(os.path.join(mount, "rest"), "wb", buffering=0) as f:
+            with self.assertRaises(OSError):
+                while f.write(bytes(4096)):
+                    pass
+        got = self.run_it(self.pmem_on(mount, "pmem_long"), 0)
+        self.assertEqual(got.stdout.splitlines(), ["ok pmem_long 0", "end"], got.stderr)
+        self.assertEqual(got.stderr.count("has gone under the guest's feet"), 1, got.stderr)
+
     def test_a_disk_reads_and_writes_there_and_fails_what_is_not_mapped(self):
         got = self.run_it(self.with_region("foreign=20 foreign_ring"), 0)
         self.assertEqual(got.stdout.splitlines(), ["foreign", "ok foreign 20", "ok foreign_ring 0", "end"],

@@ -183,6 +183,7 @@ static const struct {
     {"pmem", test_pmem},
     {"pmem_cut", test_pmem_cut},
     {"pmem_medium", test_pmem_medium},
+    {"pmem_long", test_pmem_long},
     {"pmem_full", test_pmem_full},
     {"foreign", test_foreign},
     {"foreign_refused", test_foreign_refused},

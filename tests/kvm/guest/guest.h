@@ -104,6 +104,7 @@ void test_window_ring(void);
 void test_pmem(void);
 void test_pmem_cut(void);
 void test_pmem_medium(void);
+void test_pmem_long(void);
 void test_pmem_full(void);
 void test_foreign(void);
 void test_foreign_refused(void);
