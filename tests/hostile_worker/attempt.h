@@ -46,9 +46,10 @@ enum {
             1u << 11, /* a shared folder of a range of owners, for which its worker has capabilities */
         ON_PMEM = 1u << 12,
         ON_SAMPLE = 1u << 13,
+        ON_DAX = 1u << 14,         /* a shared folder whose files are mapped */
         ON_BOTH = ON_BLK | ON_RNG, /* every kind of message is tried by these */
         ON_PEER = ON_STREAM | ON_PASST,
-        ON_WRITER = ON_FS | ON_OWNERS,
+        ON_WRITER = ON_FS | ON_OWNERS | ON_DAX,
         ON_SHARE = ON_WRITER | ON_FS_RO,
         ON_WORKERS = ON_BOTH | ON_TAP | ON_PEER | ON_CONSOLE | ON_VSOCK | ON_SHARE | ON_PMEM | ON_SAMPLE,
         ON_ALL = ON_WORKERS | ON_PROXY,

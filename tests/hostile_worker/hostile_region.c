@@ -14,6 +14,7 @@
 #include "sandbox/lockdown.h"
 #include "tests/hostile_worker/hostile.h"
 #include "tests/hostile_worker/hostile_call.h"
+#include "tests/hostile_worker/hostile_folder.h"
 #include "workers/runtime/worker_shmem.h"
 
 #define KILL_MS  3000
@@ -32,6 +33,7 @@ enum beside {
         FILE_NULL,
         FILE_CONTROL,
         FILE_LANE,
+        FILE_OPENED, /* by window_open */
 };
 
 struct ask {
@@ -43,6 +45,7 @@ struct ask {
 };
 
 static uint8_t bytes[1024];
+static int opened = -1;
 
 /* ---- what is said, and its answer ---- */
 
@@ -57,6 +60,8 @@ static int file_of(enum beside beside)
                 return WORKER_FD_CONTROL;
         case FILE_LANE:
                 return WORKER_FD_LANE;
+        case FILE_OPENED:
+                return opened;
         }
         return -1;
 }
@@ -318,6 +323,109 @@ static int64_t file_cut(struct hostile *hostile)
         return CALL(SYS_ftruncate, file_of(FILE_MAPPED), 0ul);
 }
 
+/* ---- a window for files of a share, which is one granule ---- */
+
+#define FILE_NAME "file" /* in every share */
+
+/* The command's number is an index; attempts_devices.c says what each is. */
+static const struct {
+        const char *path;
+        uint64_t flags;
+        struct ask ask;
+} windows[] = {
+    {FILE_NAME, O_RDWR, {.len = WHOLE}},                              /*  0 what is right */
+    {FILE_NAME, O_RDONLY, {.len = WHOLE, .read_only = true}},         /*  1 this as well */
+    {FILE_NAME, O_RDONLY, {.len = WHOLE}},                            /*  2 fewer rights than are asked for */
+    {FILE_NAME, O_RDWR, {.len = WHOLE, .read_only = true}},           /*  3 more */
+    {FILE_NAME, O_WRONLY, {.len = WHOLE}},                            /*  4 not to be read */
+    {FILE_NAME, O_PATH, {.len = WHOLE, .read_only = true}},           /*  5 a name alone */
+    {".", O_RDONLY | O_DIRECTORY, {.len = WHOLE, .read_only = true}}, /*  6 a directory */
+    {"fifo", O_RDONLY | O_NONBLOCK, {.len = WHOLE, .read_only = true}}, /*  7 a pipe */
+    {FILE_NAME, O_RDWR, {.len = PAGE}},                                 /*  8 a part of a granule */
+    {FILE_NAME, O_RDWR, {.offset = PAGE, .len = WHOLE}},                /*  9 where none begins */
+    {FILE_NAME, O_RDWR, {.offset = WHOLE, .len = WHOLE}},               /* 10 behind the window */
+    {FILE_NAME, O_RDWR, {.len = 2 * WHOLE}},                            /* 11 two at once */
+    {FILE_NAME, O_RDWR, {.offset = -WHOLE, .len = WHOLE}},              /* 12 wraps */
+    {FILE_NAME, O_RDWR, {.len = 0}},                                    /* 13 nothing */
+    {FILE_NAME, O_RDWR, {.len = WHOLE, .fd_offset = 512}},              /* 14 no page of the file */
+    {FILE_NAME, O_RDWR, {.len = WHOLE, .fd_offset = -WHOLE}},           /* 15 the file's offset wraps */
+    {FILE_NAME, O_RDWR, {.len = WHOLE, .shmid = 1}},                    /* 16 a region that it has not */
+    {FILE_NAME, O_RDWR, {.len = WHOLE, .beside = FILE_NULL}},           /* 17 a device */
+    {FILE_NAME, O_RDWR, {.len = WHOLE, .beside = FILE_CONTROL}},        /* 18 the channel itself */
+    {FILE_NAME, O_RDWR, {.len = WHOLE, .beside = FILE_LANE}},           /* 19 its other channel */
+};
+
+static int64_t window_open(const char *path, uint64_t flags)
+{
+        opened = (int)open_free(path, flags);
+        return opened;
+}
+
+/* And the window is empty again, whatever came of it. */
+static int64_t window_close(int64_t r)
+{
+        (void)unmap_it(&whole);
+        if (opened >= 0)
+                close(opened);
+        opened = -1;
+        return r;
+}
+
+static int64_t window_map(struct hostile *hostile)
+{
+        const uint64_t i = hostile->command.number % array_size(windows);
+        struct ask ask = windows[i].ask;
+
+        if (ask.beside == FILE_MAPPED)
+                ask.beside = FILE_OPENED;
+        return window_open(windows[i].path, windows[i].flags) < 0 ? opened : window_close(map_it(&ask));
+}
+
+/* What is right, and then something else. */
+static int64_t window_then(int64_t (*next)(struct hostile *hostile), struct hostile *hostile)
+{
+        static const struct ask right = {.len = WHOLE, .beside = FILE_OPENED};
+        int64_t r = window_open(FILE_NAME, O_RDWR);
+
+        if (r >= 0)
+                r = map_it(&right);
+        return window_close(r < 0 ? 0 : next(hostile));
+}
+
+static int64_t map_again(struct hostile *hostile)
+{
+        static const struct ask again = {.len = WHOLE, .beside = FILE_OPENED};
+
+        (void)hostile;
+        return map_it(&again);
+}
+
+static int64_t cut_it(struct hostile *hostile)
+{
+        (void)hostile;
+        return CALL(SYS_ftruncate, opened, 0ul);
+}
+
+static int64_t window_twice(struct hostile *hostile)
+{
+        return window_then(map_again, hostile);
+}
+
+static int64_t window_flood(struct hostile *hostile)
+{
+        return window_then(map_flood, hostile);
+}
+
+static int64_t window_unmap(struct hostile *hostile)
+{
+        return window_then(unmap, hostile);
+}
+
+static int64_t window_cut(struct hostile *hostile)
+{
+        return window_then(cut_it, hostile);
+}
+
 /* ---- memory ---- */
 
 static int64_t memory_nonsense(struct hostile *hostile)
@@ -379,6 +487,11 @@ static const struct hostile_attack rows[] = {
     {"unmap-beside", unmap_beside, 0},
     {"unmap-memory", unmap_memory, 0},
     {"file-cut", file_cut, 0},
+    {"window-map", window_map, 0},
+    {"window-twice", window_twice, 0},
+    {"window-flood", window_flood, 0},
+    {"window-unmap", window_unmap, 0},
+    {"window-cut", window_cut, 0},
     {"memory-nonsense", memory_nonsense, 0},
     {"memory-execute", memory_execute, 0},
     {"memory-punch", memory_punch, 0},
