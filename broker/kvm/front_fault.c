@@ -22,6 +22,7 @@
 #include "proto/base/checked.h"
 
 #define SEARCH_LOOKS 8u                 /* that trying what it may touch has not helped */
+#define SEARCH_PAGES 64u                /* at each look, however late it is: a busy host makes anybody late */
 #define SEARCH_NS    UINT64_C(20000000) /* at each look: a guest may only wait, and has interrupts to take */
 
 #ifndef MADV_POPULATE_WRITE
@@ -129,12 +130,17 @@ static uint64_t now_ns(void)
         return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
+static bool is_late(struct front_search *search, uint64_t late_ns)
+{
+        return search->tried++ >= SEARCH_PAGES && now_ns() >= late_ns;
+}
+
 /* The next page of this slot that cannot be read. */
 static bool search_slot(struct front_search *search, struct call *call, uint64_t late_ns)
 {
         const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
-        for (; search->offset < call->page.len && now_ns() < late_ns; search->offset += page) {
+        for (; search->offset < call->page.len && !is_late(search, late_ns); search->offset += page) {
                 if (can_be_read(call->page.host + search->offset))
                         continue;
                 call->page.offset = search->offset;
@@ -148,15 +154,17 @@ static bool search_until(const struct front_fault *fault, struct front_search *s
 {
         struct call call = {.fault = fault, .slot = search->slot};
 
+        search->tried = 0;
         while (kvm_calls_make(fault->calls, call_next, &call) && call.found) {
                 if (call.page.slot != search->slot)
-                        *search = (struct front_search){.slot = call.page.slot};
+                        search->offset = 0;
+                search->slot = call.page.slot;
                 if (search_slot(search, &call, late_ns))
                         return true;
                 if (search->offset < call.page.len)
                         return false;
-                *search = (struct front_search){.slot = search->slot + 1};
-                call.slot = search->slot;
+                search->offset = 0;
+                call.slot = ++search->slot;
         }
         search->done = true;
         return false;

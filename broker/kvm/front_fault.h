@@ -27,6 +27,7 @@ bool front_fault_serve(const struct front_fault *fault, int vcpu_fd, const uint6
 struct front_search {
         uint32_t slot;
         uint64_t offset;
+        unsigned tried; /* at this look */
         bool done;
 };
 

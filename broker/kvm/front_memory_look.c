@@ -26,13 +26,6 @@
 
 /* ---- files that have been cut short ---- */
 
-static void on_mended(void *context, uint32_t slot)
-{
-        struct front_memory *memory = context;
-
-        memory->mended[slot / 64] |= UINT64_C(1) << slot % 64;
-}
-
 /* Its device may hide it, and others of its own. */
 static void tell_failed(struct front_memory *memory, uint32_t slot)
 {
@@ -57,36 +50,30 @@ static bool is_short(const struct front_memory *memory, uint32_t slot)
         return own > 0 && (uint64_t)st.st_size <= shown->mapping->fd_offset + own - page;
 }
 
-static bool any_short(const struct front_memory *memory)
+/* Of a file that is as long as it was, a page that cannot be had is none of its end: that is found one by one. */
+static int mend_short(struct front_memory *memory, uint32_t slot, bool *cut)
 {
-        bool any = false;
-
-        for (uint32_t slot = 0; !any && slot < LIMIT_KVM_SLOTS; slot++)
-                any = is_short(memory, slot);
-        return any;
+        if (!is_short(memory, slot))
+                return 0;
+        *cut = true;
+        return kvm_vm_mend(memory->place.vm, slot);
 }
 
 /* Another vCPU may have come first, and what this one ran into has been put right since: it tries again, and LIMIT_VCPU_FAULTS
  * bounds how often. */
 bool front_memory_mend(struct front_memory *memory, bool *ret_cut)
 {
-        bool any = memory->n_shown > 0, cut = any_short(memory);
-        int r = 0;
+        bool any = memory->n_shown > 0, cut = false;
 
-        memset(memory->mended, 0, sizeof(memory->mended));
-        if (cut)
-                r = kvm_vm_mend(memory->place.vm, on_mended, memory);
-        for (uint32_t slot = 0; slot < LIMIT_KVM_SLOTS; slot++)
-                if (memory->mended[slot / 64] >> slot % 64 & 1)
+        for (uint32_t slot = 0; slot < LIMIT_KVM_SLOTS; slot++) {
+                int r = mend_short(memory, slot, &cut);
+
+                if (r > 0)
                         tell_failed(memory, slot);
+                any = any && r >= 0;
+        }
         *ret_cut = cut;
-        return r >= 0 && any;
-}
-
-static void on_found(void *context, uint32_t slot)
-{
-        (void)context;
-        (void)slot; /* nobody has touched it yet */
+        return any;
 }
 
 /* ---- files that may end ---- */
@@ -150,9 +137,10 @@ void front_memory_fill(struct front_memory *memory)
 void front_memory_on_look(uv_timer_t *timer)
 {
         struct front_memory *memory = timer->data;
+        bool cut = false;
 
-        if (any_short(memory))
-                (void)kvm_vm_mend(memory->place.vm, on_found, memory);
+        for (uint32_t slot = 0; slot < LIMIT_KVM_SLOTS; slot++)
+                (void)mend_short(memory, slot, &cut); /* nobody has touched it yet */
         for (uint32_t slot = 0; slot < LIMIT_KVM_SLOTS; slot++)
                 if (memory->shown[slot].mapping && kvm_vm_slot_touched(memory->place.vm, slot))
                         tell_failed(memory, slot);

@@ -42,7 +42,6 @@ struct front_memory {
         uint64_t behind_since_ns,
             behind_last_ns; /* that vCPUs come behind files' ends, one after the other */
         uv_timer_t timer;   /* runs while there is anything to watch */
-        uint64_t mended[(LIMIT_KVM_SLOTS + 63) / 64]; /* slots, of the call that is under way */
         atomic_uint_fast64_t holes;
 };
 

@@ -56,11 +56,10 @@ int kvm_vm_slot_remove(struct kvm_vm *vm, uint32_t slot);
  * is lost. -ENOENT; or what KVM said. */
 int kvm_vm_slot_log(struct kvm_vm *vm, uint32_t slot, bool on);
 
-/* A slot's file may have been cut short: KVM_RUN has failed with EFAULT, or somebody has seen it. Looks through all slots but RAM's (whose files
- * are sealed) and those that may end: from the first page that is missing, zeros of our own take the place of the slot's bytes, over the
- * caller's mapping, and `mended` is told. Returns how many slots there were; 0: EFAULT has another reason. -ENOMEM: no
- * zeros to be had; who was told so far has them. `mended` may not add or remove slots. After fault_safe_install. */
-int kvm_vm_mend(struct kvm_vm *vm, void (*mended)(void *context, uint32_t slot), void *context);
+/* This slot's file has been cut short; RAM's, which are sealed, cannot be, and those that may end are left alone. From the first page
+ * that is missing, zeros of our own take the place of the slot's bytes, over the caller's mapping. 1: they do; 0: nothing is missing,
+ * or there is no such slot; -ENOMEM: no zeros to be had. After fault_safe_install. */
+int kvm_vm_mend(struct kvm_vm *vm, uint32_t slot);
 
 /* The page at `offset` of a slot, which is none of RAM's, cannot be had: zeros of our own take its place. With one more than
  * LIMIT_SHMEM_GAPS of them in a slot the medium is taken for gone, and they take the place of all of it. 0; -ENOENT: no such

@@ -274,23 +274,17 @@ bool kvm_vm_slot_touched(const struct kvm_vm *vm, uint32_t number)
         return number < vm->n_slots && zeros_touched(&vm->slots[number]);
 }
 
-int kvm_vm_mend(struct kvm_vm *vm, void (*mended)(void *context, uint32_t slot), void *context)
+int kvm_vm_mend(struct kvm_vm *vm, uint32_t number)
 {
-        int n = 0;
+        struct kvm_slot *slot = slot_at(vm, number);
+        uint64_t there;
+        int r;
 
-        for (uint32_t i = vm->n_ram; i < vm->n_slots; i++) {
-                struct kvm_slot *slot = &vm->slots[i];
-                uint64_t there =
-                    slot->len > 0 && !slot->may_end ? pages_there(vm, slot) * vm->page : slot->own;
-                int r;
-
-                if (there == slot->own)
-                        continue;
-                r = zeros_map(slot, there);
-                if (r < 0)
-                        return r;
-                n++;
-                mended(context, i);
-        }
-        return n;
+        if (!slot || number < vm->n_ram || slot->may_end)
+                return 0;
+        there = pages_there(vm, slot) * vm->page;
+        if (there == slot->own)
+                return 0;
+        r = zeros_map(slot, there);
+        return r < 0 ? r : 1;
 }

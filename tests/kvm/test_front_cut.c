@@ -108,6 +108,33 @@ static void a_page_that_fails_under_an_access_is_zeros_at_the_next(void **state)
         hide(A, mapping);
 }
 
+/* ... and no end of a file: what lies behind it is there, whatever becomes of others. */
+static void a_page_that_fails_is_no_end_while_another_file_is_cut(void **state)
+{
+        struct shmem_mapping *mapping = show(A, 7, 0, 4 * PAGE, true), *whole;
+        int own = file, other = memfd_create("bulkhead-test", MFD_CLOEXEC);
+        uint32_t slot = 0;
+        bool cut;
+
+        (void)state;
+        assert_int_equal(fault_safe_install(), 0);
+        assert_int_equal(ftruncate(other, FILE_LEN), 0);
+        file = other;
+        whole = show(C, 1, 0, 4 * PAGE, true);
+        file = own;
+        medium_fails(whole, 3 * PAGE);
+        assert_int_equal(ftruncate(file, PAGE), 0);
+        assert_true(front_memory_mend(memory, &cut));
+        assert_true(cut);
+        assert_int_equal(failed.n, 1);
+        assert_ptr_equal(failed.mapping, mapping);
+        assert_int_equal(kvm_vm_slot_find(real.vm, C_AT, &slot), 0);
+        assert_int_equal(kvm_vm_slot_own(real.vm, slot), 4 * PAGE);
+        hide(A, mapping);
+        hide(C, whole);
+        close(other);
+}
+
 static void serve_unknown(void)
 {
         assert_true(front_fault_serve(&fault, vcpu.fd, NULL));
@@ -389,6 +416,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(a_guest_survives_a_file_that_is_cut_short, front_setup,
                                             front_teardown),
+            cmocka_unit_test_setup_teardown(a_page_that_fails_is_no_end_while_another_file_is_cut,
+                                            front_setup, front_teardown),
             cmocka_unit_test_setup_teardown(a_page_below_a_stack_is_found_by_registers, front_setup,
                                             front_teardown),
             cmocka_unit_test_setup_teardown(a_page_that_no_register_names_is_found_after_a_while, front_setup,
