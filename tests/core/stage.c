@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -133,6 +134,7 @@ void stage_exit(struct stage *stage, unsigned device)
         worker->exited = true;
         stage_hang_up(stage, device, false);
         stage_hang_up(stage, device, true);
+        cleanup_close(&worker->output_fd);
         assert(write(worker->pidfd, &one, sizeof(one)) == sizeof(one));
 }
 
@@ -167,22 +169,26 @@ void stage_spawn(struct stage *stage, unsigned device)
 {
         struct stage_worker *worker = &stage->worker[device];
         struct spawned_worker spawned = {.pid = 1000 + device, .uid = 2000 + device, .n_lanes = 1};
-        int control[2], lane[2];
+        int control[2], lane[2], output[2];
 
         if (!worker->asked)
                 return;
         memset(worker, 0, offsetof(struct stage_worker, control));
         worker->running = true;
         assert(fd_stream_pair(control) == 0 && fd_stream_pair(lane) == 0);
+        assert(pipe2(output, O_CLOEXEC | O_NONBLOCK) == 0);
         spawned.control_fd = control[0];
         spawned.lane_fds[0] = lane[0];
         spawned.pidfd = worker->pidfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        spawned.output_fd = output[0];
         worker->control_fd = control[1];
         worker->lane_fd = lane[1];
+        worker->output_fd = output[1];
         supervisor_spawned(device_supervisor(stage->device[device]), &spawned);
         cleanup_close(&spawned.control_fd);
         cleanup_close(&spawned.lane_fds[0]);
         cleanup_close(&spawned.pidfd);
+        cleanup_close(&spawned.output_fd);
 }
 
 void stage_refuse_spawn(struct stage *stage, unsigned device, int error)
@@ -442,6 +448,8 @@ void stage_end(struct stage *stage)
                 device_free(stage->device[i], on_freed, stage);
                 stage_hang_up(stage, i, false);
                 stage_hang_up(stage, i, true);
+                if (stage->worker[i].running && !stage->worker[i].exited)
+                        cleanup_close(&stage->worker[i].output_fd);
                 stage->worker[i].running = false;
         }
         for (unsigned i = 0; i < 8 && stage->freed < STAGE_DEVICES; i++)

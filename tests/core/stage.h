@@ -27,6 +27,7 @@ struct stage_worker {
         bool running; /* not reaped yet */
         bool exited, killed;
         int control_fd, lane_fd;          /* -1: closed */
+        int output_fd;                    /* its standard error */
         int pidfd;                        /* the broker's number */
         uint32_t n_pending, pending[256]; /* seq of the messages that want a Done */
         bool configured;
