@@ -2,13 +2,15 @@
  * while a guest posts, stops, resets and changes its memory. Real devices, supervisors and lanes; no threads.
  *
  * Input: steps of one byte (the lowest bit: which device; the rest: what happens) and the bytes that this step
- * wants; bytes that are not there are zeros.
+ * wants; bytes that are not there are zeros. An input that begins with 0xff has an IOMMU before its devices, and a byte a device says
+ * whether translations outlive a reset.
  *
  * Judged after every step: no byte of the guest changes outside the writable part of a request that is posted;
  * what was given back or dropped never changes again; used elements name posted heads and lengths that fit, and
  * as many bytes are a worker's or zeros, none the guest's own. A
  * worker that names what it does not hold, or says Hello or Done out of turn, is finished within that step; one
- * that kept to the rules is not.
+ * that kept to the rules is not. Behind an IOMMU: nothing changes where no translation lets the device write; and after the last step,
+ * when all is translated and the workers are honest, what is posted is used, or its queue is broken.
  * TRUST: the input is hostile; it goes to the broker's core.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
@@ -22,12 +24,16 @@
 #include "proto/base/log.h"
 #include "proto/base/status.h"
 #include "tests/core/model_guest.h"
+#include "tests/core/rpc_keeper.h"
+#include "tests/core/rpc_words.h"
 #include "tests/core/stage.h"
 
 #define SLOTS      8u   /* chains that a queue's guest may have posted */
 #define SLOT_BYTES 512u /* readable half, writable half */
 #define HALF       256u
 #define MAX_STEPS  200u
+#define END_TURNS  24u
+#define TRANSLATED 0xff /* the first byte of an input: the devices have an IOMMU */
 #define N_QUEUES   (STAGE_DEVICES * STAGE_QUEUES)
 #define PLACE      (MODEL_BUFFERS)
 #define PLACES     (N_QUEUES * SLOTS * SLOT_BYTES)
@@ -39,6 +45,11 @@ static struct model_guest guest;
 static uint8_t pattern[PLACES]; /* what is there at first */
 static uint8_t frozen[PLACES];  /* what must be in memory, but for the writable parts of what is posted */
 
+static bool translated; /* the devices have an IOMMU before them */
+static struct rpc_keeper keeper[STAGE_DEVICES];
+static uint8_t before_step[PLACES];
+static bool part_of_memory[STAGE_DEVICES]; /* it has not all of it */
+
 static struct front_queue {
         bool running, stopping;
         uint32_t base;
@@ -48,20 +59,6 @@ static struct front_queue {
                 uint32_t writable;
         } slots[SLOTS];
 } queues[N_QUEUES];
-
-static struct {
-        const uint8_t *at, *end;
-} input;
-
-static uint8_t next_byte(void)
-{
-        return input.at < input.end ? *input.at++ : 0;
-}
-
-static uint32_t next_below(uint32_t n)
-{
-        return next_byte() % n;
-}
 
 /* ---- the guest ---- */
 
@@ -122,7 +119,7 @@ static void post(unsigned q)
 {
         struct model_buffer buffers[3];
         unsigned s = 0, n = 0;
-        uint32_t readable = next_byte(), writable = next_byte();
+        uint32_t readable = rpc_next(), writable = rpc_next();
         uint64_t one = 1, at;
 
         while (s < SLOTS && queues[q].slots[s].posted)
@@ -132,6 +129,7 @@ static void post(unsigned q)
         at = PLACE + slot_offset(q, s);
         memcpy(frozen + slot_offset(q, s), pattern + slot_offset(q, s), SLOT_BYTES);
         memcpy(model_at(&guest, at), pattern + slot_offset(q, s), SLOT_BYTES);
+        memcpy(before_step + slot_offset(q, s), pattern + slot_offset(q, s), SLOT_BYTES);
         if (readable > 0)
                 buffers[n++] = (struct model_buffer){at, readable, false};
         if (writable > 1)
@@ -145,6 +143,17 @@ static void post(unsigned q)
 }
 
 /* ---- the front end ---- */
+
+/* With an IOMMU (the input says so): nothing changes where a device may not write. */
+static void check_translated(void)
+{
+        for (unsigned q = 0; translated && q < N_QUEUES; q++) {
+                uint64_t at = slot_offset(q, 0);
+
+                assert(rpc_keeper_may_write(&keeper[q / STAGE_QUEUES], PLACE + at) ||
+                       memcmp(before_step + at, model_at(&guest, PLACE + at), SLOTS * SLOT_BYTES) == 0);
+        }
+}
 
 static void on_stopped(void *context, uint32_t base)
 {
@@ -168,8 +177,10 @@ static void start_or_stop(unsigned device, unsigned index, bool start)
         if (start && !queues[q].running) {
                 if (device_is_ready(stage.device[device]) &&
                     device_queue_start(stage.device[device], index, &model->layout, queues[q].base,
-                                       model->kick, model->call) == 0)
+                                       model->kick, model->call) == 0) {
                         queues[q].running = true;
+                        keeper[device].broken &= ~(UINT64_C(1) << index);
+                }
         } else if (!start && queues[q].running && !queues[q].stopping) {
                 queues[q].stopping = true;
                 device_queue_stop(stage.device[device], index, on_stopped, &queues[q]);
@@ -179,6 +190,7 @@ static void start_or_stop(unsigned device, unsigned index, bool start)
 static void reset(unsigned device)
 {
         device_reset(stage.device[device]);
+        rpc_keeper_reset(&keeper[device]);
         for (unsigned i = 0; i < STAGE_QUEUES; i++)
                 forget_all(device * STAGE_QUEUES + i);
 }
@@ -186,8 +198,10 @@ static void reset(unsigned device)
 static void set_memory(unsigned device)
 {
         struct guest_memory *low = NULL;
+        uint32_t how = rpc_below(3);
 
-        switch (next_below(3)) {
+        part_of_memory[device] = how != 0;
+        switch (how) {
         case 0:
                 device_set_memory(stage.device[device], guest.memory);
                 return;
@@ -211,51 +225,14 @@ static void commit(unsigned device, uint64_t without)
 
 static void write_config(unsigned device)
 {
-        uint8_t value = next_byte();
-        uint32_t offset = next_below(40);
+        uint8_t value = rpc_next();
+        uint32_t offset = rpc_below(40);
 
         if (device_is_ready(stage.device[device]))
                 (void)device_config_write(stage.device[device], offset, 1, &value, on_written, NULL);
 }
 
 /* ---- what a worker says on control ---- */
-
-static struct control_hello good_hello(void)
-{
-        struct control_hello hello = {.device_type = 2,
-                                      .features = 1u << 6 | 1u << 9,
-                                      .n_queues = STAGE_QUEUES,
-                                      .max_segments = 8,
-                                      .credit_requests = 8,
-                                      .credit_bytes = 1024,
-                                      .max_inline = 128,
-                                      .n_fields = 2};
-
-        for (unsigned i = 0; i < STAGE_QUEUES; i++) {
-                hello.queue_kind[i] = QUEUE_WORK;
-                hello.queue_replay[i] = i == 0 ? REPLAY_IDEMPOTENT : REPLAY_AT_MOST_ONCE;
-        }
-        hello.fields[0] = (struct control_field){.offset = 0, .width = 8, .value = 1000};
-        hello.fields[1] = (struct control_field){.offset = 32, .width = 1, .writable = true, .value = 1};
-        return hello;
-}
-
-static void say_hello(unsigned device, uint8_t twist)
-{
-        struct control_to_broker message = {.kind = CONTROL_HELLO, .hello = good_hello()};
-
-        if (twist == 1)
-                message.hello.device_type = 4;
-        if (twist == 2)
-                message.hello.n_queues = 1;
-        if (twist == 3)
-                message.hello.credit_requests = 4;
-        if (twist == 4)
-                message.hello.fields[0].value = 2000;
-        if (twist == 5)
-                message.hello.features = 0;
-        stage_say(&stage, device, &message);
-}
 
 /* The oldest question; or a number that nobody has asked with. */
 static bool say_done(unsigned device, uint8_t twist)
@@ -275,24 +252,24 @@ static bool say_done(unsigned device, uint8_t twist)
 
 static void say_other(unsigned device)
 {
-        uint64_t values[3] = {next_byte(), next_byte(), 0};
-        uint8_t blob[64] = {next_byte()};
+        uint64_t values[3] = {rpc_next(), rpc_next(), 0};
+        uint8_t blob[64] = {rpc_next()};
         struct control_to_broker message = {.kind = CONTROL_STATS};
 
-        switch (next_below(4)) {
+        switch (rpc_below(4)) {
         case 0:
                 message.kind = CONTROL_CONFIG_SPACE;
-                message.config_space.n = 1 + next_below(3);
+                message.config_space.n = 1 + rpc_below(3);
                 message.config_space.value = values;
                 break;
         case 1:
                 message.kind = CONTROL_PUT_STATE;
                 message.put_state.bytes = blob;
-                message.put_state.len = next_below(sizeof(blob) + 1);
+                message.put_state.len = rpc_below(sizeof(blob) + 1);
                 break;
         case 2:
                 message.kind = CONTROL_LOG;
-                message.log.level = next_below(4);
+                message.log.level = rpc_below(4);
                 message.log.text = "words\x1b\n";
                 break;
         default:
@@ -302,54 +279,6 @@ static void say_other(unsigned device)
 }
 
 /* ---- what a worker says on its lane ---- */
-
-struct words {
-        unsigned n;
-        bool fair; /* it names what it holds, inside, each once */
-        uint64_t id[4];
-        uint32_t offset[4], len[4], status[4];
-        uint32_t total;
-        unsigned index[4]; /* in held */
-};
-
-/* One segment: mostly of a request that this worker holds, else the neighbour's, one given back, or no one's. */
-static void choose(unsigned device, struct words *words, bool write)
-{
-        const struct stage_worker *worker = &stage.worker[device], *other = &stage.worker[1 - device];
-        unsigned n = words->n++;
-        uint8_t which = next_byte(), where = next_byte(), how_much = next_byte();
-        uint32_t size = 0;
-
-        words->index[n] = STAGE_HELD;
-        if (which < 224 && worker->n_held > 0) {
-                words->index[n] = which % worker->n_held;
-                words->id[n] = worker->held[words->index[n]].id;
-                size =
-                    write ? worker->held[words->index[n]].writable : worker->held[words->index[n]].readable;
-        } else {
-                words->id[n] = which < 232 && other->n_held > 0 ? other->held[0].id + (UINT64_C(7) << 40)
-                               : which < 244                    ? worker->last_id
-                                                                : (uint64_t)which << 50;
-                words->fair = false;
-        }
-        words->offset[n] = where < 200 ? where % (size + 1) : where * 4096u;
-        words->len[n] = how_much % 64;
-        if (how_much < 250 && words->offset[n] <= size)
-                words->len[n] = MIN(words->len[n], size - words->offset[n]);
-        if (words->offset[n] > size || words->len[n] > size - words->offset[n])
-                words->fair = false;
-        words->total += words->len[n];
-}
-
-static struct words choose_all(unsigned device, bool write)
-{
-        struct words words = {.fair = true};
-        unsigned n = 1 + next_below(4);
-
-        while (words.n < n)
-                choose(device, &words, write);
-        return words;
-}
 
 static void drop_held(struct stage_worker *worker, uint64_t id)
 {
@@ -363,7 +292,7 @@ static void drop_held(struct stage_worker *worker, uint64_t id)
 
 static bool complete(unsigned device)
 {
-        struct words words = choose_all(device, true);
+        struct rpc_words words = rpc_choose(&stage, device, true);
         uint32_t placed[4] = {0};
         struct lane_to_broker message = {.kind = LANE_COMPLETE,
                                          .complete = {.n = words.n,
@@ -374,7 +303,7 @@ static bool complete(unsigned device)
                                                       .placed = placed}};
 
         for (unsigned i = 0; i < words.n; i++) {
-                uint8_t how = next_byte();
+                uint8_t how = rpc_next();
 
                 words.status[i] = how == 255 ? WIRE_STATUS_PROTOCOL : WIRE_STATUS_OK;
                 placed[i] = how == 254; /* no request has a place here */
@@ -388,29 +317,20 @@ static bool complete(unsigned device)
         return words.fair;
 }
 
-/* Empty segments are no segments. */
-static bool has_empty(const struct words *words)
-{
-        for (unsigned i = 0; i < words->n; i++)
-                if (words->len[i] == 0)
-                        return true;
-        return false;
-}
-
 static bool mem_write(unsigned device)
 {
-        struct words words = choose_all(device, true);
+        struct rpc_words words = rpc_choose(&stage, device, true);
         struct lane_to_broker message = {
             .kind = LANE_MEM_WRITE,
             .mem_write = {.n = words.n, .id = words.id, .offset = words.offset, .len = words.len}};
 
         stage_say_on_lane(&stage, device, &message, words.total, 0x66);
-        return words.fair && !has_empty(&words);
+        return words.fair && !rpc_has_empty(&words);
 }
 
 static bool mem_read(unsigned device)
 {
-        struct words words = choose_all(device, false);
+        struct rpc_words words = rpc_choose(&stage, device, false);
         struct lane_to_broker message = {.kind = LANE_MEM_READ,
                                          .mem_read = {.seq = 1,
                                                       .n = words.n,
@@ -418,7 +338,7 @@ static bool mem_read(unsigned device)
                                                       .offset = words.offset,
                                                       .len = words.len,
                                                       .total = words.total}};
-        bool fair = words.fair && !has_empty(&words);
+        bool fair = words.fair && !rpc_has_empty(&words);
 
         stage.worker[device].n_unread += fair;
         stage_say_on_lane(&stage, device, &message, 0, 0);
@@ -428,11 +348,11 @@ static bool mem_read(unsigned device)
 static void say_raw(unsigned device)
 {
         uint8_t bytes[64];
-        size_t len = next_below(sizeof(bytes) + 1);
-        bool on_lane = next_byte() & 1;
+        size_t len = rpc_below(sizeof(bytes) + 1);
+        bool on_lane = rpc_next() & 1;
 
         for (size_t i = 0; i < len; i++)
-                bytes[i] = next_byte();
+                bytes[i] = rpc_next();
         stage.worker[device].blurred = true;
         stage_say_bytes(&stage, device, on_lane, bytes, len);
 }
@@ -448,13 +368,14 @@ static void bring_up(unsigned device)
                 stage_sleep(&stage, 2500);
                 stage_spawn(&stage, device);
                 stage_turn(&stage);
-                say_hello(device, 0);
+                rpc_say_hello(&stage, device, 0);
                 stage_turn(&stage);
                 while (stage.worker[device].running && stage.worker[device].n_pending > 0)
                         say_done(device, 0);
                 stage_turn(&stage);
         }
         device_set_memory(stage.device[device], guest.memory);
+        part_of_memory[device] = false;
         commit(device, UINT64_C(1) << 29);
         for (unsigned i = 0; i < STAGE_QUEUES; i++)
                 start_or_stop(device, i, true);
@@ -493,10 +414,10 @@ static enum verdict say(unsigned device, unsigned what)
                 fair = mem_read(device);
                 break;
         case 3:
-                say_hello(device, (uint8_t)next_below(8));
+                rpc_say_hello(&stage, device, (uint8_t)rpc_below(8));
                 break;
         default:
-                (void)say_done(device, (uint8_t)(8 + next_byte() % 8));
+                (void)say_done(device, (uint8_t)(8 + rpc_next() % 8));
                 break;
         }
         if (!clear)
@@ -522,7 +443,7 @@ static enum verdict step(unsigned device, unsigned what)
                 return say(device, 4);
         case 7:
                 clear = is_clear(device);
-                return !say_done(device, next_byte()) && clear ? FOUL : ANYTHING;
+                return !say_done(device, rpc_next()) && clear ? FOUL : ANYTHING;
         case 8:
                 say_other(device);
                 break;
@@ -536,20 +457,20 @@ static enum verdict step(unsigned device, unsigned what)
                 stage_spawn(&stage, device);
                 break;
         case 12:
-                stage_refuse_spawn(&stage, device, next_byte() & 1 ? -EBUSY : -EINVAL);
+                stage_refuse_spawn(&stage, device, rpc_next() & 1 ? -EBUSY : -EINVAL);
                 break;
         case 13:
                 stage_exit(&stage, device);
                 break;
         case 14:
-                stage_sleep(&stage, 16u * next_byte());
+                stage_sleep(&stage, 16u * rpc_next());
                 break;
         case 15:
-                commit(device, next_byte() & 1 ? UINT64_C(1) << 29 : ~UINT64_C(0) << 33 | UINT64_C(1) << 29);
+                commit(device, rpc_next() & 1 ? UINT64_C(1) << 29 : ~UINT64_C(0) << 33 | UINT64_C(1) << 29);
                 break;
         case 16:
         case 17:
-                start_or_stop(device, next_below(STAGE_QUEUES), what == 16);
+                start_or_stop(device, rpc_below(STAGE_QUEUES), what == 16);
                 break;
         case 18:
                 reset(device);
@@ -567,13 +488,40 @@ static enum verdict step(unsigned device, unsigned what)
         return ANYTHING;
 }
 
+static void keeper_step(unsigned device, unsigned what)
+{
+        uint8_t where = rpc_next(), how = rpc_next();
+
+        rpc_keeper_step(&keeper[device], what, where, how);
+}
+
+/* All that is asked for is translated, until nothing more is. */
+static void settle(unsigned device)
+{
+        for (unsigned i = 0; translated && i < 16; i++) {
+                rpc_keeper_answer_all(&keeper[device]);
+                stage_turn(&stage);
+        }
+        assert(!translated || keeper[device].n_open == 0);
+}
+
 static void run_step(void)
 {
-        uint8_t byte = next_byte();
-        unsigned device = byte & 1;
-        enum verdict verdict = step(device, (byte >> 1) % 24);
+        uint8_t byte = rpc_next();
+        unsigned device = byte & 1, what = (byte >> 1) % (translated ? 32u : 24u);
+        enum verdict verdict = ANYTHING;
 
+        if (translated)
+                memcpy(before_step, model_at(&guest, PLACE), PLACES);
+        if (what < 24)
+                verdict = step(device, what);
+        else
+                keeper_step(device, what - 24);
         stage_turn(&stage);
+        check_translated();
+        /* What is wrong may wait for a page before it is looked at. */
+        if (verdict == FOUL && stage_serves(&stage, device))
+                settle(device);
         assert(verdict != FAIR || stage_serves(&stage, device));
         assert(verdict != FOUL || !stage_serves(&stage, device));
         for (unsigned q = 0; q < N_QUEUES; q++)
@@ -606,9 +554,25 @@ static int lowest_free(void)
         return fd;
 }
 
+static void begin_iommu(unsigned device)
+{
+        uint64_t places[KEEPER_PLACES];
+
+        for (unsigned i = 0; i < KEEPER_PLACES; i++) {
+                unsigned q = device * STAGE_QUEUES + i % STAGE_QUEUES;
+                const struct queue_layout *layout = &guest.queues[q].layout;
+                const uint64_t parts[] = {layout->desc.v, layout->avail.v, layout->used.v,
+                                          PLACE + slot_offset(q, 0)};
+
+                places[i] = parts[i / STAGE_QUEUES];
+        }
+        rpc_keeper_begin(&keeper[device], stage.device[device], MODEL_LOW, places, rpc_next() & 1);
+}
+
 static void begin(void)
 {
         memcpy(frozen, pattern, PLACES);
+        memset(part_of_memory, 0, sizeof(part_of_memory));
         memcpy(model_at(&guest, PLACE), frozen, PLACES);
         for (unsigned q = 0; q < N_QUEUES; q++) {
                 uint64_t count;
@@ -619,6 +583,63 @@ static void begin(void)
                 (void)!read(guest.queues[q].call, &count, sizeof(count));
         }
         stage_begin(&stage);
+        for (unsigned d = 0; translated && d < STAGE_DEVICES; d++)
+                begin_iommu(d);
+}
+
+/* As an honest worker: it answers all that it is asked and holds. */
+static void answer_held(unsigned device)
+{
+        struct stage_worker *worker = &stage.worker[device];
+        uint32_t zero = 0;
+
+        while (worker->running && worker->n_pending > 0)
+                say_done(device, 0);
+        while (is_clear(device) && worker->n_held > 0) {
+                uint64_t id = worker->held[0].id;
+                const struct lane_to_broker message = {
+                    .kind = LANE_COMPLETE,
+                    .complete = {.n = 1, .id = &id, .offset = &zero, .len = &zero, .status = &zero}};
+
+                drop_held(worker, id);
+                stage_say_on_lane(&stage, device, &message, 0, 0);
+                stage_turn(&stage);
+        }
+}
+
+static void check_done(unsigned device)
+{
+        for (unsigned i = 0; i < STAGE_QUEUES; i++) {
+                struct front_queue *queue = &queues[device * STAGE_QUEUES + i];
+
+                reap(device * STAGE_QUEUES + i);
+                for (unsigned s = 0; s < SLOTS; s++)
+                        assert(!queue->slots[s].posted || !queue->running || queue->stopping ||
+                               (keeper[device].broken >> i & 1));
+        }
+}
+
+/* Nothing is left over: what is posted is done, or its queue is broken. */
+static void end_well(unsigned device)
+{
+        if (!is_clear(device))
+                return;
+        if (part_of_memory[device]) /* else it is left alone: each change is a look at what is missing */
+                device_set_memory(stage.device[device], guest.memory);
+        for (unsigned i = 0; i < END_TURNS && is_clear(device); i++) {
+                settle(device);
+                answer_held(device);
+                stage_sleep(&stage, 10);
+                stage_turn(&stage);
+        }
+        if (is_clear(device))
+                check_done(device);
+}
+
+static void finish(void)
+{
+        for (unsigned d = 0; translated && d < STAGE_DEVICES; d++)
+                end_well(d);
 }
 
 /* Else nothing is tested: an honest worker serves. */
@@ -642,11 +663,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         once();
         try_stage();
         before = lowest_free();
-        input.at = data;
-        input.end = data + size;
+        translated = size > 0 && data[0] == TRANSLATED;
+        rpc_input(data + translated, size - translated);
         begin();
-        for (unsigned i = 0; i < MAX_STEPS && input.at < input.end; i++)
+        for (unsigned i = 0; i < MAX_STEPS && rpc_is_more(); i++)
                 run_step();
+        finish();
         stage_end(&stage);
         assert(lowest_free() == before);
         return 0;
