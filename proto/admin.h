@@ -35,7 +35,11 @@ struct admin_device {
         uint32_t pid, uid, restarts, queues_running, outstanding;
         uint64_t requests, bytes_from_guest, bytes_to_guest;
         bool attached;
-        uint64_t features;
+        uint64_t features;          /* on: the device's and the broker's */
+        struct admin_feature_sets { /* of broker/core/features.h; 0: nothing so far */
+                uint64_t offered, agreed,
+                    worker; /* to the guest; by the front end, with its own; of the type, to the worker */
+        } sets;
         uint32_t n_lanes;
         char companion[LIMIT_NAME]; /* a second process beside its worker; "": it has none */
         uint32_t companion_pid, companion_uid, companion_starts;
@@ -107,7 +111,8 @@ enum admin_map_flag {
         ADMIN_MAP_FLAGS = 15,
 };
 
-#define ADMIN_REGION_FACTS 6u /* numbers in a device's `region` (schema/admin.proto), ... */
+#define ADMIN_FEATURE_SETS 4u /* numbers in a device's `features` (schema/admin.proto), */
+#define ADMIN_REGION_FACTS 6u /* ... in its `region`, */
 #define ADMIN_WINDOW_FACTS 3u /* ... and in its `window` */
 
 #define ADMIN_MAPS (LIMIT_SHMEM_MAPPINGS + LIMIT_SHMEM_REGIONS)

@@ -111,7 +111,7 @@ static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_
         if (wire->queues_running > LIMIT_QUEUES || wire->n_lanes > LIMIT_LANES ||
             check_resources(wire, &ret->resources) < 0 || check_companion(wire, ret) < 0)
                 return -EPROTO;
-        if (wire->n_counter > LIMIT_COUNTERS ||
+        if (wire->n_counter > LIMIT_COUNTERS || wire->n_features != ADMIN_FEATURE_SETS ||
             check_regions(wire->region, wire->n_region, &ret->regions) < 0 ||
             check_windows(wire->window, wire->n_window, &ret->windows) < 0)
                 return -EPROTO;
@@ -126,7 +126,8 @@ static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_
         ret->requests = wire->requests;
         ret->bytes_from_guest = wire->bytes_from_guest;
         ret->bytes_to_guest = wire->bytes_to_guest;
-        ret->features = wire->features;
+        ret->features = wire->features[0];
+        ret->sets = (struct admin_feature_sets){wire->features[1], wire->features[2], wire->features[3]};
         ret->n_lanes = wire->n_lanes;
         ret->throttled = wire->throttled;
         ret->rate_ops = wire->rate_ops;

@@ -44,9 +44,18 @@ ssize_t admin_make_to_broker(const struct admin_to_broker *message, uint8_t *buf
 /* A device's message, and what it points to. */
 struct device_wire {
         Bulkhead__Admin__Device device;
+        uint64_t features[ADMIN_FEATURE_SETS];
         uint64_t region[ADMIN_REGION_FACTS];
         uint64_t window[ADMIN_WINDOW_FACTS];
 };
+
+static void make_features(const struct admin_device *device, uint64_t ret[static ADMIN_FEATURE_SETS])
+{
+        ret[0] = device->features;
+        ret[1] = device->sets.offered;
+        ret[2] = device->sets.agreed;
+        ret[3] = device->sets.worker;
+}
 
 static size_t make_regions(const struct admin_regions *regions, uint64_t ret[static ADMIN_REGION_FACTS])
 {
@@ -86,7 +95,9 @@ static void make_device(const struct admin_device *device, struct device_wire *p
         ret->bytes_from_guest = device->bytes_from_guest;
         ret->bytes_to_guest = device->bytes_to_guest;
         ret->attached = device->attached;
-        ret->features = device->features;
+        make_features(device, place->features);
+        ret->n_features = ADMIN_FEATURE_SETS;
+        ret->features = place->features;
         ret->n_lanes = device->n_lanes;
         ret->n_resource = RESOURCE_KIND_COUNT_;
         ret->resource = (uint32_t *)device->resources.of;

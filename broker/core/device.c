@@ -82,6 +82,12 @@ int device_commit_features(struct device *device, uint64_t features)
         return 0;
 }
 
+void device_show_features(struct device *device, uint64_t offered, uint64_t agreed)
+{
+        device->offered = offered;
+        device->agreed = agreed;
+}
+
 int device_config_read(const struct device *device, uint32_t offset, uint32_t len, uint8_t *ret_bytes)
 {
         return config_space_read(&device->space, offset, len, ret_bytes);
@@ -269,6 +275,6 @@ void device_reset(struct device *device)
         device->config_settled = false;
         device->config_waits = false;
         device_iotlb_reset(device);
-        device->committed = 0;
+        device->committed = device->agreed = device->told = 0;
         device->broken = false;
 }

@@ -65,6 +65,9 @@ uint64_t device_features(const struct device *device);
  * (-EBUSY). */
 int device_commit_features(struct device *device, uint64_t features);
 
+/* What the front end has offered to the guest, and what has been agreed, with the transport's own bits: for `ps`, and nothing else. */
+void device_show_features(struct device *device, uint64_t offered, uint64_t agreed);
+
 /* Little endian bytes of the config space, from the cache. Bytes behind the last field read as zero.
  * -EINVAL: outside LIMIT_CONFIG_BYTES. */
 int device_config_read(const struct device *device, uint32_t offset, uint32_t len, uint8_t *ret_bytes);

@@ -141,6 +141,7 @@ void device_status(const struct device *device, struct admin_device *ret_status)
         status->uid = device->supervisor.uid;
         status->restarts = device->supervisor.restarts;
         status->features = device->committed;
+        status->sets = (struct admin_feature_sets){device->offered, device->agreed, device->told};
         device_resources_count(device->config, &status->resources);
         if (device_companion(device->config))
                 snprintf(status->companion, sizeof(status->companion), "%s",

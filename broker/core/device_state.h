@@ -61,7 +61,8 @@ struct device {
         uint64_t counters[LIMIT_COUNTERS]; /* of workers that are gone */
         uint64_t counting[LIMIT_COUNTERS]; /* as the one that serves has said last */
         struct config_space space;
-        uint64_t committed; /* features; 0: none yet */
+        uint64_t committed;             /* features; 0: none yet */
+        uint64_t offered, agreed, told; /* ... to the guest, by the front end, to the worker: to be shown */
         bool broken;
         struct device_queue queues[LIMIT_QUEUES];
         unsigned n_queues;

@@ -236,6 +236,7 @@ void device_worker_send_features(struct device *device)
             .kind = CONTROL_SET_FEATURES,
             .set_features = {.features = features_for_worker(device->committed)}};
 
+        device->told = message.set_features.features;
         supervisor_send(&device->supervisor, &message, NULL, NULL);
 }
 

@@ -179,27 +179,30 @@ static json_t *json_counters(const struct admin_device *d)
 
 static json_t *json_device(const struct admin_device *d)
 {
-        char features[CELL];
+        const uint64_t sets[] = {d->features, d->sets.offered, d->sets.agreed, d->sets.worker};
+        char features[array_size(sets)][CELL];
 
-        snprintf(features, sizeof(features), "0x%016" PRIx64, d->features);
+        for (size_t i = 0; i < array_size(sets); i++)
+                snprintf(features[i], sizeof(features[i]), "0x%016" PRIx64, sets[i]);
         return json_pack(
-            "{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, "
+            "{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:I, s:I, "
             "s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
             "device", d->name, "type", d->type, "state", admin_state_name(d->state), "seccomp",
             d->seccomp_log ? "log" : "kill", "attached", (int)d->attached, "pid", (json_int_t)d->pid, "uid",
             (json_int_t)d->uid, "restarts", (json_int_t)d->restarts, "queues_running",
             (json_int_t)d->queues_running, "inflight", (json_int_t)d->outstanding, "requests",
             (json_int_t)d->requests, "bytes_from_guest", (json_int_t)d->bytes_from_guest, "bytes_to_guest",
-            (json_int_t)d->bytes_to_guest, "features", features, "lanes", (json_int_t)d->n_lanes, "resources",
-            (json_int_t)resource_counts_total(&d->resources), "rate_ops", (json_int_t)d->rate_ops,
-            "rate_bytes", (json_int_t)d->rate_bytes, "throttled", (json_int_t)d->throttled, "why", d->why,
-            "copy", d->direct ? "direct" : "socket", "companion", d->companion, "companion_pid",
-            (json_int_t)d->companion_pid, "companion_uid", (json_int_t)d->companion_uid, "companion_starts",
-            (json_int_t)d->companion_starts, "regions", (json_int_t)d->regions.n, "region_bytes",
-            (json_int_t)d->regions.bytes, "mappings", (json_int_t)d->regions.mappings, "mapped_bytes",
-            (json_int_t)d->regions.mapped_bytes, "windows", (json_int_t)d->windows.n, "window_bytes",
-            (json_int_t)MIN(d->windows.bytes, (uint64_t)INT64_MAX), "window_refused",
-            (json_int_t)d->windows.refused, "counters", json_counters(d));
+            (json_int_t)d->bytes_to_guest, "features", features[0], "features_offered", features[1],
+            "features_agreed", features[2], "features_worker", features[3], "lanes", (json_int_t)d->n_lanes,
+            "resources", (json_int_t)resource_counts_total(&d->resources), "rate_ops",
+            (json_int_t)d->rate_ops, "rate_bytes", (json_int_t)d->rate_bytes, "throttled",
+            (json_int_t)d->throttled, "why", d->why, "copy", d->direct ? "direct" : "socket", "companion",
+            d->companion, "companion_pid", (json_int_t)d->companion_pid, "companion_uid",
+            (json_int_t)d->companion_uid, "companion_starts", (json_int_t)d->companion_starts, "regions",
+            (json_int_t)d->regions.n, "region_bytes", (json_int_t)d->regions.bytes, "mappings",
+            (json_int_t)d->regions.mappings, "mapped_bytes", (json_int_t)d->regions.mapped_bytes, "windows",
+            (json_int_t)d->windows.n, "window_bytes", (json_int_t)MIN(d->windows.bytes, (uint64_t)INT64_MAX),
+            "window_refused", (json_int_t)d->windows.refused, "counters", json_counters(d));
 }
 
 static json_t *json_vm(const char *vm, int error, const struct admin_answer *answer, const char *why)

@@ -91,7 +91,10 @@ static bool accept_features(struct virtio_mmio *mmio)
         if (mmio->driver_features_beyond || (chosen & ~features_on_offer(mmio)) ||
             features_whole(device_virtio_id(mmio->device), chosen) != chosen)
                 return false;
-        return device_commit_features(mmio->device, features_for_device(chosen)) == 0;
+        if (device_commit_features(mmio->device, features_for_device(chosen)) < 0)
+                return false;
+        device_show_features(mmio->device, features_on_offer(mmio), chosen);
+        return true;
 }
 
 /* ---- the Status register ---- */

@@ -28,11 +28,16 @@ struct protocol_bit {
         const char *reason;
 };
 
-uint64_t transport_features_offered(const struct device *device)
+uint64_t guest_features_offered(const struct device *device)
 {
         uint64_t own = device_may_translate(device) ? FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM_BIT) : 0;
 
-        return features_for_vmm(features_for_guest(device_features(device), own));
+        return features_for_guest(device_features(device), own);
+}
+
+uint64_t transport_features_offered(const struct device *device)
+{
+        return features_for_vmm(guest_features_offered(device));
 }
 
 /* Every bit that is defined today; the index is the bit. */

@@ -16,5 +16,8 @@ bool protocol_features_may_map(uint64_t agreed);
 /* ... can the VMM translate? Misses need a channel, and replies. */
 bool protocol_features_may_translate(uint64_t agreed);
 
-/* What GET_FEATURES answers: the second set of broker/core/features.h. */
+/* The first set of broker/core/features.h: what the VMM may show to its guest. */
+uint64_t guest_features_offered(const struct device *device);
+
+/* What GET_FEATURES answers: the second set. */
 uint64_t transport_features_offered(const struct device *device);

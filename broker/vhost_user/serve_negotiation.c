@@ -68,6 +68,7 @@ int serve_set_features(void *context, const void *message)
         if (r < 0 && r != -EPROTO)
                 return r;
         session->features = features;
+        device_show_features(session->device, guest_features_offered(session->device), features);
         session->rings.may_start = r == 0 && ok;
         session->rings.packed = r == 0 && (features & FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT));
         session->rings.always_enabled = !(features & VHOST_USER_F_PROTOCOL_FEATURES);

@@ -201,6 +201,53 @@ static void new_memory_is_held_to_the_windows_too(void **state)
         world_done(&world);
 }
 
+/* A driver that tries again and again: each is counted, and the log has as much of it as of anything that a guest can cause. */
+static void a_burst_of_refusals_is_counted_and_fills_no_log(void **state)
+{
+        struct queue_layout layout;
+        const struct model_queue *model = &world.guest.queues[1];
+        unsigned lines = 0;
+
+        (void)state;
+        serving();
+        layout = model->layout;
+        layout.used = GPA(FIRST + FIRST_LEN);
+        ear_open();
+        for (unsigned i = 0; i < 500; i++)
+                assert_int_equal(device_queue_start(world.device, 1, &layout, 0, model->kick, model->call),
+                                 -EFAULT);
+        for (const char *at = ear_close(); (at = strstr(at, "has posted a ring outside")); at++)
+                lines++;
+        assert_true(lines <= LIMIT_LOG_BURST);
+        assert_int_equal(windows().refused, 500);
+        world_done(&world);
+}
+
+/* What it is offered, has chosen and is told is shown until a reset; what was offered is the front end's to say. */
+static void feature_sets_are_shown_until_a_reset(void **state)
+{
+        static struct admin_device status;
+        uint64_t offered = 0, agreed = 0;
+
+        (void)state;
+        serving();
+        offered = world_features(&world) | FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM_BIT);
+        agreed = offered | FEATURE_BIT(VIRTIO_F_PROTOCOL_FEATURES_BIT);
+        device_show_features(world.device, offered, agreed);
+        device_status(world.device, &status);
+        assert_int_equal(status.sets.offered, offered);
+        assert_int_equal(status.sets.agreed, agreed);
+        assert_int_equal(status.sets.worker, features_for_worker(world_features(&world)));
+        assert_int_not_equal(status.sets.worker, 0);
+        assert_int_equal(status.features, world_features(&world)); /* a front end's words turn nothing on */
+        device_reset(world.device);
+        device_status(world.device, &status);
+        assert_int_equal(status.sets.offered, offered);
+        assert_int_equal(status.sets.agreed, 0);
+        assert_int_equal(status.sets.worker, 0);
+        world_done(&world);
+}
+
 static void device_without_windows_reaches_all_of_memory(void **state)
 {
         (void)state;
@@ -220,7 +267,10 @@ int main(void)
             cmocka_unit_test(ring_outside_is_not_started),
             cmocka_unit_test(it_works_again_after_a_reset_and_the_count_stays),
             cmocka_unit_test(new_memory_is_held_to_the_windows_too),
+            cmocka_unit_test(feature_sets_are_shown_until_a_reset),
             cmocka_unit_test(device_without_windows_reaches_all_of_memory),
+            cmocka_unit_test(
+                a_burst_of_refusals_is_counted_and_fills_no_log), /* the last: nothing is told after it */
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,7 @@ static void fill(const char *vm, uint32_t broker, uint32_t spawner, char *const 
                                            .bytes_to_guest = 1234,
                                            .attached = true,
                                            .features = 1ull << 32,
+                                           .sets = {3ull << 32 | 7, 3ull << 32 | 5, 5},
                                            .n_lanes = 1,
                                            .rate_ops = 500,
                                            .throttled = 17};

@@ -354,7 +354,8 @@ class Ps(Case):
         self.assertEqual(devices[0], {
             "device": "disk0", "type": "blk", "state": "running", "seccomp": "kill", "attached": True, "pid": 12345, "uid": 70000,
             "restarts": 1, "queues_running": 2, "inflight": 3, "requests": 4, "bytes_from_guest": 5 << 20,
-            "bytes_to_guest": 1234, "features": "0x0000000100000000", "lanes": 1, "resources": 1,
+            "bytes_to_guest": 1234, "features": "0x0000000100000000",
+            "features_offered": "0x0000000300000007", "features_agreed": "0x0000000300000005", "features_worker": "0x0000000000000005", "lanes": 1, "resources": 1,
             "rate_ops": 500, "rate_bytes": 0, "throttled": 17, "why": "", "copy": "direct",
             "companion": "", "companion_pid": 0, "companion_uid": 0, "companion_starts": 0, "regions": 0, "region_bytes": 0,
             "mappings": 0, "mapped_bytes": 0, "windows": 0, "window_bytes": 0, "window_refused": 0, "counters": {}})

@@ -49,7 +49,9 @@ class Windows(Case):
         self.assertEqual(self.line(child), "ok window 8\n")
         disk, = [d for d in self.status()["devices"] if d["device"] == "disk0"]
         self.assertEqual([disk[key] for key in ("windows", "window_bytes", "window_refused")], [1, 8 * MIB, 1])
-        self.assertFalse(int(disk["features"], 16) >> 33 & 1)  # the device is told of none
+        told = {key: int(disk[key], 16) >> 33 & 1 for key in ("features_offered", "features_worker", "features")}
+        self.assertEqual(told, {"features_offered": 1, "features_worker": 0, "features": 0})  # the guest alone
+        self.assertEqual(int(disk["features_agreed"], 16) & ~int(disk["features_offered"], 16), 0)
         measured = {p["process"]: row["measured"] for p in self.ask("audit")["vms"][0]["processes"] for row in p["rows"]
                     if row["fact"] == "DMA windows"}
         self.assertEqual(measured, {"disk0": f"1, {8 * MIB} bytes, 1 refused", "rng0": "all that is posted"})

@@ -63,6 +63,7 @@ static struct admin_to_client status_of(size_t n_devices)
                 for (unsigned k = 0; k < LIMIT_COUNTERS; k++)
                         device->counters[k] = UINT64_MAX - k;
                 memset(device->why, '~', LIMIT_WHY - 1);
+                device->sets = (struct admin_feature_sets){UINT64_MAX - 4, UINT64_MAX - 5, UINT64_MAX - 6};
                 device->windows = (struct admin_windows){LIMIT_WINDOWS, UINT64_MAX, UINT64_MAX - 1};
         }
         return message;
@@ -300,9 +301,11 @@ static void flags_and_counts_are_refused_even_when_forged(void **state)
         Bulkhead__Admin__Device device = BULKHEAD__ADMIN__DEVICE__INIT;
         Bulkhead__Admin__Device *rows[LIMIT_DEVICES + 1];
         uint32_t resources[RESOURCE_KIND_COUNT_ + 1] = {0};
-        uint64_t counters[LIMIT_COUNTERS + 1] = {0};
+        uint64_t counters[LIMIT_COUNTERS + 1] = {0}, sets[ADMIN_FEATURE_SETS + 1] = {0};
 
         (void)state;
+        device.features = sets;
+        device.n_features = ADMIN_FEATURE_SETS;
         device.counter = counters;
         device.n_counter = LIMIT_COUNTERS;
         device.name = device.type = (char[]){"d"};
@@ -321,6 +324,11 @@ static void flags_and_counts_are_refused_even_when_forged(void **state)
         device.n_resource -= 2;
         assert_int_equal(forged_status(&body), -EPROTO);
         device.n_resource++;
+        device.n_features++; /* a set that we do not know */
+        assert_int_equal(forged_status(&body), -EPROTO);
+        device.n_features -= 2;
+        assert_int_equal(forged_status(&body), -EPROTO);
+        device.n_features++;
         device.n_counter++;
         assert_int_equal(forged_status(&body), -EPROTO);
         device.n_counter--;

@@ -216,6 +216,12 @@ int device_commit_features(struct device *device, uint64_t features)
         return 0;
 }
 
+void device_show_features(struct device *device, uint64_t offered, uint64_t agreed)
+{
+        device->shown_offered = offered;
+        device->shown_agreed = agreed;
+}
+
 int device_config_read(const struct device *device, uint32_t offset, uint32_t len, uint8_t *ret_bytes)
 {
         if (!range_inside(offset, len, LIMIT_CONFIG_BYTES))

@@ -59,6 +59,7 @@ struct device {
         int write_result; /* what its callback says */
 
         uint64_t committed;
+        uint64_t shown_offered, shown_agreed; /* device_show_features */
         unsigned commits, resets, memory_changes, writes;
         struct guest_memory *memory;
         struct fake_queue queues[FAKE_QUEUES];

@@ -44,6 +44,24 @@ static void the_last_set_counts_and_the_same_one_after_a_reset(void **state)
         fixture_settle(fixture);
 }
 
+/* What is shown is what was offered and agreed, with the VMM's own bits in the second alone. */
+static void what_was_offered_and_agreed_is_shown(void **state)
+{
+        struct fixture *fixture = *state;
+        struct front_end front;
+        uint64_t offered;
+
+        fixture_negotiate(fixture, &front, FRONT_END_QEMU_7_2);
+        assert_int_equal(front_end_get_u64(&front, VHOST_USER_GET_FEATURES, &offered), 0);
+        (void)set_features(&front, ~UINT64_C(0), offered);
+        assert_int_equal(fixture->device.shown_offered, offered & ~VHOST_USER_F_PROTOCOL_FEATURES);
+        assert_int_equal(fixture->device.shown_agreed, offered);
+        (void)set_features(&front, VERSION_1, offered);
+        assert_int_equal(fixture->device.shown_agreed, VERSION_1);
+        front_end_close(&front);
+        fixture_settle(fixture);
+}
+
 /* Nothing of a set without VERSION_1 reaches the device; the next one does. */
 static void a_set_without_version_1_is_not_the_device_s(void **state)
 {
@@ -66,6 +84,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(the_last_set_counts_and_the_same_one_after_a_reset, fixture_setup,
+                                            fixture_teardown),
+            cmocka_unit_test_setup_teardown(what_was_offered_and_agreed_is_shown, fixture_setup,
                                             fixture_teardown),
             cmocka_unit_test_setup_teardown(a_set_without_version_1_is_not_the_device_s, fixture_setup,
                                             fixture_teardown),
