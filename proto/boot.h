@@ -13,7 +13,10 @@ enum boot_arch {
         BOOT_ARCH_ARM64 = 2,
 };
 
-#define BOOT_PAGE          4096u
+#define BOOT_PAGE 4096u
+#define BOOT_POOL_ALIGN                                                                                      \
+        (2u                                                                                                  \
+         << 20) /* of a pool: whole pages of any size that arm64 has, and whole segments of Linux's swiotlb */
 #define BOOT_DEVICE_WINDOW 0x1000u /* guest addresses from one virtio-mmio device to the next */
 
 struct boot_range {
@@ -31,6 +34,10 @@ struct boot_options {
         uint32_t interrupt
             [LIMIT_DEVICES]; /* GSI (x86_64) or SPI (arm64) of device i: below LIMIT_BOOT_INTERRUPT */
         uint32_t gic;        /* arm64: version 2 or 3; x86_64: 0 */
+        uint32_t n_pools;    /* arm64: 0 .. n_devices; x86_64: 0 */
+        struct boot_range pool
+            [LIMIT_DEVICES]; /* ranges of RAM that devices are held to: ascending, apart, each some device's */
+        uint32_t device_pool[LIMIT_DEVICES]; /* of device i: 0, none; else one and the pool's number */
         char cmdline[LIMIT_CMDLINE];
 };
 

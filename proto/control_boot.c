@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/base/checked.h"
 #include "proto/wire.h"
 
 /* Whole pages, ascending, apart. */
@@ -46,6 +47,57 @@ static int check_devices(const Bulkhead__Control__BootOptions *wire, struct boot
         return 0;
 }
 
+/* Somewhere in RAM. */
+static bool pool_in_ram(const struct boot_options *options, const struct boot_range *pool)
+{
+        for (uint32_t i = 0; i < options->n_ram; i++)
+                if (pool->start >= options->ram[i].start &&
+                    range_inside(pool->start - options->ram[i].start, pool->len, options->ram[i].len))
+                        return true;
+        return false;
+}
+
+/* Which device is held to which. A tree with a pool that is nobody's, or with devices of none, is not what the broker says. */
+static int check_device_pools(const Bulkhead__Control__BootOptions *wire, struct boot_options *ret)
+{
+        bool used[LIMIT_DEVICES] = {0};
+
+        if (wire->n_pool != (ret->n_pools > 0 ? ret->n_devices : 0))
+                return -EPROTO;
+        for (size_t i = 0; i < wire->n_pool; i++) {
+                if (wire->pool[i] > ret->n_pools)
+                        return -EPROTO;
+                ret->device_pool[i] = wire->pool[i];
+                if (wire->pool[i] > 0)
+                        used[wire->pool[i] - 1] = true;
+        }
+        for (uint32_t i = 0; i < ret->n_pools; i++)
+                if (!used[i])
+                        return -EPROTO;
+        return 0;
+}
+
+/* After RAM, devices and architecture. */
+static int check_pools(const Bulkhead__Control__BootOptions *wire, struct boot_options *ret)
+{
+        uint64_t end = 0;
+
+        if (wire->n_pool_start != wire->n_pool_len || wire->n_pool_start > ret->n_devices ||
+            (wire->n_pool_start > 0 && ret->arch != BOOT_ARCH_ARM64))
+                return -EPROTO;
+        for (size_t i = 0; i < wire->n_pool_start; i++) {
+                const struct boot_range pool = {.start = wire->pool_start[i], .len = wire->pool_len[i]};
+
+                if (pool.start % BOOT_POOL_ALIGN != 0 || pool.len % BOOT_POOL_ALIGN != 0 || pool.len == 0 ||
+                    pool.start < end || !pool_in_ram(ret, &pool))
+                        return -EPROTO;
+                ret->pool[i] = pool;
+                end = pool.start + pool.len;
+        }
+        ret->n_pools = (uint32_t)wire->n_pool_start;
+        return check_device_pools(wire, ret);
+}
+
 static int check_arch(const Bulkhead__Control__BootOptions *wire, struct boot_options *ret)
 {
         switch (wire->arch) {
@@ -70,7 +122,8 @@ int control_boot_check_options(const Bulkhead__Control__BootOptions *wire, struc
         if (wire->n_vcpus < 1 || wire->n_vcpus > LIMIT_VCPUS)
                 return -EPROTO;
         ret->n_vcpus = wire->n_vcpus;
-        if (check_arch(wire, ret) < 0 || check_ram(wire, ret) < 0 || check_devices(wire, ret) < 0)
+        if (check_arch(wire, ret) < 0 || check_ram(wire, ret) < 0 || check_devices(wire, ret) < 0 ||
+            check_pools(wire, ret) < 0)
                 return -EPROTO;
         return wire_copy_string(wire->cmdline, ret->cmdline, sizeof(ret->cmdline));
 }
@@ -103,7 +156,8 @@ int control_boot_fill_options(const struct boot_options *options, struct control
 {
         Bulkhead__Control__BootOptions *wire = &ret_wire->options;
 
-        if (options->n_ram > LIMIT_BOOT_RAM || options->n_devices > LIMIT_DEVICES)
+        if (options->n_ram > LIMIT_BOOT_RAM || options->n_devices > LIMIT_DEVICES ||
+            options->n_pools > LIMIT_DEVICES)
                 return -E2BIG;
         bulkhead__control__boot_options__init(wire);
         for (uint32_t i = 0; i < options->n_ram; i++) {
@@ -118,6 +172,15 @@ int control_boot_fill_options(const struct boot_options *options, struct control
         wire->devices_start = options->devices_start;
         wire->n_interrupt = options->n_devices;
         wire->interrupt = (uint32_t *)options->interrupt; /* protobuf-c has no const; packing only reads */
+        for (uint32_t i = 0; i < options->n_pools; i++) {
+                ret_wire->pool_start[i] = options->pool[i].start;
+                ret_wire->pool_len[i] = options->pool[i].len;
+        }
+        wire->n_pool_start = wire->n_pool_len = options->n_pools;
+        wire->pool_start = ret_wire->pool_start;
+        wire->pool_len = ret_wire->pool_len;
+        wire->n_pool = options->n_pools > 0 ? options->n_devices : 0;
+        wire->pool = (uint32_t *)options->device_pool;
         wire->gic = options->gic;
         wire->cmdline = (char *)options->cmdline;
         return 0;

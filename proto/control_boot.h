@@ -14,6 +14,7 @@ int control_boot_check_failed(const Bulkhead__Control__BootFailed *wire, char re
 struct control_boot_wire {
         Bulkhead__Control__BootOptions options;
         uint64_t ram_start[LIMIT_BOOT_RAM], ram_len[LIMIT_BOOT_RAM];
+        uint64_t pool_start[LIMIT_DEVICES], pool_len[LIMIT_DEVICES];
 };
 
 int control_boot_fill_options(const struct boot_options *options, struct control_boot_wire *ret_wire);

@@ -427,5 +427,6 @@ int config_judge(yaml_document_t *document, const struct config_context *context
         judge_uids(&judge, root);
         if (context->host)
                 judge_programs(&judge);
+        judge_kvm_windows(&judge, config_document_find(document, root, "devices"));
         return 0;
 }

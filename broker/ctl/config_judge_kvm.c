@@ -10,6 +10,9 @@
 
 #include "broker/ctl/config_host.h"
 #include "broker/ctl/config_value.h"
+#include "broker/kvm/layout.h"
+#include "broker/kvm/regions.h"
+#include "broker/kvm/windows.h"
 #include "proto/base/checked.h"
 
 static int set_vcpus(struct judge *judge, const char *text, char *why, size_t why_size)
@@ -101,6 +104,37 @@ static void refuse_kvm_key(struct judge *judge, const yaml_node_t *root, const s
                 config_document_mistake(
                     judge->mistakes, MISTAKE_ERROR, node,
                     "%s: the VMM that attaches has its own: remove it, or say frontend: kvm", row->key);
+}
+
+/* The n-th of those that are mappings: others are no devices (config_walk has said it). */
+static const yaml_node_t *nth_device(struct judge *judge, const yaml_node_t *devices, size_t n)
+{
+        const yaml_node_item_t *item = devices->data.sequence.items.start;
+
+        for (; item < devices->data.sequence.items.top; item++) {
+                const yaml_node_t *node = yaml_document_get_node(judge->document, *item);
+
+                if (node->type == YAML_MAPPING_NODE && n-- == 0)
+                        return node;
+        }
+        return devices;
+}
+
+void judge_kvm_windows(struct judge *judge, const yaml_node_t *devices)
+{
+        const struct vm_config *vm = &judge->vm;
+        struct kvm_layout layout;
+        char why[JUDGE_WHY];
+        size_t device;
+
+        if (vm->frontend != VM_FRONTEND_KVM || !judge->context->host || judge->mistakes->n_errors > 0 ||
+            !devices || devices->type != YAML_SEQUENCE_NODE)
+                return;
+        if (kvm_layout_make(KVM_ARCH_HERE, vm->kvm.memory, vm->kvm.vcpus, (unsigned)vm->n_devices,
+                            kvm_regions_len(vm), &layout, why, sizeof(why)) == 0 &&
+            kvm_windows_judge(vm, &layout, &device, why, sizeof(why)) < 0)
+                config_document_mistake(judge->mistakes, MISTAKE_ERROR, nth_device(judge, devices, device),
+                                        "%s", why);
 }
 
 /* A good VM of our own to begin with. */

@@ -17,6 +17,7 @@
 #include "broker/kvm/layout.h"
 #include "broker/kvm/regions.h"
 #include "broker/kvm/width.h"
+#include "broker/kvm/windows.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 
@@ -37,9 +38,14 @@ static void check_layout(struct doctor_vm *vm, struct doctor_row *row)
 {
         char why[DOCTOR_TEXT], size[32];
         const struct vm_config *config = vm->config;
+        size_t held;
 
         if (kvm_layout_make(KVM_ARCH_HERE, config->kvm.memory, config->kvm.vcpus, (unsigned)config->n_devices,
                             kvm_regions_len(config), &vm->layout, why, sizeof(why)) < 0) {
+                say_missing(row, why);
+                return;
+        }
+        if (kvm_windows_judge(config, &vm->layout, &held, why, sizeof(why)) < 0) {
                 say_missing(row, why);
                 return;
         }

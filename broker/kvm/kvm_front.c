@@ -29,6 +29,7 @@
 #include "broker/kvm/vcpu.h"
 #include "broker/kvm/vm.h"
 #include "broker/kvm/width.h"
+#include "broker/kvm/windows.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
@@ -82,12 +83,15 @@ struct kvm_front {
 static int front_judge(struct kvm_front *front, char *why, size_t size)
 {
         const struct vm_config *config = front->config;
+        size_t held;
         int r = kvm_host_probe(front->kvm_fd, &front->host, why, size);
 
         if (r == 0)
                 r = kvm_layout_make(KVM_ARCH_HERE, config->kvm.memory, config->kvm.vcpus,
                                     (unsigned)config->n_devices, kvm_regions_len(config), &front->layout, why,
                                     size);
+        if (r == 0)
+                r = kvm_windows_judge(config, &front->layout, &held, why, size);
         if (r == 0)
                 r = kvm_width_judge(&front->layout, front->host.width, front->host.width_known,
                                     &front->width_bits, why, size);
@@ -300,6 +304,7 @@ static void front_boot_options(const struct kvm_front *front, struct boot_option
                     (struct boot_range){.start = layout->ram[i].start, .len = layout->ram[i].len};
         for (unsigned i = 0; i < layout->n_devices; i++)
                 ret_options->interrupt[i] = kvm_layout_gsi(layout, i);
+        kvm_windows_pools(front->config, layout, ret_options);
         strcpy(ret_options->cmdline, front->config->boot.cmdline);
 }
 

@@ -7,7 +7,7 @@ else()
 endif()
 
 # What a host has and a VM would need: asked by `bulkhead doctor` too.
-bulkhead_library(bulkhead_kvm_host SOURCES host.c layout.c regions.c why.c width.c ${kvm_arch}/host_width.c
+bulkhead_library(bulkhead_kvm_host SOURCES host.c layout.c regions.c why.c width.c windows.c ${kvm_arch}/host_width.c
   LINK bulkhead_proto bulkhead_base)
 
 bulkhead_library(bulkhead_kvm_vm SOURCES ram.c vm.c vm_slots.c LINK bulkhead_kvm_host bulkhead_memory bulkhead_base)

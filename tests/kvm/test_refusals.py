@@ -177,6 +177,27 @@ class Room(Refusal):
         self.foretold(config, "its address width", said, **self.lying("width=32"))
         self.assertRegex(doctor(config)[0]["its address width"]["found"], "33 bits needed: the shared memory regions end")
 
+    def with_window(self, start, size, memory="3072M"):
+        config = self.config("hello", more=f"memory: {memory}")
+        with open(config, "a") as f:
+            f.write(f"- {{name: rng1, type: rng, memory: {{windows: [{{start: {start:#x}, size: {size}}}]}}}}\n")
+        return config
+
+    def test_a_window_outside_of_its_memory(self):
+        self.found_in_the_configuration(
+            self.with_window(0x3fff000, "8K", "64M"), "device rng1: the window of 8192 bytes at 0x3fff000 is not in one piece of the VM's memory, "
+            "which begins at 0x0 and ends at 0x4000000[;:] move it there, or part it")
+
+    def test_a_window_that_ends_where_the_host_s_addresses_do(self):
+        """The regions end there, and windows with them: a page more lies nowhere."""
+        config = self.with_window((3 << 30) - 4096, "4K")
+        self.assertEqual(self.run_it(config, 0, **self.lying("width=32")).stdout, "ok hello 1\nend\n")
+        self.found_in_the_configuration(self.with_window((3 << 30) - 4096, "8K"), "device rng1: the window of 8192 bytes at 0xbffff000")
+        config = self.with_window(1 << 32, "4K", "3073M")
+        pattern = "33 bits .*RAM ends at 0x100100000.* this host has 32[;:] give the VM at most 3072 MiB"
+        self.refused(config, pattern, **self.lying("width=32"))
+        self.foretold(config, "its address width", pattern, **self.lying("width=32"))
+
     def test_a_host_too_narrow_for_any_vm(self):
         self.refused(self.config(), "32 bits .* this host has 31; ", **self.lying("width=31"))
         self.foretold(self.config(), "its address width", "32 bits .* this host has 31", **self.lying("width=31"))

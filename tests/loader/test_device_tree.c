@@ -126,6 +126,32 @@ static void processors_are_named_by_their_affinity(void **state)
         assert_true(fdt_path_offset(tree, "/cpus/cpu@10") < 0);
 }
 
+static void devices_that_are_held_to_a_pool_name_it(void **state)
+{
+        struct boot_options options = machine(1, 3, 3);
+
+        (void)state;
+        assert_true(make(&options) > 0);
+        assert_true(fdt_path_offset(tree, "/reserved-memory") < 0);
+        options.n_pools = 2;
+        options.pool[0] = (struct boot_range){GIB + (64 << 20), 4 << 20};
+        options.pool[1] = (struct boot_range){5 * GIB, 2 << 20};
+        options.device_pool[0] = 2;
+        options.device_pool[2] = 1;
+        assert_true(make(&options) > 0);
+        CELLS("/reserved-memory", "#address-cells", 2);
+        CELLS("/reserved-memory", "#size-cells", 2);
+        assert_non_null(fdt_getprop(tree, node("/reserved-memory"), "ranges", NULL));
+        expect_text("/reserved-memory/restricted-dma-pool@44000000", "compatible", "restricted-dma-pool");
+        CELLS("/reserved-memory/restricted-dma-pool@44000000", "reg", 0, 0x44000000, 0, 0x400000);
+        CELLS("/reserved-memory/restricted-dma-pool@140000000", "reg", 1, 0x40000000, 0, 0x200000);
+        CELLS("/virtio_mmio@a000000", "memory-region",
+              fdt_get_phandle(tree, node("/reserved-memory/restricted-dma-pool@140000000")));
+        CELLS("/virtio_mmio@a002000", "memory-region",
+              fdt_get_phandle(tree, node("/reserved-memory/restricted-dma-pool@44000000")));
+        assert_null(fdt_getprop(tree, node("/virtio_mmio@a001000"), "memory-region", NULL));
+}
+
 static void without_an_initrd_none_is_named(void **state)
 {
         struct boot_options options = machine(1, 1, 3);
@@ -141,6 +167,11 @@ static void the_largest_machine_fits_and_a_small_buffer_is_told(void **state)
         int len;
 
         (void)state;
+        options.n_pools = LIMIT_DEVICES;
+        for (uint32_t i = 0; i < LIMIT_DEVICES; i++) {
+                options.pool[i] = (struct boot_range){GIB + i * (4 << 20), 2 << 20};
+                options.device_pool[i] = 1 + i;
+        }
         memset(options.cmdline, 'c', LIMIT_CMDLINE - 1);
         len = make(&options);
         assert_true(len > 0 && len < (int)DEVICE_TREE_BYTES / 2);
@@ -161,6 +192,7 @@ int main(void)
             cmocka_unit_test(a_tree_names_everything_that_the_broker_serves),
             cmocka_unit_test(a_version_2_controller_has_a_cpu_interface_and_masks),
             cmocka_unit_test(processors_are_named_by_their_affinity),
+            cmocka_unit_test(devices_that_are_held_to_a_pool_name_it),
             cmocka_unit_test(without_an_initrd_none_is_named),
             cmocka_unit_test(the_largest_machine_fits_and_a_small_buffer_is_told),
         };

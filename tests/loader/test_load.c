@@ -316,6 +316,38 @@ static void an_arm64_image_needs_room_for_kernel_tree_and_initrd(void **state)
         }
 }
 
+/* Kernel, tree and initrd lie from the beginning of RAM to 7 MiB and a bit behind it. */
+static void an_arm64_pool_lies_behind_what_is_loaded(void **state)
+{
+        static const struct {
+                uint64_t start, len;
+                bool good;
+        } rows[] = {
+            {8 * MIB, 2 * MIB, true},  {62 * MIB, 2 * MIB, true}, {6 * MIB, 2 * MIB, false},
+            {4 * MIB, 2 * MIB, false}, {0, 2 * MIB, false},       {2 * MIB, 32 * MIB, false},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < array_size(rows); i++) {
+                begin(BOOT_ARCH_ARM64, 64 * MIB);
+                world_set_kernel(kernel, kernel_make_arm64(kernel));
+                world->options.n_pools = 1;
+                world->options.pool[0] = (struct boot_range){0x40000000 + rows[i].start, rows[i].len};
+                world->options.device_pool[1] = 1;
+                if (rows[i].good)
+                        expect_loaded();
+                else
+                        expect_refused("kernel, device tree and initrd lie from 0x40000000 to 0x4");
+        }
+        begin(BOOT_ARCH_ARM64, 64 * MIB); /* without an initrd: right behind the tree's place */
+        world_set_kernel(kernel, kernel_make_arm64(kernel));
+        world->load.initrd.fd = -1;
+        world->options.n_pools = 1;
+        world->options.pool[0] = (struct boot_range){0x40000000 + 6 * MIB, 2 * MIB};
+        world->options.device_pool[1] = 1;
+        expect_loaded();
+}
+
 /* ---- all ---- */
 
 static void a_kernel_of_another_machine_is_named(void **state)
@@ -397,6 +429,7 @@ int main(void)
             cmocka_unit_test(an_elf_without_entry_or_out_of_place_is_refused),
             cmocka_unit_test(an_arm64_image_lies_at_the_beginning_and_its_tree_behind),
             cmocka_unit_test(an_arm64_image_needs_room_for_kernel_tree_and_initrd),
+            cmocka_unit_test(an_arm64_pool_lies_behind_what_is_loaded),
             cmocka_unit_test(a_kernel_of_another_machine_is_named),
             cmocka_unit_test(a_file_that_becomes_shorter_is_no_crash),
             cmocka_unit_test(bit_flips_and_truncations_never_leave_the_ram),

@@ -263,6 +263,30 @@ static bool judged_options(enum device_type_id type, const struct option_set *se
         return true;
 }
 
+static bool judged_pools(const struct boot_options *boot)
+{
+        uint64_t end = 0;
+
+        if (boot->n_pools > boot->n_devices || (boot->n_pools > 0 && boot->arch != BOOT_ARCH_ARM64))
+                return false;
+        for (uint32_t i = 0; i < boot->n_pools; end = boot->pool[i].start + boot->pool[i].len, i++) {
+                bool inside = false;
+
+                for (uint32_t k = 0; k < boot->n_ram; k++)
+                        inside |= boot->pool[i].start >= boot->ram[k].start &&
+                                  boot->pool[i].start - boot->ram[k].start < boot->ram[k].len &&
+                                  boot->pool[i].len <=
+                                      boot->ram[k].len - (boot->pool[i].start - boot->ram[k].start);
+                if (!inside || boot->pool[i].len == 0 ||
+                    (boot->pool[i].start | boot->pool[i].len) % (2u << 20) != 0 || boot->pool[i].start < end)
+                        return false;
+        }
+        for (uint32_t i = 0; i < boot->n_devices; i++)
+                if (boot->device_pool[i] > boot->n_pools)
+                        return false;
+        return true;
+}
+
 static bool judged_boot(const struct boot_options *boot)
 {
         uint64_t end = 0;
@@ -284,7 +308,7 @@ static bool judged_boot(const struct boot_options *boot)
         for (uint32_t i = 0; i < boot->n_devices; i++)
                 if (boot->interrupt[i] >= LIMIT_BOOT_INTERRUPT)
                         return false;
-        return strnlen(boot->cmdline, LIMIT_CMDLINE) < LIMIT_CMDLINE;
+        return judged_pools(boot) && strnlen(boot->cmdline, LIMIT_CMDLINE) < LIMIT_CMDLINE;
 }
 
 static bool judged_regions(const struct control_configure *m)

@@ -113,6 +113,52 @@ static void ram_is_whole_pages_ascending_and_apart(void **state)
         CONFIGURE_IS(-EPROTO, boot.ram[1].len, UINT64_MAX - 0xfff);
 }
 
+/* Two devices of three are held to a pool each, at both ends of RAM's second piece. */
+static struct control_to_worker *with_pools(void)
+{
+        struct control_to_worker *m = configure();
+        struct boot_options *boot = &m->configure.boot;
+
+        boot->arch = BOOT_ARCH_ARM64;
+        boot->gic = 3;
+        boot->n_devices = 3;
+        boot->interrupt[2] = 24;
+        boot->n_pools = 2;
+        boot->pool[0] = (struct boot_range){4 * GIB, 2 << 20};
+        boot->pool[1] = (struct boot_range){5 * GIB - (4 << 20), 4 << 20};
+        boot->device_pool[0] = 2;
+        boot->device_pool[2] = 1;
+        return m;
+}
+
+#define POOLS_ARE(expected, field, value)                                                                    \
+        do {                                                                                                 \
+                struct control_to_worker *m_ = with_pools();                                                 \
+                m_->configure.boot.field = (value);                                                          \
+                assert_int_equal(judge_configure(m_), expected);                                             \
+        } while (0)
+
+static void pools_lie_in_ram_and_each_is_some_device_s(void **state)
+{
+        (void)state;
+        assert_int_equal(judge_configure(with_pools()), 0);
+        POOLS_ARE(0, device_pool[1], 2);       /* shared */
+        POOLS_ARE(-EPROTO, device_pool[1], 3); /* there is none */
+        POOLS_ARE(-EPROTO, device_pool[2], 2); /* and the first is nobody's */
+        POOLS_ARE(-EPROTO, n_pools, 1);        /* a device has one that is not there */
+        POOLS_ARE(-EPROTO, n_pools, 4);        /* more than devices */
+        POOLS_ARE(-E2BIG, n_pools, LIMIT_DEVICES + 1);
+        POOLS_ARE(-EPROTO, pool[0].start, 4 * GIB + 4096);
+        POOLS_ARE(-EPROTO, pool[0].len, 4096);
+        POOLS_ARE(-EPROTO, pool[0].len, 0);
+        POOLS_ARE(-EPROTO, pool[0].start, 4 * GIB - (2 << 20)); /* where no RAM is */
+        POOLS_ARE(-EPROTO, pool[1].len, 6 << 20);               /* behind its end */
+        POOLS_ARE(-EPROTO, pool[1].len, UINT64_MAX - (2 << 20) + 1);
+        POOLS_ARE(0, pool[0].len, GIB - (4 << 20)); /* they touch */
+        POOLS_ARE(-EPROTO, pool[0].len, GIB - (2 << 20));
+        POOLS_ARE(-EPROTO, arch, BOOT_ARCH_X86_64);
+}
+
 static void an_arm64_machine_has_a_gic_of_version_2_or_3(void **state)
 {
         static const int expected[] = {-EPROTO, -EPROTO, 0, 0, -EPROTO};
@@ -316,6 +362,7 @@ int main(void)
             cmocka_unit_test(a_loader_is_configured_without_queues_and_with_one_lane),
             cmocka_unit_test(a_machine_is_judged_at_its_edges),
             cmocka_unit_test(ram_is_whole_pages_ascending_and_apart),
+            cmocka_unit_test(pools_lie_in_ram_and_each_is_some_device_s),
             cmocka_unit_test(an_arm64_machine_has_a_gic_of_version_2_or_3),
             cmocka_unit_test(a_command_line_has_2047_bytes_at_most),
             cmocka_unit_test(booted_names_a_known_mode),

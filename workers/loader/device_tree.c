@@ -15,6 +15,7 @@
 
 #define PHANDLE_GIC   1u
 #define PHANDLE_CLOCK 2u
+#define PHANDLE_POOL  3u        /* and those behind it: of pool i */
 #define CLOCK_HZ      24000000u /* of the PL011: nothing is timed by it */
 
 /* Interrupt cells (Linux, arm,gic.yaml): kind, number, flags. */
@@ -228,6 +229,28 @@ static void put_virtio(struct tree *tree, const struct boot_options *options, ui
         put_ranges(tree, "reg", &range, 1);
         put_spi(tree, options->interrupt[i]);
         put_none(tree, "dma-coherent");
+        if (options->n_pools > 0 && options->device_pool[i] > 0)
+                put_cell(tree, "memory-region", PHANDLE_POOL + options->device_pool[i] - 1);
+        close_node(tree);
+}
+
+/* RAM that a guest keeps for what it shares with some devices, which are held to it (Linux, shared-dma-pool.yaml, restricted-dma-pool): it
+ * bounces their buffers there, and takes their rings from there. */
+static void put_pools(struct tree *tree, const struct boot_options *options)
+{
+        if (options->n_pools == 0)
+                return;
+        open_node(tree, "reserved-memory");
+        put_cell(tree, "#address-cells", 2);
+        put_cell(tree, "#size-cells", 2);
+        put_none(tree, "ranges");
+        for (uint32_t i = 0; i < options->n_pools; i++) {
+                open_node_at(tree, "restricted-dma-pool", options->pool[i].start);
+                put_text(tree, "compatible", "restricted-dma-pool");
+                put_ranges(tree, "reg", &options->pool[i], 1);
+                put_cell(tree, "phandle", PHANDLE_POOL + i);
+                close_node(tree);
+        }
         close_node(tree);
 }
 
@@ -246,6 +269,7 @@ int device_tree_make(const struct boot_options *options, uint64_t initrd, uint64
         put_cell(&tree, "interrupt-parent", PHANDLE_GIC);
         put_chosen(&tree, options, initrd, initrd_len);
         put_memory(&tree, options);
+        put_pools(&tree, options);
         put_processors(&tree, options);
         put_psci(&tree);
         put_gic(&tree, options);

@@ -42,6 +42,25 @@ static int write_initrd(struct load *load, uint64_t floor, uint64_t *ret_address
         return load_initrd_below(load, floor, end, ret_address);
 }
 
+/* A guest gives its pools to devices: nothing of it may lie there. */
+static int judge_pools(struct load *load, uint64_t start, uint64_t end)
+{
+        const struct boot_options *options = load->options;
+
+        for (uint32_t i = 0; i < options->n_pools; i++) {
+                const struct boot_range *pool = &options->pool[i];
+
+                if (pool->start < end && start < pool->start + pool->len)
+                        return load_refuse(load,
+                                           "a device's window begins at 0x%llx, and kernel, device tree and "
+                                           "initrd lie from 0x%llx "
+                                           "to 0x%llx: put it behind them",
+                                           (unsigned long long)pool->start, (unsigned long long)start,
+                                           (unsigned long long)end - 1);
+        }
+        return 0;
+}
+
 int load_arm64(struct load *load)
 {
         uint64_t base = align_up(load->options->ram[0].start), end = load_ram_end(load), tree, initrd;
@@ -56,7 +75,9 @@ int load_arm64(struct load *load)
                     load, "the kernel and its device tree need %llu MiB of memory: give the VM more",
                     (unsigned long long)((tree + ARM64_IMAGE_ALIGN - load->options->ram[0].start) >> 20));
         if (load_file(load, base + image.text_offset, &load->kernel, 0, load->kernel.size) < 0 ||
-            write_initrd(load, tree + ARM64_IMAGE_ALIGN, &initrd) < 0 || write_tree(load, tree, initrd) < 0)
+            write_initrd(load, tree + ARM64_IMAGE_ALIGN, &initrd) < 0 ||
+            judge_pools(load, base, initrd ? initrd + load->initrd.size : tree + ARM64_IMAGE_ALIGN) < 0 ||
+            write_tree(load, tree, initrd) < 0)
                 return -EINVAL;
         load->entry =
             (struct boot_entry){.mode = KVM_BOOT_ARM64, .entry = base + image.text_offset, .arg = tree};
