@@ -58,6 +58,12 @@ struct admin_device {
                 uint32_t n;
                 uint64_t bytes, refused;
         } windows;
+        struct admin_translations {
+                bool may, on;            /* a front end may translate for it; one does now */
+                uint32_t held, open;     /* 0 unless `on`: translations; questions */
+                uint64_t asked, refused; /* in all its life: pages; those that nobody translated */
+                uint64_t n_updates, n_invalidations;
+        } translations;
         char why[LIMIT_WHY]; /* printable; "" unless it is quarantined */
         bool seccomp_log;    /* calls out of policy are only logged */
         bool direct;         /* long parts of requests are copied directly */
@@ -111,9 +117,10 @@ enum admin_map_flag {
         ADMIN_MAP_FLAGS = 15,
 };
 
-#define ADMIN_FEATURE_SETS 4u /* numbers in a device's `features` (schema/admin.proto), */
-#define ADMIN_REGION_FACTS 6u /* ... in its `region`, */
-#define ADMIN_WINDOW_FACTS 3u /* ... and in its `window` */
+#define ADMIN_FEATURE_SETS      4u /* numbers in a device's `features` (schema/admin.proto), ... */
+#define ADMIN_REGION_FACTS      6u /* ... in its `region`, ... */
+#define ADMIN_WINDOW_FACTS      3u /* ... in its `window`, ... */
+#define ADMIN_TRANSLATION_FACTS 7u /* ... and in its `translation` */
 
 #define ADMIN_MAPS (LIMIT_SHMEM_MAPPINGS + LIMIT_SHMEM_REGIONS)
 _Static_assert(ADMIN_MAPS <= LIMIT_WIRE_COLUMN, "a device's mappings are one column");

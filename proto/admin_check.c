@@ -99,6 +99,25 @@ static int check_windows(const uint64_t *facts, size_t n, struct admin_windows *
         return 0;
 }
 
+/* Who translates nothing holds nothing, and asks nobody. */
+static int check_translations(const uint64_t *facts, size_t n, struct admin_translations *ret)
+{
+        if (n == 0)
+                return 0;
+        if (n != ADMIN_TRANSLATION_FACTS || facts[0] > 1 || facts[1] > facts[0] * LIMIT_IOTLB_ENTRIES ||
+            facts[2] > facts[0] * LIMIT_IOTLB_MISSES)
+                return -EPROTO;
+        *ret = (struct admin_translations){.may = true,
+                                           .on = facts[0] == 1,
+                                           .held = (uint32_t)facts[1],
+                                           .open = (uint32_t)facts[2],
+                                           .asked = facts[3],
+                                           .refused = facts[4],
+                                           .n_updates = facts[5],
+                                           .n_invalidations = facts[6]};
+        return 0;
+}
+
 static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_device *ret)
 {
         if (check_name(wire->name, ret->name) < 0 || check_word(wire->type, ret->type) < 0 ||
@@ -113,7 +132,8 @@ static int check_admin_device(const Bulkhead__Admin__Device *wire, struct admin_
                 return -EPROTO;
         if (wire->n_counter > LIMIT_COUNTERS || wire->n_features != ADMIN_FEATURE_SETS ||
             check_regions(wire->region, wire->n_region, &ret->regions) < 0 ||
-            check_windows(wire->window, wire->n_window, &ret->windows) < 0)
+            check_windows(wire->window, wire->n_window, &ret->windows) < 0 ||
+            check_translations(wire->translation, wire->n_translation, &ret->translations) < 0)
                 return -EPROTO;
         for (size_t i = 0; i < wire->n_counter; i++)
                 ret->counters[i] = wire->counter[i];

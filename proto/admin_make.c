@@ -47,6 +47,7 @@ struct device_wire {
         uint64_t features[ADMIN_FEATURE_SETS];
         uint64_t region[ADMIN_REGION_FACTS];
         uint64_t window[ADMIN_WINDOW_FACTS];
+        uint64_t translation[ADMIN_TRANSLATION_FACTS];
 };
 
 static void make_features(const struct admin_device *device, uint64_t ret[static ADMIN_FEATURE_SETS])
@@ -76,6 +77,17 @@ static size_t make_windows(const struct admin_windows *windows, uint64_t ret[sta
         ret[1] = windows->bytes;
         ret[2] = windows->refused;
         return windows->n > 0 ? ADMIN_WINDOW_FACTS : 0;
+}
+
+static size_t make_translations(const struct admin_translations *translations,
+                                uint64_t ret[static ADMIN_TRANSLATION_FACTS])
+{
+        const uint64_t facts[ADMIN_TRANSLATION_FACTS] = {
+            translations->on,      translations->held,      translations->open,           translations->asked,
+            translations->refused, translations->n_updates, translations->n_invalidations};
+
+        memcpy(ret, facts, sizeof(facts));
+        return translations->may ? ADMIN_TRANSLATION_FACTS : 0;
 }
 
 static void make_device(const struct admin_device *device, struct device_wire *place)
@@ -112,6 +124,8 @@ static void make_device(const struct admin_device *device, struct device_wire *p
         ret->region = place->region;
         ret->n_window = make_windows(&device->windows, place->window);
         ret->window = place->window;
+        ret->n_translation = make_translations(&device->translations, place->translation);
+        ret->translation = place->translation;
         ret->throttled = device->throttled;
         ret->rate_ops = device->rate_ops;
         ret->rate_bytes = device->rate_bytes;

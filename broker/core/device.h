@@ -117,7 +117,7 @@ void device_iotlb_missed(struct device *device, uint64_t iova);
 struct iotlb;
 const struct iotlb *device_iotlb(const struct device *device);
 
-/* Since it began to translate: how often its front end was asked, and of how many pages nobody gave what was wanted. */
+/* In all its life: how often its front end was asked, and of how many pages nobody gave what was wanted. */
 struct device_misses {
         uint64_t asked, refused;
         unsigned open; /* not answered yet */

@@ -14,6 +14,7 @@
 
 #include "broker/core/device_state.h"
 #include "broker/core/interval_map.h"
+#include "proto/admin.h"
 #include "proto/base/log.h"
 
 /* ---- what the lanes see ---- */
@@ -274,8 +275,11 @@ void device_iotlb_missed(struct device *device, uint64_t iova)
 
 static void iotlb_off(struct device_iotlb *iotlb)
 {
-        if (iotlb->on)
+        if (iotlb->on) {
+                iotlb->n_updates += iotlb->table.n_updates;
+                iotlb->n_invalidations += iotlb->table.n_invalidations;
                 iotlb_done(&iotlb->table);
+        }
         iotlb->on = iotlb->changed = iotlb->starved = false;
         iotlb->n_open = 0;
 }
@@ -294,7 +298,6 @@ int device_translate(struct device *device, bool on)
                 if (r < 0)
                         return r;
                 iotlb->on = true;
-                iotlb->n_asked = iotlb->n_refused = 0;
         } else {
                 iotlb_off(iotlb);
         }
@@ -336,4 +339,24 @@ struct device_misses device_iotlb_misses(const struct device *device)
 
         return (struct device_misses){
             .asked = iotlb->n_asked, .refused = iotlb->n_refused, .open = iotlb->n_open};
+}
+
+void device_iotlb_status(const struct device *device, struct admin_translations *ret_status)
+{
+        const struct device_iotlb *iotlb = &device->iotlb;
+
+        *ret_status = (struct admin_translations){
+            .may = device_may_translate(device),
+            .on = iotlb->on,
+            .open = iotlb->n_open,
+            .asked = iotlb->n_asked,
+            .refused = iotlb->n_refused,
+            .n_updates = iotlb->n_updates,
+            .n_invalidations = iotlb->n_invalidations,
+        };
+        if (!iotlb->on)
+                return;
+        ret_status->held = (uint32_t)iotlb_n(&iotlb->table);
+        ret_status->n_updates += iotlb->table.n_updates;
+        ret_status->n_invalidations += iotlb->table.n_invalidations;
 }

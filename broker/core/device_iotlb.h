@@ -21,6 +21,8 @@
 #include "broker/core/iotlb.h"
 #include "broker/core/miss_list.h"
 
+struct admin_translations;
+
 struct device_iotlb {
         bool on;
         bool changed; /* the lanes have not been shown the table as it is now */
@@ -34,7 +36,8 @@ struct device_iotlb {
         bool hurried;               /* the lanes have been told so */
         bool starved;               /* the table is full of what is needed */
         atomic_bool missing;        /* written by lanes: there is something to collect */
-        uint64_t n_asked, n_refused;
+        /* In all the device's life; n_updates and n_invalidations of the tables before this one. */
+        uint64_t n_asked, n_refused, n_updates, n_invalidations;
 };
 
 /* Takes a reference, shows it to the lanes, translated or not. */
@@ -49,3 +52,4 @@ void device_iotlb_hurry(struct device *device, bool hurried);
 void device_iotlb_reset(struct device *device); /* of the device */
 void device_iotlb_end(struct device *device);   /* it translates no more; the next front end begins anew */
 void device_iotlb_done(struct device *device);  /* its lanes are gone */
+void device_iotlb_status(const struct device *device, struct admin_translations *ret_status);

@@ -152,6 +152,7 @@ void device_status(const struct device *device, struct admin_device *ret_status)
         status->n_lanes = device->config->n_lanes;
         device_shmem_status(device, &status->regions);
         device_windows_status(&device->windows, &status->windows);
+        device_iotlb_status(device, &status->translations);
         status->rate_ops = device->config->rate.ops;
         status->rate_bytes = device->config->rate.bytes;
         status->seccomp_log = device->config->seccomp_log;

@@ -152,6 +152,11 @@ static int table_vm(struct table *table, const char *vm, int error, const struct
                                 "bulkhead: ps: VM %s: %s has refused %" PRIu64
                                 " queues for what lies outside of its windows\n",
                                 vm, d->name, d->windows.refused);
+                if (d->translations.refused > 0)
+                        fprintf(stderr,
+                                "bulkhead: ps: VM %s: %s has missed %" PRIu64
+                                " pages that nobody translates\n",
+                                vm, d->name, d->translations.refused);
                 if (d->why[0] != '\0')
                         fprintf(stderr, "bulkhead: ps: VM %s: %s is quarantined: %s\n", vm, d->name, d->why);
                 r = table_device(table, vm, d);
@@ -177,6 +182,19 @@ static json_t *json_counters(const struct admin_device *d)
         return counters;
 }
 
+/* null: no front end may translate for it. */
+static json_t *json_translations(const struct admin_translations *t)
+{
+        if (!t->may)
+                return json_null();
+        return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "translating", (int)t->on, "held",
+                         (json_int_t)t->held, "open", (json_int_t)t->open, "asked",
+                         (json_int_t)MIN(t->asked, (uint64_t)INT64_MAX), "refused",
+                         (json_int_t)MIN(t->refused, (uint64_t)INT64_MAX), "updates",
+                         (json_int_t)MIN(t->n_updates, (uint64_t)INT64_MAX), "invalidations",
+                         (json_int_t)MIN(t->n_invalidations, (uint64_t)INT64_MAX));
+}
+
 static json_t *json_device(const struct admin_device *d)
 {
         const uint64_t sets[] = {d->features, d->sets.offered, d->sets.agreed, d->sets.worker};
@@ -186,7 +204,7 @@ static json_t *json_device(const struct admin_device *d)
                 snprintf(features[i], sizeof(features[i]), "0x%016" PRIx64, sets[i]);
         return json_pack(
             "{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:I, s:I, "
-            "s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+            "s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
             "device", d->name, "type", d->type, "state", admin_state_name(d->state), "seccomp",
             d->seccomp_log ? "log" : "kill", "attached", (int)d->attached, "pid", (json_int_t)d->pid, "uid",
             (json_int_t)d->uid, "restarts", (json_int_t)d->restarts, "queues_running",
@@ -202,7 +220,8 @@ static json_t *json_device(const struct admin_device *d)
             (json_int_t)d->regions.n, "region_bytes", (json_int_t)d->regions.bytes, "mappings",
             (json_int_t)d->regions.mappings, "mapped_bytes", (json_int_t)d->regions.mapped_bytes, "windows",
             (json_int_t)d->windows.n, "window_bytes", (json_int_t)MIN(d->windows.bytes, (uint64_t)INT64_MAX),
-            "window_refused", (json_int_t)d->windows.refused, "counters", json_counters(d));
+            "window_refused", (json_int_t)d->windows.refused, "iotlb", json_translations(&d->translations),
+            "counters", json_counters(d));
 }
 
 static json_t *json_vm(const char *vm, int error, const struct admin_answer *answer, const char *why)

@@ -1,4 +1,5 @@
-/* A device whose table of translations is full: what nobody needs makes room, and what needs more waits until others are done.
+/* A device whose table of translations is full: what nobody needs makes room, and what needs more waits until others are done. And what
+ * an operator is shown of tables.
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include "broker/core/device_state.h"
+#include "proto/admin.h"
 #include "tests/core/world.h"
 
 #define PAGE   LIMIT_IOTLB_PAGE
@@ -53,6 +55,7 @@ static void answer(void)
 
 static void be_patient(struct device_config *config)
 {
+        config->memory.iotlb = true;
         config->request_timeout = 60;
 }
 
@@ -152,11 +155,54 @@ static void chain_waits_for_room_until_others_are_done(void **state)
         end();
 }
 
+static struct admin_translations shown(void)
+{
+        struct admin_translations ret;
+
+        device_iotlb_status(world.device, &ret);
+        return ret;
+}
+
+/* Two rings of three parts, the buffer and the status. */
+static void what_was_told_is_counted_over_all_tables(void **state)
+{
+        enum { NEEDED = 8 };
+
+        (void)state;
+        begin();
+        serve(0, AT(0), 64);
+        assert_true(shown().may && shown().on);
+        assert_int_equal(shown().held, known());
+        assert_int_equal(shown().open, 0);
+        assert_int_equal(shown().asked, NEEDED);
+        assert_int_equal(shown().n_updates, NEEDED);
+        assert_int_equal(device_iotlb_invalidate(world.device, AT(0), PAGE), 0);
+        post(0, AT(0), 64);
+        world_until(&world, n_asked == 1);
+        assert_int_equal(shown().open, 1);
+        until(world_answered(&world, 0));
+        for (unsigned i = 0; i < 2; i++)
+                device_queue_stop(world.device, i, world_stopped, &world);
+        world_until(&world, world.n_stopped == 2);
+        assert_int_equal(device_translate(world.device, false), 0);
+        assert_true(shown().may && !shown().on);
+        assert_int_equal(shown().held, 0);
+        assert_int_equal(shown().asked, NEEDED + 1);
+        assert_int_equal(shown().n_updates, NEEDED + 1);
+        assert_int_equal(shown().n_invalidations, 1);
+        assert_int_equal(device_translate(world.device, true), 0);
+        tell(AT(0));
+        assert_int_equal(shown().n_updates, NEEDED + 2);
+        assert_int_equal(shown().refused, 0);
+        world_done(&world);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(what_nobody_needs_makes_room),
             cmocka_unit_test(chain_waits_for_room_until_others_are_done),
+            cmocka_unit_test(what_was_told_is_counted_over_all_tables),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,8 @@ static void fill(const char *vm, uint32_t broker, uint32_t spawner, char *const 
                         exit(2);
                 for (; strcmp(d->type, "net") == 0 && d->n_counters < NET_COUNTER_COUNT_; d->n_counters++)
                         d->counters[d->n_counters] = d->n_counters;
+                if (d->n_counters > 0)
+                        d->translations = (struct admin_translations){true, true, 9, 2, 40, 3, 38, 29};
                 d->direct = strcmp(d->type, "blk") == 0;
                 d->resources.of[RESOURCE_FILE] = strcmp(d->type, "blk") == 0;
                 d->seccomp_log = strstr(devices[s->n_devices], ":log") != NULL;

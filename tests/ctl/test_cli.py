@@ -358,7 +358,8 @@ class Ps(Case):
             "features_offered": "0x0000000300000007", "features_agreed": "0x0000000300000005", "features_worker": "0x0000000000000005", "lanes": 1, "resources": 1,
             "rate_ops": 500, "rate_bytes": 0, "throttled": 17, "why": "", "copy": "direct",
             "companion": "", "companion_pid": 0, "companion_uid": 0, "companion_starts": 0, "regions": 0, "region_bytes": 0,
-            "mappings": 0, "mapped_bytes": 0, "windows": 0, "window_bytes": 0, "window_refused": 0, "counters": {}})
+            "mappings": 0, "mapped_bytes": 0, "windows": 0, "window_bytes": 0, "window_refused": 0,
+            "iotlb": None, "counters": {}})
 
     def test_what_a_device_counts_is_summed_up_and_named(self):
         self.broker("b", devices=("net0:net:12345",))
@@ -366,6 +367,12 @@ class Ps(Case):
         counters = json.loads(self.ps("--json").stdout)["vms"][0]["devices"][0]["counters"]
         self.assertEqual(len(counters), 18)
         self.assertEqual((counters["in_short"], counters["in_room"], counters["out_short"], counters["out_lost"]), (0, 4, 9, 17))
+
+    def test_translations_are_shown_and_what_nobody_translates_is_said(self):
+        self.broker("b", devices=("net0:net:12345",))
+        self.assertIn("VM b: net0 has missed 3 pages that nobody translates", self.ps().stderr)
+        self.assertEqual(json.loads(self.ps("--json").stdout)["vms"][0]["devices"][0]["iotlb"],
+                         {"translating": True, "held": 9, "open": 2, "asked": 40, "refused": 3, "updates": 38, "invalidations": 29})
 
     def test_a_quarantine_is_said_with_its_reason(self):
         self.broker("b", devices=("disk0:blk:0:its worker keeps dying",))

@@ -430,7 +430,9 @@ bool judged_admin_to_client(const struct admin_to_client *message)
                     device->n_counters > LIMIT_COUNTERS || device->regions.n > LIMIT_SHMEM_REGIONS ||
                     device->regions.mappings > ADMIN_MAPS ||
                     device->regions.mapped_bytes > device->regions.bytes ||
-                    device->regions.memory_bytes > device->regions.bytes)
+                    device->regions.memory_bytes > device->regions.bytes ||
+                    device->translations.held > (device->translations.on ? LIMIT_IOTLB_ENTRIES : 0) ||
+                    device->translations.open > (device->translations.on ? LIMIT_IOTLB_MISSES : 0))
                         return false;
                 for (const char *c = device->why; *c; c++)
                         if (*c < ' ' || *c > '~' || c == &device->why[LIMIT_WHY - 1])

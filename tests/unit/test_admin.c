@@ -65,6 +65,9 @@ static struct admin_to_client status_of(size_t n_devices)
                 memset(device->why, '~', LIMIT_WHY - 1);
                 device->sets = (struct admin_feature_sets){UINT64_MAX - 4, UINT64_MAX - 5, UINT64_MAX - 6};
                 device->windows = (struct admin_windows){LIMIT_WINDOWS, UINT64_MAX, UINT64_MAX - 1};
+                device->translations = (struct admin_translations){
+                    true,       true,           LIMIT_IOTLB_ENTRIES, LIMIT_IOTLB_MISSES,
+                    UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - 2,      UINT64_MAX - 3};
         }
         return message;
 }
@@ -215,6 +218,30 @@ static void windows_that_cannot_be_are_refused(void **state)
         assert_int_equal(got.status.devices[1].windows.n, 0);
         sent.status.devices[0].windows.n = LIMIT_WINDOWS + 1;
         assert_int_equal(answer_and_check(&sent, &got), -EPROTO);
+}
+
+static void translations_that_cannot_be_are_refused(void **state)
+{
+        static const struct admin_translations bad[] = {
+            {true, true, LIMIT_IOTLB_ENTRIES + 1, 0, 0, 0, 0, 0},
+            {true, true, 0, LIMIT_IOTLB_MISSES + 1, 0, 0, 0, 0},
+            {true, false, 1, 0, 0, 0, 0, 0},
+            {true, false, 0, 1, 0, 0, 0, 0},
+        };
+        static struct admin_to_client sent, got;
+
+        (void)state;
+        sent = status_of(3);
+        sent.status.devices[1].translations = (struct admin_translations){0};
+        sent.status.devices[2].translations = (struct admin_translations){.may = true, .asked = 5};
+        assert_int_equal(answer_and_check(&sent, &got), 0);
+        for (size_t i = 0; i < 3; i++)
+                assert_memory_equal(&got.status.devices[i].translations, &sent.status.devices[i].translations,
+                                    sizeof(struct admin_translations));
+        for (size_t i = 0; i < array_size(bad); i++) {
+                sent.status.devices[2].translations = bad[i];
+                assert_int_equal(answer_and_check(&sent, &got), -EPROTO);
+        }
 }
 
 static void a_vm_full_of_devices_comes_back_as_it_was(void **state)
@@ -466,6 +493,7 @@ int main(void)
             UNIT_ARENA_TEST(mappings_are_asked_for_by_a_device_s_name),
             UNIT_ARENA_TEST(regions_that_cannot_be_are_refused),
             UNIT_ARENA_TEST(windows_that_cannot_be_are_refused),
+            UNIT_ARENA_TEST(translations_that_cannot_be_are_refused),
             UNIT_ARENA_TEST(a_vm_full_of_devices_comes_back_as_it_was),
             UNIT_ARENA_TEST(numbers_and_names_end_at_their_limits),
             UNIT_ARENA_TEST(flags_and_counts_are_refused_even_when_forged),
