@@ -413,6 +413,53 @@ static void a_successor_hears_which_streams_are_lost(void **state)
         stage_end(&stage);
 }
 
+/* A worker that has said nothing may have died before its guest was told. */
+static void what_a_silent_successor_was_told_the_next_one_hears_too(void **state)
+{
+        struct vsock_frame frame;
+        int listener, host;
+
+        (void)state;
+        start();
+        listener = stage_listen(&stage, STAGE_NAME "_52", SOCK_STREAM);
+        host = stage_open(&stage, 3, listener, false);
+        for (uint32_t number = 8; number < 11; number++) {
+                stage_hello(&stage, number);
+                frame = stage_expect(&stage, VSOCK_FRAME_LOST, 0);
+                assert_int_equal(frame.len, VSOCK_LOST_BYTES);
+        }
+        stage_expect_silence(&stage); /* this one speaks */
+        stage_hello(&stage, 11);
+        stage_expect_silence(&stage);
+        close(host);
+        close(listener);
+        stage_end(&stage);
+}
+
+/* As many as may be lost at once, however often: a worker takes no more. */
+static void waiting_clients_of_silent_workers_do_not_add_up(void **state)
+{
+        struct vsock_frame frame;
+        uint32_t n = 0;
+        int waiting[8];
+
+        (void)state;
+        start();
+        for (unsigned i = 0; i < array_size(waiting); i++) {
+                waiting[i] = stage_connect(&stage, STAGE_NAME, SOCK_STREAM);
+                stage_say(waiting[i], "CONNECT 9\n");
+                stage_expect(&stage, VSOCK_FRAME_OFFER, LIMIT_VSOCK_STREAMS + 1 + i);
+        }
+        for (uint32_t number = 8; number < 8 + 2 * VSOCK_FRAME_IDS / array_size(waiting); number++)
+                stage_hello(&stage, number);
+        while (stage_next(&stage, &frame) && frame.kind == VSOCK_FRAME_LOST)
+                n += frame.len / VSOCK_LOST_BYTES;
+        assert_int_equal(n, VSOCK_FRAME_IDS);
+        for (unsigned i = 0; i < array_size(waiting); i++)
+                close(waiting[i]);
+        stage_end(&stage);
+}
+
 /* Everything that a worker must not say, each in a session of its own with one proxy. */
 static const struct wrong {
         const char *name;
@@ -620,6 +667,8 @@ int main(void)
             cmocka_unit_test(what_was_sent_before_an_end_arrives),
             cmocka_unit_test(a_slow_reader_stalls_its_own_stream_only),
             cmocka_unit_test(a_successor_hears_which_streams_are_lost),
+            cmocka_unit_test(what_a_silent_successor_was_told_the_next_one_hears_too),
+            cmocka_unit_test(waiting_clients_of_silent_workers_do_not_add_up),
             cmocka_unit_test(a_worker_that_errs_is_not_heard_before_its_successor),
             cmocka_unit_test(a_worker_that_sends_beyond_its_room_is_not_heard),
             cmocka_unit_test(clients_that_say_nothing_lock_nobody_out),

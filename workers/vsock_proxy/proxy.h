@@ -111,6 +111,7 @@ struct proxy {
 
         bool starved; /* a socket had no memory for what it was given: none will say when there is some */
         bool serving; /* a worker has said HELLO, and nothing wrong since */
+        bool heard;   /* ... but something else */
         bool full;    /* its socket */
         bool worker_readable;
         uint32_t welcome[2];

@@ -138,23 +138,29 @@ bool proxy_worker_flush(struct proxy *proxy)
 
 /* ---- from the worker ---- */
 
-/* The guest must hear of it that they are no more. A client that waits for its answer need not: it is offered again. */
+/* The guest must hear of it that they are no more. A client that waits for its answer need not: it is offered again. Where silent
+ * workers have followed each other there may be no room for all: those are such clients' then. */
 static void worker_lose(struct proxy *proxy, struct proxy_stream *stream)
 {
         if (stream->state == STREAM_FREE)
                 return;
-        proxy->lost[proxy->n_lost++] = (struct vsock_lost){
-            .guest_port = stream->guest_port, .host_port = stream->host_port, .seqpacket = stream->seqpacket};
+        if (proxy->n_lost < VSOCK_FRAME_IDS)
+                proxy->lost[proxy->n_lost++] = (struct vsock_lost){.guest_port = stream->guest_port,
+                                                                   .host_port = stream->host_port,
+                                                                   .seqpacket = stream->seqpacket};
         if (stream->state == STREAM_OFFERED)
                 proxy_stream_offer_again(proxy, stream);
         else
                 proxy_stream_forget(proxy, stream);
 }
 
+/* A predecessor that has said nothing may have died before its guest was told what it was told: an RST too many does no harm. */
 static void worker_hello(struct proxy *proxy, const struct vsock_frame *frame)
 {
         proxy->lost_at = 0;
-        proxy->n_lost = 0;
+        if (proxy->heard)
+                proxy->n_lost = 0;
+        proxy->heard = false;
         proxy->out_len = 0;
         for (uint32_t i = 0; i < VSOCK_FRAME_IDS; i++)
                 worker_lose(proxy, &proxy->streams[i]);
@@ -245,6 +251,8 @@ static void worker_frame(struct proxy *proxy, size_t size)
                 worker_hello(proxy, &frame);
         else if (proxy->serving && (r < 0 || !worker_stream_frame(proxy, &frame)))
                 worker_expel(proxy);
+        else
+                proxy->heard |= proxy->serving;
 }
 
 bool proxy_worker_receive(struct proxy *proxy)
