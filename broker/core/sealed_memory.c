@@ -1,5 +1,6 @@
 /* Memory of the broker's own that others map too.
- * Owns nothing afterwards: the descriptor is the caller's. Called by shmem.c, at each reset of a device that has such a region.
+ * Owns nothing afterwards: the descriptor is the caller's. Called by shmem.c, at each reset of a device that has such a region,
+ * and by the KVM front end, for a VM's RAM and for zeros.
  * TRUST: sees no foreign bytes; the length is the configuration's. Who is handed the descriptor cannot take a page away under
  * us, nor keep us from writing (F_SEAL_SEAL: seals of his would be for ever, too).
  * SPDX-License-Identifier: Apache-2.0 */

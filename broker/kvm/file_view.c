@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/kvm/ram.h"
+#include "broker/core/sealed_memory.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/limits.h"
@@ -95,7 +95,7 @@ int file_view_fill(struct file_view *view)
                 return 0;
         if (len == 0)
                 return -ENODATA;
-        r = kvm_ram_open("bulkhead-cut", len, &fd);
+        r = sealed_memory_open("bulkhead-cut", len, &fd);
         if (r == 0)
                 r = guest_mapping_put(view->window, view->open, len, fd, 0, view->mapping->writable);
         if (r == 0)

@@ -14,7 +14,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "broker/kvm/ram.h"
+#include "broker/core/sealed_memory.h"
 #include "broker/kvm/vm_state.h"
 #include "broker/kvm/why.h"
 #include "proto/base/checked.h"
@@ -48,7 +48,7 @@ static int ram_add(struct kvm_vm *vm, const struct kvm_range *ram)
         _cleanup_close_ int fd = -1;
         struct guest_memory *memory;
         struct guest_region region;
-        int r = kvm_ram_open("bulkhead-ram", ram->len, &fd);
+        int r = sealed_memory_open("bulkhead-ram", ram->len, &fd);
 
         if (r < 0)
                 return r;

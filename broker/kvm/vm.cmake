@@ -10,4 +10,4 @@ endif()
 bulkhead_library(bulkhead_kvm_host SOURCES host.c layout.c regions.c why.c width.c windows.c ${kvm_arch}/host_width.c
   LINK bulkhead_proto bulkhead_base)
 
-bulkhead_library(bulkhead_kvm_vm SOURCES ram.c vm.c vm_slots.c LINK bulkhead_kvm_host bulkhead_memory bulkhead_base)
+bulkhead_library(bulkhead_kvm_vm SOURCES vm.c vm_slots.c LINK bulkhead_kvm_host bulkhead_memory bulkhead_base)

@@ -17,7 +17,7 @@
 struct kvm_vm;
 
 /* Makes the VM with `width_bits` of address (kvm_width_judge's; x86_64 has no such number) and its RAM: a sealed
- * memfd for each piece (broker/kvm/ram.h), mapped, and a memory slot each. Opens one descriptor (the VM's),
+ * memfd for each piece (broker/core/sealed_memory.h), mapped, and a memory slot each. Opens one descriptor (the VM's),
  * O_CLOEXEC. Neither host nor layout is kept; host->fd is not needed afterwards. 0, or negative errno: `why` is
  * one clause, nothing is left, *ret_vm is untouched. */
 int kvm_vm_new(const struct kvm_host *host, const struct kvm_layout *layout, unsigned width_bits,

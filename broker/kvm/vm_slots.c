@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "broker/core/fault_safe.h"
-#include "broker/kvm/ram.h"
+#include "broker/core/sealed_memory.h"
 #include "broker/kvm/vm.h"
 #include "broker/kvm/vm_state.h"
 #include "proto/base/checked.h"
@@ -208,7 +208,7 @@ static int zeros_put(const struct kvm_slot *slot, uint64_t from, uint64_t len, i
         _cleanup_close_ int fd = -1;
         void *at;
 
-        r = kvm_ram_open("bulkhead-cut", len, &fd);
+        r = sealed_memory_open("bulkhead-cut", len, &fd);
         if (r < 0)
                 return r;
         at = mmap(NULL, len, protection, MAP_SHARED, fd, 0);

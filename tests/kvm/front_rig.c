@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "proto/base/checked.h"
+#include "tests/core/own_fds.h"
 
 struct real_vm real;
 struct real_vcpu vcpu;
@@ -115,7 +116,7 @@ int front_setup(void **state)
 
         (void)state;
         assert_int_equal(uv_loop_init(&loop), 0);
-        fds_before = real_vm_open_fds();
+        fds_before = count_fds();
         file = memfd_create("region", MFD_CLOEXEC);
         assert_int_equal(ftruncate(file, FILE_LEN), 0);
         real_vm_init(&real);
@@ -154,7 +155,7 @@ int front_teardown(void **state)
         real_vcpu_done(&vcpu);
         real_vm_done(&real);
         close(file);
-        assert_int_equal(real_vm_open_fds(), fds_before);
+        assert_int_equal(count_fds(), fds_before);
         return uv_loop_close(&loop);
 }
 

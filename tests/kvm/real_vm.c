@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/kvm/real_vm.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <setjmp.h>
@@ -56,18 +55,6 @@ void real_vm_done(struct real_vm *real)
 {
         real->vm = kvm_vm_free(real->vm);
         close(real->kvm_fd);
-}
-
-unsigned real_vm_open_fds(void)
-{
-        DIR *dir = opendir("/proc/self/fd");
-        unsigned n = 0;
-
-        assert_non_null(dir);
-        while (readdir(dir))
-                n++;
-        closedir(dir);
-        return n - 3; /* ".", ".." and its own */
 }
 
 #if defined(__x86_64__)

@@ -24,8 +24,6 @@ bool real_vm_possible(int *ret_status);
 void real_vm_init(struct real_vm *real);
 void real_vm_done(struct real_vm *real);
 
-unsigned real_vm_open_fds(void); /* of this process */
-
 #if defined(__x86_64__)
 /* A processor of that VM: 16-bit code without paging, at CODE_AT of RAM. */
 #define CODE_AT 0x1000u

@@ -19,6 +19,7 @@
 #include "proto/base/bytes.h"
 #include "proto/base/checked.h"
 #include "proto/base/log.h"
+#include "tests/core/own_fds.h"
 #include "tests/kvm/mmio_bus.h"
 #include "tests/kvm/real_vm.h"
 #include "tests/wire/fake_device.h"
@@ -70,7 +71,7 @@ static void begin(void)
         struct front_place place;
 
         assert_int_equal(uv_loop_init(&loop), 0);
-        fds_before = real_vm_open_fds();
+        fds_before = count_fds();
         real_vm_init(&real);
         assert_int_equal(ioctl(kvm_vm_fd(real.vm), KVM_CREATE_IRQCHIP, 0ul), 0);
         real_vcpu_init(&vcpu, &real);
@@ -105,7 +106,7 @@ static void end(void)
         fake_device_done(&device);
         real_vcpu_done(&vcpu);
         real_vm_done(&real);
-        assert_int_equal(real_vm_open_fds(), fds_before);
+        assert_int_equal(count_fds(), fds_before);
         assert_int_equal(uv_loop_close(&loop), 0);
 }
 

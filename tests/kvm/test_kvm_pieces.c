@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "tests/core/own_fds.h"
 #include "tests/kvm/real_vm.h"
 
 #define MIB      (1ull << 20)
@@ -99,7 +100,7 @@ static void piece_beyond_a_slot_has_several(void **state)
 
 static void refused_slot_leaves_nothing(void **state)
 {
-        unsigned before = real_vm_open_fds();
+        unsigned before = count_fds();
         struct kvm_vm *vm = NULL;
         char why[256] = "";
 
@@ -110,7 +111,7 @@ static void refused_slot_leaves_nothing(void **state)
                 assert_non_null(strstr(why, "MiB of RAM at 0x"));
                 assert_non_null(strstr(why, "cannot be had: No space left on device"));
                 assert_null(vm);
-                assert_int_equal(real_vm_open_fds(), before);
+                assert_int_equal(count_fds(), before);
         }
 }
 

@@ -20,9 +20,10 @@
 #include <cmocka.h>
 
 #include "broker/core/fault_safe.h"
-#include "broker/kvm/ram.h"
+#include "broker/core/sealed_memory.h"
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
+#include "tests/core/own_fds.h"
 #include "tests/kvm/real_vm.h"
 
 #define MIB (1ull << 20)
@@ -80,7 +81,7 @@ static void ram_can_neither_shrink_nor_grow_nor_lose_its_seals(void **state)
         int fd = -1, seals;
 
         (void)state;
-        assert_int_equal(kvm_ram_open("bulkhead-test", 4 * MIB, &fd), 0);
+        assert_int_equal(sealed_memory_open("bulkhead-test", 4 * MIB, &fd), 0);
         assert_int_equal(fstat(fd, &st), 0);
         assert_int_equal(st.st_size, 4 * MIB);
         assert_int_equal(st.st_blocks, 0); /* nothing is taken before it is touched */
@@ -103,14 +104,14 @@ static void ram_can_neither_shrink_nor_grow_nor_lose_its_seals(void **state)
 
 static void ram_of_impossible_length_is_refused(void **state)
 {
-        unsigned before = real_vm_open_fds();
+        unsigned before = count_fds();
         int fd = -1;
 
         (void)state;
-        assert_int_equal(kvm_ram_open("bulkhead-test", UINT64_MAX, &fd), -EFBIG);
-        assert_int_equal(kvm_ram_open("bulkhead-test", 1ull << 63, &fd), -EFBIG);
+        assert_int_equal(sealed_memory_open("bulkhead-test", UINT64_MAX, &fd), -EINVAL);
+        assert_int_equal(sealed_memory_open("bulkhead-test", 1ull << 63, &fd), -EINVAL);
         assert_int_equal(fd, -1);
-        assert_int_equal(real_vm_open_fds(), before);
+        assert_int_equal(count_fds(), before);
 }
 
 static void vm_has_the_memory_of_its_layout(void **state)
@@ -147,16 +148,16 @@ static void ram_is_not_inherited_dumped_or_executable(void **state)
 static void vm_opens_one_descriptor_and_leaves_nothing(void **state)
 {
         char why[256] = "", flags[256];
-        unsigned fds = real_vm_open_fds(), mappings = ram_mappings("maps", flags);
+        unsigned fds = count_fds(), mappings = ram_mappings("maps", flags);
         struct kvm_vm *vm = NULL;
 
         (void)state;
         assert_int_equal(kvm_vm_new(&real.host, &real.layout, real.bits, &vm, why, sizeof(why)), 0);
-        assert_int_equal(real_vm_open_fds(), fds + 1);
+        assert_int_equal(count_fds(), fds + 1);
         assert_int_equal(fcntl(kvm_vm_fd(vm), F_GETFD), FD_CLOEXEC);
         assert_int_equal(ram_mappings("maps", flags), mappings + real.layout.n_ram);
         assert_null(kvm_vm_free(vm));
-        assert_int_equal(real_vm_open_fds(), fds);
+        assert_int_equal(count_fds(), fds);
         assert_int_equal(ram_mappings("maps", flags), mappings);
         assert_null(kvm_vm_free(NULL));
 }
@@ -182,7 +183,7 @@ static void vm_that_cannot_be_made_leaves_nothing(void **state)
 {
         struct kvm_host host = real.host;
         struct kvm_layout layout = real.layout;
-        unsigned fds = real_vm_open_fds();
+        unsigned fds = count_fds();
         char why[256] = "", flags[256];
         unsigned mappings = ram_mappings("maps", flags);
         struct kvm_vm *vm = NULL;
@@ -198,7 +199,7 @@ static void vm_that_cannot_be_made_leaves_nothing(void **state)
                             "1073741824 MiB of RAM at 0x10000000000 cannot be had: Cannot allocate memory; "
                             "give the VM less memory");
         assert_null(vm);
-        assert_int_equal(real_vm_open_fds(), fds);
+        assert_int_equal(count_fds(), fds);
         assert_int_equal(ram_mappings("maps", flags), mappings);
 }
 

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "broker/vhost_user/listener.h"
+#include "tests/core/own_fds.h"
 #include "tests/harness/front_end.h"
 #include "tests/wire/fake_device.h"
 
@@ -32,6 +33,5 @@ void fixture_settle(struct fixture *fixture);
 void fixture_connect(struct fixture *fixture, struct wire *wire);
 void fixture_negotiate(struct fixture *fixture, struct front_end *front, enum front_end_dialect dialect);
 
-/* Open descriptors of this process, and mappings of memfds. */
-unsigned count_fds(void);
+/* Mappings of memfds of this process. */
 unsigned count_maps(void);
