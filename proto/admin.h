@@ -57,6 +57,7 @@ struct admin_device {
         struct admin_windows { /* of guest memory that it is held to; n 0: it is held to none */
                 uint32_t n;
                 uint64_t bytes, refused;
+                bool raw; /* its worker reaches all of that by address, posted or not */
         } windows;
         struct admin_translations {
                 bool may, on;            /* a front end may translate for it; one does now */
@@ -119,7 +120,7 @@ enum admin_map_flag {
 
 #define ADMIN_FEATURE_SETS      4u /* numbers in a device's `features` (schema/admin.proto), ... */
 #define ADMIN_REGION_FACTS      6u /* ... in its `region`, ... */
-#define ADMIN_WINDOW_FACTS      3u /* ... in its `window`, ... */
+#define ADMIN_WINDOW_FACTS      4u /* ... in its `window`, ... */
 #define ADMIN_TRANSLATION_FACTS 7u /* ... and in its `translation` */
 
 #define ADMIN_MAPS (LIMIT_SHMEM_MAPPINGS + LIMIT_SHMEM_REGIONS)

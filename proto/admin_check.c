@@ -93,9 +93,10 @@ static int check_windows(const uint64_t *facts, size_t n, struct admin_windows *
 {
         if (n == 0)
                 return 0;
-        if (n != ADMIN_WINDOW_FACTS || facts[0] < 1 || facts[0] > LIMIT_WINDOWS)
+        if (n != ADMIN_WINDOW_FACTS || facts[0] < 1 || facts[0] > LIMIT_WINDOWS || facts[3] > 1)
                 return -EPROTO;
-        *ret = (struct admin_windows){.n = (uint32_t)facts[0], .bytes = facts[1], .refused = facts[2]};
+        *ret = (struct admin_windows){
+            .n = (uint32_t)facts[0], .bytes = facts[1], .refused = facts[2], .raw = facts[3] == 1};
         return 0;
 }
 

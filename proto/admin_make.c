@@ -76,6 +76,7 @@ static size_t make_windows(const struct admin_windows *windows, uint64_t ret[sta
         ret[0] = windows->n;
         ret[1] = windows->bytes;
         ret[2] = windows->refused;
+        ret[3] = windows->raw;
         return windows->n > 0 ? ADMIN_WINDOW_FACTS : 0;
 }
 

@@ -50,6 +50,11 @@ struct control_configure {
         struct boot_options boot; /* of a loader, whose n_queues is 0 and n_lanes 1 */
         struct device_region regions[LIMIT_SHMEM_REGIONS]; /* in ascending order of shmid */
         uint32_t n_regions;
+        /* Guest-physical addresses that it reaches by itself: it walks its own rings. Whole LIMIT_WINDOW_PAGE, and does not wrap;
+         * size 0: none. Of types that can only. */
+        struct control_raw {
+                uint64_t start, size;
+        } raw;
 };
 
 /* A worker's memory that the broker copies to and from: `len` bytes a lane, lane after lane. Another one in each
@@ -126,8 +131,12 @@ struct control_to_worker {
                         uint32_t field;
                         uint64_t value;
                 } config_write;
-                struct {
+                struct control_start_queue {
                         uint32_t queue, size;
+                        /* Of a worker that walks its own rings: guest-physical addresses of a split ring, aligned as it must be
+                         * (virtio 1.3, 2.7), and the next available index; else 0. */
+                        uint64_t desc, avail, used;
+                        uint32_t next;
                 } start_queue;
                 struct control_blob restore_state;
                 struct control_setting set;

@@ -70,6 +70,21 @@ static bool queues_ok(const struct device_type *type, uint32_t n_queues, uint32_
         return in_range(n_queues, 1, type->max_queues) && in_range(n_lanes, 1, MIN(n_queues, LIMIT_LANES));
 }
 
+static int check_raw(const Bulkhead__Control__Configure *wire, const struct device_type *type,
+                     struct control_raw *ret)
+{
+        uint64_t end;
+
+        if (wire->raw_start == 0 && wire->raw_size == 0)
+                return 0;
+        if (!type->raw || wire->raw_size == 0 || wire->raw_size % LIMIT_WINDOW_PAGE != 0 ||
+            wire->raw_start % LIMIT_WINDOW_PAGE != 0 ||
+            !checked_add_u64(wire->raw_start, wire->raw_size, &end))
+                return -EPROTO;
+        *ret = (struct control_raw){.start = wire->raw_start, .size = wire->raw_size};
+        return 0;
+}
+
 static int check_configure(struct arena *arena, const Bulkhead__Control__Configure *wire,
                            struct control_configure *ret)
 {
@@ -89,7 +104,8 @@ static int check_configure(struct arena *arena, const Bulkhead__Control__Configu
         ret->max_payload = wire->max_payload;
         ret->area_len = wire->area_len;
         ret->poll_us = wire->poll_us;
-        if (control_shmem_check_regions(wire, ret) < 0)
+        if (control_shmem_check_regions(wire, ret) < 0 ||
+            check_raw(wire, &device_types[ret->type], &ret->raw) < 0)
                 return -EPROTO;
         return wire_copy_string(wire->name, ret->name, sizeof(ret->name));
 }
@@ -314,9 +330,15 @@ static int check_start_queue(const Bulkhead__Control__StartQueue *wire, struct c
 {
         if (wire->queue >= LIMIT_QUEUES || !in_range(wire->size, 1, LIMIT_RING_SIZE))
                 return -EPROTO;
+        if (wire->desc % 16 != 0 || wire->avail % 2 != 0 || wire->used % 4 != 0 || wire->next > UINT16_MAX)
+                return -EPROTO;
         ret->seq = wire->seq;
-        ret->start_queue.queue = wire->queue;
-        ret->start_queue.size = wire->size;
+        ret->start_queue = (struct control_start_queue){.queue = wire->queue,
+                                                        .size = wire->size,
+                                                        .desc = wire->desc,
+                                                        .avail = wire->avail,
+                                                        .used = wire->used,
+                                                        .next = wire->next};
         return 0;
 }
 

@@ -31,6 +31,8 @@ static ssize_t make_configure(const struct control_configure *message, uint8_t *
         body.max_payload = message->max_payload;
         body.area_len = message->area_len;
         body.poll_us = message->poll_us;
+        body.raw_start = message->raw.start;
+        body.raw_size = message->raw.size;
         if ((unsigned)message->type >= WORKER_TYPE_COUNT_)
                 return -EINVAL;
         body.type = (char *)device_types[message->type].name;
@@ -84,6 +86,10 @@ static ssize_t make_start_queue(const struct control_to_worker *message, uint8_t
         body.seq = message->seq;
         body.queue = message->start_queue.queue;
         body.size = message->start_queue.size;
+        body.desc = message->start_queue.desc;
+        body.avail = message->start_queue.avail;
+        body.used = message->start_queue.used;
+        body.next = message->start_queue.next;
         wire.kind_case = BULKHEAD__CONTROL__TO_WORKER__KIND_START_QUEUE;
         wire.start_queue = &body;
         return wire_pack(&wire.base, buf, size);

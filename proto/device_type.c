@@ -154,6 +154,7 @@ const struct device_type device_types[WORKER_TYPE_COUNT_] = {
                             .error_first = true,
                             .options = sample_option_rows,
                             .n_options = SAMPLE_OPTION_COUNT_,
-                            .regions = sample_regions},
+                            .regions = sample_regions,
+                            .raw = true},
     [DEVICE_TYPE_LOADER] = {.name = "loader", .program = "bulkhead-worker-loader"},
 };

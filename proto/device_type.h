@@ -61,6 +61,8 @@ struct device_type {
         bool regions_needed; /* without them it is of no use */
         bool regions_asked;  /* there are some only if its options say so, and then they are to be had */
         bool
+            raw; /* its worker can walk its own rings, where the configuration lets it (`memory: {raw: ...}`) */
+        bool
             turns; /* a driver often waits for each request by itself: a worker that may be placed has short turns */
 };
 

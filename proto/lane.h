@@ -42,6 +42,15 @@ enum lane_space {
         LANE_SPACE_BOOT,      /* a range of RAM (boot.h): for the loader, before the VM has ever run */
 };
 
+/* A MemRead or MemWrite in space RAW. Whose window they lie in is for the receiver to judge. */
+struct lane_raw {
+        uint32_t seq;        /* of a read */
+        size_t n;            /* 1 .. LIMIT_MEM_SEGMENTS */
+        const uint64_t *at;  /* guest-physical addresses; at + (len - 1) does not wrap */
+        const uint32_t *len; /* len >= 1, sum of len <= LIMIT_FRAME_PAYLOAD; of a write it is the payload */
+        uint32_t total;      /* sum of len */
+};
+
 struct lane_mem_write {
         size_t n; /* 1 .. LIMIT_MEM_SEGMENTS */
         const uint64_t *id;
@@ -64,6 +73,10 @@ enum lane_kind_to_broker {
         LANE_MEM_WRITE = 2,
         LANE_COMPLETE = 3,
         LANE_ASK_REST = 4, /* may the area's pages be given back? Nothing but its kind */
+        LANE_RAW_READ =
+            5, /* on the wire they are MemRead and MemWrite: who has no such space is in no doubt about the others */
+        LANE_RAW_WRITE = 6,
+        LANE_TAKEN = 7,
 };
 
 struct lane_to_broker {
@@ -72,6 +85,10 @@ struct lane_to_broker {
                 struct lane_mem_read mem_read;
                 struct lane_mem_write mem_write;
                 struct lane_complete complete;
+                struct lane_raw raw; /* of both kinds */
+                struct {
+                        uint32_t queue, next; /* below LIMIT_QUEUES; 0 .. 65535 */
+                } taken;
         };
 };
 

@@ -35,8 +35,43 @@ static int lane_check_segments(size_t n, const uint32_t *offset, const uint32_t 
         return 0;
 }
 
+/* Addresses stand where ids do, and have no offset. */
+static int lane_check_raw(const uint64_t *at, size_t n, const uint32_t *offset, const uint32_t *len,
+                          struct lane_raw *ret)
+{
+        uint64_t total = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (offset[i] != 0 || len[i] == 0 || len[i] - 1 > UINT64_MAX - at[i])
+                        return -EPROTO;
+                total += len[i];
+        }
+        if (total > LIMIT_FRAME_PAYLOAD)
+                return -EPROTO;
+        *ret = (struct lane_raw){.n = n, .at = at, .len = len, .total = (uint32_t)total};
+        return 0;
+}
+
+static int lane_check_raw_read(const Bulkhead__Lane__MemRead *wire, struct lane_to_broker *ret)
+{
+        int r = lane_check_raw(wire->id, wire->n_id, wire->offset, wire->len, &ret->raw);
+
+        ret->kind = LANE_RAW_READ;
+        ret->raw.seq = wire->seq;
+        return r;
+}
+
+static int lane_check_raw_write(const Bulkhead__Lane__MemWrite *wire, uint32_t payload_len,
+                                struct lane_to_broker *ret)
+{
+        int r = lane_check_raw(wire->id, wire->n_id, wire->offset, wire->len, &ret->raw);
+
+        ret->kind = LANE_RAW_WRITE;
+        return r == 0 && ret->raw.total != payload_len ? -EPROTO : r;
+}
+
 static int lane_check_mem_read(const Bulkhead__Lane__MemRead *wire, uint32_t payload_len,
-                               struct lane_mem_read *ret)
+                               struct lane_to_broker *ret)
 {
         size_t n = wire->n_id;
         uint64_t total;
@@ -44,17 +79,21 @@ static int lane_check_mem_read(const Bulkhead__Lane__MemRead *wire, uint32_t pay
 
         if (n < 1 || n > LIMIT_MEM_SEGMENTS || wire->n_offset != n || wire->n_len != n)
                 return -EPROTO;
-        if (wire->space != BULKHEAD__LANE__SPACE__SPACE_CHAIN || payload_len != 0)
+        if (payload_len != 0)
                 return -EPROTO;
+        if (wire->space != BULKHEAD__LANE__SPACE__SPACE_CHAIN)
+                return wire->space == BULKHEAD__LANE__SPACE__SPACE_RAW ? lane_check_raw_read(wire, ret)
+                                                                       : -EPROTO;
         r = lane_check_segments(n, wire->offset, wire->len, LIMIT_CHAIN_BYTES, false, &total);
         if (r < 0)
                 return r;
-        *ret = (struct lane_mem_read){.seq = wire->seq,
-                                      .n = n,
-                                      .id = wire->id,
-                                      .offset = wire->offset,
-                                      .len = wire->len,
-                                      .total = (uint32_t)total};
+        ret->kind = LANE_MEM_READ;
+        ret->mem_read = (struct lane_mem_read){.seq = wire->seq,
+                                               .n = n,
+                                               .id = wire->id,
+                                               .offset = wire->offset,
+                                               .len = wire->len,
+                                               .total = (uint32_t)total};
         return 0;
 }
 
@@ -79,7 +118,7 @@ static uint64_t lane_space_end(enum lane_space space)
 }
 
 static int lane_check_mem_write(const Bulkhead__Lane__MemWrite *wire, uint32_t payload_len,
-                                struct lane_mem_write *ret)
+                                struct lane_to_broker *ret)
 {
         size_t n = wire->n_id;
         enum lane_space space;
@@ -88,15 +127,17 @@ static int lane_check_mem_write(const Bulkhead__Lane__MemWrite *wire, uint32_t p
 
         if (n < 1 || n > LIMIT_MEM_SEGMENTS || wire->n_offset != n || wire->n_len != n)
                 return -EPROTO;
-        r = lane_check_space(wire->space, &space);
-        if (r < 0)
-                return r;
+        if (lane_check_space(wire->space, &space) < 0)
+                return wire->space == BULKHEAD__LANE__SPACE__SPACE_RAW
+                           ? lane_check_raw_write(wire, payload_len, ret)
+                           : -EPROTO;
         r = lane_check_segments(n, wire->offset, wire->len, lane_space_end(space), false, &total);
         if (r < 0)
                 return r;
         if (total != payload_len)
                 return -EPROTO;
-        *ret = (struct lane_mem_write){
+        ret->kind = LANE_MEM_WRITE;
+        ret->mem_write = (struct lane_mem_write){
             .n = n, .id = wire->id, .offset = wire->offset, .len = wire->len, .space = space};
         return 0;
 }
@@ -227,12 +268,10 @@ int lane_check_to_broker(struct arena *arena, const uint8_t *header, size_t len,
         wire = (const Bulkhead__Lane__ToBroker *)base;
         switch (wire->kind_case) {
         case BULKHEAD__LANE__TO_BROKER__KIND_MEM_READ:
-                message.kind = LANE_MEM_READ;
-                r = lane_check_mem_read(wire->mem_read, payload_len, &message.mem_read);
+                r = lane_check_mem_read(wire->mem_read, payload_len, &message);
                 break;
         case BULKHEAD__LANE__TO_BROKER__KIND_MEM_WRITE:
-                message.kind = LANE_MEM_WRITE;
-                r = lane_check_mem_write(wire->mem_write, payload_len, &message.mem_write);
+                r = lane_check_mem_write(wire->mem_write, payload_len, &message);
                 break;
         case BULKHEAD__LANE__TO_BROKER__KIND_COMPLETE:
                 message.kind = LANE_COMPLETE;
@@ -241,6 +280,14 @@ int lane_check_to_broker(struct arena *arena, const uint8_t *header, size_t len,
         case BULKHEAD__LANE__TO_BROKER__KIND_REST:
                 message.kind = LANE_ASK_REST;
                 r = payload_len == 0 ? 0 : -EPROTO;
+                break;
+        case BULKHEAD__LANE__TO_BROKER__KIND_TAKEN:
+                message.kind = LANE_TAKEN;
+                message.taken.queue = wire->taken->queue;
+                message.taken.next = wire->taken->next;
+                r = payload_len == 0 && wire->taken->queue < LIMIT_QUEUES && wire->taken->next <= UINT16_MAX
+                        ? 0
+                        : -EPROTO;
                 break;
         default:
                 return -EPROTO;

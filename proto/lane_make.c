@@ -54,6 +54,58 @@ static ssize_t lane_make_mem_write(const struct lane_mem_write *message, uint8_t
         return wire_pack(&wire.base, buf, size);
 }
 
+/* Addresses have no offset. */
+static const uint32_t raw_offset[LIMIT_MEM_SEGMENTS];
+
+static ssize_t lane_make_raw_read(const struct lane_raw *message, uint8_t *buf, size_t size)
+{
+        Bulkhead__Lane__MemRead body = {
+            .base = PROTOBUF_C_MESSAGE_INIT(&bulkhead__lane__mem_read__descriptor),
+            .seq = message->seq,
+            .space = BULKHEAD__LANE__SPACE__SPACE_RAW,
+            COLUMN64(id, message->n, message->at),
+            COLUMN32(offset, message->n, raw_offset),
+            COLUMN32(len, message->n, message->len),
+        };
+        Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
+
+        if (message->n > LIMIT_MEM_SEGMENTS)
+                return -E2BIG;
+        wire.kind_case = BULKHEAD__LANE__TO_BROKER__KIND_MEM_READ;
+        wire.mem_read = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
+static ssize_t lane_make_raw_write(const struct lane_raw *message, uint8_t *buf, size_t size)
+{
+        Bulkhead__Lane__MemWrite body = {
+            .base = PROTOBUF_C_MESSAGE_INIT(&bulkhead__lane__mem_write__descriptor),
+            .space = BULKHEAD__LANE__SPACE__SPACE_RAW,
+            COLUMN64(id, message->n, message->at),
+            COLUMN32(offset, message->n, raw_offset),
+            COLUMN32(len, message->n, message->len),
+        };
+        Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
+
+        if (message->n > LIMIT_MEM_SEGMENTS)
+                return -E2BIG;
+        wire.kind_case = BULKHEAD__LANE__TO_BROKER__KIND_MEM_WRITE;
+        wire.mem_write = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
+static ssize_t lane_make_taken(uint32_t queue, uint32_t next, uint8_t *buf, size_t size)
+{
+        Bulkhead__Lane__Taken body = BULKHEAD__LANE__TAKEN__INIT;
+        Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
+
+        body.queue = queue;
+        body.next = next;
+        wire.kind_case = BULKHEAD__LANE__TO_BROKER__KIND_TAKEN;
+        wire.taken = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
 static ssize_t lane_make_complete(const struct lane_complete *message, uint8_t *buf, size_t size)
 {
         Bulkhead__Lane__Complete body = {
@@ -155,6 +207,12 @@ ssize_t lane_make_to_broker(const struct lane_to_broker *message, uint8_t *buf, 
                 return lane_make_complete(&message->complete, buf, size);
         case LANE_ASK_REST:
                 return lane_make_ask_rest(buf, size);
+        case LANE_RAW_READ:
+                return lane_make_raw_read(&message->raw, buf, size);
+        case LANE_RAW_WRITE:
+                return lane_make_raw_write(&message->raw, buf, size);
+        case LANE_TAKEN:
+                return lane_make_taken(message->taken.queue, message->taken.next, buf, size);
         }
         return -EINVAL;
 }

@@ -75,6 +75,7 @@ struct device_memory {
         bool iotlb;         /* the VMM may have it use I/O virtual addresses (VIRTIO_F_ACCESS_PLATFORM) */
         uint32_t n_windows; /* 0: none; else nothing outside of them is reached */
         struct device_window windows[LIMIT_WINDOWS]; /* no two overlap */
+        bool raw; /* there is one, and its worker reaches all of it by address, posted or not */
 };
 
 /* Where a lane's thread and its worker run. */

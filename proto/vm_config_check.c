@@ -51,7 +51,8 @@ static int check_memory(const Bulkhead__Config__Memory *wire, struct device_memo
                 return 0;
         if (wire->n_window_start != wire->n_window_size || wire->n_window_start > LIMIT_WINDOWS)
                 return -EPROTO;
-        *ret = (struct device_memory){.iotlb = wire->iotlb, .n_windows = (uint32_t)wire->n_window_start};
+        *ret = (struct device_memory){
+            .iotlb = wire->iotlb, .n_windows = (uint32_t)wire->n_window_start, .raw = wire->raw};
         for (uint32_t i = 0; i < ret->n_windows; i++)
                 ret->windows[i] =
                     (struct device_window){.start = wire->window_start[i], .size = wire->window_size[i]};

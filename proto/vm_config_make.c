@@ -58,6 +58,7 @@ static Bulkhead__Config__Memory *make_memory(const struct device_memory *memory,
 {
         bulkhead__config__memory__init(&ret->memory);
         ret->memory.iotlb = memory->iotlb;
+        ret->memory.raw = memory->raw;
         for (uint32_t i = 0; i < memory->n_windows; i++) {
                 ret->window_start[i] = memory->windows[i].start;
                 ret->window_size[i] = memory->windows[i].size;
@@ -65,7 +66,7 @@ static Bulkhead__Config__Memory *make_memory(const struct device_memory *memory,
         ret->memory.n_window_start = ret->memory.n_window_size = memory->n_windows;
         ret->memory.window_start = ret->window_start;
         ret->memory.window_size = ret->window_size;
-        return memory->iotlb || memory->n_windows > 0 ? &ret->memory : NULL;
+        return memory->iotlb || memory->raw || memory->n_windows > 0 ? &ret->memory : NULL;
 }
 
 static void make_device(const struct device_config *device, struct device_wire *ret)

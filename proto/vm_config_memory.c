@@ -49,6 +49,30 @@ static int judge_windows(const struct device_config *device, char *why, size_t w
         return 0;
 }
 
+/* What is refused beside it is what the broker does with requests, which it does not see there. */
+static int judge_raw(const struct device_config *device, char *why, size_t why_size)
+{
+        if (!device_types[device->type].raw)
+                return refuse(
+                    why, why_size,
+                    "device %s: memory: raw is for workers that walk their own rings, and %s is none: "
+                    "remove it, or say windows",
+                    device->name, device_types[device->type].name);
+        if (device->memory.n_windows != 1)
+                return refuse(why, why_size, "device %s: memory: raw is the only window: remove windows",
+                              device->name);
+        if (device->memory.iotlb)
+                return refuse(why, why_size,
+                              "device %s: memory: raw is of guest-physical addresses: remove iotlb",
+                              device->name);
+        if (device->rate.ops > 0 || device->rate.bytes > 0)
+                return refuse(
+                    why, why_size,
+                    "device %s: rate counts requests, and with memory: raw there are none: remove rate",
+                    device->name);
+        return 0;
+}
+
 int vm_config_judge_memory(const struct vm_config *config, const struct device_config *device, char *why,
                            size_t why_size)
 {
@@ -58,5 +82,7 @@ int vm_config_judge_memory(const struct vm_config *config, const struct device_c
                     "device %s: memory: iotlb is for VMMs that attach and have an IOMMU: remove it, "
                     "or say frontend: vhost-user",
                     device->name);
+        if (device->memory.raw && judge_raw(device, why, why_size) < 0)
+                return -EINVAL;
         return judge_windows(device, why, why_size);
 }

@@ -55,7 +55,10 @@ unsigned device_queue_groups(const struct device *device)
 
 uint64_t device_features(const struct device *device)
 {
-        return features_offered(device->type->virtio_id, device->hello.features, device->front.format);
+        const uint64_t offered =
+            features_offered(device->type->virtio_id, device->hello.features, device->front.format);
+
+        return device->windows.raw ? offered & ~FEATURES_OF_WALKERS : offered;
 }
 
 bool device_any_running(const struct device *device)

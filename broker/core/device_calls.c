@@ -60,6 +60,24 @@ static void call_set_call(struct lane *lane, void *argument)
         lane_publish(lane);
 }
 
+static void call_ring(struct lane *lane, void *argument)
+{
+        struct control_start_queue *start = argument;
+        const struct queue *ring = &lane_queue_find(lane, start->queue)->ring;
+
+        start->desc = ring->layout.desc.v;
+        start->avail = ring->layout.avail.v;
+        start->used = ring->layout.used.v;
+        start->next = ring->last_avail;
+}
+
+static void call_set_raw(struct lane *lane, void *argument)
+{
+        const struct device_window *window = argument;
+
+        lane_set_raw(lane, window->start, window->size);
+}
+
 static void call_set_max_age(struct lane *lane, void *argument)
 {
         lane_set_max_age(lane, *(const uint64_t *)argument);
@@ -282,6 +300,22 @@ void device_call_release(struct device *device, unsigned queue)
         struct queue_call call = {0};
 
         call_lane(device, queue, call_release, &call);
+}
+
+struct control_start_queue device_call_ring(struct device *device, unsigned queue)
+{
+        struct control_start_queue start = {.queue = queue};
+
+        lane_thread_call(device_lane(device, queue), call_ring, &start);
+        return start;
+}
+
+void device_call_set_raw(struct device *device)
+{
+        struct device_window window = device->config->memory.windows[0];
+
+        if (device->windows.raw)
+                call_all(device, call_set_raw, &window);
 }
 
 void device_call_set_call(struct device *device, unsigned queue, int call_fd)

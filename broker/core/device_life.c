@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/core/device_state.h"
+#include "proto/base/log.h"
 #include "proto/device/blk.h"
 
 static void make_configure(const struct device *device, uint32_t area_len,
@@ -23,6 +24,9 @@ static void make_configure(const struct device *device, uint32_t area_len,
                                                     .type = config->type,
                                                     .options = config->options};
         ret_configure->n_regions = device_regions(config, ret_configure->regions);
+        if (config->memory.raw)
+                ret_configure->raw = (struct control_raw){.start = config->memory.windows[0].start,
+                                                          .size = config->memory.windows[0].size};
         memcpy(ret_configure->name, config->name, sizeof(config->name));
 }
 
@@ -52,6 +56,10 @@ int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t are
                 free(device);
                 return r;
         }
+        if (device->windows.raw)
+                log_warning("the worker reaches guest memory by address, posted or not (memory: raw): dev=%s "
+                            "window=%s",
+                            config->name, device->windows.text);
         uv_timer_init(loop, &device->drain_timer);
         uv_async_init(loop, &device->reported, device_worker_reported);
         for (unsigned i = 0; i < LIMIT_QUEUES; i++)

@@ -111,6 +111,8 @@ int device_call_start(struct device *device, unsigned queue, const struct queue_
                       const struct queue_features *features, uint32_t base, int kick_fd, int call_fd,
                       atomic_uint *interrupt_status);
 void device_call_release(struct device *device, unsigned queue);
+/* Where its ring is, and where in it to go on: for a worker that walks it. */
+struct control_start_queue device_call_ring(struct device *device, unsigned queue);
 void device_call_set_call(struct device *device, unsigned queue, int call_fd);
 int device_call_signal(struct device *device, int fd); /* of any queue */
 void device_call_drain(struct device *device, unsigned queue);
@@ -139,6 +141,7 @@ void device_call_set_max_age(struct device *device, uint64_t max_age_ms);
 void device_call_set_poll(struct device *device);                                 /* if it has one */
 void device_call_set_place(struct device *device, const struct place_host *host); /* NULL: it is not placed */
 void device_call_set_failure(struct device *device); /* its type's, if that has one */
+void device_call_set_raw(struct device *device);     /* if its worker walks its rings */
 void device_call_set_rate(struct device *device);    /* if it has one; once, with full buckets */
 uint64_t device_call_completed(struct device *device);
 

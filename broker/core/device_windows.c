@@ -49,6 +49,7 @@ int device_windows_init(struct device_windows *windows, const struct device_memo
                 add_text(windows, &used, window);
         }
         windows->map = map;
+        windows->raw = memory->raw;
         return 0;
 }
 
@@ -105,5 +106,6 @@ void device_windows_status(const struct device_windows *windows, struct admin_wi
             .n = windows->map ? (uint32_t)interval_map_n(windows->map) : 0,
             .bytes = windows->bytes,
             .refused = windows->n_refused,
+            .raw = windows->raw,
         };
 }

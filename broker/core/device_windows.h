@@ -19,6 +19,7 @@ struct interval_map;
 struct device_windows {
         struct interval_map *map; /* NULL: it has none, and reaches all that its driver posts */
         uint64_t bytes;           /* of all of them */
+        bool raw;                 /* there is one, and the worker reaches all of it by address (lane_raw.h) */
         uint64_t n_refused;       /* queues that have been refused for what lies outside, since it began */
         char text[256];           /* all of them, for the log: first and last addresses */
 };

@@ -188,6 +188,15 @@ static const struct place_host *device_place_host(const struct device *device)
         return device_config_may_place(device->config) ? place_host() : NULL;
 }
 
+/* Of a ring that it walks itself a worker is only kicked, and a kick may come twice. */
+static bool hello_walks(const struct control_hello *hello)
+{
+        for (uint32_t i = 0; i < hello->n_queues; i++)
+                if (hello->queue_kind[i] != QUEUE_WORK || hello->queue_replay[i] != REPLAY_IDEMPOTENT)
+                        return false;
+        return true;
+}
+
 static int on_hello(void *context, const struct control_hello *hello)
 {
         struct device *device = context;
@@ -198,6 +207,8 @@ static int on_hello(void *context, const struct control_hello *hello)
         if (hello->features & ~features_of_type(hello->device_type))
                 return -EPROTO;
         if (hello->area.len > device->supervisor.configure.area_len)
+                return -EPROTO;
+        if (device->windows.raw && !hello_walks(hello))
                 return -EPROTO;
         device->area = hello->area;
         if (device->have_hello) {
@@ -213,6 +224,7 @@ static int on_hello(void *context, const struct control_hello *hello)
         device->n_queues = hello->n_queues;
         if (device->config->request_timeout > 0)
                 device_call_set_max_age(device, UINT64_C(1000) * device->config->request_timeout);
+        device_call_set_raw(device);
         device_call_set_rate(device);
         device_call_set_failure(device);
         device_call_set_poll(device);
@@ -224,9 +236,11 @@ static int on_hello(void *context, const struct control_hello *hello)
 
 static int send_queue(struct device *device, unsigned queue, worker_link_done done)
 {
-        struct control_to_worker message = {
-            .kind = CONTROL_START_QUEUE, .start_queue = {.queue = queue, .size = device->queues[queue].size}};
+        struct control_to_worker message = {.kind = CONTROL_START_QUEUE, .start_queue = {.queue = queue}};
 
+        if (device->windows.raw)
+                message.start_queue = device_call_ring(device, queue);
+        message.start_queue.size = device->queues[queue].size;
         return supervisor_send(&device->supervisor, &message, done, &device->queues[queue]);
 }
 

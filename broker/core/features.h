@@ -25,6 +25,11 @@
 #define VIRTIO_F_ACCESS_PLATFORM_BIT   33
 #define VIRTIO_F_RING_PACKED_BIT       34
 
+/* What the broker's own walk of a ring serves: a device whose worker walks its rings has none of it. */
+#define FEATURES_OF_WALKERS                                                                                  \
+        (FEATURE_BIT(VIRTIO_F_INDIRECT_DESC_BIT) | FEATURE_BIT(VIRTIO_F_EVENT_IDX_BIT) |                     \
+         FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT))
+
 /* Who may offer a bit, and so who sees it. */
 enum feature_owner {
         FEATURE_OF_DEVICE = 0, /* its type, by a worker's Hello; guest, VMM and worker see it */

@@ -139,8 +139,10 @@ void lane_attach(struct lane *lane, int fd, const struct direct_peer *peer)
         lane->fd = fd;
         lane->faulted = false;
         lane->completed = 0;
-        for (unsigned i = 0; i < lane->n_queues; i++)
+        for (unsigned i = 0; i < lane->n_queues; i++) {
                 lane->queues[i].held = false;
+                lane_raw_attach(lane, &lane->queues[i]);
+        }
         lane_turn(lane);
 }
 
@@ -272,6 +274,15 @@ void lane_readable(struct lane *lane)
         lane_place_note(lane);
 }
 
+/* One of the first two kicks since the start. */
+static void lane_first_kicks(struct lane *lane, struct lane_queue *queue)
+{
+        if (queue->raw)
+                lane_raw_kick(lane, queue);
+        else if (queue->kicks == 2 && queue->ring.started && queue_avail_is_zero(&queue->ring))
+                lane->events.queue_suspicious(lane->events.context, queue->index);
+}
+
 void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count)
 {
         bool had_initial_only = queue->kicks < 2;
@@ -280,8 +291,8 @@ void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count)
          * the ring cannot be all zero unless we look at other memory than the driver does. Both may come as one
          * event: it is kicks that count, and a driver that waits for us does not kick again. */
         queue->kicks += (unsigned)MIN(count, UINT64_C(2) - queue->kicks); /* never over 2 */
-        if (had_initial_only && queue->kicks == 2 && queue->ring.started && queue_avail_is_zero(&queue->ring))
-                lane->events.queue_suspicious(lane->events.context, queue->index);
+        if (had_initial_only)
+                lane_first_kicks(lane, queue);
         lane_turn(lane);
         lane_place_note(lane);
 }
@@ -336,7 +347,8 @@ void lane_complete(struct lane *lane, struct request *request, uint32_t status)
                 lane_supply_returned(lane, queue, request);
                 return;
         }
-        if (!ring->used && status == WIRE_STATUS_OK && lane_miss_keeps(lane, request))
+        if (!ring->used && status == WIRE_STATUS_OK &&
+            (lane_raw_complete(lane, queue, request) || lane_miss_keeps(lane, request)))
                 return;
         lane_finish(lane, request, status);
 }
@@ -380,7 +392,7 @@ void lane_finish(struct lane *lane, struct request *request, uint32_t status)
 /* A full eventfd is a pending signal already. It does not block, so no signal of ours interrupts the write:
  * EINTR means that the peer has made it block and has filled it, and that somebody waits for this thread
  * (lane_thread_call). Nobody waits for such a peer twice. */
-static void lane_signal(struct lane_queue *queue)
+void lane_signal(struct lane_queue *queue)
 {
         uint64_t one = 1;
 
@@ -425,7 +437,10 @@ void lane_set_memory(struct lane *lane, struct guest_memory *memory)
 
                 if (!queue->ring.started)
                         continue;
-                queue_rebind(&queue->ring, memory);
+                if (queue->raw)
+                        lane_raw_rebind(lane, queue);
+                else
+                        queue_rebind(&queue->ring, memory);
                 lane_tell_broken(lane, queue);
         }
         lane_miss_renew(lane);
@@ -439,7 +454,8 @@ int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct q
 
         if (!lane->memory)
                 return -EFAULT;
-        r = queue_start(&queue->ring, lane->memory, layout, features, base);
+        r = lane->raw.size > 0 ? lane_raw_start(lane, queue, layout, features, base)
+                               : queue_start(&queue->ring, lane->memory, layout, features, base);
         if (r < 0)
                 return r;
         queue->held = true;
@@ -451,7 +467,7 @@ int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct q
         queue->kick_fd = kick_fd;
         queue->call_fd = call_fd;
         lane_tell_broken(lane, queue);
-        if (queue->ring.parked)
+        if (queue->ring.parked && !queue->raw)
                 lane_miss_tell(lane);
         return 0;
 }
@@ -459,6 +475,7 @@ int lane_queue_start(struct lane *lane, struct lane_queue *queue, const struct q
 void lane_queue_release(struct lane *lane, struct lane_queue *queue)
 {
         queue->held = false;
+        lane_raw_step(lane, queue);
         lane_turn(lane);
 }
 
@@ -509,6 +526,7 @@ uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue)
         uint32_t base = queue->ring.started ? queue_stop(&queue->ring) : 0;
 
         assert(queue->outstanding == 0 || lane->fd < 0);
+        lane_raw_stop(lane, queue);
         lane_forget(lane, queue);
         lane_place_rest(lane);
         queue_init(&queue->ring); /* the ring forgets too: what was outstanding may be posted again */

@@ -23,6 +23,7 @@
 #include "broker/core/lane_miss.h"
 #include "broker/core/lane_place.h"
 #include "broker/core/lane_poll.h"
+#include "broker/core/lane_raw.h"
 #include "broker/core/lane_rx.h"
 #include "broker/core/lane_tx.h"
 #include "broker/core/queue.h"
@@ -77,6 +78,8 @@ struct lane_queue {
         bool supply; /* lent until something comes: no request of it ages */
         enum lane_recall recall;
         uint32_t n_returned; /* of those outstanding: REQUEST_RETURNED */
+        bool raw;            /* started, and its worker walks its ring (lane_raw.h) ... */
+        bool raw_again;      /* ... and is to be kicked once more, when it may be */
 };
 
 /* Counters, written by the lane's thread and read by the main thread. */
@@ -119,6 +122,7 @@ struct lane {
         struct lane_miss miss;
         struct lane_poll poll;
         struct lane_place place;
+        struct lane_raw_state raw;
         struct lane_tx tx;
         struct lane_rx rx;
         struct lane_stats stats;
@@ -185,6 +189,9 @@ void lane_fail_draining(struct lane *lane);
 uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue);
 
 void lane_queue_break(struct lane *lane, struct lane_queue *queue, enum queue_fault fault);
+
+/* Signals the guest. Used by lane_raw.c. */
+void lane_signal(struct lane_queue *queue);
 
 /* Used by lane_batch.c, lane_rx.c, lane_fail.c, lane_poll.c and lane_supply.c. */
 bool lane_takes_from(const struct lane *lane, const struct lane_queue *queue);

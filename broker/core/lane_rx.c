@@ -209,6 +209,16 @@ static int rx_judge_read(struct lane *lane, const struct lane_mem_read *read, co
         return r < 0 ? r : rx_pay(lane, &cost, ret_why);
 }
 
+static int rx_judge_raw_read(struct lane *lane, const struct lane_raw *read, const char **ret_why)
+{
+        struct quota_work cost = {.bytes = read->total};
+        int r = lane_raw_judge(lane, read);
+
+        if (r == 0)
+                r = lane_tx_raw_read(lane, read);
+        return r < 0 ? r : rx_pay(lane, &cost, ret_why);
+}
+
 static int rx_judge(struct lane *lane, const char **ret_why)
 {
         struct lane_rx *rx = &lane->rx;
@@ -229,6 +239,7 @@ static int rx_judge(struct lane *lane, const char **ret_why)
         rx->segment = 0;
         rx->done = 0;
         rx->copy_only = false;
+        rx->state = LANE_RX_PAYLOAD;
         switch (message->kind) {
         case LANE_MEM_READ:
                 *ret_why = "sent a MemRead outside its requests";
@@ -248,6 +259,16 @@ static int rx_judge(struct lane *lane, const char **ret_why)
         case LANE_ASK_REST:
                 *ret_why = "asks to rest while its last question is open";
                 return lane_tx_ask_rest(lane);
+        case LANE_RAW_READ:
+                *ret_why = "reads guest memory that it does not reach";
+                return rx_judge_raw_read(lane, &message->raw, ret_why);
+        case LANE_RAW_WRITE:
+                *ret_why = "writes guest memory that it does not reach";
+                rx->state = LANE_RX_RAW;
+                return lane_raw_judge(lane, &message->raw);
+        case LANE_TAKEN:
+                *ret_why = "goes on in a ring that it does not walk";
+                return lane_raw_taken(lane, message->taken.queue, message->taken.next);
         }
         return -EPROTO;
 }
@@ -425,10 +446,14 @@ static int rx_consume(struct lane *lane, const char **ret_why)
                                 return r;
                         if (rx->parked)
                                 return 1;
-                        rx->state = LANE_RX_PAYLOAD;
                         break;
                 case LANE_RX_PAYLOAD:
                         if (!rx_land_buffered(lane))
+                                return 1;
+                        rx_finish(lane);
+                        break;
+                case LANE_RX_RAW:
+                        if (!lane_raw_land(lane))
                                 return 1;
                         rx_finish(lane);
                         break;

@@ -25,6 +25,7 @@ enum lane_rx_state {
         LANE_RX_HEAD = 0, /* eight bytes of lengths; leaves to HEADER */
         LANE_RX_HEADER,   /* the protobuf message; leaves to PAYLOAD once judged */
         LANE_RX_PAYLOAD,  /* bytes on their way to the guest; leaves to HEAD when all have landed */
+        LANE_RX_RAW,      /* likewise, by address (lane_raw.h) */
 };
 
 struct lane_rx {

@@ -170,22 +170,64 @@ bool lane_tx_recall(struct lane *lane)
 
 /* ---- MemRead ---- */
 
-int lane_tx_mem_read(struct lane *lane, const struct lane_mem_read *read)
+/* Room for one more question; NULL: there is none. */
+static struct lane_mem_read_pending *tx_file_read(struct lane_tx *tx)
 {
-        struct lane_tx *tx = &lane->tx;
-        struct lane_mem_read_pending *pending;
-
         if (tx->n_reads == LIMIT_MEM_READS)
+                return NULL;
+        return &tx->reads[(tx->read_first + tx->n_reads++) % LIMIT_MEM_READS];
+}
+
+int lane_tx_raw_read(struct lane *lane, const struct lane_raw *read)
+{
+        struct lane_mem_read_pending *pending = tx_file_read(&lane->tx);
+
+        if (!pending)
                 return -EPROTO;
-        pending = &tx->reads[(tx->read_first + tx->n_reads) % LIMIT_MEM_READS];
         pending->seq = read->seq;
         pending->n = (uint32_t)read->n;
         pending->total = read->total;
+        pending->raw = true;
+        memset(pending->id, 0, sizeof(pending->id)); /* no request's */
+        memcpy(pending->raw_at, read->at, read->n * sizeof(read->at[0]));
+        memcpy(pending->len, read->len, read->n * sizeof(read->len[0]));
+        return 0;
+}
+
+int lane_tx_mem_read(struct lane *lane, const struct lane_mem_read *read)
+{
+        struct lane_mem_read_pending *pending = tx_file_read(&lane->tx);
+
+        if (!pending)
+                return -EPROTO;
+        pending->seq = read->seq;
+        pending->n = (uint32_t)read->n;
+        pending->total = read->total;
+        pending->raw = false;
         memcpy(pending->id, read->id, read->n * sizeof(read->id[0]));
         memcpy(pending->offset, read->offset, read->n * sizeof(read->offset[0]));
         memcpy(pending->len, read->len, read->n * sizeof(read->len[0]));
-        tx->n_reads++;
         return 0;
+}
+
+static void tx_add_copy(struct lane_tx *tx, uint8_t *copy, uint32_t len)
+{
+        tx->iov[tx->n_iov] = (struct iovec){.iov_base = copy, .iov_len = len};
+        tx->owner[tx->n_iov] = NULL;
+        tx->n_iov++;
+}
+
+/* No request of this lane: its own has been completed, or it never had one. */
+static uint32_t tx_add_other(struct lane *lane, const struct lane_mem_read_pending *pending, uint32_t i,
+                             uint32_t at)
+{
+        uint8_t *copy = lane->tx.spill + LANE_TX_ROOM + at;
+
+        if (pending->raw)
+                return lane_raw_add_segment(lane, pending, i, copy);
+        memset(copy, 0, pending->len[i]);
+        tx_add_copy(&lane->tx, copy, pending->len[i]);
+        return WIRE_STATUS_CANCELED;
 }
 
 /* Appends the bytes of one segment as spans; what the iovec cannot hold is copied. Returns a wire status;
@@ -197,12 +239,11 @@ static uint32_t tx_add_segment(struct lane *lane, struct request *request, uint3
         size_t first = tx->n_iov;
         uint32_t status = WIRE_STATUS_OK;
         uint8_t *copy = tx->spill + LANE_TX_ROOM + at;
-        int64_t r = -ECANCELED;
+        int64_t r;
 
         /* One slot a segment stays free for the copy. */
-        if (request)
-                r = memory_service_iovec_readable(lane->memory, request, offset, len, tx->iov,
-                                                  LANE_TX_IOVEC - LIMIT_MEM_SEGMENTS, &tx->n_iov);
+        r = memory_service_iovec_readable(lane->memory, request, offset, len, tx->iov,
+                                          LANE_TX_IOVEC - LIMIT_MEM_SEGMENTS, &tx->n_iov);
         if (r == (int64_t)len) {
                 lane_tx_own(tx, first, request);
                 return WIRE_STATUS_OK;
@@ -215,9 +256,7 @@ static uint32_t tx_add_segment(struct lane *lane, struct request *request, uint3
                 memset(copy, 0, len);
                 status = WIRE_STATUS_FAULT;
         }
-        tx->iov[tx->n_iov] = (struct iovec){.iov_base = copy, .iov_len = len};
-        tx->owner[tx->n_iov] = NULL;
-        tx->n_iov++;
+        tx_add_copy(tx, copy, len);
         return status;
 }
 
@@ -239,7 +278,8 @@ bool lane_tx_mem_read_reply(struct lane *lane)
         for (uint32_t i = 0; i < pending->n; i++) {
                 struct request *request = request_table_find(&lane->requests, pending->id[i]);
 
-                status[i] = tx_add_segment(lane, request, pending->offset[i], pending->len[i], at);
+                status[i] = request ? tx_add_segment(lane, request, pending->offset[i], pending->len[i], at)
+                                    : tx_add_other(lane, pending, i, at);
                 at += pending->len[i];
         }
         message.mem_read_reply =

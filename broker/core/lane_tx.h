@@ -22,6 +22,8 @@ struct lane_mem_read_pending {
         uint32_t seq, n, total;
         uint64_t id[LIMIT_MEM_SEGMENTS];
         uint32_t offset[LIMIT_MEM_SEGMENTS], len[LIMIT_MEM_SEGMENTS];
+        bool raw; /* by address: no id (lane_raw.h) */
+        uint64_t raw_at[LIMIT_MEM_SEGMENTS];
 };
 
 struct lane_tx {
@@ -72,6 +74,10 @@ bool lane_tx_recall(struct lane *lane);
 /* Files a judged MemRead. -EPROTO: too many are unanswered. */
 struct lane_mem_read;
 int lane_tx_mem_read(struct lane *lane, const struct lane_mem_read *read);
+
+/* Likewise, by address. */
+struct lane_raw;
+int lane_tx_raw_read(struct lane *lane, const struct lane_raw *read);
 
 /* Begins the answer to the oldest unanswered MemRead. False: none, or it waits (lane_miss.h). */
 bool lane_tx_mem_read_reply(struct lane *lane);

@@ -29,7 +29,7 @@ static bool heads_fit(const struct queue *queue, uint16_t size, bool packed)
 
 /* ---- start and stop ---- */
 
-static bool layout_is_sane(const struct queue_layout *layout, bool packed)
+bool queue_layout_ok(const struct queue_layout *layout, bool packed)
 {
         return layout->size > 0 && layout->size <= LIMIT_RING_SIZE && layout->desc.v % 16 == 0 &&
                (packed ? queue_packed_is_sane(layout) : queue_split_is_sane(layout));
@@ -125,7 +125,7 @@ int queue_start(struct queue *queue, struct guest_memory *memory, const struct q
         bool packed = features->packed;
         int r;
 
-        if (!layout_is_sane(layout, packed) || !heads_fit(queue, layout->size, packed))
+        if (!queue_layout_ok(layout, packed) || !heads_fit(queue, layout->size, packed))
                 return -EINVAL;
         if (!memory)
                 return -EFAULT;

@@ -94,6 +94,9 @@ struct queue {
         uint16_t taken[LIMIT_RING_SIZE]; /* descriptors of each outstanding buffer, by id */
 };
 
+/* Size and alignments are those of such a ring. */
+bool queue_layout_ok(const struct queue_layout *layout, bool packed);
+
 void queue_init(struct queue *queue);
 void queue_done(struct queue *queue);
 

@@ -46,6 +46,12 @@ void quota_lane_settle(struct quota_lane *quota, uint32_t readable, uint32_t wri
         quota->left.bytes = MIN(quota->left.bytes, quota->granted.bytes + LIMIT_QUOTA_SAVED_BYTES);
 }
 
+void quota_lane_refill(struct quota_lane *quota)
+{
+        quota->left.frames = MAX(quota->left.frames, quota->granted.frames);
+        quota->left.bytes = MAX(quota->left.bytes, quota->granted.bytes);
+}
+
 bool quota_lane_spend(struct quota_lane *quota, const struct quota_work *cost)
 {
         struct quota_work *left = &quota->left;

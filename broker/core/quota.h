@@ -43,6 +43,9 @@ void quota_lane_reset(struct quota_lane *quota);
 void quota_lane_earn(struct quota_lane *quota, uint32_t readable, uint32_t writable);
 void quota_lane_settle(struct quota_lane *quota, uint32_t readable, uint32_t writable);
 
+/* What is granted may be spent once more: the guest has asked for work of which only the worker sees how much it is. */
+void quota_lane_refill(struct quota_lane *quota);
+
 /* False: it cannot pay, and nothing was taken. */
 bool quota_lane_spend(struct quota_lane *quota, const struct quota_work *cost);
 

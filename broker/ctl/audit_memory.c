@@ -52,6 +52,9 @@ void audit_rule_windows(const struct audit_subject *s, struct audit_row *row)
         audit_wanted(row, "as configured");
         if (windows->n == 0)
                 audit_measured(row, "all that is posted");
+        else if (windows->raw)
+                audit_measured(row, "ALL of %" PRIu64 " bytes BY ADDRESS, %" PRIu64 " refused",
+                               windows->bytes, windows->refused);
         else
                 audit_measured(row, "%u, %" PRIu64 " bytes, %" PRIu64 " refused", windows->n, windows->bytes,
                                windows->refused);

@@ -104,9 +104,12 @@ static struct config_device_memory *fill_memory(struct device_memory *memory, st
 {
         if (!memory->iotlb && memory->n_windows == 0)
                 return NULL;
-        place->reach = (struct config_device_memory){.iotlb = memory->iotlb ? &memory->iotlb : NULL,
-                                                     .windows = memory->n_windows > 0 ? place->windows : NULL,
-                                                     .windows_count = memory->n_windows};
+        place->reach = (struct config_device_memory){.iotlb = memory->iotlb ? &memory->iotlb : NULL};
+        if (memory->raw)
+                place->reach.raw = place->windows;
+        else if (memory->n_windows > 0)
+                place->reach.windows = place->windows;
+        place->reach.windows_count = memory->raw ? 0 : memory->n_windows;
         for (uint32_t i = 0; i < memory->n_windows; i++)
                 place->windows[i] = (struct config_device_window){
                     .start = config_value_address_text(memory->windows[i].start, place->window_start[i],

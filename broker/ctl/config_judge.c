@@ -172,6 +172,13 @@ static int set_window_size(struct judge *judge, const char *text, char *why, siz
         return 0;
 }
 
+/* Both at once, for the same reason. */
+static int set_raw_size(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        judge->device->memory.raw = true;
+        return set_window_size(judge, text, why, why_size);
+}
+
 #define LIMIT(field) #field, offsetof(struct device_config, limits.field)
 #define RATE(field)  #field, offsetof(struct device_config, rate.field)
 #define SHMEM(field) #field, offsetof(struct device_config, shmem.limits.field)
@@ -302,6 +309,16 @@ static void judge_limits(struct judge *judge, const yaml_node_t *mapping)
         }
 }
 
+static void judge_raw(struct judge *judge, const yaml_node_t *memory)
+{
+        const yaml_node_t *raw = config_document_find(judge->document, memory, "raw");
+
+        if (!raw || judge->device->memory.n_windows == LIMIT_WINDOWS)
+                return;
+        if (judge_value(judge, raw, "start", set_window_start))
+                judge_value(judge, raw, "size", set_raw_size);
+}
+
 static void judge_memory(struct judge *judge, const yaml_node_t *mapping)
 {
         const yaml_node_t *memory = config_document_find(judge->document, mapping, "memory");
@@ -318,6 +335,7 @@ static void judge_memory(struct judge *judge, const yaml_node_t *mapping)
                 if (judge_value(judge, window, "start", set_window_start))
                         judge_value(judge, window, "size", set_window_size);
         }
+        judge_raw(judge, memory);
 }
 
 static const struct {

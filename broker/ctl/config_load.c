@@ -101,6 +101,12 @@ static void fill_memory(const struct config_device_memory *file, struct device_m
                 config_value_address(file->windows[i].start, &ret->windows[i].start);
                 config_value_size(file->windows[i].size, &ret->windows[i].size);
         }
+        if (!file->raw || ret->n_windows == LIMIT_WINDOWS) /* refused: it is the only one */
+                return;
+        config_value_address(file->raw->start, &ret->windows[ret->n_windows].start);
+        config_value_size(file->raw->size, &ret->windows[ret->n_windows].size);
+        ret->n_windows++;
+        ret->raw = true;
 }
 
 static int fill_device(struct config_device *file, enum vm_frontend frontend,

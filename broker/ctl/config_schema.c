@@ -112,6 +112,7 @@ static const cyaml_schema_field_t device_memory_fields[] = {
     CYAML_FIELD_BOOL_PTR("iotlb", OPTIONAL, struct config_device_memory, iotlb),
     CYAML_FIELD_SEQUENCE("windows", OPTIONAL | CYAML_FLAG_POINTER, struct config_device_memory, windows,
                          &device_window_value, 1, LIMIT_WINDOWS),
+    CYAML_FIELD_MAPPING_PTR("raw", OPTIONAL, struct config_device_memory, raw, device_window_fields),
     CYAML_FIELD_END,
 };
 

@@ -60,6 +60,7 @@ struct config_device_memory {
         bool *iotlb;
         struct config_device_window *windows;
         uint32_t windows_count;
+        struct config_device_window *raw;
 };
 
 #define CONFIG_OPTION_KEYS (DEVICE_TYPE_COUNT_ * LIMIT_OPTIONS)

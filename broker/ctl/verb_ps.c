@@ -157,6 +157,11 @@ static int table_vm(struct table *table, const char *vm, int error, const struct
                                 "bulkhead: ps: VM %s: %s has missed %" PRIu64
                                 " pages that nobody translates\n",
                                 vm, d->name, d->translations.refused);
+                if (d->windows.raw)
+                        fprintf(stderr,
+                                "bulkhead: ps: VM %s: %s reaches %" PRIu64
+                                " bytes of guest memory by address (memory: raw)\n",
+                                vm, d->name, d->windows.bytes);
                 if (d->why[0] != '\0')
                         fprintf(stderr, "bulkhead: ps: VM %s: %s is quarantined: %s\n", vm, d->name, d->why);
                 r = table_device(table, vm, d);
@@ -204,7 +209,7 @@ static json_t *json_device(const struct admin_device *d)
                 snprintf(features[i], sizeof(features[i]), "0x%016" PRIx64, sets[i]);
         return json_pack(
             "{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:I, s:I, "
-            "s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+            "s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}",
             "device", d->name, "type", d->type, "state", admin_state_name(d->state), "seccomp",
             d->seccomp_log ? "log" : "kill", "attached", (int)d->attached, "pid", (json_int_t)d->pid, "uid",
             (json_int_t)d->uid, "restarts", (json_int_t)d->restarts, "queues_running",
@@ -220,8 +225,8 @@ static json_t *json_device(const struct admin_device *d)
             (json_int_t)d->regions.n, "region_bytes", (json_int_t)d->regions.bytes, "mappings",
             (json_int_t)d->regions.mappings, "mapped_bytes", (json_int_t)d->regions.mapped_bytes, "windows",
             (json_int_t)d->windows.n, "window_bytes", (json_int_t)MIN(d->windows.bytes, (uint64_t)INT64_MAX),
-            "window_refused", (json_int_t)d->windows.refused, "iotlb", json_translations(&d->translations),
-            "counters", json_counters(d));
+            "window_refused", (json_int_t)d->windows.refused, "window_raw", (int)d->windows.raw, "iotlb",
+            json_translations(&d->translations), "counters", json_counters(d));
 }
 
 static json_t *json_vm(const char *vm, int error, const struct admin_answer *answer, const char *why)

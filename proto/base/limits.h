@@ -95,6 +95,7 @@
 
 /* ---- DMA windows (broker/core/device_windows.h) ---- */
 #define LIMIT_WINDOW_PAGE   4096u /* bytes: whole ones of a window */
+#define LIMIT_RAW_CHAIN   65536u /* bytes that a chain of a ring that its worker walks is worth (quota.h): the broker sees none of them */
 #define LIMIT_WINDOWS       8u    /* of one device: a guest has one bounce pool, and NUMA nodes may have one each */
 
 /* ---- I/O translations (broker/core/iotlb.h) ---- */

@@ -147,6 +147,7 @@ void bench_init(struct lane_bench *bench, const struct bench_options *options)
         }
         assert_int_equal(lane_init(&bench->lane, &events, 0, 1, options->n_queues), 0);
         assert_int_equal(lane_configure(&bench->lane, &bench->hello), 0);
+        lane_set_raw(&bench->lane, options->raw_start, options->raw_size);
         lane_set_memory(&bench->lane, bench->guest.memory);
         for (unsigned i = 0; i < options->n_queues; i++)
                 bench_start_queue(bench, i, 0);

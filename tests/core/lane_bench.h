@@ -45,6 +45,7 @@ struct bench_options {
         enum queue_kind kind;
         uint32_t area_len, area_lead;
         bool area_out;
+        uint64_t raw_start, raw_size; /* the worker walks its rings, in this window; size 0: it does not */
 };
 
 /* One queue of 256, no event index, 64 credits, 16 KiB inline: a test changes what it is about. */

@@ -512,6 +512,11 @@ static void windows_are_shown_as_the_broker_says(void **state)
         assert_int_equal(audit_rules_apply(&subject, visit_for, &row), 0);
         assert_string_equal(row.measured, "2, 8192 bytes, 3 refused");
         assert_int_equal(row.verdict, AUDIT_CLAIMED);
+        vms[0].status.devices[0].windows = (struct admin_windows){1, UINT64_MAX, UINT64_MAX, true};
+        assert_int_equal(audit_rules_apply(&subject, visit_for, &row), 0);
+        assert_string_equal(row.measured,
+                            "ALL of 18446744073709551615 bytes BY ADDRESS, 18446744073709551615 refused");
+        assert_int_equal(row.verdict, AUDIT_CLAIMED);
 }
 
 static void brokers_are_judged_too(void **state)

@@ -358,7 +358,7 @@ class Ps(Case):
             "features_offered": "0x0000000300000007", "features_agreed": "0x0000000300000005", "features_worker": "0x0000000000000005", "lanes": 1, "resources": 1,
             "rate_ops": 500, "rate_bytes": 0, "throttled": 17, "why": "", "copy": "direct",
             "companion": "", "companion_pid": 0, "companion_uid": 0, "companion_starts": 0, "regions": 0, "region_bytes": 0,
-            "mappings": 0, "mapped_bytes": 0, "windows": 0, "window_bytes": 0, "window_refused": 0,
+            "mappings": 0, "mapped_bytes": 0, "windows": 0, "window_bytes": 0, "window_refused": 0, "window_raw": False,
             "iotlb": None, "counters": {}})
 
     def test_what_a_device_counts_is_summed_up_and_named(self):

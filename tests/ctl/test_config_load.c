@@ -386,7 +386,7 @@ static const struct {
      {{4, 55, "read_bps is 1047552: use 1M at least"}, {4, 73, "write_bps: use a size"}}},
     {BLK(", limits: {read_iops: 9}"), {{4, 56, "read_iops is 9: use 10 at least"}}},
     {BLK(", memory: iotlb"),
-     {{4, 44, "memory is not a mapping: write key: value pairs; known keys are iotlb, windows"}}},
+     {{4, 44, "memory is not a mapping: write key: value pairs; known keys are iotlb, windows, raw"}}},
     {BLK(", memory: {iotlb: on}"), {{4, 52, "iotlb is \"on\": use true or false"}}},
     {BLK(", memory: {iotlb: }"), {{4, 52, "iotlb is empty"}}},
     {BLK(", memory: {windows: [{start: 1M}]}"), {{4, 55, "size: is missing"}}},

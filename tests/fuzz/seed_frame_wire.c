@@ -66,6 +66,9 @@ static void seed_lanes(void)
             {.kind = LANE_MEM_WRITE, .mem_write = {3, zero64, at, some, LANE_SPACE_BOOT}},
             {.kind = LANE_COMPLETE, .complete = {3, id, ok, at, some, places}},
             {.kind = LANE_ASK_REST},
+            {.kind = LANE_RAW_READ, .raw = {7, 3, id, some, 0}},
+            {.kind = LANE_RAW_WRITE, .raw = {0, 3, id, some, 0}},
+            {.kind = LANE_TAKEN, .taken = {1, 513}},
         };
         const struct lane_to_worker requests = {.kind = LANE_REQUESTS,
                                                 .requests = {3, id, zero, some, at, some, zero, zero}};
@@ -86,6 +89,9 @@ static void seed_lanes(void)
         seed("lane_may_rest", LANE_DOWN, lane_make_to_worker(&rest, header, sizeof(header)), 0);
         seed("lane_complete_placed", LANE_UP, lane_make_to_broker(&up[4], header, sizeof(header)), 4609);
         seed("lane_ask_rest", LANE_UP, lane_make_to_broker(&up[5], header, sizeof(header)), 0);
+        seed("lane_raw_read", LANE_UP, lane_make_to_broker(&up[6], header, sizeof(header)), 0);
+        seed("lane_raw_write", LANE_UP, lane_make_to_broker(&up[7], header, sizeof(header)), 4609);
+        seed("lane_taken", LANE_UP, lane_make_to_broker(&up[8], header, sizeof(header)), 0);
         seed("lane_mem_read", LANE_UP, lane_make_to_broker(&up[0], header, sizeof(header)), 0);
         seed("lane_mem_write", LANE_UP, lane_make_to_broker(&up[1], header, sizeof(header)), 4609);
         seed("lane_mem_write_boot", LANE_UP, lane_make_to_broker(&up[3], header, sizeof(header)), 4609);
@@ -138,12 +144,12 @@ static void seed_control_up(void)
 
 static void seed_control_down(void)
 {
-        static const char *const names[] = {"control_configure_blk",    "control_configure_rng",
-                                            "control_set_features",     "control_config_write",
-                                            "control_start_queue",      "control_restore_state",
-                                            "control_shutdown",         "control_set",
-                                            "control_configure_boot",   "control_shmem_answer",
-                                            "control_configure_regions"};
+        static const char *const names[] = {"control_configure_blk",     "control_configure_rng",
+                                            "control_set_features",      "control_config_write",
+                                            "control_start_queue",       "control_restore_state",
+                                            "control_shutdown",          "control_set",
+                                            "control_configure_boot",    "control_shmem_answer",
+                                            "control_configure_regions", "control_start_queue_raw"};
         const struct control_to_worker down[] = {
             {.kind = CONTROL_CONFIGURE,
              .configure = {.name = "disk0",
@@ -187,7 +193,9 @@ static void seed_control_down(void)
                            .type = DEVICE_TYPE_SAMPLE,
                            .options = {{{.number = 1 << 20}}},
                            .n_regions = 2,
-                           .regions = {{0, 1 << 20, REGION_MEMORY}, {9, 4096, REGION_FILES}}}},
+                           .regions = {{0, 1 << 20, REGION_MEMORY}, {9, 4096, REGION_FILES}},
+                           .raw = {1 << 20, 4 << 20}}},
+            {.kind = CONTROL_START_QUEUE, .seq = 6, .start_queue = {0, 64, 0x100000, 0x100400, 0x100500, 9}},
         };
 
         _Static_assert(array_size(names) == array_size(down), "one name a message");

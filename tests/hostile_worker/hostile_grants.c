@@ -303,6 +303,32 @@ static int64_t blame_guest(struct hostile *hostile)
         return hostile_linger(100);
 }
 
+/* ---- guest memory by address, of a worker that walks no ring ---- */
+
+static int64_t raw_at(enum lane_kind_to_broker kind, uint64_t at, uint32_t len)
+{
+        const struct lane_to_broker message = {.kind = kind,
+                                               .raw = {.seq = 77, .n = 1, .at = &at, .len = &len}};
+
+        return then_wait(send_lane(&message, kind == LANE_RAW_WRITE ? len : 0));
+}
+
+static int64_t raw_read(struct hostile *hostile)
+{
+        return raw_at(LANE_RAW_READ, hostile->command.number, 8);
+}
+
+static int64_t raw_write(struct hostile *hostile)
+{
+        return raw_at(LANE_RAW_WRITE, hostile->command.number, 8);
+}
+
+static int64_t raw_taken(struct hostile *hostile)
+{
+        (void)hostile;
+        return then_wait(send_lane(&(struct lane_to_broker){.kind = LANE_TAKEN, .taken = {0, 1}}, 0));
+}
+
 /* ---- good twins ---- */
 
 /* Up to the last byte that was granted. */
@@ -361,6 +387,9 @@ static const struct hostile_attack rows[] = {
     {"half-payload", half_payload, 0},
     {"half-frame", half_frame, 0},
     {"blame-guest", blame_guest, 0},
+    {"raw-read", raw_read, 0},
+    {"raw-write", raw_write, 0},
+    {"raw-taken", raw_taken, 0},
     {"write-inside", write_inside, 0},
     {"read-inside", read_inside, 0},
 };

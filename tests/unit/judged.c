@@ -43,6 +43,20 @@ static bool judged_complete(const struct lane_complete *m, uint32_t payload_len)
         return total == payload_len;
 }
 
+static bool judged_raw(const struct lane_raw *m)
+{
+        uint64_t total = 0;
+
+        if (m->n < 1 || m->n > LIMIT_MEM_SEGMENTS)
+                return false;
+        for (size_t i = 0; i < m->n; i++) {
+                if (m->len[i] == 0 || m->at[i] + (m->len[i] - 1) < m->at[i])
+                        return false;
+                total += m->len[i];
+        }
+        return total == m->total && total <= LIMIT_FRAME_PAYLOAD;
+}
+
 bool judged_lane_to_broker(const struct lane_to_broker *message, uint32_t payload_len)
 {
         const struct lane_mem_read *read = &message->mem_read;
@@ -65,6 +79,12 @@ bool judged_lane_to_broker(const struct lane_to_broker *message, uint32_t payloa
                 return judged_complete(&message->complete, payload_len);
         case LANE_ASK_REST:
                 return payload_len == 0;
+        case LANE_RAW_READ:
+                return judged_raw(&message->raw) && payload_len == 0;
+        case LANE_RAW_WRITE:
+                return judged_raw(&message->raw) && payload_len == message->raw.total;
+        case LANE_TAKEN:
+                return message->taken.queue < LIMIT_QUEUES && message->taken.next < 65536 && payload_len == 0;
         }
         return false;
 }
@@ -336,6 +356,10 @@ static bool judged_configure(const struct control_configure *m)
             m->n_queues > LIMIT_QUEUES || m->max_payload < 1 || m->max_payload > LIMIT_FRAME_PAYLOAD ||
             m->area_len > LIMIT_AREA || m->area_len % 4096 != 0 || m->poll_us > 1000)
                 return false;
+        if (m->raw.size % 4096 != 0 || m->raw.start % 4096 != 0 ||
+            m->raw.start + m->raw.size < m->raw.start || (m->raw.size > 0 && m->type != DEVICE_TYPE_SAMPLE) ||
+            (m->raw.size == 0 && m->raw.start != 0))
+                return false;
         if (!judged_regions(m))
                 return false;
         return m->type < WORKER_TYPE_COUNT_ && judged_options(m->type, &m->options, true);
@@ -352,7 +376,9 @@ bool judged_control_to_worker(const struct control_to_worker *message)
                 return message->config_write.field < LIMIT_CONFIG_FIELDS;
         case CONTROL_START_QUEUE:
                 return message->start_queue.queue < LIMIT_QUEUES && message->start_queue.size >= 1 &&
-                       message->start_queue.size <= LIMIT_RING_SIZE;
+                       message->start_queue.size <= LIMIT_RING_SIZE && message->start_queue.desc % 16 == 0 &&
+                       message->start_queue.avail % 2 == 0 && message->start_queue.used % 4 == 0 &&
+                       message->start_queue.next < 65536;
         case CONTROL_RESTORE_STATE:
                 return judged_blob(&message->restore_state);
         case CONTROL_SHUTDOWN:

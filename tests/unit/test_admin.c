@@ -64,7 +64,7 @@ static struct admin_to_client status_of(size_t n_devices)
                         device->counters[k] = UINT64_MAX - k;
                 memset(device->why, '~', LIMIT_WHY - 1);
                 device->sets = (struct admin_feature_sets){UINT64_MAX - 4, UINT64_MAX - 5, UINT64_MAX - 6};
-                device->windows = (struct admin_windows){LIMIT_WINDOWS, UINT64_MAX, UINT64_MAX - 1};
+                device->windows = (struct admin_windows){LIMIT_WINDOWS, UINT64_MAX, UINT64_MAX - 1, true};
                 device->translations = (struct admin_translations){
                     true,       true,           LIMIT_IOTLB_ENTRIES, LIMIT_IOTLB_MISSES,
                     UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - 2,      UINT64_MAX - 3};
@@ -214,7 +214,8 @@ static void windows_that_cannot_be_are_refused(void **state)
         assert_int_equal(answer_and_check(&sent, &got), 0);
         assert_true(got.status.devices[0].windows.n == LIMIT_WINDOWS &&
                     got.status.devices[0].windows.bytes == UINT64_MAX &&
-                    got.status.devices[0].windows.refused == UINT64_MAX - 1);
+                    got.status.devices[0].windows.refused == UINT64_MAX - 1 &&
+                    got.status.devices[0].windows.raw);
         assert_int_equal(got.status.devices[1].windows.n, 0);
         sent.status.devices[0].windows.n = LIMIT_WINDOWS + 1;
         assert_int_equal(answer_and_check(&sent, &got), -EPROTO);

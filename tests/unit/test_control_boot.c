@@ -290,7 +290,7 @@ static void offsets_end_where_their_space_ends(void **state)
 
 static void other_spaces_are_refused(void **state)
 {
-        static const uint32_t spaces[] = {0, 3, UINT32_MAX};
+        static const uint32_t spaces[] = {0, 4, UINT32_MAX}; /* 3: test_lane_raw */
         uint64_t id = 0;
         uint32_t offset = 0, len = 1;
 

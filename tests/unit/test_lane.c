@@ -510,7 +510,7 @@ static void columns_of_unequal_length_are_refused(void **state)
 
 static void messages_of_no_kind_are_refused(void **state)
 {
-        struct lane_to_broker broker = {.kind = (enum lane_kind_to_broker)5};
+        struct lane_to_broker broker = {.kind = (enum lane_kind_to_broker)8};
         struct lane_to_worker worker = {.kind = (enum lane_kind_to_worker)0};
 
         (void)state;
@@ -521,8 +521,9 @@ static void messages_of_no_kind_are_refused(void **state)
 }
 
 /* The space is the one byte that a one-byte field of this number announces. */
-static void space_is_at_most(uint8_t last, struct lane_to_broker message, uint8_t field, uint32_t payload_len)
+static void space_is_one_of(uint32_t good, struct lane_to_broker message, uint8_t field, uint32_t payload_len)
 {
+        const enum lane_kind_to_broker raw = message.kind == LANE_MEM_READ ? LANE_RAW_READ : LANE_RAW_WRITE;
         ssize_t n = lane_make_to_broker(&message, buf, sizeof(buf));
         uint8_t *space = memchr(buf + 2, field << 3, (size_t)n - 2);
         struct lane_to_broker got;
@@ -530,18 +531,23 @@ static void space_is_at_most(uint8_t last, struct lane_to_broker message, uint8_
         assert_non_null(space);
         assert_int_equal(space[1], 1);
         for (uint8_t v = 0; v < 128; v++) {
+                bool is_good = v < 32 && good >> v & 1;
+
                 space[1] = v;
+                got.kind = 0;
                 assert_int_equal(lane_check_to_broker(&arena, buf, (size_t)n, payload_len, &got),
-                                 v >= 1 && v <= last ? 0 : -EPROTO);
+                                 is_good ? 0 : -EPROTO);
+                assert_int_equal(got.kind, !is_good ? 0 : v == 3 ? raw : message.kind);
         }
 }
 
-/* What the loader may write is no request of a device (test_control_boot). */
+/* What the loader may write is no request of a device (test_control_boot); what is named by address is another kind of message
+ * (test_lane_raw). */
 static void only_a_request_can_be_read(void **state)
 {
         (void)state;
-        space_is_at_most(1, mem_read(1), 2, 0);
-        space_is_at_most(2, mem_write(1), 1, 1);
+        space_is_one_of(1u << 1 | 1u << 3, mem_read(1), 2, 0);
+        space_is_one_of(1u << 1 | 1u << 2 | 1u << 3, mem_write(1), 1, 1);
 }
 
 static void a_small_arena_is_told_from_a_bad_message(void **state)

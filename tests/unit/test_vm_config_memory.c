@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proto/base/checked.h"
+#include "proto/device/sample.h"
 #include "tests/harness/good_config.h"
 #include "tests/unit/unit.h"
 
@@ -152,6 +153,60 @@ static void a_device_has_as_many_windows_as_it_may_have(void **state)
         vm_config_done(&got);
 }
 
+static void raw_is_one_window_of_a_worker_that_walks_its_rings(void **state)
+{
+        struct vm_config got;
+        ssize_t n;
+
+        (void)state;
+        devices[0].type = DEVICE_TYPE_SAMPLE;
+        devices[0].options.value[SAMPLE_OPTION_SIZE].number = 1 << 20;
+        devices[0].memory.raw = true;
+        WINDOWS({0x100000, 0x100000});
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), 0);
+        n = vm_config_make(&config, buf, sizeof(buf));
+        assert_true(n > 0);
+        assert_int_equal(vm_config_check(&arena, buf, (size_t)n, &got, why, sizeof(why)), 0);
+        assert_true(got.devices[0].memory.raw);
+        assert_int_equal(got.devices[0].memory.n_windows, 1);
+        assert_false(got.devices[1].memory.raw);
+        vm_config_done(&got);
+        devices[0].memory.iotlb = true;
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        assert_string_equal(why, "device rng0: memory: raw is of guest-physical addresses: remove iotlb");
+        devices[0].memory.iotlb = false;
+        devices[0].rate.ops = 100;
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        assert_string_equal(why, "device rng0: rate counts requests, and with memory: raw there are none: "
+                                 "remove rate");
+        devices[0].rate.ops = 0;
+        windows(0, NULL);
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        WINDOWS({0x100000, 0x100000}, {0x300000, 0x100000});
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        assert_string_equal(why, "device rng0: memory: raw is the only window: remove windows");
+        WINDOWS({0x100000, 0x100001});
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        assert_non_null(strstr(why, "is not of whole pages"));
+}
+
+/* Of all that ship, only the sample does: it is what authors start from. */
+static void raw_is_refused_for_every_other_type(void **state)
+{
+        (void)state;
+        for (unsigned type = 0; type < DEVICE_TYPE_COUNT_; type++) {
+                assert_int_equal(device_types[type].raw, type == DEVICE_TYPE_SAMPLE);
+                devices[0].memory.raw = true;
+                WINDOWS({0x100000, 0x100000});
+                devices[0].type = type;
+                if (type == DEVICE_TYPE_SAMPLE)
+                        continue;
+                assert_int_equal(vm_config_judge_memory(&config, &devices[0], why, sizeof(why)), -EINVAL);
+                assert_non_null(strstr(why, "memory: raw is for workers that walk their own rings"));
+        }
+        assert_false(device_types[DEVICE_TYPE_LOADER].raw);
+}
+
 #define CONFIG_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -163,6 +218,8 @@ int main(void)
             CONFIG_TEST(windows_of_whole_pages_side_by_side_are_good),
             CONFIG_TEST(what_is_no_window_is_refused_in_words),
             CONFIG_TEST(a_device_has_as_many_windows_as_it_may_have),
+            CONFIG_TEST(raw_is_one_window_of_a_worker_that_walks_its_rings),
+            CONFIG_TEST(raw_is_refused_for_every_other_type),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -546,6 +546,41 @@ static void fake_on_complete(struct fake_broker *broker, const struct lane_compl
         }
 }
 
+/* A worker of ours never asks for what it may not have: a real broker would kill it. */
+static uint8_t *fake_raw(const struct fake_broker *broker, uint64_t at, uint32_t len)
+{
+        assert_true(broker->n_out > 0); /* it holds a kick */
+        assert_true(range_inside(at - broker->raw_start, len, broker->raw_len));
+        return broker->raw + (at - broker->raw_start);
+}
+
+static void fake_on_raw_read(struct fake_broker *broker, unsigned lane, const struct lane_raw *read)
+{
+        uint32_t status[LIMIT_MEM_SEGMENTS] = {0}, at = 0;
+        struct lane_to_worker reply = {.kind = LANE_MEM_READ_REPLY,
+                                       .mem_read_reply = {read->seq, read->n, status}};
+        uint8_t header[1024], *bytes = malloc(read->total);
+        ssize_t n;
+
+        assert_non_null(bytes);
+        broker->n_mem_reads++;
+        for (size_t i = 0; i < read->n; at += read->len[i++]) {
+                memcpy(bytes + at, fake_raw(broker, read->at[i], read->len[i]), read->len[i]);
+                status[i] = broker->read_status;
+        }
+        n = lane_make_to_worker(&reply, header, sizeof(header));
+        assert_true(n > 0);
+        fake_send_frame(broker->lanes[lane], header, (uint32_t)n, bytes, read->total);
+        free(bytes);
+}
+
+static void fake_on_raw_write(struct fake_broker *broker, const struct lane_raw *write, const uint8_t *bytes)
+{
+        broker->n_mem_writes++;
+        for (size_t i = 0; i < write->n; bytes += write->len[i++])
+                memcpy(fake_raw(broker, write->at[i], write->len[i]), bytes, write->len[i]);
+}
+
 bool fake_serve(struct fake_broker *broker, unsigned lane)
 {
         static uint8_t header[LIMIT_FRAME_HEADER];
@@ -571,6 +606,16 @@ bool fake_serve(struct fake_broker *broker, unsigned lane)
                 broker->n_rests++;
                 if (!broker->hold_rest)
                         fake_answer_rest(broker, lane);
+                break;
+        case LANE_RAW_READ:
+                fake_on_raw_read(broker, lane, &message.raw);
+                break;
+        case LANE_RAW_WRITE:
+                fake_on_raw_write(broker, &message.raw, payload);
+                break;
+        case LANE_TAKEN:
+                assert_true(broker->n_out > 0);
+                broker->taken = message.taken.next + 1;
                 break;
         }
         free(payload);

@@ -54,8 +54,12 @@ struct fake_broker {
         bool hold_rest;       /* ... and so is the question for rest, until fake_answer_rest */
         bool late;            /* what lies in places is fetched by fake_fetch alone */
         bool longer;          /* the next requests say that their answers may come longer */
-        bool lend;     /* requests on lane 0 get places as a broker hands them out, while there is room */
-        uint32_t lent; /* pages that are handed out; all come back when nothing is outstanding */
+        bool lend; /* requests on lane 0 get places as a broker hands them out, while there is room */
+        /* Guest memory that is reached by address, at raw_start; nothing else is asked for. */
+        uint8_t *raw;
+        uint64_t raw_start;
+        uint32_t raw_len, taken; /* taken: said last, and one; 0: nothing yet */
+        uint32_t lent;           /* pages that are handed out; all come back when nothing is outstanding */
         struct {
                 unsigned lane;
                 uint32_t seq, offset, len;

@@ -42,6 +42,9 @@ struct device_ops {
         /* A blob of a predecessor: hostile input. 0 or negative errno. NULL: the device leaves none. */
         int (*restore_state)(void *state, const uint8_t *bytes, size_t len);
 
+        /* Where a ring is that it walks itself (walk.h), before its first kick. 0 or negative errno. NULL: it walks none. */
+        int (*start_ring)(void *state, const struct control_start_queue *ring);
+
         /* Answers the request, of a work queue, now or later. NULL: its Hello says that it has none. */
         void (*handle)(void *state, struct request *request);
 

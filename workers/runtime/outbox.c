@@ -62,6 +62,8 @@ static struct lane_to_broker outbox_gathered(const struct outbox *outbox)
                                            .offset = outbox->offset,
                                            .len = outbox->len,
                                            .placed = outbox->placed_len > 0 ? outbox->placed : NULL};
+        else if (outbox->kind == LANE_RAW_WRITE)
+                message.raw = (struct lane_raw){.n = outbox->n, .at = outbox->id, .len = outbox->len};
         else
                 message.mem_write = (struct lane_mem_write){.space = outbox->space,
                                                             .n = outbox->n,
@@ -188,6 +190,29 @@ void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offse
         struct lane_to_broker message = {
             .kind = LANE_MEM_READ,
             .mem_read = {.seq = seq, .n = 1, .id = &id, .offset = &offset, .len = &len, .total = len}};
+
+        outbox_flush(outbox);
+        outbox_send(outbox, &message, 0);
+}
+
+void outbox_write_raw(struct outbox *outbox, uint64_t at, uint32_t len)
+{
+        if (len == 0)
+                worker_trap();
+        outbox_gather(outbox, LANE_RAW_WRITE, &(struct outbox_element){.id = at, .len = len});
+}
+
+void outbox_ask_raw(struct outbox *outbox, const struct lane_raw *read)
+{
+        const struct lane_to_broker message = {.kind = LANE_RAW_READ, .raw = *read};
+
+        outbox_flush(outbox);
+        outbox_send(outbox, &message, 0);
+}
+
+void outbox_taken(struct outbox *outbox, uint32_t queue, uint32_t next)
+{
+        const struct lane_to_broker message = {.kind = LANE_TAKEN, .taken = {.queue = queue, .next = next}};
 
         outbox_flush(outbox);
         outbox_send(outbox, &message, 0);

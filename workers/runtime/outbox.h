@@ -79,6 +79,13 @@ int outbox_write_file(struct outbox *outbox, uint64_t id, uint32_t offset, const
 /* Sends what is gathered, and then asks for [offset, offset + len) of the readable part. */
 void outbox_ask(struct outbox *outbox, uint32_t seq, uint64_t id, uint32_t offset, uint32_t len);
 
+/* The next `len` reserved bytes, at least one, go to this guest-physical address. */
+void outbox_write_raw(struct outbox *outbox, uint64_t at, uint32_t len);
+
+/* Sends what is gathered, and then asks for ranges of guest memory; and: says where in a ring it goes on. */
+void outbox_ask_raw(struct outbox *outbox, const struct lane_raw *read);
+void outbox_taken(struct outbox *outbox, uint32_t queue, uint32_t next);
+
 /* Sends what is gathered, and then asks whether the area may be given back. */
 void outbox_ask_rest(struct outbox *outbox);
 

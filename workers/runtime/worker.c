@@ -23,6 +23,7 @@
 #include "sandbox/lockdown.h"
 #include "workers/runtime/supply.h"
 #include "workers/runtime/trap.h"
+#include "workers/runtime/walk.h"
 #include "workers/runtime/worker_count.h"
 #include "workers/runtime/worker_log.h"
 #include "workers/runtime/worker_memory.h"
@@ -116,11 +117,16 @@ static int worker_on_start_queue(void *context, const void *body)
 {
         const struct control_to_worker *message = body;
         struct worker *worker = context;
+        int r = 0;
 
         if (message->start_queue.queue >= worker->hello.n_queues)
                 return -EPROTO;
         worker->shared.queues_started |= UINT64_C(1) << message->start_queue.queue;
-        return worker_done(worker, message->seq, 0);
+        if (walk_is_on())
+                r = worker->device->start_ring
+                        ? worker->device->start_ring(worker->device->state, &message->start_queue)
+                        : -EOPNOTSUPP;
+        return worker_done(worker, message->seq, r);
 }
 
 static int worker_on_restore_state(void *context, const void *body)
@@ -250,6 +256,7 @@ int worker_prepare(struct worker *worker)
         if (device_types[worker->device->type].regions)
                 worker_shmem_receive(&worker->control);
         worker_receive_control(worker);
+        walk_init(&worker->configure);
         r = worker_shmem_init(&worker->control, &worker->configure);
         if (r < 0)
                 return r;

@@ -129,20 +129,36 @@ void worker_lane_ask(struct worker_lane *lane, uint64_t id, uint32_t offset, uin
         outbox_ask(&lane->outbox, lane->seq_next++, id, offset, len);
 }
 
+void worker_lane_ask_raw(struct worker_lane *lane, const struct lane_raw *read)
+{
+        struct lane_raw numbered = *read;
+
+        numbered.seq = lane->seq_next++;
+        outbox_ask_raw(&lane->outbox, &numbered);
+}
+
 int worker_lane_await(struct worker_lane *lane, uint8_t *buf, uint32_t len)
+{
+        return worker_lane_await_many(lane, buf, len, 1);
+}
+
+int worker_lane_await_many(struct worker_lane *lane, uint8_t *buf, uint32_t len, uint32_t n)
 {
         struct lane_to_worker message;
         struct frame_head head;
+        int r = 0;
 
         do
                 worker_lane_next(lane, &head, &message);
         while (worker_lane_take(lane, &message, head.payload_len));
         if (lane->seq_oldest == lane->seq_next || message.mem_read_reply.seq != lane->seq_oldest)
                 worker_trap();
-        if (message.mem_read_reply.n != 1 || head.payload_len != len)
+        if (message.mem_read_reply.n != n || head.payload_len != len)
                 worker_trap();
+        for (uint32_t i = 0; i < n && r == 0; i++)
+                r = status_to_errno(message.mem_read_reply.status[i]);
         lane->seq_oldest++;
         link_payload(&lane->link, buf, len);
         inbox_trust(&lane->inbox); /* no question is open while the lane rests: this one was asked after it */
-        return status_to_errno(message.mem_read_reply.status[0]);
+        return r;
 }

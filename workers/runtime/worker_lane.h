@@ -49,3 +49,7 @@ void worker_lane_ask(struct worker_lane *lane, uint64_t id, uint32_t offset, uin
 /* Waits for the answer to the oldest open MemRead, which asked for `len` bytes, and puts them into `buf`.
  * Requests that come before it are filed. 0, or negative errno: the guest's memory could not be read. */
 int worker_lane_await(struct worker_lane *lane, uint8_t *buf, uint32_t len);
+
+/* Likewise by address (walk.h), n segments of `len` bytes together: the first error, if any. */
+void worker_lane_ask_raw(struct worker_lane *lane, const struct lane_raw *read);
+int worker_lane_await_many(struct worker_lane *lane, uint8_t *buf, uint32_t len, uint32_t n);
