@@ -228,6 +228,23 @@ def bench_of_regions_ends_at_a_sum_that_is_wrong(t):
     t.stage("by either way")
 
 
+@claim(seconds=60)
+def bench_of_own_rings_gives_each_way_and_the_ratio(t):
+    done = subprocess.run([os.path.join(HERE, "raw", "run"), "--build", BUILD, "--quick", "--json", "-"], text=True,
+                          capture_output=True, timeout=50, check=False)
+    needs(done.returncode != 77, done.stderr.strip().split("\n")[-1])
+    require(done.returncode == 0, f"status {done.returncode}: {done.stdout}{done.stderr}")
+    rows = list(parts.rows_of(done.stdout))
+    require(len(rows) == 18, f"{len(rows)} rows: {done.stdout}")
+    for posted, raw, ratio in zip(rows[::3], rows[1::3], rows[2::3]):
+        for row, way in ((posted, "posted"), (raw, "raw")):
+            turn = row["rounds"][0]
+            require(row["value"] > 0 and turn["way"] == way and turn["requests"] > 0, f"{row}")
+            require(turn["broker_cpu"] > 0 and turn["worker_cpu"] > 0, f"both have worked: {row}")
+        require(abs(ratio["value"] - raw["value"] / posted["value"]) < 1e-9, f"{ratio} is not {raw} by {posted}")
+    t.stage("six cases, both ways")
+
+
 @claim(seconds=30)
 def bench_bars_are_judged_by_the_median_of_ratios(t):
     row = plan.Row("a row", "read:4k:1", [plan.Bar("peer", 2, 3), plan.Bar("nobody", 1), plan.Bar("constant", 3, constant=10)])

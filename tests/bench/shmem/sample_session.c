@@ -151,7 +151,9 @@ int sample_session_append(struct sample_session *session, enum session_way way, 
 
         if (n > SESSION_BATCH_MAX || len == 0 || len > SAMPLE_RECORD_MAX)
                 return -EINVAL;
-        if (session->posted - session->done == SESSION_DEPTH)
+        if (way == SESSION_BY_REGION && session->by_messages)
+                return -EOPNOTSUPP;
+        while (r == 0 && session->posted - session->done >= session->depth)
                 r = take_one(session);
         if (r < 0)
                 return r;
@@ -176,7 +178,9 @@ static int negotiate(struct sample_session *session, const char *path)
 
         if (r == 0)
                 r = front_end_negotiate(front, FRONT_END_QEMU_11_1, false);
-        if (r == 0 && !(front->protocol & UINT64_C(1) << VHOST_USER_PROTOCOL_F_SHMEM))
+        if (r < 0 || session->by_messages)
+                return r;
+        if (!(front->protocol & UINT64_C(1) << VHOST_USER_PROTOCOL_F_SHMEM))
                 r = -EOPNOTSUPP;
         session->backend = (struct wire){.sock = front->backend, .deadline_ms = DEADLINE_MS};
         if (r == 0)
@@ -214,7 +218,8 @@ static int start(struct sample_session *session)
 
         if (r < 0)
                 return r;
-        split_ring_init_tables(&session->ring, &session->ram, RING_SIZE, 4, true);
+        split_ring_init_tables(&session->ring, &session->ram, RING_SIZE,
+                               session->front.offered & 1u << 28 ? 4 : 0, session->front.offered & 1u << 29);
         for (unsigned i = 0; i < SESSION_DEPTH; i++) {
                 session->slots[i].answer = guest_ram_alloc(&session->ram, ANSWER_BYTES, 64);
                 session->slots[i].request =
@@ -224,20 +229,32 @@ static int start(struct sample_session *session)
         return r == 0 ? front_end_start_ring(&session->front, 0, &session->ring, 0) : r;
 }
 
-int sample_session_open(struct sample_session *session, const char *path)
+static int session_open(struct sample_session *session, const char *path, bool by_messages)
 {
         int r;
 
-        *session =
-            (struct sample_session){.front.wire = {.sock = -1, .deadline_ms = DEADLINE_MS}, .ram.fd = -1};
+        *session = (struct sample_session){.front.wire = {.sock = -1, .deadline_ms = DEADLINE_MS},
+                                           .ram.fd = -1,
+                                           .by_messages = by_messages,
+                                           .depth = SESSION_DEPTH};
         r = negotiate(session, path);
         if (r == 0)
                 r = start(session);
-        if (r == 0)
+        if (r == 0 && !by_messages)
                 r = region_await(session);
-        if (r == 0)
+        if (r == 0 && !by_messages)
                 r = ring_open(session);
         return r == 0 ? learn_stream(session) : r;
+}
+
+int sample_session_open(struct sample_session *session, const char *path)
+{
+        return session_open(session, path, false);
+}
+
+int sample_session_open_plain(struct sample_session *session, const char *path)
+{
+        return session_open(session, path, true);
 }
 
 void sample_session_close(struct sample_session *session)

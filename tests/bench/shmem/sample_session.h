@@ -27,7 +27,9 @@ struct sample_session {
         struct wire backend; /* the channel that mappings come by */
         struct guest_ram ram;
         struct split_ring ring;
-        uint8_t *region; /* mapped */
+        bool by_messages; /* its device has no region */
+        unsigned depth;   /* requests on their way, at most; 1 .. SESSION_DEPTH */
+        uint8_t *region;  /* mapped */
         uint64_t region_len;
         struct records records;
         struct records_place place; /* in the region's ring */
@@ -42,9 +44,11 @@ struct sample_session {
 
 /* Connects, starts the queue, maps what SHMEM_MAP brings, and learns where the device's stream is. */
 int sample_session_open(struct sample_session *session, const char *path);
+/* The same with a device that has no region: by messages alone. */
+int sample_session_open_plain(struct sample_session *session, const char *path);
 void sample_session_close(struct sample_session *session);
 
-/* Posts one request of n records of `len` bytes, waiting for an older one's answer where SESSION_DEPTH are on their way. */
+/* Posts one request of n records of `len` bytes, waiting for an older one's answer where `depth` are on their way. */
 int sample_session_append(struct sample_session *session, enum session_way way, uint32_t len, unsigned n);
 
 /* Waits for the answers of all. */
