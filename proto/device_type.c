@@ -67,12 +67,15 @@ const struct device_type device_types[WORKER_TYPE_COUNT_] = {
                          .error_tail_len = 1,
                          .options = blk_option_rows,
                          .n_options = BLK_OPTION_COUNT_,
+                         .legacy = true,
+                         .legacy_head = {4, 4, 8}, /* struct virtio_blk_req (virtio 1.3, 5.2.6.4) */
                          .turns = true},
     [DEVICE_TYPE_RNG] = {.name = "rng",
                          .program = "bulkhead-worker-rng",
                          .virtio_id = 4,
                          .max_queues = 1,
                          .default_queues = 1,
+                         .legacy = true,
                          .qemu_device = "vhost-user-rng-pci"},
     [DEVICE_TYPE_FS] = {.name = "fs",
                         .program = "bulkhead-worker-fs",
@@ -114,6 +117,9 @@ const struct device_type device_types[WORKER_TYPE_COUNT_] = {
                              .max_queues = 2 * (LIMIT_CONSOLE_PORTS + 1),
                              .default_queues = 4,
                              .error_quiet = true,
+                             .legacy =
+                                 true, /* without CONSOLE_F_MULTIPORT: its control queues are not used */
+                             .legacy_queues = 4,
                              .qemu_device = "vhost-user-test-device-pci",
                              .options = console_option_rows,
                              .n_options = CONSOLE_OPTION_COUNT_,

@@ -23,7 +23,9 @@ enum device_type_id {
         WORKER_TYPE_COUNT_,
 };
 
-#define DEVICE_ERROR_TAIL 16u
+#define DEVICE_ERROR_TAIL    16u
+#define DEVICE_LEGACY_FIELDS 4u
+#define DEVICE_LEGACY_HEAD   16u /* bytes, of all fields together */
 
 struct device_type {
         const char *name;        /* in configurations, policies and the worker's file name */
@@ -60,6 +62,12 @@ struct device_type {
                             struct device_region ret_regions[static LIMIT_SHMEM_REGIONS]);
         bool regions_needed; /* without them it is of no use */
         bool regions_asked;  /* there are some only if its options say so, and then they are to be had */
+        /* It has a form for the legacy interface (`legacy:`), where what is not bytes is in the guest's order. */
+        bool legacy;
+        uint32_t legacy_queues; /* ... with so many at most, since there it has one port; 0: as ever */
+        /* ... of its requests these fields, by their widths, with which the readable bytes begin: the broker turns them, and its
+         * worker reads little endian, as ever. Up to the first 0. Nothing else of its requests has an order, or it is told. */
+        uint8_t legacy_head[DEVICE_LEGACY_FIELDS];
         bool
             raw; /* its worker can walk its own rings, where the configuration lets it (`memory: {raw: ...}`) */
         bool

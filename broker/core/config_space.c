@@ -43,7 +43,14 @@ int config_space_update(struct config_space *space, const uint64_t *values, size
         return 0;
 }
 
-int config_space_read(const struct config_space *space, uint32_t offset, uint32_t len, uint8_t *ret_bytes)
+/* Where the byte of weight 256^i lies in a field. */
+static uint32_t byte_at(const struct control_field *field, uint8_t i, bool big_endian)
+{
+        return (uint32_t)field->offset + (big_endian ? field->width - 1u - i : i);
+}
+
+int config_space_read(const struct config_space *space, bool big_endian, uint32_t offset, uint32_t len,
+                      uint8_t *ret_bytes)
 {
         uint8_t image[LIMIT_CONFIG_BYTES] = {0};
 
@@ -53,23 +60,40 @@ int config_space_read(const struct config_space *space, uint32_t offset, uint32_
                 const struct control_field *field = &space->fields[i];
 
                 for (uint8_t byte = 0; byte < field->width; byte++)
-                        image[field->offset + byte] = (uint8_t)(field->value >> (8 * byte));
+                        image[byte_at(field, byte, big_endian)] = (uint8_t)(field->value >> (8 * byte));
         }
         memcpy(ret_bytes, image + offset, len);
         return 0;
 }
 
-int config_space_judge_write(const struct config_space *space, uint32_t offset, uint32_t len,
-                             const uint8_t *bytes, uint32_t *ret_field, uint64_t *ret_value)
+/* Which bytes of the field are written: all, or, by the legacy interface, some. */
+static bool hits(const struct control_field *field, bool parts, uint32_t offset, uint32_t len)
+{
+        if (!field->writable || len == 0)
+                return false;
+        if (parts)
+                return offset >= field->offset && range_inside(offset - field->offset, len, field->width);
+        return field->offset == offset && field->width == len;
+}
+
+int config_space_judge_write(const struct config_space *space, const struct config_order *order,
+                             uint32_t offset, uint32_t len, const uint8_t *bytes, uint32_t *ret_field,
+                             uint64_t *ret_value)
 {
         for (uint32_t i = 0; i < space->n_fields; i++) {
                 const struct control_field *field = &space->fields[i];
-                uint64_t value = 0;
+                uint64_t value = field->value;
 
-                if (!field->writable || field->offset != offset || field->width != len)
+                if (!hits(field, order->parts, offset, len))
                         continue;
-                for (uint8_t byte = 0; byte < field->width; byte++)
-                        value |= (uint64_t)bytes[byte] << (8 * byte);
+                for (uint8_t byte = 0; byte < field->width; byte++) {
+                        uint32_t at = byte_at(field, byte, order->big_endian);
+
+                        if (at < offset || at - offset >= len)
+                                continue;
+                        value &= ~(UINT64_C(0xff) << (8 * byte));
+                        value |= (uint64_t)bytes[at - offset] << (8 * byte);
+                }
                 *ret_field = i;
                 *ret_value = value;
                 return 0;

@@ -93,7 +93,8 @@ void device_show_features(struct device *device, uint64_t offered, uint64_t agre
 
 int device_config_read(const struct device *device, uint32_t offset, uint32_t len, uint8_t *ret_bytes)
 {
-        return config_space_read(&device->space, offset, len, ret_bytes);
+        return config_space_read(&device->space, device->front.format == GUEST_LEGACY_BIG, offset, len,
+                                 ret_bytes);
 }
 
 uint32_t device_config_size(const struct device *device)
@@ -147,9 +148,11 @@ static void on_config_written(void *context, int error)
 int device_config_write(struct device *device, uint32_t offset, uint32_t len, const uint8_t *bytes,
                         void (*done)(void *context, int error), void *context)
 {
+        const struct config_order order = {.big_endian = device->front.format == GUEST_LEGACY_BIG,
+                                           .parts = device->front.format != GUEST_MODERN};
         uint64_t value;
         uint32_t field;
-        int r = config_space_judge_write(&device->space, offset, len, bytes, &field, &value);
+        int r = config_space_judge_write(&device->space, &order, offset, len, bytes, &field, &value);
 
         if (r < 0)
                 return r;
@@ -206,7 +209,8 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
         const struct queue_features features = {
             .indirect = device->committed & FEATURE_BIT(VIRTIO_F_INDIRECT_DESC_BIT),
             .event_idx = device->committed & FEATURE_BIT(VIRTIO_F_EVENT_IDX_BIT),
-            .packed = device->committed & FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT)};
+            .packed = device->committed & FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT),
+            .big_endian = device->front.format == GUEST_LEGACY_BIG};
         int r;
 
         if (queue >= device->n_queues)

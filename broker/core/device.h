@@ -68,7 +68,7 @@ int device_commit_features(struct device *device, uint64_t features);
 /* What the front end has offered to the guest, and what has been agreed, with the transport's own bits: for `ps`, and nothing else. */
 void device_show_features(struct device *device, uint64_t offered, uint64_t agreed);
 
-/* Little endian bytes of the config space, from the cache. Bytes behind the last field read as zero.
+/* Bytes of the config space, from the cache: little endian, or as the front end's format has it. Bytes behind the last field read as zero.
  * -EINVAL: outside LIMIT_CONFIG_BYTES. */
 int device_config_read(const struct device *device, uint32_t offset, uint32_t len, uint8_t *ret_bytes);
 uint32_t device_config_size(const struct device *device);
@@ -76,7 +76,7 @@ uint32_t device_config_size(const struct device *device);
 /* Is it the VMM's own over vhost-user? */
 bool device_config_is_vmms(const struct device *device);
 
-/* A driver's write; must hit exactly one writable field, else -EINVAL. -EBUSY: the last one has not been
+/* A driver's write; must hit exactly one writable field, or, by the legacy interface, a part of one, else -EINVAL. -EBUSY: the last one has not been
  * answered. `done` comes when the worker has taken it, with 0, or with its negative errno: then the field has
  * its old value again. */
 int device_config_write(struct device *device, uint32_t offset, uint32_t len, const uint8_t *bytes,

@@ -7,6 +7,7 @@
 #include "broker/core/device_state.h"
 #include "broker/core/lane_age.h"
 #include "broker/core/lane_fail.h"
+#include "broker/core/lane_head.h"
 #include "broker/core/lane_wait.h"
 #include "proto/base/cleanup.h"
 
@@ -140,6 +141,11 @@ static void call_fail_begin(struct lane *lane, void *argument)
 {
         (void)argument;
         lane_fail_begin(lane);
+}
+
+static void call_set_head(struct lane *lane, void *argument)
+{
+        lane_set_head(lane, argument);
 }
 
 static void call_set_failure(struct lane *lane, void *argument)
@@ -423,7 +429,7 @@ void device_call_fail_begin(struct device *device)
         call_all(device, call_fail_begin, NULL);
 }
 
-void device_call_set_failure(struct device *device)
+void device_call_set_type(struct device *device)
 {
         const struct device_type *type = device->type;
         struct lane_failure failure = {.error = type->error_tail,
@@ -432,6 +438,7 @@ void device_call_set_failure(struct device *device)
                                        .quiet = type->error_quiet};
 
         call_all(device, call_set_failure, &failure);
+        call_all(device, call_set_head, (void *)type->legacy_head); /* it is only read */
 }
 
 void device_call_fail_draining(struct device *device)

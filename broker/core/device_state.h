@@ -140,9 +140,9 @@ void device_call_unhold(struct device *device);
 void device_call_set_max_age(struct device *device, uint64_t max_age_ms);
 void device_call_set_poll(struct device *device);                                 /* if it has one */
 void device_call_set_place(struct device *device, const struct place_host *host); /* NULL: it is not placed */
-void device_call_set_failure(struct device *device); /* its type's, if that has one */
-void device_call_set_raw(struct device *device);     /* if its worker walks its rings */
-void device_call_set_rate(struct device *device);    /* if it has one; once, with full buckets */
+void device_call_set_type(struct device *device); /* its type's failure and heads, if it has any */
+void device_call_set_raw(struct device *device);  /* if its worker walks its rings */
+void device_call_set_rate(struct device *device); /* if it has one; once, with full buckets */
 uint64_t device_call_completed(struct device *device);
 
 /* ---- device_stop.c ---- */

@@ -226,7 +226,7 @@ static int on_hello(void *context, const struct control_hello *hello)
                 device_call_set_max_age(device, UINT64_C(1000) * device->config->request_timeout);
         device_call_set_raw(device);
         device_call_set_rate(device);
-        device_call_set_failure(device);
+        device_call_set_type(device);
         device_call_set_poll(device);
         device_call_set_place(device, device_place_host(device));
         config_space_init(&device->space, hello);

@@ -62,11 +62,16 @@ uint64_t features_of_type(uint32_t virtio_id)
 uint64_t features_offered(uint32_t virtio_id, uint64_t device_bits, enum guest_format format)
 {
         const struct feature_row *row;
-        uint64_t offered = device_bits & features_of_type(virtio_id);
+        uint64_t offered = 0;
 
-        for (size_t i = 0; (row = features_row(i)); i++)
-                if (row->owner == FEATURE_OF_BROKER && row_has_format(row, format))
+        for (size_t i = 0; (row = features_row(i)); i++) {
+                if (!row_has_format(row, format))
+                        continue;
+                if (row->owner == FEATURE_OF_BROKER)
                         offered |= FEATURE_BIT(row->bit);
+                else if (row->owner == FEATURE_OF_DEVICE && row->virtio_id == virtio_id)
+                        offered |= device_bits & FEATURE_BIT(row->bit);
+        }
         return offered;
 }
 
@@ -133,6 +138,10 @@ const char *feature_owner_name(enum feature_owner owner)
 
 /* ---- the table ---- */
 
+#define DEVICE_MODERN(id, bit, name, turns_on, clause)                                                       \
+        {                                                                                                    \
+                id, bit, FEATURE_OF_DEVICE, FEATURE_MODERN_ONLY, name, turns_on, 0, clause                   \
+        }
 #define DEVICE(id, bit, name, turns_on, needs, clause)                                                       \
         {                                                                                                    \
                 id, bit, FEATURE_OF_DEVICE, FEATURE_EVERYWHERE, name, turns_on, needs, clause                \
@@ -176,8 +185,8 @@ static const struct feature_row feature_rows[] = {
     DEVICE(BLK, 13, "BLK_F_DISCARD", "discard; config: its limits", 0, "5.2.6"),
     DEVICE(BLK, 14, "BLK_F_WRITE_ZEROES", "write zeroes; config: its limits", 0, "5.2.6"),
     DEVICE(CONSOLE, 0, "CONSOLE_F_SIZE", "config: cols and rows", 0, "5.3.3"),
-    DEVICE(CONSOLE, 1, "CONSOLE_F_MULTIPORT", "ports and their control queues; config: max_nr_ports", 0,
-           "5.3.3"),
+    DEVICE_MODERN(CONSOLE, 1, "CONSOLE_F_MULTIPORT", "ports and their control queues; config: max_nr_ports",
+                  "5.3.3"),
     DEVICE(VSOCK, 0, "VSOCK_F_STREAM", "stream sockets", 0, "5.10.3"),
     DEVICE(VSOCK, 1, "VSOCK_F_SEQPACKET", "sockets with messages", 0, "5.10.3"),
     DEVICE(PMEM, 0, "PMEM_F_SHMEM_REGION", "the file lies in shared memory region 0", 0, "5.19.3"),

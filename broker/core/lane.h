@@ -113,6 +113,7 @@ struct lane {
         struct fair fair;
         unsigned next_queue;         /* whose turn it is to be failed */
         bool fails;                  /* everything is (lane_fail.c) */
+        const uint8_t *head_widths;  /* of fields that a big-endian guest has in its order (lane_head.h) */
         struct lane_failure failure; /* what is said then, and of a request whose bytes are not there */
         struct rate_limit *rate;     /* the device's, shared by its lanes; NULL: none */
         bool throttled;

@@ -12,6 +12,7 @@
 
 #include "broker/core/lane.h"
 #include "broker/core/lane_age.h"
+#include "broker/core/lane_head.h"
 #include "broker/core/memory_service.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
@@ -141,6 +142,8 @@ int lane_batch_take(struct lane *lane, struct lane_queue *queue, struct request 
         }
         request_table_add(&lane->requests, request, (uint16_t)queue->index, lane_clock_ms());
         request->is_work = !queue->supply;
+        if (__builtin_expect(queue->ring.form == QUEUE_SPLIT_BIG, 0))
+                lane_head_take(lane, request);
         queue->outstanding++;
         lane->n_lent += queue->supply;
         atomic_store_explicit(&lane->stats.lent, lane->n_lent, memory_order_relaxed);

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "proto/base/checked.h"
 
@@ -81,9 +82,34 @@ static int64_t part_iovec(const struct guest_memory *memory, struct part part, b
         return done;
 }
 
+/* How many of these bytes are those of the head that the broker has. */
+static uint32_t head_piece(const struct request *request, uint32_t offset, uint32_t len)
+{
+        return __builtin_expect(offset < request->head_len, 0) ? MIN(request->head_len - offset, len) : 0;
+}
+
+static __attribute__((noinline)) int64_t head_iovec(const struct guest_memory *memory,
+                                                    const struct request *request, uint32_t offset,
+                                                    uint32_t len, struct iovec *iov, size_t max, size_t *n)
+{
+        uint32_t piece = head_piece(request, offset, len);
+        size_t first = *n;
+        int64_t r;
+
+        if (first >= max)
+                return 0;
+        iov[(*n)++] = (struct iovec){.iov_base = (uint8_t *)request->head + offset, .iov_len = piece};
+        r = part_iovec(memory, part_readable(request), false, offset + piece, len - piece, iov, max, n);
+        if (r < 0)
+                *n = first;
+        return r < 0 ? r : r + piece;
+}
+
 int64_t memory_service_iovec_readable(const struct guest_memory *memory, const struct request *request,
                                       uint32_t offset, uint32_t len, struct iovec *iov, size_t max, size_t *n)
 {
+        if (head_piece(request, offset, len) > 0)
+                return head_iovec(memory, request, offset, len, iov, max, n);
         return part_iovec(memory, part_readable(request), false, offset, len, iov, max, n);
 }
 
@@ -120,11 +146,14 @@ int memory_service_read(const struct guest_memory *memory, const struct request 
                         void *bytes, uint32_t len)
 {
         struct part part = part_readable(request);
-        uint32_t i = part_find(part, &offset);
-        uint32_t done = 0;
+        uint32_t done = head_piece(request, offset, len), i;
 
         if (!memory)
                 return -EFAULT;
+        if (done > 0)
+                memcpy(bytes, request->head + offset, done);
+        offset += done;
+        i = part_find(part, &offset);
         for (; done < len && i < part.n; i++, offset = 0) {
                 uint32_t piece = MIN(part.segments[i].len - offset, len - done);
                 int r = guest_memory_read(memory, GPA(part.segments[i].at.v + offset),

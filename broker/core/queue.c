@@ -15,6 +15,20 @@
 #include "broker/core/queue_split.h"
 #include "proto/base/checked.h"
 
+/* One test for the form that all hot queues have. */
+#define BY_FORM(queue, op, ...)                                                                              \
+        (__builtin_expect((queue)->form == QUEUE_SPLIT, 1)                                                   \
+             ? queue_split_##op(__VA_ARGS__)                                                                 \
+             : ((queue)->form == QUEUE_PACKED ? queue_packed_##op(__VA_ARGS__)                               \
+                                              : queue_split_big_##op(__VA_ARGS__)))
+
+static enum queue_form form_of(const struct queue_features *features)
+{
+        if (features->packed)
+                return QUEUE_PACKED;
+        return features->big_endian ? QUEUE_SPLIT_BIG : QUEUE_SPLIT;
+}
+
 /* Heads that were kept over a suspend must exist in the ring that goes on. */
 static bool heads_fit(const struct queue *queue, uint16_t size, bool packed)
 {
@@ -42,6 +56,20 @@ struct queue_bytes queue_bytes(uint16_t size, bool packed)
         if (packed)
                 return (struct queue_bytes){.desc = 16 * n, .avail = 4, .used = 4};
         return (struct queue_bytes){.desc = 16 * n, .avail = 6 + 2 * n, .used = 6 + 8 * n};
+}
+
+bool queue_legacy_layout(uint16_t size, gpa_t desc, uint32_t align, struct queue_layout *ret_layout)
+{
+        struct queue_bytes bytes = queue_bytes(size, false);
+        struct queue_layout layout = {.size = size, .desc = desc};
+        uint64_t mask = (uint64_t)align - 1;
+
+        if (!gpa_add(desc, bytes.desc, &layout.avail) ||
+            !gpa_add(layout.avail, bytes.avail + mask, &layout.used))
+                return false;
+        layout.used.v &= ~mask;
+        *ret_layout = layout;
+        return true;
 }
 
 /* Finds the rings in the snapshot; all or none. What is read in them must be readable, too: a translation may lack that. */
@@ -88,8 +116,9 @@ static void rings_leave(struct queue *queue)
 /* Goes on in a snapshot: with the rings, or parked. -EFAULT: they are not there, and nobody is going to translate them; -EXDEV:
  * they are translated, but not to bytes that lie side by side here. */
 static int rings_enter(struct queue *queue, const struct guest_memory *memory,
-                       const struct queue_layout *layout, bool packed)
+                       const struct queue_layout *layout)
 {
+        bool packed = queue->form == QUEUE_PACKED;
         int r = rings_resolve(queue, memory, layout, packed);
 
         if (r < 0 && guest_memory_is_translated(memory)) {
@@ -97,7 +126,7 @@ static int rings_enter(struct queue *queue, const struct guest_memory *memory,
                 return queue->parked ? 0 : -EXDEV;
         }
         if (r == 0 && !queue->entered)
-                r = packed ? queue_packed_enter(queue) : queue_split_enter(queue);
+                r = BY_FORM(queue, enter, queue);
         queue->entered |= r == 0;
         return r;
 }
@@ -125,7 +154,8 @@ int queue_start(struct queue *queue, struct guest_memory *memory, const struct q
         bool packed = features->packed;
         int r;
 
-        if (!queue_layout_ok(layout, packed) || !heads_fit(queue, layout->size, packed))
+        if (!queue_layout_ok(layout, packed) || !heads_fit(queue, layout->size, packed) ||
+            (packed && features->big_endian))
                 return -EINVAL;
         if (!memory)
                 return -EFAULT;
@@ -133,7 +163,8 @@ int queue_start(struct queue *queue, struct guest_memory *memory, const struct q
         if (r < 0)
                 return r;
         queue->entered = false;
-        r = rings_enter(queue, memory, layout, packed);
+        queue->form = form_of(features);
+        r = rings_enter(queue, memory, layout);
         if (r < 0 && r != -EXDEV) {
                 rings_leave(queue);
                 return r;
@@ -148,7 +179,7 @@ int queue_start(struct queue *queue, struct guest_memory *memory, const struct q
 
 uint32_t queue_stop(struct queue *queue)
 {
-        uint32_t base = queue->features.packed ? queue_packed_end(queue) : queue_split_end(queue);
+        uint32_t base = BY_FORM(queue, end, queue);
 
         rings_forget(queue);
         queue->started = false;
@@ -170,7 +201,7 @@ int queue_rebind(struct queue *queue, struct guest_memory *memory)
                 return 0;
         queue->memory = memory ? guest_memory_ref(memory) : NULL;
         rings_leave(queue); /* whatever comes: nothing of the old snapshot stays */
-        r = memory ? rings_enter(queue, memory, &queue->layout, queue->features.packed) : -EFAULT;
+        r = memory ? rings_enter(queue, memory, &queue->layout) : -EFAULT;
         (void)guest_memory_unref(old);
         if (r < 0)
                 return queue_break(queue, r == -EXDEV ? QUEUE_FAULT_SCATTERED : QUEUE_FAULT_MEMORY);
@@ -195,7 +226,7 @@ int queue_pop(struct queue *queue, struct chain *chain)
                 return 0;
         chain->place = place_to_take(queue);
         chain->n_before = queue->n_taken;
-        r = queue->features.packed ? queue_packed_pop(queue, chain) : queue_split_pop(queue, chain);
+        r = BY_FORM(queue, pop, queue, chain);
         queue->n_taken += r > 0;
         return r;
 }
@@ -236,7 +267,7 @@ bool queue_has_chain(const struct queue *queue)
 {
         if (queue->fault != QUEUE_FAULT_NONE || !queue->started || queue->parked)
                 return false;
-        return queue->features.packed ? queue_packed_has_chain(queue) : queue_split_has_chain(queue);
+        return BY_FORM(queue, has_chain, queue);
 }
 
 int queue_push(struct queue *queue, uint16_t head, uint32_t len)
@@ -252,8 +283,7 @@ int queue_push(struct queue *queue, uint16_t head, uint32_t len)
                 return -EINVAL;
         if (!queue->used) /* it cannot wait: who calls has made sure, or must not wait */
                 return queue_break(queue, QUEUE_FAULT_MEMORY);
-        return queue->features.packed ? queue_packed_push(queue, head, len)
-                                      : queue_split_push(queue, head, len);
+        return BY_FORM(queue, push, queue, head, len);
 }
 
 int queue_publish(struct queue *queue)
@@ -262,7 +292,7 @@ int queue_publish(struct queue *queue)
                 return -EPROTO;
         if (!queue->used)
                 return 0;
-        return queue->features.packed ? queue_packed_publish(queue) : queue_split_publish(queue);
+        return BY_FORM(queue, publish, queue);
 }
 
 int queue_want_kicks(struct queue *queue)
@@ -271,7 +301,7 @@ int queue_want_kicks(struct queue *queue)
                 return -EPROTO;
         if (!queue->started || queue->parked)
                 return 0;
-        return queue->features.packed ? queue_packed_want_kicks(queue) : queue_split_want_kicks(queue);
+        return BY_FORM(queue, want_kicks, queue);
 }
 
 int queue_no_kicks(struct queue *queue)
@@ -280,7 +310,7 @@ int queue_no_kicks(struct queue *queue)
                 return -EPROTO;
         if (!queue->started || queue->parked)
                 return 0;
-        return queue->features.packed ? queue_packed_no_kicks(queue) : queue_split_no_kicks(queue);
+        return BY_FORM(queue, no_kicks, queue);
 }
 
 /* A few bytes at a time: this happens once in a queue's life. */

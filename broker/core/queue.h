@@ -36,7 +36,20 @@ struct queue_features {
         bool indirect;  /* VIRTIO_F_INDIRECT_DESC */
         bool event_idx; /* VIRTIO_F_EVENT_IDX */
         bool packed;    /* VIRTIO_F_RING_PACKED */
+        bool
+            big_endian; /* rings, tables and indices are (virtio 1.3, 2.7.3: the legacy interface); never packed ones */
 };
+
+/* What follows of layout and order, asked once a call. */
+enum queue_form {
+        QUEUE_SPLIT = 0,
+        QUEUE_SPLIT_BIG,
+        QUEUE_PACKED,
+};
+
+/* Where the used ring of a split queue is by the legacy interface, which has one address for all three parts: behind the others, at
+ * the next multiple of `align`, a power of two (virtio 1.3, 2.7.2). False: it ends behind the last address. */
+bool queue_legacy_layout(uint16_t size, gpa_t desc, uint32_t align, struct queue_layout *ret_layout);
 
 /* How long the three parts of a ring are. */
 struct queue_bytes {
@@ -70,6 +83,7 @@ struct queue {
         enum queue_fault fault;
         struct queue_layout layout;
         struct queue_features features;
+        enum queue_form form;
         struct guest_memory *memory;  /* a reference while started */
         uint8_t *desc, *avail, *used; /* into memory; NULL when not started, or not translated */
         bool parked;                  /* waits for pages of its rings or of the next chain */

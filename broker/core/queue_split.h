@@ -10,12 +10,17 @@ bool queue_split_is_sane(const struct queue_layout *layout);
 /* Where do we go on? `base` is the next available index, and once the rings are found, the used index is the ring's. 0; -EINVAL:
  * the queue is as it was; -EFAULT. */
 int queue_split_begin(struct queue *queue, uint32_t base);
-int queue_split_enter(struct queue *queue);
-uint32_t queue_split_end(struct queue *queue);
 
-int queue_split_pop(struct queue *queue, struct chain *chain);
-bool queue_split_has_chain(const struct queue *queue);
-int queue_split_push(struct queue *queue, uint16_t head, uint32_t len);
-int queue_split_publish(struct queue *queue);
-int queue_split_want_kicks(struct queue *queue);
-int queue_split_no_kicks(struct queue *queue);
+/* The rest is there twice: for rings in little endian, and for those of the legacy interface in big endian (queue_split_big_). */
+#define QUEUE_SPLIT_IN_ORDER(name)                                                                           \
+        int queue_##name##_enter(struct queue *queue);                                                       \
+        uint32_t queue_##name##_end(struct queue *queue);                                                    \
+        int queue_##name##_pop(struct queue *queue, struct chain *chain);                                    \
+        bool queue_##name##_has_chain(const struct queue *queue);                                            \
+        int queue_##name##_push(struct queue *queue, uint16_t head, uint32_t len);                           \
+        int queue_##name##_publish(struct queue *queue);                                                     \
+        int queue_##name##_want_kicks(struct queue *queue);                                                  \
+        int queue_##name##_no_kicks(struct queue *queue);
+
+QUEUE_SPLIT_IN_ORDER(split)
+QUEUE_SPLIT_IN_ORDER(split_big)

@@ -24,14 +24,15 @@
 #define DESCRIPTOR_BYTES 16u
 #define WINDOW           16u /* descriptors copied at once: four cache lines */
 
-/* What is walked is compiled once for each layout: the split walk asks for nothing that it knows. */
-#define WALK static inline __attribute__((always_inline)) enum queue_fault
+/* What is walked is compiled once for each form of a ring: a walk asks for nothing that it knows. */
+#define WALK_OF(type) static inline __attribute__((always_inline)) type
+#define WALK          WALK_OF(enum queue_fault)
 
 #define FLAG_NEXT     1u /* VIRTQ_DESC_F_NEXT */
 #define FLAG_WRITE    2u /* VIRTQ_DESC_F_WRITE */
 #define FLAG_INDIRECT 4u /* VIRTQ_DESC_F_INDIRECT */
 
-/* As the guest writes it: little endian. */
+/* As the guest writes it: little endian, or, in the legacy form of it, big. */
 struct wire_descriptor {
         uint64_t addr;
         uint32_t len;
@@ -64,23 +65,26 @@ struct walk {
         struct wire_descriptor window[WINDOW];
 };
 
-static struct descriptor descriptor_from_wire(const struct wire_descriptor *wire, bool packed)
+WALK_OF(struct descriptor) descriptor_from_wire(const struct wire_descriptor *wire, enum queue_form form)
 {
+        bool big = form == QUEUE_SPLIT_BIG;
+        uint16_t flags = form == QUEUE_PACKED ? wire->fourth : wire->third;
+
         return (struct descriptor){
-            .addr = GPA(le64toh(wire->addr)),
-            .len = le32toh(wire->len),
-            .flags = le16toh(packed ? wire->fourth : wire->third),
-            .next = le16toh(wire->fourth),
+            .addr = GPA(big ? be64toh(wire->addr) : le64toh(wire->addr)),
+            .len = big ? be32toh(wire->len) : le32toh(wire->len),
+            .flags = big ? be16toh(flags) : le16toh(flags),
+            .next = big ? be16toh(wire->fourth) : le16toh(wire->fourth),
         };
 }
 
-static enum queue_fault fetch_split(const struct walk *walk, uint32_t i, struct descriptor *ret_descriptor)
+WALK fetch_split(const struct walk *walk, enum queue_form form, uint32_t i, struct descriptor *ret_descriptor)
 {
         struct wire_descriptor wire;
 
         if (fault_safe_copy(&wire, walk->queue->desc + (size_t)i * DESCRIPTOR_BYTES, sizeof(wire)) != 0)
                 return QUEUE_FAULT_MEMORY;
-        *ret_descriptor = descriptor_from_wire(&wire, false);
+        *ret_descriptor = descriptor_from_wire(&wire, form);
         return QUEUE_FAULT_NONE;
 }
 
@@ -123,7 +127,7 @@ static enum queue_fault fetch_packed(struct walk *walk, uint32_t i, struct descr
         return QUEUE_FAULT_NONE;
 }
 
-WALK fetch_indirect(struct walk *walk, bool packed, uint32_t i, struct descriptor *ret_descriptor)
+WALK fetch_indirect(struct walk *walk, enum queue_form form, uint32_t i, struct descriptor *ret_descriptor)
 {
         if (i - walk->held_first >= walk->n_held) { /* below the window wraps to far above it */
                 uint32_t n = MIN(walk->n_table - i, WINDOW);
@@ -136,7 +140,7 @@ WALK fetch_indirect(struct walk *walk, bool packed, uint32_t i, struct descripto
                 walk->held_first = i;
                 walk->n_held = n;
         }
-        *ret_descriptor = descriptor_from_wire(&walk->window[i - walk->held_first], packed);
+        *ret_descriptor = descriptor_from_wire(&walk->window[i - walk->held_first], form);
         return QUEUE_FAULT_NONE;
 }
 
@@ -159,13 +163,13 @@ static __attribute__((noinline)) enum queue_fault walk_missed(struct walk *walk,
 
 /* Moves into the table of an indirect descriptor; its WRITE flag has no meaning (2.7.5.3.2). A packed chain is
  * either a table or descriptors of the ring (2.8.8). */
-WALK enter_table(struct walk *walk, bool packed, const struct descriptor *descriptor)
+WALK enter_table(struct walk *walk, enum queue_form form, const struct descriptor *descriptor)
 {
         uint32_t n = descriptor->len / DESCRIPTOR_BYTES;
 
         if (!walk->queue->features.indirect || walk->indirect || (descriptor->flags & FLAG_NEXT) != 0)
                 return QUEUE_FAULT_INDIRECT;
-        if (packed && walk->n_ring > 1)
+        if (form == QUEUE_PACKED && walk->n_ring > 1)
                 return QUEUE_FAULT_INDIRECT;
         if (descriptor->len % DESCRIPTOR_BYTES != 0 || n == 0 || n > walk->queue->layout.size)
                 return QUEUE_FAULT_INDIRECT;
@@ -241,31 +245,32 @@ WALK next_packed(struct walk *walk, const struct descriptor *descriptor, uint32_
         return QUEUE_FAULT_NONE;
 }
 
-WALK fetch(struct walk *walk, bool packed, uint32_t i, struct descriptor *ret_descriptor)
+WALK fetch(struct walk *walk, enum queue_form form, uint32_t i, struct descriptor *ret_descriptor)
 {
         if (walk->indirect)
-                return fetch_indirect(walk, packed, i, ret_descriptor);
-        return packed ? fetch_packed(walk, i, ret_descriptor) : fetch_split(walk, i, ret_descriptor);
+                return fetch_indirect(walk, form, i, ret_descriptor);
+        return form == QUEUE_PACKED ? fetch_packed(walk, i, ret_descriptor)
+                                    : fetch_split(walk, form, i, ret_descriptor);
 }
 
 /* One descriptor; *i becomes the next one, *ret_more says whether there is one. */
-WALK step(struct walk *walk, bool packed, uint32_t *i, bool *ret_more)
+WALK step(struct walk *walk, enum queue_form form, uint32_t *i, bool *ret_more)
 {
         struct descriptor descriptor;
-        enum queue_fault fault = fetch(walk, packed, *i, &descriptor);
+        enum queue_fault fault = fetch(walk, form, *i, &descriptor);
 
         if (fault != QUEUE_FAULT_NONE)
                 return fault;
         if ((descriptor.flags & FLAG_INDIRECT) != 0) {
                 *i = 0;
                 *ret_more = true;
-                return enter_table(walk, packed, &descriptor);
+                return enter_table(walk, form, &descriptor);
         }
         fault = take_buffer(walk, &descriptor);
         if (fault != QUEUE_FAULT_NONE)
                 return fault;
-        return packed ? next_packed(walk, &descriptor, i, ret_more)
-                      : next_split(walk, &descriptor, i, ret_more);
+        return form == QUEUE_PACKED ? next_packed(walk, &descriptor, i, ret_more)
+                                    : next_split(walk, &descriptor, i, ret_more);
 }
 
 /* Field by field: the window needs no clearing. */
@@ -291,13 +296,13 @@ static __attribute__((noinline)) enum queue_fault walk_is_parked(const struct wa
         return QUEUE_WALK_MISSING;
 }
 
-WALK walk_from(struct walk *walk, bool packed, uint32_t i)
+WALK walk_from(struct walk *walk, enum queue_form form, uint32_t i)
 {
         enum queue_fault fault;
         bool more;
 
         do
-                fault = step(walk, packed, &i, &more);
+                fault = step(walk, form, &i, &more);
         while (fault == QUEUE_FAULT_NONE && more);
         if (__builtin_expect(walk->queue->miss.n > 0, 0))
                 return walk_is_parked(walk, fault);
@@ -310,7 +315,16 @@ enum queue_fault queue_walk(struct queue *queue, uint16_t head, struct chain *ch
 
         walk_begin(&walk, queue, chain);
         chain->head = head;
-        return walk_from(&walk, false, head);
+        return walk_from(&walk, QUEUE_SPLIT, head);
+}
+
+enum queue_fault queue_walk_big(struct queue *queue, uint16_t head, struct chain *chain)
+{
+        struct walk walk _uninitialized_;
+
+        walk_begin(&walk, queue, chain);
+        chain->head = head;
+        return walk_from(&walk, QUEUE_SPLIT_BIG, head);
 }
 
 enum queue_fault queue_walk_packed(struct queue *queue, uint16_t flags, uint32_t room, struct chain *chain,
@@ -324,7 +338,7 @@ enum queue_fault queue_walk_packed(struct queue *queue, uint16_t flags, uint32_t
         walk.flags = flags;
         walk.n_ring = 0;
         walk.room = room;
-        fault = walk_from(&walk, true, queue->last_avail);
+        fault = walk_from(&walk, QUEUE_PACKED, queue->last_avail);
         if (fault != QUEUE_FAULT_NONE)
                 return fault;
         chain->head = walk.id;

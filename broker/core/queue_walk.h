@@ -13,6 +13,8 @@
  * owner's fields. Returns QUEUE_FAULT_NONE, or why this chain breaks the queue; *chain is then undefined. Of one with missing
  * bytes it has the segments that were seen. */
 enum queue_fault queue_walk(struct queue *queue, uint16_t head, struct chain *chain);
+/* The same where ring and tables are big endian (virtio 1.3, 2.7.3). */
+enum queue_fault queue_walk_big(struct queue *queue, uint16_t head, struct chain *chain);
 
 /* The same for a packed queue: the chain at the place that is next, whose first descriptor had these flags when
  * it was found available. `room`: how many descriptors of the ring can be the driver's to give. *ret_taken: how

@@ -11,6 +11,7 @@
 
 #include "broker/core/area.h"
 #include "broker/core/chain.h"
+#include "proto/device_type.h"
 
 enum request_state {
         REQUEST_FREE = 0,
@@ -37,6 +38,9 @@ struct request {
         bool is_work;     /* of a work queue: it may not take for ever */
         bool waits; /* but its worker has said that it waits for somebody, and so it may (lane_wait.h) */
         uint8_t failures; /* incarnations that died with it alone though it was only to be failed */
+        uint8_t
+            head_len; /* so many of the first readable bytes are these, and not the guest's (lane_head.h); mostly 0 */
+        uint8_t head[DEVICE_LEGACY_HEAD];
         struct chain chain;
         struct request *older, *newer; /* order of the guest, over all queues of the lane */
 };

@@ -82,7 +82,8 @@ static int duplicate(int fd)
 void bench_start_queue(struct lane_bench *bench, unsigned queue, uint16_t base)
 {
         const struct model_queue *model = &bench->guest.queues[queue];
-        const struct queue_features features = {.indirect = true, .event_idx = model->event_idx};
+        const struct queue_features features = {
+            .indirect = true, .event_idx = model->event_idx, .big_endian = bench->guest.big_endian};
 
         assert_int_equal(lane_queue_start(&bench->lane, lane_queue_find(&bench->lane, queue), &model->layout,
                                           &features, base, duplicate(model->kick), duplicate(model->call)),
@@ -135,6 +136,7 @@ void bench_init(struct lane_bench *bench, const struct bench_options *options)
         bench->inlined = malloc(INLINED_BYTES);
         assert_non_null(bench->inlined);
         model_guest_init(&bench->guest, options->ring_size, options->event_idx);
+        bench->guest.big_endian = options->head_widths != NULL;
         make_area(bench, options);
         bench->hello = (struct control_hello){.n_queues = options->n_queues,
                                               .max_segments = options->max_segments,
@@ -148,6 +150,7 @@ void bench_init(struct lane_bench *bench, const struct bench_options *options)
         assert_int_equal(lane_init(&bench->lane, &events, 0, 1, options->n_queues), 0);
         assert_int_equal(lane_configure(&bench->lane, &bench->hello), 0);
         lane_set_raw(&bench->lane, options->raw_start, options->raw_size);
+        lane_set_head(&bench->lane, options->head_widths);
         lane_set_memory(&bench->lane, bench->guest.memory);
         for (unsigned i = 0; i < options->n_queues; i++)
                 bench_start_queue(bench, i, 0);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broker/core/lane.h"
+#include "broker/core/lane_head.h"
 #include "tests/core/fake_worker.h"
 #include "tests/core/model_guest.h"
 
@@ -43,6 +44,7 @@ struct bench_options {
         uint32_t credit_requests, credit_bytes, max_inline, max_segments;
         enum replay_class replay;
         enum queue_kind kind;
+        const uint8_t *head_widths; /* not NULL: the guest is big endian, and its requests begin so */
         uint32_t area_len, area_lead;
         bool area_out;
         uint64_t raw_start, raw_size; /* the worker walks its rings, in this window; size 0: it does not */

@@ -114,12 +114,15 @@ bool model_is(const struct model_guest *guest, uint64_t at, uint64_t len, uint8_
 /* Indices are shared with lanes' threads: one access, acquire and release as a driver's. */
 static uint16_t load16(const struct model_guest *guest, uint64_t at)
 {
-        return le16toh(__atomic_load_n((uint16_t *)(void *)model_at(guest, at), __ATOMIC_ACQUIRE));
+        uint16_t value = __atomic_load_n((uint16_t *)(void *)model_at(guest, at), __ATOMIC_ACQUIRE);
+
+        return guest->big_endian ? be16toh(value) : le16toh(value);
 }
 
 static void store16(const struct model_guest *guest, uint64_t at, uint16_t value)
 {
-        __atomic_store_n((uint16_t *)(void *)model_at(guest, at), htole16(value), __ATOMIC_RELEASE);
+        value = guest->big_endian ? htobe16(value) : htole16(value);
+        __atomic_store_n((uint16_t *)(void *)model_at(guest, at), value, __ATOMIC_RELEASE);
 }
 
 void model_queue_reset(struct model_guest *guest, unsigned index)
@@ -138,13 +141,15 @@ void model_queue_reset(struct model_guest *guest, unsigned index)
 static void describe(const struct model_guest *guest, const struct model_queue *queue, uint16_t i,
                      const struct model_buffer *buffer, bool more)
 {
+        uint16_t flags = (uint16_t)((more ? 1 : 0) | (buffer->write ? 2 : 0)), next = queue->next[i];
+        bool big = guest->big_endian;
         struct {
                 uint64_t addr;
                 uint32_t len;
                 uint16_t flags, next;
-        } descriptor = {htole64(buffer->at), htole32(buffer->len),
-                        htole16((uint16_t)((more ? 1 : 0) | (buffer->write ? 2 : 0))),
-                        htole16(queue->next[i])};
+        } descriptor = {big ? htobe64(buffer->at) : htole64(buffer->at),
+                        big ? htobe32(buffer->len) : htole32(buffer->len),
+                        big ? htobe16(flags) : htole16(flags), big ? htobe16(next) : htole16(next)};
 
         model_put(guest, queue->layout.desc.v + 16u * i, &descriptor, sizeof(descriptor));
 }
@@ -205,9 +210,11 @@ bool model_reap(struct model_guest *guest, unsigned index, uint16_t *ret_head, u
         queue->used_seen++;
         if (queue->event_idx)
                 store16(guest, queue->layout.avail.v + 4 + 2u * queue->layout.size, queue->used_seen);
-        *ret_head = (uint16_t)le32toh(element[0]);
-        *ret_len = le32toh(element[1]);
-        assert_true(le32toh(element[0]) < queue->layout.size);
+        for (unsigned i = 0; i < 2; i++)
+                element[i] = guest->big_endian ? be32toh(element[i]) : le32toh(element[i]);
+        assert_true(element[0] < queue->layout.size);
+        *ret_head = (uint16_t)element[0];
+        *ret_len = element[1];
         give_back(queue, *ret_head);
         return true;
 }

@@ -33,7 +33,8 @@ struct model_queue {
 
 struct model_guest {
         int fd;
-        uint8_t *bytes; /* low part, high part */
+        uint8_t *bytes;  /* low part, high part */
+        bool big_endian; /* it writes and reads its rings so; none has been used yet */
         struct guest_memory *memory;
         struct model_queue queues[MODEL_QUEUES];
 };

@@ -30,6 +30,7 @@
 #define OPTION_ADVERSARY 4u
 #define OPTION_TIGHT     8u /* few segments */
 #define OPTION_PACKED    16u
+#define OPTION_BIG       32u /* a split ring in big endian */
 
 #define MUST(condition)                                                                                      \
         do {                                                                                                 \
@@ -271,7 +272,7 @@ static void post(struct run *run, uint8_t with)
         uint8_t *at = image + 2 * PAGE;
 
         if (!run->features.packed) {
-                at[(run->layout.avail.v - ORIGIN) % (2 * PAGE - 4) + 2] += with;
+                at[(run->layout.avail.v - ORIGIN) % (2 * PAGE - 4) + 2 + run->features.big_endian] += with;
                 return;
         }
         at += 16u * run->queue.last_avail + 14;
@@ -368,6 +369,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (data[0] & OPTION_TIGHT)
                 run.max_segments = 3;
         run.features.packed = (data[0] & OPTION_PACKED) != 0;
+        run.features.big_endian = !run.features.packed && (data[0] & OPTION_BIG) != 0;
         lay_out(&run, data[1]);
         queue_init(&run.queue);
         adversary = (data[0] & OPTION_ADVERSARY) != 0;

@@ -69,7 +69,8 @@ struct guest *guest_new(void)
         guest->bytes = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, guest->fd, 0);
         assert_true(guest->bytes != MAP_FAILED);
         guest->memory = guest_snapshot(guest, ~0u);
-        guest->features = (struct queue_features){.indirect = true, .event_idx = true};
+        guest->features =
+            (struct queue_features){.indirect = true, .event_idx = true, .big_endian = GUEST_BIG_ENDIAN};
         queue_init(&guest->queue);
         return guest;
 }
@@ -108,7 +109,7 @@ void guest_get(const struct guest *guest, uint64_t at, void *bytes, uint64_t len
 
 void guest_put16(const struct guest *guest, uint64_t at, uint16_t value)
 {
-        value = htole16(value);
+        value = GUEST_BIG_ENDIAN ? htobe16(value) : htole16(value);
         guest_put(guest, at, &value, sizeof(value));
 }
 
@@ -117,7 +118,7 @@ uint16_t guest_get16(const struct guest *guest, uint64_t at)
         uint16_t value;
 
         guest_get(guest, at, &value, sizeof(value));
-        return le16toh(value);
+        return GUEST_BIG_ENDIAN ? be16toh(value) : le16toh(value);
 }
 
 void guest_layout(struct guest *guest, uint16_t size)
@@ -140,14 +141,15 @@ void guest_describe_in(const struct guest *guest, uint64_t table, uint32_t i, ui
                        unsigned flags, uint16_t next)
 {
         uint8_t bytes[16];
-        uint64_t addr_le = htole64(addr);
-        uint32_t len_le = htole32(len);
-        uint16_t flags_le = htole16((uint16_t)flags), next_le = htole16(next);
+        uint64_t wire_addr = GUEST_BIG_ENDIAN ? htobe64(addr) : htole64(addr);
+        uint32_t wire_len = GUEST_BIG_ENDIAN ? htobe32(len) : htole32(len);
+        uint16_t wire_flags = GUEST_BIG_ENDIAN ? htobe16((uint16_t)flags) : htole16((uint16_t)flags);
+        uint16_t wire_next = GUEST_BIG_ENDIAN ? htobe16(next) : htole16(next);
 
-        memcpy(bytes, &addr_le, 8);
-        memcpy(bytes + 8, &len_le, 4);
-        memcpy(bytes + 12, &flags_le, 2);
-        memcpy(bytes + 14, &next_le, 2);
+        memcpy(bytes, &wire_addr, 8);
+        memcpy(bytes + 8, &wire_len, 4);
+        memcpy(bytes + 12, &wire_flags, 2);
+        memcpy(bytes + 14, &wire_next, 2);
         guest_put(guest, table + 16 * (uint64_t)i, bytes, sizeof(bytes));
 }
 
@@ -217,8 +219,8 @@ void used_element(const struct guest *guest, uint16_t index, uint32_t *ret_id, u
 
         guest_get(guest, guest->layout.used.v + 4 + 8 * (uint64_t)(index & (guest->layout.size - 1)), words,
                   8);
-        *ret_id = le32toh(words[0]);
-        *ret_len = le32toh(words[1]);
+        *ret_id = GUEST_BIG_ENDIAN ? be32toh(words[0]) : le32toh(words[0]);
+        *ret_len = GUEST_BIG_ENDIAN ? be32toh(words[1]) : le32toh(words[1]);
 }
 
 unsigned guest_count_mappings(void)

@@ -24,6 +24,11 @@
 #define RING_USED  (RINGS + 0x5000)
 #define SCRATCH    (RINGS + 0x8000) /* 32 KiB up to BUFFERS */
 
+/* Tests of split rings are built twice: with a modern guest, and with a big-endian one that has the legacy interface. */
+#ifndef GUEST_BIG_ENDIAN
+#define GUEST_BIG_ENDIAN 0
+#endif
+
 #define NEXT     1u
 #define WRITE    2u
 #define INDIRECT 4u

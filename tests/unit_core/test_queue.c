@@ -51,6 +51,52 @@ static void ring_size_is_a_power_of_two_up_to_the_limit(void **state)
         }
 }
 
+/* virtio 1.3, 2.7.2: 16 bytes a descriptor, 2 an index and three words more, then the next boundary. */
+static void legacy_rings_lie_one_behind_the_other(void **state)
+{
+        static const struct {
+                uint16_t size;
+                uint64_t desc;
+                uint32_t align;
+                uint64_t avail, used;
+        } rows[] = {
+            {8, 0x10000, 4096, 0x10080, 0x11000},
+            {8, 0x10000, 4, 0x10080, 0x10098}, /* 128 + 22 */
+            {128, 0x10000, 4096, 0x10800, 0x11000},
+            {256, 0x10000, 4096, 0x11000, 0x12000},
+            {1024, 0x10000, 4096, 0x14000, 0x15000},
+            {1024, 0x10000, 65536, 0x14000, 0x20000},
+            {8, 0x11000, 65536, 0x11080, 0x20000}, /* a boundary of addresses, not of distances */
+            {1, UINT64_C(0xffffffff) << 31, UINT32_C(1) << 31, (UINT64_C(0xffffffff) << 31) + 16,
+             UINT64_C(1) << 63},
+        };
+        struct queue_layout layout = {0};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                assert_true(queue_legacy_layout(rows[i].size, GPA(rows[i].desc), rows[i].align, &layout));
+                assert_int_equal(layout.size, rows[i].size);
+                assert_int_equal(layout.desc.v, rows[i].desc);
+                assert_int_equal(layout.avail.v, rows[i].avail);
+                assert_int_equal(layout.used.v, rows[i].used);
+        }
+        layout.size = 99;
+        assert_false(queue_legacy_layout(8, GPA(UINT64_MAX - 15), 16, &layout));
+        assert_false(queue_legacy_layout(8, GPA(UINT64_MAX - 151), 4096, &layout));
+        assert_int_equal(layout.size, 99);
+}
+
+static void packed_rings_are_never_big_endian(void **state)
+{
+        const struct queue_features features = {.packed = true, .big_endian = true};
+        struct guest *guest = *state;
+
+        guest_layout(guest, SIZE);
+        assert_int_equal(
+            queue_start(&guest->queue, guest->memory, &guest->layout, &features, QUEUE_PACKED_BASE), -EINVAL);
+        assert_false(guest->queue.started);
+}
+
 static void misaligned_rings_are_refused(void **state)
 {
         struct guest *guest = *state;
@@ -499,6 +545,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
             CASE(ring_size_is_a_power_of_two_up_to_the_limit),
             CASE(misaligned_rings_are_refused),
+            CASE(legacy_rings_lie_one_behind_the_other),
+            CASE(packed_rings_are_never_big_endian),
             CASE(rings_must_lie_wholly_in_one_region),
             CASE(rings_in_holes_or_over_two_regions_are_refused),
             CASE(used_ring_in_read_only_memory_is_refused),

@@ -168,7 +168,7 @@ int device_commit_features(struct device *device, uint64_t features)
 
 int device_config_read(const struct device *device, uint32_t offset, uint32_t len, uint8_t *ret_bytes)
 {
-        return config_space_read(&device->space, offset, len, ret_bytes);
+        return config_space_read(&device->space, false, offset, len, ret_bytes);
 }
 
 uint32_t device_config_size(const struct device *device)
@@ -187,7 +187,8 @@ int device_config_write(struct device *device, uint32_t offset, uint32_t len, co
 {
         uint64_t value;
         uint32_t field;
-        int r = config_space_judge_write(&device->space, offset, len, bytes, &field, &value);
+        int r = config_space_judge_write(&device->space, &(struct config_order){0}, offset, len, bytes,
+                                         &field, &value);
 
         if (r < 0)
                 return r;
