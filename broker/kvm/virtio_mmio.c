@@ -17,6 +17,7 @@
 
 #define MAGIC_VALUE 0x74726976u /* "virt" */
 #define VERSION     2u
+#define LEGACY      1u          /* virtio 1.3, 4.2.4 */
 #define VENDOR_ID   0x6b6c7562u /* "bulk" */
 
 #define CONFIG_AT      0x100u
@@ -29,7 +30,12 @@ _Static_assert(VIRTIO_MMIO_BYTES - CONFIG_AT == LIMIT_CONFIG_BYTES, "the whole c
 /* Phases, as a set. */
 #define IN(phase)    (1u << MMIO_PHASE_##phase)
 #define ANY_PHASE    ((1u << MMIO_PHASE_COUNT_) - 1)
-#define QUEUE_PHASES (IN(SETUP) | IN(LIVE))
+#define QUEUE_PHASES (IN(OPEN) | IN(SETUP) | IN(LIVE))
+
+/* In which interfaces a register is there, as a set. */
+#define IF_MODERN 1u
+#define IF_LEGACY 2u
+#define IF_EITHER (IF_MODERN | IF_LEGACY)
 
 enum mmio_phase mmio_phase(const struct virtio_mmio *mmio)
 {
@@ -39,7 +45,9 @@ enum mmio_phase mmio_phase(const struct virtio_mmio *mmio)
                 return MMIO_PHASE_LIVE;
         if (mmio->status & MMIO_FEATURES_OK)
                 return MMIO_PHASE_SETUP;
-        return mmio->status & MMIO_DRIVER ? MMIO_PHASE_NEGOTIATING : MMIO_PHASE_INIT;
+        if (!(mmio->status & MMIO_DRIVER))
+                return MMIO_PHASE_INIT;
+        return mmio_is_legacy(mmio) ? MMIO_PHASE_OPEN : MMIO_PHASE_NEGOTIATING;
 }
 
 /* ---- registers that are read ---- */
@@ -53,9 +61,8 @@ static uint32_t read_magic(const struct virtio_mmio *mmio, unsigned which)
 
 static uint32_t read_version(const struct virtio_mmio *mmio, unsigned which)
 {
-        (void)mmio;
         (void)which;
-        return VERSION;
+        return mmio_is_legacy(mmio) ? LEGACY : VERSION;
 }
 
 static uint32_t read_device_id(const struct virtio_mmio *mmio, unsigned which)
@@ -87,6 +94,12 @@ static uint32_t read_queue_ready(const struct virtio_mmio *mmio, unsigned which)
 {
         (void)which;
         return mmio_queue_ready(mmio);
+}
+
+static uint32_t read_queue_pfn(const struct virtio_mmio *mmio, unsigned which)
+{
+        (void)which;
+        return mmio_queue_pfn(mmio);
 }
 
 static uint32_t read_status(const struct virtio_mmio *mmio, unsigned which)
@@ -165,6 +178,24 @@ static bool write_queue_ready(struct virtio_mmio *mmio, unsigned which, uint32_t
         return mmio_queue_ready_write(mmio, value);
 }
 
+static bool write_page_size(struct virtio_mmio *mmio, unsigned which, uint32_t value)
+{
+        (void)which;
+        return mmio_page_size_write(mmio, value);
+}
+
+static bool write_queue_align(struct virtio_mmio *mmio, unsigned which, uint32_t value)
+{
+        (void)which;
+        return mmio_queue_align_write(mmio, value);
+}
+
+static bool write_queue_pfn(struct virtio_mmio *mmio, unsigned which, uint32_t value)
+{
+        (void)which;
+        return mmio_queue_pfn_write(mmio, value);
+}
+
 static bool write_queue_notify(struct virtio_mmio *mmio, unsigned which, uint32_t value)
 {
         (void)which;
@@ -193,39 +224,44 @@ struct mmio_register {
         bool (*write)(struct virtio_mmio *mmio, unsigned which, uint32_t value);
         unsigned write_phases; /* in which it may be written; elsewhere it is ignored */
         unsigned which;        /* for functions that serve several registers */
+        unsigned interfaces;   /* that have it */
 };
 
-/* virtio 1.3, 4.2.2, "MMIO Device Register Layout". InterruptStatus and InterruptACK have rows for their names alone:
+/* virtio 1.3, 4.2.2, "MMIO Device Register Layout", and 4.2.4, "MMIO Device Legacy Register Layout", whose names for what both have are
+ * older ones. No offset means two things. InterruptStatus and InterruptACK have rows for their names alone:
  * virtio_mmio_fast serves them. QueueReset (0x0c0) needs RING_RESET, which is not offered. */
 static const struct mmio_register registers[CONFIG_AT / REGISTER_BYTES] = {
-    [0x000 / 4] = {"MagicValue", read_magic, NULL, 0, 0},
-    [0x004 / 4] = {"Version", read_version, NULL, 0, 0},
-    [0x008 / 4] = {"DeviceID", read_device_id, NULL, 0, 0},
-    [0x00c / 4] = {"VendorID", read_vendor_id, NULL, 0, 0},
-    [0x010 / 4] = {"DeviceFeatures", read_device_features, NULL, 0, 0},
-    [0x014 / 4] = {"DeviceFeaturesSel", NULL, write_selector, ANY_PHASE, SEL_DEVICE_FEATURES},
-    [0x020 / 4] = {"DriverFeatures", NULL, write_driver_features, IN(NEGOTIATING), 0},
-    [0x024 / 4] = {"DriverFeaturesSel", NULL, write_selector, ANY_PHASE, SEL_DRIVER_FEATURES},
-    [0x030 / 4] = {"QueueSel", NULL, write_selector, ANY_PHASE, SEL_QUEUE},
-    [0x034 / 4] = {"QueueNumMax", read_queue_num_max, NULL, 0, 0},
-    [0x038 / 4] = {"QueueNum", NULL, write_queue_num, QUEUE_PHASES, 0},
-    [0x044 / 4] = {"QueueReady", read_queue_ready, write_queue_ready, ANY_PHASE, 0},
-    [0x050 / 4] = {"QueueNotify", NULL, write_queue_notify, IN(LIVE), 0},
-    [0x060 / 4] = {"InterruptStatus", NULL, NULL, 0, 0},
-    [0x064 / 4] = {"InterruptACK", NULL, NULL, 0, 0},
-    [0x070 / 4] = {"Status", read_status, write_status, ANY_PHASE, 0},
-    [0x080 / 4] = {"QueueDescLow", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DESC, 0)},
-    [0x084 / 4] = {"QueueDescHigh", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DESC, 1)},
-    [0x090 / 4] = {"QueueDriverLow", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DRIVER, 0)},
-    [0x094 / 4] = {"QueueDriverHigh", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DRIVER, 1)},
-    [0x0a0 / 4] = {"QueueDeviceLow", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DEVICE, 0)},
-    [0x0a4 / 4] = {"QueueDeviceHigh", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DEVICE, 1)},
-    [0x0ac / 4] = {"SHMSel", NULL, write_selector, ANY_PHASE, SEL_SHM},
-    [0x0b0 / 4] = {"SHMLenLow", read_shm, NULL, 0, SHM_LEN_LOW},
-    [0x0b4 / 4] = {"SHMLenHigh", read_shm, NULL, 0, SHM_LEN_HIGH},
-    [0x0b8 / 4] = {"SHMBaseLow", read_shm, NULL, 0, SHM_BASE_LOW},
-    [0x0bc / 4] = {"SHMBaseHigh", read_shm, NULL, 0, SHM_BASE_HIGH},
-    [0x0fc / 4] = {"ConfigGeneration", read_generation, NULL, 0, 0},
+    [0x000 / 4] = {"MagicValue", read_magic, NULL, 0, 0, IF_EITHER},
+    [0x004 / 4] = {"Version", read_version, NULL, 0, 0, IF_EITHER},
+    [0x008 / 4] = {"DeviceID", read_device_id, NULL, 0, 0, IF_EITHER},
+    [0x00c / 4] = {"VendorID", read_vendor_id, NULL, 0, 0, IF_EITHER},
+    [0x010 / 4] = {"DeviceFeatures", read_device_features, NULL, 0, 0, IF_EITHER},
+    [0x014 / 4] = {"DeviceFeaturesSel", NULL, write_selector, ANY_PHASE, SEL_DEVICE_FEATURES, IF_EITHER},
+    [0x020 / 4] = {"DriverFeatures", NULL, write_driver_features, IN(NEGOTIATING) | IN(OPEN), 0, IF_EITHER},
+    [0x024 / 4] = {"DriverFeaturesSel", NULL, write_selector, ANY_PHASE, SEL_DRIVER_FEATURES, IF_EITHER},
+    [0x028 / 4] = {"GuestPageSize", NULL, write_page_size, ANY_PHASE & ~IN(LIVE), 0, IF_LEGACY},
+    [0x030 / 4] = {"QueueSel", NULL, write_selector, ANY_PHASE, SEL_QUEUE, IF_EITHER},
+    [0x034 / 4] = {"QueueNumMax", read_queue_num_max, NULL, 0, 0, IF_EITHER},
+    [0x038 / 4] = {"QueueNum", NULL, write_queue_num, QUEUE_PHASES, 0, IF_EITHER},
+    [0x03c / 4] = {"QueueAlign", NULL, write_queue_align, QUEUE_PHASES, 0, IF_LEGACY},
+    [0x040 / 4] = {"QueuePFN", read_queue_pfn, write_queue_pfn, ANY_PHASE, 0, IF_LEGACY},
+    [0x044 / 4] = {"QueueReady", read_queue_ready, write_queue_ready, ANY_PHASE, 0, IF_MODERN},
+    [0x050 / 4] = {"QueueNotify", NULL, write_queue_notify, IN(LIVE) | IN(OPEN), 0, IF_EITHER},
+    [0x060 / 4] = {"InterruptStatus", NULL, NULL, 0, 0, IF_EITHER},
+    [0x064 / 4] = {"InterruptACK", NULL, NULL, 0, 0, IF_EITHER},
+    [0x070 / 4] = {"Status", read_status, write_status, ANY_PHASE, 0, IF_EITHER},
+    [0x080 / 4] = {"QueueDescLow", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DESC, 0), IF_MODERN},
+    [0x084 / 4] = {"QueueDescHigh", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DESC, 1), IF_MODERN},
+    [0x090 / 4] = {"QueueDriverLow", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DRIVER, 0), IF_MODERN},
+    [0x094 / 4] = {"QueueDriverHigh", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DRIVER, 1), IF_MODERN},
+    [0x0a0 / 4] = {"QueueDeviceLow", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DEVICE, 0), IF_MODERN},
+    [0x0a4 / 4] = {"QueueDeviceHigh", NULL, write_queue_address, QUEUE_PHASES, ADDRESS(DEVICE, 1), IF_MODERN},
+    [0x0ac / 4] = {"SHMSel", NULL, write_selector, ANY_PHASE, SEL_SHM, IF_MODERN},
+    [0x0b0 / 4] = {"SHMLenLow", read_shm, NULL, 0, SHM_LEN_LOW, IF_MODERN},
+    [0x0b4 / 4] = {"SHMLenHigh", read_shm, NULL, 0, SHM_LEN_HIGH, IF_MODERN},
+    [0x0b8 / 4] = {"SHMBaseLow", read_shm, NULL, 0, SHM_BASE_LOW, IF_MODERN},
+    [0x0bc / 4] = {"SHMBaseHigh", read_shm, NULL, 0, SHM_BASE_HIGH, IF_MODERN},
+    [0x0fc / 4] = {"ConfigGeneration", read_generation, NULL, 0, 0, IF_MODERN},
 };
 
 /* ---- accesses ---- */
@@ -255,6 +291,8 @@ bool virtio_mmio_fast(struct virtio_mmio *mmio, uint64_t offset, unsigned len, b
 static bool register_access(struct virtio_mmio *mmio, const struct mmio_register *row, bool write,
                             uint8_t *bytes)
 {
+        if (!(row->interfaces & (mmio_is_legacy(mmio) ? IF_LEGACY : IF_MODERN)))
+                return false;
         if (!write && row->read) {
                 bytes_store32(bytes, row->read(mmio, row->which));
                 return true;
@@ -264,7 +302,7 @@ static bool register_access(struct virtio_mmio *mmio, const struct mmio_register
         return row->write(mmio, row->which, bytes_load32(bytes));
 }
 
-/* Its fields may be read before FEATURES_OK (virtio 1.3, 2.5.2), but not written (3.1.1). */
+/* Its fields may be read before FEATURES_OK (virtio 1.3, 2.5.2), but not written (3.1.1), where there is one (3.1.2). */
 static bool config_access(struct virtio_mmio *mmio, uint32_t offset, unsigned len, bool write, uint8_t *bytes)
 {
         if (!write)
@@ -363,7 +401,8 @@ int virtio_mmio_new(struct device *device, const struct virtio_mmio_host *host, 
                                                      .broken = on_broken,
                                                      .interrupt_status = &mmio->interrupt_status,
                                                      .shmem_show = host->shmem_show ? on_shmem_show : NULL,
-                                                     .shmem_hide = host->shmem_hide ? on_shmem_hide : NULL});
+                                                     .shmem_hide = host->shmem_hide ? on_shmem_hide : NULL,
+                                                     .format = host->format});
         *ret_mmio = mmio;
         return 0;
 }

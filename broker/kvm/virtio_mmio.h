@@ -1,4 +1,5 @@
-/* A device on the bus of our own VM: virtio-mmio, version 2 (virtio 1.3, 4.2), over broker/core/device.h.
+/* A device on the bus of our own VM: virtio-mmio, version 2 (virtio 1.3, 4.2), or version 1, the legacy interface (4.2.4), over
+ * broker/core/device.h. Which one a device has its configuration says: a driver finds the version in a register.
  *
  * How it works: registers are a table (virtio_mmio.c), one row each, with the phases of the driver's initialisation in which
  * it may be written. What a driver may not do is ignored, reads as zeros, and is counted; it breaks nothing. What cannot be
@@ -42,6 +43,9 @@ struct virtio_mmio_host {
         /* As those of struct device_front, with the context of this; both may be NULL. */
         bool (*shmem_show)(void *context, struct shmem_mapping *mapping);
         void (*shmem_hide)(void *context, struct shmem_mapping *mapping);
+        /* Version 2 for GUEST_MODERN, else 1. Registers are little endian in each; rings, heads of requests and the configuration
+         * space are as this says. */
+        enum guest_format format;
 };
 
 /* What happened since the start, for the operator. */

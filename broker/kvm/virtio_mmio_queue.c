@@ -1,5 +1,8 @@
 /* virtio-mmio: queue registers, and when they amount to a running queue.
  *
+ * How it works by the legacy interface (virtio 1.3, 4.2.4): a queue has one address, QueuePFN, which latches it as QueueReady
+ * does, and 0 there ends it. Its driver may kick it before DRIVER_OK: that is the first use, which settles the features and starts it.
+ *
  * How it works: size and addresses are only written down. QueueReady 1 latches them: from then on they are not written any
  * more, whatever the driver does, until the queue is idle again. A latched queue starts with DRIVER_OK, or at once when
  * that is there; only then are its addresses judged, by the device. QueueReady 0 drains a running queue, and reads 1 until
@@ -85,9 +88,37 @@ bool mmio_queue_address_write(struct virtio_mmio *mmio, enum mmio_ring_part part
         return true;
 }
 
-uint32_t mmio_queue_ready(const struct virtio_mmio *mmio)
+static bool queue_is_used(const struct virtio_mmio *mmio)
 {
         return mmio->queue_sel < mmio->n_queues && mmio->queues[mmio->queue_sel].state != MMIO_QUEUE_IDLE;
+}
+
+uint32_t mmio_queue_ready(const struct virtio_mmio *mmio)
+{
+        return queue_is_used(mmio);
+}
+
+bool mmio_page_size_write(struct virtio_mmio *mmio, uint32_t value)
+{
+        if (!is_power_of_2(value))
+                return false;
+        mmio->page_size = value;
+        return true;
+}
+
+bool mmio_queue_align_write(struct virtio_mmio *mmio, uint32_t value)
+{
+        struct mmio_queue *queue = queue_open(mmio);
+
+        if (!queue || !is_power_of_2(value))
+                return false;
+        queue->align = value;
+        return true;
+}
+
+uint32_t mmio_queue_pfn(const struct virtio_mmio *mmio)
+{
+        return queue_is_used(mmio) ? mmio->queues[mmio->queue_sel].pfn : 0;
 }
 
 /* ---- start ---- */
@@ -99,12 +130,23 @@ static void queue_untie(struct mmio_queue *queue)
                                              take_fd(&queue->kick));
 }
 
+/* As the driver has said it. 32 bits of a page number and 32 of its size make an address, so no sum wraps. */
+static struct queue_layout ring_layout(const struct mmio_queue *queue)
+{
+        struct queue_layout layout = {.size = queue->num,
+                                      .desc = GPA(queue->address[MMIO_RING_DESC]),
+                                      .avail = GPA(queue->address[MMIO_RING_DRIVER]),
+                                      .used = GPA(queue->address[MMIO_RING_DEVICE])};
+
+        if (mmio_is_legacy(queue->mmio))
+                (void)queue_legacy_layout(queue->num, GPA(queue->address[MMIO_RING_DESC]), queue->align,
+                                          &layout);
+        return layout;
+}
+
 static int ring_start(struct mmio_queue *queue)
 {
-        const struct queue_layout layout = {.size = queue->num,
-                                            .desc = GPA(queue->address[MMIO_RING_DESC]),
-                                            .avail = GPA(queue->address[MMIO_RING_DRIVER]),
-                                            .used = GPA(queue->address[MMIO_RING_DEVICE])};
+        const struct queue_layout layout = ring_layout(queue);
         struct virtio_mmio *mmio = queue->mmio;
         uint32_t base = is_packed(mmio) ? QUEUE_PACKED_BASE : 0;
 
@@ -174,7 +216,7 @@ static bool queue_make_ready(struct mmio_queue *queue)
 
         if (queue->state != MMIO_QUEUE_IDLE || queue->num == 0)
                 return false;
-        if (phase != MMIO_PHASE_SETUP && phase != MMIO_PHASE_LIVE)
+        if (phase != MMIO_PHASE_OPEN && phase != MMIO_PHASE_SETUP && phase != MMIO_PHASE_LIVE)
                 return false;
         queue_set_state(queue, MMIO_QUEUE_LATCHED);
         if (phase == MMIO_PHASE_LIVE)
@@ -192,6 +234,29 @@ static void queue_end(struct mmio_queue *queue)
         }
 }
 
+/* The address is that of the page size at this moment. 0 is permitted at any time. */
+bool mmio_queue_pfn_write(struct virtio_mmio *mmio, uint32_t value)
+{
+        struct mmio_queue *queue = queue_find(mmio, mmio->queue_sel);
+        uint32_t before;
+
+        if (!queue)
+                return false;
+        if (value == 0) {
+                queue_end(queue);
+                return true;
+        }
+        if (queue->state != MMIO_QUEUE_IDLE || mmio->page_size == 0 || queue->align == 0)
+                return false;
+        before = queue->pfn;
+        queue->pfn = value;
+        queue->address[MMIO_RING_DESC] = (uint64_t)value * mmio->page_size;
+        if (queue_make_ready(queue))
+                return true;
+        queue->pfn = before;
+        return false;
+}
+
 /* 0 is permitted at any time, also for a queue that is not ready: drivers tidy up so. */
 bool mmio_queue_ready_write(struct virtio_mmio *mmio, uint32_t value)
 {
@@ -205,13 +270,24 @@ bool mmio_queue_ready_write(struct virtio_mmio *mmio, uint32_t value)
         return true;
 }
 
+/* A kick before DRIVER_OK is the first use of the device, or of this queue (virtio 1.3, 3.1.2). */
+static void queue_use_early(struct mmio_queue *queue)
+{
+        if (queue->state == MMIO_QUEUE_LATCHED && mmio_phase(queue->mmio) == MMIO_PHASE_OPEN &&
+            mmio_features_settle(queue->mmio))
+                queue_try_start(queue);
+}
+
 /* Most kicks are taken by the eventfd and never come here. */
 bool mmio_queue_notify(struct virtio_mmio *mmio, uint32_t index)
 {
         struct mmio_queue *queue = queue_find(mmio, index);
         uint64_t one = 1;
 
-        if (!queue || queue->state != MMIO_QUEUE_RUNNING)
+        if (!queue)
+                return false;
+        queue_use_early(queue);
+        if (queue->state != MMIO_QUEUE_RUNNING)
                 return false;
         mmio->notifies++;
         (void)!write(queue->kick, &one, sizeof(one)); /* a full one is a pending kick already */

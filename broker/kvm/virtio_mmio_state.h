@@ -1,5 +1,5 @@
-/* What a virtio-mmio device is made of, for the four files that are one: virtio_mmio.c (registers), virtio_mmio_status.c
- * (the driver's initialisation, features, reset), virtio_mmio_queue.c and virtio_mmio_config.c. Nobody else looks inside.
+/* What a virtio-mmio device is made of, for the five files that are one: virtio_mmio.c (registers), virtio_mmio_status.c
+ * (the driver's initialisation, reset), virtio_mmio_features.c, virtio_mmio_queue.c and virtio_mmio_config.c. Nobody else looks inside.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -24,6 +24,9 @@ enum mmio_status {
 enum mmio_phase {
         MMIO_PHASE_INIT = 0,    /* no driver has said that it knows how */
         MMIO_PHASE_NEGOTIATING, /* it may choose features */
+        /* Legacy: it does all of what belongs to the one before and the one behind, in any order, and may use the device
+         * (virtio 1.3, 3.1.2). */
+        MMIO_PHASE_OPEN,
         MMIO_PHASE_SETUP,  /* features are fixed; it sets up queues and may write the configuration space */
         MMIO_PHASE_LIVE,   /* queues run */
         MMIO_PHASE_BROKEN, /* the device needs a reset, or the driver has given up */
@@ -57,7 +60,8 @@ struct mmio_queue {
         enum mmio_queue_state state;
         uint16_t num; /* 0: not said */
         uint64_t address[MMIO_RING_PARTS_];
-        int kick; /* of the VM (kick_open); -1: not tied */
+        uint32_t align, pfn; /* legacy, instead of addresses: of the used ring, 0: not said; the first page */
+        int kick;            /* of the VM (kick_open); -1: not tied */
 };
 
 /* A write of the configuration space that waits for the one before. */
@@ -75,6 +79,8 @@ struct virtio_mmio {
         uint64_t driver_features;
         uint32_t
             driver_features_beyond; /* pages over 1 of which it has chosen bits, which nobody offers; from 31 on they are one */
+        bool committed;     /* the device has its features */
+        uint32_t page_size; /* legacy: of a QueuePFN; 0: not said */
         uint32_t shm_sel;
         uint32_t queue_sel;
         unsigned n_queues;
@@ -92,10 +98,23 @@ struct virtio_mmio {
 
 enum mmio_phase mmio_phase(const struct virtio_mmio *mmio);
 
-/* ---- virtio_mmio_status.c. Write functions return false when the driver may not: nothing has changed then ---- */
+static inline bool mmio_is_legacy(const struct virtio_mmio *mmio)
+{
+        return mmio->host.format != GUEST_MODERN;
+}
+
+/* ---- virtio_mmio_features.c. Write functions return false when the driver may not: nothing has changed then ---- */
 
 uint32_t mmio_device_features(const struct virtio_mmio *mmio);
 bool mmio_driver_features_write(struct virtio_mmio *mmio, uint32_t value);
+/* The driver's choice is the device's from now on. False: it cannot be. */
+bool mmio_features_accept(struct virtio_mmio *mmio);
+/* Legacy: the same, once, at the first use of the device. False: the device is broken. */
+bool mmio_features_settle(struct virtio_mmio *mmio);
+void mmio_features_reset(struct virtio_mmio *mmio);
+
+/* ---- virtio_mmio_status.c ---- */
+
 bool mmio_status_write(struct virtio_mmio *mmio, uint32_t value);
 /* Nothing more will come of it before a reset. `why`: NULL where that has been logged. */
 void mmio_break(struct virtio_mmio *mmio, const char *why);
@@ -108,6 +127,11 @@ void mmio_tell_change(struct virtio_mmio *mmio);
 uint32_t mmio_queue_num_max(const struct virtio_mmio *mmio);
 bool mmio_queue_num_write(struct virtio_mmio *mmio, uint32_t value);
 bool mmio_queue_address_write(struct virtio_mmio *mmio, enum mmio_ring_part part, bool high, uint32_t value);
+/* Legacy: QueueAlign and QueuePFN; GuestPageSize is of all queues. */
+bool mmio_page_size_write(struct virtio_mmio *mmio, uint32_t value);
+bool mmio_queue_align_write(struct virtio_mmio *mmio, uint32_t value);
+uint32_t mmio_queue_pfn(const struct virtio_mmio *mmio);
+bool mmio_queue_pfn_write(struct virtio_mmio *mmio, uint32_t value);
 uint32_t mmio_queue_ready(const struct virtio_mmio *mmio);
 bool mmio_queue_ready_write(struct virtio_mmio *mmio, uint32_t value);
 bool mmio_queue_notify(struct virtio_mmio *mmio, uint32_t queue);

@@ -3,7 +3,7 @@
  * Input: records {what, offset, value...}. `what` bits 0 to 2: the width, less one; bit 3: a write; bits 4 and 5: 0, an access
  * at 4 x offset; 1, one at offset; 2, one at 0x100 + offset; 3, an event of the device named by the offset byte. A write
  * takes `width` bytes more. After each record everything that must hold does; at the end everything is closed, and the
- * lowest free descriptor must be what it was. TRUST: the input is hostile; it goes to the transport under test.
+ * lowest free descriptor must be what it was. Each input is played to both interfaces: the one of version 2, and the legacy one. TRUST: the input is hostile; it goes to the transport under test.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <errno.h>
@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct device device;
 static struct virtio_mmio *mmio;
+static enum guest_format format;
 static int irq;
 static unsigned n_tied;
 static int kick_error;
@@ -84,6 +85,22 @@ static void event(uint8_t what)
         }
 }
 
+static struct queue_layout layout_of(const struct mmio_queue *queue)
+{
+        struct queue_layout layout = {.size = queue->num,
+                                      .desc = GPA(queue->address[MMIO_RING_DESC]),
+                                      .avail = GPA(queue->address[MMIO_RING_DRIVER]),
+                                      .used = GPA(queue->address[MMIO_RING_DEVICE])};
+
+        if (format == GUEST_MODERN)
+                return layout;
+        assert(queue->pfn > 0 && queue->align > 0);
+        layout.avail.v = layout.desc.v + 16u * queue->num;
+        layout.used.v = layout.avail.v + 6 + 2u * queue->num + queue->align - 1;
+        layout.used.v -= layout.used.v % queue->align;
+        return layout;
+}
+
 /* What a queue of the transport says of the device's. */
 static void queue_holds(unsigned i)
 {
@@ -96,11 +113,32 @@ static void queue_holds(unsigned i)
         assert((fake->stopped != NULL) == (queue->state == MMIO_QUEUE_STOPPING));
         if (queue->state != MMIO_QUEUE_IDLE)
                 assert(queue->num > 0 && queue->num <= LIMIT_MMIO_QUEUE_SIZE);
-        if (runs)
-                assert(fake->layout.size == queue->num &&
-                       fake->layout.desc.v == queue->address[MMIO_RING_DESC] &&
-                       fake->layout.avail.v == queue->address[MMIO_RING_DRIVER] &&
-                       fake->layout.used.v == queue->address[MMIO_RING_DEVICE]);
+        if (runs) {
+                const struct queue_layout layout = layout_of(queue);
+
+                assert(fake->layout.size == layout.size && fake->layout.desc.v == layout.desc.v &&
+                       fake->layout.avail.v == layout.avail.v && fake->layout.used.v == layout.used.v);
+        }
+}
+
+/* What there is of features, and what may run by them. */
+static void features_hold(uint32_t status)
+{
+        bool legacy = format != GUEST_MODERN;
+
+        assert(!(status & MMIO_FEATURES_OK) || ((status & MMIO_DRIVER) && !legacy));
+        assert(!(status & MMIO_DRIVER_OK) || (status & (legacy ? MMIO_DRIVER : MMIO_FEATURES_OK)));
+        if (!legacy)
+                assert(mmio->committed == !!(status & MMIO_FEATURES_OK));
+        if (legacy && (status & MMIO_DRIVER_OK) && !(status & MMIO_NEEDS_RESET))
+                assert(mmio->committed);
+        if (mmio->committed)
+                assert(device.committed == mmio->driver_features && !(device.committed & ~device.features) &&
+                       (!legacy || device.committed <= UINT32_MAX));
+        if (!(legacy ? mmio->committed : (status & MMIO_DRIVER_OK)))
+                assert(!fake_device_any_running(&device));
+        if (!(status & MMIO_DRIVER_OK))
+                assert(atomic_load(&mmio->interrupt_status) == 0);
 }
 
 static void everything_holds(void)
@@ -111,12 +149,7 @@ static void everything_holds(void)
         assert((status & ~(uint32_t)(MMIO_ACKNOWLEDGE | MMIO_DRIVER | MMIO_FEATURES_OK | MMIO_DRIVER_OK |
                                      MMIO_NEEDS_RESET | MMIO_FAILED)) == 0);
         assert(!(status & MMIO_DRIVER) || (status & MMIO_ACKNOWLEDGE));
-        assert(!(status & MMIO_FEATURES_OK) || (status & MMIO_DRIVER));
-        assert(!(status & MMIO_DRIVER_OK) || (status & MMIO_FEATURES_OK));
-        if (status & MMIO_FEATURES_OK)
-                assert(device.committed == mmio->driver_features && !(device.committed & ~device.features));
-        if (!(status & MMIO_DRIVER_OK))
-                assert(!fake_device_any_running(&device) && atomic_load(&mmio->interrupt_status) == 0);
+        features_hold(status);
         assert(atomic_load(&mmio->interrupt_status) <= 3);
         assert(mmio->n_writes <= LIMIT_MMIO_CONFIG_WRITES);
         assert(mmio->n_writes == 0 || device.written);
@@ -167,7 +200,8 @@ static void begin(void)
                                               .irq_fd = irq,
                                               .failed = on_failed,
                                               .shm = shm,
-                                              .n_shm = 1};
+                                              .n_shm = 1,
+                                              .format = format};
         struct guest_memory *memory = guest_memory_new();
 
         kick_error = 0;
@@ -177,7 +211,7 @@ static void begin(void)
         guest_memory_unref(memory);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void play(const uint8_t *data, size_t size)
 {
         int lowest, after;
 
@@ -203,5 +237,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         after = dup(0);
         close(after);
         assert(after == lowest);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        for (format = GUEST_MODERN; format <= GUEST_LEGACY_BIG; format++)
+                play(data, size);
         return 0;
 }

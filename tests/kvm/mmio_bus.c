@@ -73,6 +73,14 @@ void bus_open_adding(struct mmio_bus *bus, struct device *device, struct guest_m
         open_with(bus, device, memory, &(struct virtio_mmio_host){.features = features});
 }
 
+void bus_open_legacy(struct mmio_bus *bus, struct device *device, struct guest_memory *memory,
+                     enum guest_format format)
+{
+        /* Bits that a transport may add are none of a legacy driver's. */
+        open_with(bus, device, memory,
+                  &(struct virtio_mmio_host){.format = format, .features = UINT64_C(1) << 33});
+}
+
 void bus_close(struct mmio_bus *bus)
 {
         bus->mmio = virtio_mmio_free(bus->mmio);

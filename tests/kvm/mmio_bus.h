@@ -28,6 +28,9 @@ void bus_open(struct mmio_bus *bus, struct device *device, struct guest_memory *
 /* A VM that adds feature bits of its transport to what the device offers. */
 void bus_open_adding(struct mmio_bus *bus, struct device *device, struct guest_memory *memory,
                      uint64_t features);
+/* The legacy interface, of a guest with this order. */
+void bus_open_legacy(struct mmio_bus *bus, struct device *device, struct guest_memory *memory,
+                     enum guest_format format);
 /* Nothing stays tied. */
 void bus_close(struct mmio_bus *bus);
 

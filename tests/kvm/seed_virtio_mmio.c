@@ -148,12 +148,44 @@ static void shared(void)
         put(VIRTIO_MMIO_STATUS, 0x81);
 }
 
+static void legacy_queue(uint32_t index, uint32_t size, uint32_t pfn)
+{
+        put(VIRTIO_MMIO_QUEUE_SEL, index);
+        get(VIRTIO_MMIO_QUEUE_PFN);
+        put(VIRTIO_MMIO_QUEUE_NUM, size);
+        put(VIRTIO_MMIO_QUEUE_ALIGN, 4096);
+        put(VIRTIO_MMIO_QUEUE_PFN, pfn);
+}
+
+/* As a driver that knows nothing else: a kick before DRIVER_OK, an end, and a choice that cannot be had. */
+static void legacy(void)
+{
+        put(VIRTIO_MMIO_GUEST_PAGE_SIZE, 4096);
+        for (uint32_t features = 1u << 29; features; features = features == 1 ? 0 : 1) {
+                put(VIRTIO_MMIO_STATUS, 0);
+                put(VIRTIO_MMIO_STATUS, 1);
+                put(VIRTIO_MMIO_STATUS, 3);
+                config(0, 1);
+                put(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
+                put(VIRTIO_MMIO_DRIVER_FEATURES, features);
+                legacy_queue(0, 128, 0x345);
+                put(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+                put(VIRTIO_MMIO_DRIVER_FEATURES, 0);
+                legacy_queue(1, 8, 0xffffffff);
+                put(VIRTIO_MMIO_STATUS, 7);
+                put(VIRTIO_MMIO_QUEUE_PFN, 0);
+                event(0);
+                legacy_queue(1, 16, 7);
+        }
+}
+
 static const struct {
         const char *name;
         void (*write)(void);
-} seeds[] = {{"start", start}, {"start_packed", start_packed},
-             {"stop", stop},   {"configure", configure},
-             {"fail", fail},   {"shared", shared}};
+} seeds[] = {{"start", start},  {"start_packed", start_packed},
+             {"stop", stop},    {"configure", configure},
+             {"fail", fail},    {"shared", shared},
+             {"legacy", legacy}};
 
 int main(int argc, char **argv)
 {

@@ -202,12 +202,14 @@ unsigned device_queue_groups(const struct device *device)
 
 uint64_t device_features(const struct device *device)
 {
+        if (device->front.format != GUEST_MODERN)
+                return device->features & UINT32_MAX;
         return device->features;
 }
 
 int device_commit_features(struct device *device, uint64_t features)
 {
-        if (!(features & UINT64_C(1) << 32))
+        if (device->front.format == GUEST_MODERN && !(features & UINT64_C(1) << 32))
                 return -EPROTO;
         if (fake_device_any_running(device) && features != device->committed)
                 return -EBUSY;
