@@ -327,6 +327,7 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
             judge_limits(device, why, why_size) < 0 || judge_rate(device, why, why_size) < 0 ||
             judge_shmem(device, why, why_size) < 0 ||
             vm_config_judge_memory(config, device, why, why_size) < 0 ||
+            vm_config_judge_legacy(config, device, why, why_size) < 0 ||
             judge_lanes(config, device, why, why_size) < 0)
                 return -EINVAL;
         return 0;

@@ -85,6 +85,14 @@ enum device_placement {
         DEVICE_PLACEMENT_COUNT_,
 };
 
+/* The register interface that its guest finds, in a VM of the broker's own (virtio 1.3, 1.3.1 and 4.2.4). */
+enum device_legacy {
+        DEVICE_LEGACY_OFF = 0,  /* the modern one */
+        DEVICE_LEGACY_ONLY,     /* the legacy one, for a little-endian guest; */
+        DEVICE_LEGACY_ONLY_BIG, /* ... for a big-endian one */
+        DEVICE_LEGACY_COUNT_,
+};
+
 struct device_config {
         char name[LIMIT_NAME];
         enum device_type_id type;
@@ -98,6 +106,7 @@ struct device_config {
         struct device_rate rate;
         struct device_shmem shmem;
         struct device_memory memory;
+        enum device_legacy legacy;
         bool seccomp_log; /* development: calls out of policy are logged instead of killed. No key sets it */
         struct option_set options;      /* of its type; texts are the configuration's */
         const struct boot_config *boot; /* when it is DEVICE_TYPE_LOADER, which no VM's list has */

@@ -85,6 +85,7 @@ static int check_device(struct arena *arena, const Bulkhead__Config__Device *wir
         check_limits(wire->limits, &ret->limits);
         check_rate(wire->rate, &ret->rate);
         check_shmem(wire->shmem, &ret->shmem);
+        ret->legacy = (enum device_legacy)wire->legacy;
         ret->seccomp_log = wire->seccomp_log;
         if (check_memory(wire->memory, &ret->memory) < 0 ||
             wire_copy_string(wire->name, ret->name, sizeof(ret->name)) < 0)

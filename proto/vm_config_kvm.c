@@ -91,3 +91,35 @@ int vm_config_judge_kvm(const struct vm_config *config, char *why, size_t why_si
                 return refuse(why, why_size, "there is no such serial: use stdio or none");
         return judge_boot(&config->boot, why, why_size);
 }
+
+int vm_config_judge_legacy(const struct vm_config *config, const struct device_config *device, char *why,
+                           size_t why_size)
+{
+        const struct device_type *type = &device_types[device->type];
+
+        if ((unsigned)device->legacy >= DEVICE_LEGACY_COUNT_)
+                return refuse(why, why_size,
+                              "device %s: there is no such legacy: use off, only or only-big-endian",
+                              device->name);
+        if (device->legacy == DEVICE_LEGACY_OFF)
+                return 0;
+        if (config->frontend != VM_FRONTEND_KVM)
+                return refuse(why, why_size,
+                              "device %s: legacy: nothing tells over vhost-user which format a driver has: "
+                              "remove it, or say frontend: kvm",
+                              device->name);
+        if (!type->legacy)
+                return refuse(why, why_size,
+                              "device %s: legacy: %s has the modern interface alone: remove it", device->name,
+                              type->name);
+        if (type->legacy_queues > 0 && device->n_queues > type->legacy_queues)
+                return refuse(why, why_size,
+                              "device %s: legacy: %s has one port by the legacy interface: name one",
+                              device->name, type->name);
+        if (device->memory.n_windows > 0)
+                return refuse(why, why_size,
+                              "device %s: legacy: such a driver cannot be told to keep to the windows of "
+                              "memory: remove one of both",
+                              device->name);
+        return 0;
+}

@@ -86,6 +86,7 @@ static void make_device(const struct device_config *device, struct device_wire *
         make_shmem(&device->shmem, &ret->shmem);
         ret->device.shmem = device->shmem.map ? &ret->shmem : NULL;
         ret->device.memory = make_memory(&device->memory, ret);
+        ret->device.legacy = device->legacy;
         ret->device.seccomp_log = device->seccomp_log;
         ret->device.type = (char *)device_types[device->type].name;
         ret->device.n_option = option_wire_make(&device_types[device->type], device->name, &device->options,

@@ -133,6 +133,7 @@ static int fill_device(struct device_config *config, struct config_device *ret,
         ret->rate = fill_rate(&config->rate, place);
         fill_shmem(&config->shmem, place, ret);
         ret->memory = fill_memory(&config->memory, place);
+        ret->legacy = config->legacy != DEVICE_LEGACY_OFF ? &config->legacy : NULL;
         return config_option_show(config, arena, ret);
 }
 

@@ -142,6 +142,17 @@ static int set_shmem(struct judge *judge, const char *text, char *why, size_t wh
         return 0;
 }
 
+/* Likewise. */
+static int set_legacy(struct judge *judge, const char *text, char *why, size_t why_size)
+{
+        (void)why;
+        (void)why_size;
+        judge->device->legacy = strcmp(text, "only") == 0              ? DEVICE_LEGACY_ONLY
+                                : strcmp(text, "only-big-endian") == 0 ? DEVICE_LEGACY_ONLY_BIG
+                                                                       : DEVICE_LEGACY_OFF;
+        return 0;
+}
+
 static int set_iotlb(struct judge *judge, const char *text, char *why, size_t why_size)
 {
         (void)why;
@@ -346,6 +357,7 @@ static const struct {
     {"lanes", set_lanes}, /* behind queues and limits, which bound them */
     {"request_timeout", set_request_timeout},
     {"poll_us", set_poll_us},
+    {"legacy", set_legacy}, /* behind queues and memory, which it may not go with */
 };
 
 static int judge_device(struct judge *judge, const yaml_node_t *mapping)

@@ -124,6 +124,7 @@ static int fill_device(struct config_device *file, enum vm_frontend frontend,
             .copy = file->copy ? *file->copy : DEVICE_COPY_AUTO,
             .poll_us = file->poll_us ? *file->poll_us : config_host_poll_us(),
             .placement = file->placement ? *file->placement : DEVICE_PLACEMENT_AUTO,
+            .legacy = file->legacy ? *file->legacy : DEVICE_LEGACY_OFF,
         };
         snprintf(ret->name, sizeof(ret->name), "%s", file->name);
         fill_limits(file->limits, &ret->limits);

@@ -41,6 +41,13 @@ static const cyaml_strval_t placements[] = {
 };
 _Static_assert(array_size(placements) == DEVICE_PLACEMENT_COUNT_, "one row a placement");
 
+static const cyaml_strval_t legacies[] = {
+    {"off", DEVICE_LEGACY_OFF},
+    {"only", DEVICE_LEGACY_ONLY},
+    {"only-big-endian", DEVICE_LEGACY_ONLY_BIG},
+};
+_Static_assert(array_size(legacies) == DEVICE_LEGACY_COUNT_, "one row an interface");
+
 static const cyaml_schema_field_t socket_fields[] = {
     CYAML_FIELD_STRING_PTR("mode", OPTIONAL, struct config_socket, mode, 0, TEXT_MAX),
     CYAML_FIELD_STRING_PTR("group", OPTIONAL, struct config_socket, group, 0, TEXT_MAX),
@@ -142,6 +149,8 @@ static const cyaml_schema_field_t last_fields[] = {
     CYAML_FIELD_MAPPING_PTR("shmem_limits", OPTIONAL, struct config_device, shmem_limits,
                             shmem_limits_fields),
     CYAML_FIELD_MAPPING_PTR("memory", OPTIONAL, struct config_device, memory, device_memory_fields),
+    CYAML_FIELD_ENUM_PTR("legacy", OPTIONAL | CYAML_FLAG_STRICT, struct config_device, legacy, legacies,
+                         CYAML_ARRAY_LEN(legacies)),
     CYAML_FIELD_END,
 };
 

@@ -84,6 +84,7 @@ struct config_device {
         enum config_shmem *shmem;
         struct config_shmem_limits *shmem_limits;
         struct config_device_memory *memory;
+        enum device_legacy *legacy;
         struct config_option options[CONFIG_OPTION_KEYS]; /* one a key; config_schema_option tells which */
 };
 

@@ -136,7 +136,8 @@ static int front_attach(struct front_device *front)
                                               .shm = front->shm,
                                               .n_shm = front->n_shm,
                                               .shmem_show = on_shmem_show,
-                                              .shmem_hide = on_shmem_hide};
+                                              .shmem_hide = on_shmem_hide,
+                                              .format = place->format};
         int r;
 
         front_memory_join(place->memory, place->index, front->device, place->refuses);

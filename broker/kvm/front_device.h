@@ -20,6 +20,7 @@ struct front_place {
         unsigned index; /* of the device in the configuration */
         bool refuses;   /* buffers of other devices in its regions */
         bool confined;  /* it is held to windows of memory: its guest must use its DMA API to keep to them */
+        enum guest_format format;
         uint64_t address; /* of its registers */
         uint32_t gsi;
 };

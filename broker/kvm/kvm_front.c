@@ -325,6 +325,12 @@ static int front_load(struct kvm_front *front)
         return boot_new(&start, &front->boot);
 }
 
+static const enum guest_format guest_formats[DEVICE_LEGACY_COUNT_] = {
+    [DEVICE_LEGACY_OFF] = GUEST_MODERN,
+    [DEVICE_LEGACY_ONLY] = GUEST_LEGACY_LITTLE,
+    [DEVICE_LEGACY_ONLY_BIG] = GUEST_LEGACY_BIG,
+};
+
 /* One whose workers crashed at start is a hole in the bus: the VM has begun without it. */
 static int front_open_devices(struct kvm_front *front)
 {
@@ -340,6 +346,7 @@ static int front_open_devices(struct kvm_front *front)
                                                   .index = (unsigned)i,
                                                   .refuses = front->config->devices[i].shmem.foreign_dma ==
                                                              FOREIGN_DMA_REFUSE,
+                                                  .format = guest_formats[front->config->devices[i].legacy],
                                                   .confined = front->config->devices[i].memory.n_windows > 0,
                                                   .address = kvm_layout_device(&front->layout, (unsigned)i),
                                                   .gsi = kvm_layout_gsi(&front->layout, (unsigned)i)};

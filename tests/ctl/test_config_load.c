@@ -13,7 +13,6 @@
 
 #include <cmocka.h>
 
-#include "broker/ctl/config_effective.h"
 #include "proto/base/checked.h"
 #include "proto/device/blk.h"
 
@@ -149,6 +148,23 @@ static void a_vm_of_our_own_gets_its_defaults(void **state)
         assert_string_equal(c.boot.kernel, "/etc/vms/vmlinuz");
         assert_string_equal(c.boot.initrd, "");
         assert_string_equal(c.boot.cmdline, "");
+        vm_config_done(&c);
+}
+
+static void each_legacy_interface_arrives(void **state)
+{
+        static const char text[] = KVM "devices: [{name: a, type: rng}, {name: b, type: rng, legacy: off}, "
+                                       "{name: c, type: rng, legacy: only}, "
+                                       "{name: d, type: console, legacy: only-big-endian}]\n";
+        struct mistakes mistakes;
+        struct vm_config c;
+
+        (void)state;
+        assert_int_equal(parse_in(text, strlen(text), &context, &mistakes, &c), 0);
+        assert_int_equal(c.devices[0].legacy, DEVICE_LEGACY_OFF);
+        assert_int_equal(c.devices[1].legacy, DEVICE_LEGACY_OFF);
+        assert_int_equal(c.devices[2].legacy, DEVICE_LEGACY_ONLY);
+        assert_int_equal(c.devices[3].legacy, DEVICE_LEGACY_ONLY_BIG);
         vm_config_done(&c);
 }
 
@@ -400,6 +416,15 @@ static const struct {
     {BLK(", memory: {windows: [1M]}"), {{4, 55, "an entry of windows is not a mapping"}}},
     {KVM "devices: [{name: r, type: rng, memory: {iotlb: true}}]\n",
      {{4, 48, "memory: iotlb is for VMMs that attach and have an IOMMU: remove it"}}},
+    {BLK(", legacy: only"),
+     {{4, 44, "legacy: nothing tells over vhost-user which format a driver has: remove it"}}},
+    {BLK(", legacy: yes"), {{4, 44, "unknown legacy \"yes\": known are off, only, only-big-endian"}}},
+    {KVM "devices: [{name: n, type: net, legacy: only}]\n",
+     {{4, 40, "legacy: net has the modern interface alone: remove it"}}},
+    {KVM "devices: [{name: c, type: console, ports: [a, b], legacy: only}]\n",
+     {{0, 0, "legacy: console has one port by the legacy interface: name one"}}},
+    {KVM "devices: [{name: r, type: rng, legacy: only, memory: {windows: [{start: 1M, size: 1M}]}}]\n",
+     {{4, 40, "legacy: such a driver cannot be told to keep to the windows of memory"}}},
     {BLK(", rate: {ops: 9}"), {{4, 48, "rate: ops is 9: use 10 to 4294967295"}}},
     {BLK(", rate: {ops: 0}"), {{4, 48, "ops: 0 is no limit: remove it"}}},
     {BLK(", rate: {ops: 1K}"), {{4, 48, "whole decimal number"}}},
@@ -488,77 +513,6 @@ static void as_many_devices_as_the_limit_and_not_one_more(void **state)
         assert_int_equal(mistakes.n, 1);
         assert_non_null(strstr(mistakes.list[0].text, "devices has 65 entries: use 1 to 64"));
         mistakes_done(&mistakes);
-}
-
-static void what_check_prints_means_the_same(void **state)
-{
-        static const char *const texts[] = {
-            example,
-            BLK(", serial: \"\", read_only: true, block_size: 4096, request_timeout: 5, poll_us: 7, "
-                "placement: free"),
-            BLK(", serial: \"true\", direct: true"),
-            HEAD "devices: [{name: n, type: net}, {name: f, type: fs, path: /f}, {name: c, type: console}]\n",
-            HEAD "devices: [{name: n, type: net, backend: tap, tap: t0, mac: \"52:54:00:12:34:56\"}]\n",
-            HEAD "socket: {mode: 0600, group: root}\nlimits: {worker_memory: 8388609}\n" RNG,
-            BLK(", limits: {cpu: 50%, read_bps: 7M}"),
-            BLK(", limits: {memory: 8388609, cpu_weight: 1, io_weight: 2, write_bps: 3G, read_iops: 44, "
-                "write_iops: 55}"),
-            KVM RNG,
-            KVM "vcpus: 3\nmemory: 48M\ninitrd: /i\ncmdline: \"true\"\nserial: none\n" RNG,
-            "vm: \"123\"\nfrontend: vhost-user\ndevices: [{name: \"null\", type: rng}]\n",
-        };
-
-        (void)state;
-        for (size_t i = 0; i < array_size(texts); i++) {
-                char *first = NULL, *second = NULL;
-                struct device_limits limits;
-                struct mistakes mistakes;
-                struct vm_config c;
-                size_t len;
-                FILE *out;
-
-                assert_int_equal(parse_in(texts[i], strlen(texts[i]), &context, &mistakes, &c), 0);
-                out = open_memstream(&first, &len);
-                assert_int_equal(config_effective_print(&c, out), 0);
-                fclose(out);
-                limits = c.devices[0].limits;
-                vm_config_done(&c);
-                assert_int_equal(parse_in(first, strlen(first), &context, &mistakes, &c), 0);
-                out = open_memstream(&second, &len);
-                assert_int_equal(config_effective_print(&c, out), 0);
-                fclose(out);
-                assert_memory_equal(&c.devices[0].limits, &limits, sizeof(limits));
-                vm_config_done(&c);
-                assert_string_equal(first, second);
-                free(first);
-                free(second);
-        }
-}
-
-/* A network has a tap or a mac, a folder an owner, only when somebody has said so; a disk without a serial is a wish. */
-static void check_leaves_out_what_nobody_has_said(void **state)
-{
-        static const char text[] =
-            HEAD "devices:\n  - {name: n, type: net}\n  - {name: f, type: fs, path: /f}\n"
-                 "  - {name: d, type: blk, path: /i, serial: \"\"}\n";
-        static const char *const none[] = {"tap:", "mac:", "owner:", "pcap:", "forward:"};
-        struct mistakes mistakes;
-        struct vm_config c;
-        char *printed = NULL;
-        size_t len;
-        FILE *out;
-
-        (void)state;
-        assert_int_equal(parse_in(text, strlen(text), &context, &mistakes, &c), 0);
-        out = open_memstream(&printed, &len);
-        assert_int_equal(config_effective_print(&c, out), 0);
-        fclose(out);
-        for (size_t i = 0; i < array_size(none); i++)
-                assert_null(strstr(printed, none[i]));
-        assert_non_null(strstr(printed, "serial: \"\"\n"));
-        assert_non_null(strstr(printed, "tag: \"f\"\n"));
-        vm_config_done(&c);
-        free(printed);
 }
 
 /* Whatever comes, no crash and no leak: a result or at least one mistake. */
@@ -682,13 +636,12 @@ int main(void)
             cmocka_unit_test(the_example_gets_its_defaults),
             cmocka_unit_test(every_key_arrives_where_it_belongs),
             cmocka_unit_test(a_vm_of_our_own_gets_its_defaults),
+            cmocka_unit_test(each_legacy_interface_arrives),
             cmocka_unit_test(each_key_of_a_vm_of_our_own_arrives),
             cmocka_unit_test(a_given_run_dir_wins_over_the_files),
             cmocka_unit_test(values_at_their_limits_are_good),
             cmocka_unit_test(every_mistake_is_named_with_its_place),
             cmocka_unit_test(as_many_devices_as_the_limit_and_not_one_more),
-            cmocka_unit_test(what_check_prints_means_the_same),
-            cmocka_unit_test(check_leaves_out_what_nobody_has_said),
             cmocka_unit_test(no_cut_and_no_flipped_bit_breaks_the_reader),
             cmocka_unit_test(any_order_of_lines_and_devices_is_good),
             cmocka_unit_test(deep_nesting_is_refused_and_not_followed),

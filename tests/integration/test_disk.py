@@ -100,6 +100,30 @@ def disk_keeps_its_data_over_ten_reboots_on_the_newest_qemu(t):
     keep_data_over_reboots(t, newest_qemu(), 10)
 
 
+def sees_its_block_size(t, binary):
+    t.stage(f"QEMU {binary.version()}")
+    disks = [Disk("small", t.disk_file("small.img", mib=64)),
+             Disk("large", t.disk_file("large.img", mib=64), extra=", block_size: 4096")]
+    guest = t.boot(t.backend(disks), binary=binary)
+    for name, size in (("vda", 512), ("vdb", 4096)):
+        queue = f"/sys/block/{name}/queue"
+        got = guest.run(f"cat {queue}/logical_block_size /sys/block/{name}/size").split()
+        require(got == [str(size), str(64 << 11)], f"{name} has {got}")
+        guest.run(f"guest_load fill /dev/{name} 0 4M 3 direct && guest_load check /dev/{name} 0 4M 3 direct")
+    t.stage("block sizes and capacities are those of the configuration")
+
+
+@claim(seconds=90)
+def driver_sees_the_block_size_of_its_disk(t):
+    """Linux reads it from the configuration space, before it has features where its driver validates them."""
+    sees_its_block_size(t, Binary.host())
+
+
+@claim(seconds=90)
+def driver_sees_the_block_size_of_its_disk_on_the_newest_qemu(t):
+    sees_its_block_size(t, newest_qemu())
+
+
 def digest(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

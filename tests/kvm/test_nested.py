@@ -93,6 +93,63 @@ def driver_sees_its_network_card_on_a_real_kvm(t):
     t.stage("with no worker any more commands fail and frames are lost, and Linux goes on")
 
 
+OLD = """
+devices:
+  - {name: net0, type: net, backend: stream, path: /host/net.sock, mtu: 1400}
+  - {name: disk0, type: blk, path: /host/disk.img, block_size: 4096}
+  - {name: old0, type: blk, path: /host/old.img, block_size: 4096, legacy: only}
+  - {name: small0, type: blk, path: /host/small.img, legacy: only, copy: socket}
+  - {name: rng0, type: rng, legacy: only}
+  - {name: con0, type: console, log_dir: /host/logs, legacy: only}
+"""
+# In the guest of the guest. Bit 32: VERSION_1; 29: EVENT_IDX; 6: the block size; 3 of the network: its MTU.
+OLD_WORDS = """bit() { cut -c$(($2 + 1)) $1/device/features; }
+echo "SEES eth0 $(cat /sys/class/net/eth0/mtu) $(bit /sys/class/net/eth0 3)"
+for d in vda vdb vdc; do
+        s=/sys/block/$d; echo "SEES $d $(cat $s/queue/logical_block_size) $(cat $s/size) $(bit $s 32) $(bit $s 29) $(bit $s 6)"
+        guest_load fill /dev/$d 0 2M 5 direct && guest_load check /dev/$d 0 2M 5 direct && echo "CHECKED $d"
+done
+mkfs.ext4 -q /dev/vdb && mount /dev/vdb /mnt && guest_load fill /mnt/data 0 4M 6 && umount /mnt && e2fsck -fn /dev/vdb && mount /dev/vdb /mnt &&
+        guest_load check /mnt/data 0 4M 6 && echo "MOUNTED vdb"
+echo "ENTROPY $(dd if=/dev/hwrng bs=16 count=1 2>/dev/null | wc -c)"
+echo "from an old driver" >/dev/hvc0
+poweroff -f
+"""
+OLD_HOST = """cd /host
+./net_peer net.sock >peer.log & peer=$!
+until [ -S net.sock ]; do usleep 50000; done
+mkfifo keys; ./bulkhead run own.yaml <keys >screen 2>log & pid=$!
+exec 3>keys
+until grep -q ' # ' screen; do kill -0 $pid || break; usleep 100000; done
+cat words >&3
+wait $pid; echo "STATUS $?"; kill $peer
+cat screen log; grep -h old logs/*
+"""
+
+
+@claim(seconds=240, long=True)
+def linux_drives_legacy_devices_beside_modern_ones_on_a_real_kvm(t):
+    """Its virtio-mmio finds version 1 and goes by it; what both kinds of drivers read before they have features is right."""
+    machine = host(t, *PROGRAMS, "bin/bulkhead-worker-net", "bin/bulkhead-worker-console", "tests/net_peer")
+    words = "console=ttyS0 quiet panic=-1 nokaslr noxsave mitigations=off ipv6.disable=1 bh.devices bh.scenario=shell"
+    whole_run.prepare(machine, whole_run.config(words).split("devices:")[0] + OLD)
+    machine.run("cd /host && mkdir logs && for d in disk old small; do truncate -s 16M $d.img; chmod 666 $d.img; done")
+    for name, text in (("words", OLD_WORDS), ("run", OLD_HOST)):
+        machine.run(f"cat >/host/{name} <<'END'\n{text}END")
+    answer = machine.ask("cd /host && ./bulkhead check own.yaml && sh run", 230)
+    said = answer.output
+    require("STATUS 0" in said, said)
+    for seen in ("eth0 1400 1", "vda 4096 32768 1 1 1", "vdb 4096 32768 0 1 1", "vdc 512 32768 0 1 1"):
+        require(f"SEES {seen}" in said, f"not \"{seen}\": {said}")
+    t.stage("MTU and block sizes are right, with VERSION_1 and without")
+    for words in ("CHECKED vda", "CHECKED vdb", "CHECKED vdc", "MOUNTED vdb", "ENTROPY 16"):
+        require(words in said, f"no \"{words}\" in {said}")
+    require(re.search("^from an old driver", said.split("the VM has ended")[-1], re.M), f"not in the console's log: {said}")
+    refused = [line for line in said.splitlines() if "refused=" in line and "refused=0 " not in line]
+    require(not refused, f"registers that it may not reach: {refused}")
+    t.stage("legacy disks, entropy and console were used as modern ones are")
+
+
 PMEM = """
 devices:
   - {name: pmem0, type: pmem, path: /host/pmem.img, size: 64M, shmem: map}

@@ -532,6 +532,10 @@ bool judged_vm_config(const struct vm_config *config)
                     device->copy >= DEVICE_COPY_COUNT_ || device->poll_us > 1000 ||
                     device->placement >= DEVICE_PLACEMENT_COUNT_)
                         return false;
+                if (device->legacy >= DEVICE_LEGACY_COUNT_ ||
+                    (device->legacy != DEVICE_LEGACY_OFF &&
+                     (config->frontend != VM_FRONTEND_KVM || !device_types[device->type].legacy)))
+                        return false;
                 if (config->frontend == VM_FRONTEND_VHOST_USER &&
                     strlen(config->run_dir) + strlen(config->name) + strlen(device->name) + 7 > 107)
                         return false;

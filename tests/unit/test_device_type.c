@@ -103,8 +103,9 @@ static void a_key_of_two_types_has_one_kind(void **state)
 
 static void options_have_no_key_of_all_devices(void **state)
 {
-        static const char *const common[] = {"name", "type",      "queues", "lanes", "request_timeout",
-                                             "copy", "placement", "limits", "rate",  "poll_us"};
+        static const char *const common[] = {"name",  "type",         "queues", "lanes", "request_timeout",
+                                             "copy",  "placement",    "limits", "rate",  "poll_us",
+                                             "shmem", "shmem_limits", "memory", "legacy"};
 
         (void)state;
         for (size_t t = 0; t < DEVICE_TYPE_COUNT_; t++)

@@ -10,6 +10,7 @@
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
 #include "proto/device/fs.h"
+#include "proto/vm_config_kvm.h"
 #include "tests/harness/blk_set.h"
 #include "tests/harness/good_config.h"
 #include "tests/unit/judged.h"
@@ -277,6 +278,65 @@ static void what_a_guest_may_write_holds_no_path_of_ours(void **state)
         good();
 }
 
+static void only_what_has_a_legacy_form_has_the_legacy_interface(void **state)
+{
+        static const struct {
+                enum device_type_id type;
+                uint32_t n_queues;
+                const char *why; /* NULL: good */
+        } rows[] = {{DEVICE_TYPE_RNG, 1, NULL},
+                    {DEVICE_TYPE_BLK, 16, NULL},
+                    {DEVICE_TYPE_CONSOLE, 4, NULL},
+                    {DEVICE_TYPE_CONSOLE, 6, "console has one port by the legacy interface: name one"},
+                    {DEVICE_TYPE_NET, 3, "net has the modern interface alone: remove it"},
+                    {DEVICE_TYPE_VSOCK, 3, "vsock has the modern interface alone"},
+                    {DEVICE_TYPE_FS, 2, "fs has the modern interface alone"},
+                    {DEVICE_TYPE_SAMPLE, 1, "sample has the modern interface alone"}};
+
+        (void)state;
+        be_kvm();
+        for (size_t i = 0; i < array_size(rows); i++)
+                for (unsigned legacy = DEVICE_LEGACY_ONLY; legacy <= DEVICE_LEGACY_ONLY_BIG; legacy++) {
+                        devices[1].type = rows[i].type;
+                        devices[1].n_queues = rows[i].n_queues;
+                        devices[1].legacy = (enum device_legacy)legacy;
+                        assert_int_equal(vm_config_judge_legacy(&config, &devices[1], why, sizeof(why)),
+                                         rows[i].why ? -EINVAL : 0);
+                        if (rows[i].why)
+                                assert_non_null(strstr(why, rows[i].why));
+                }
+        be_vhost_user();
+        be_kvm();
+        devices[1].legacy = DEVICE_LEGACY_COUNT_;
+        bad_kvm("there is no such legacy: use off, only or only-big-endian");
+        devices[1].legacy = DEVICE_LEGACY_ONLY;
+        good();
+        devices[1].memory.n_windows = 1;
+        devices[1].memory.windows[0] = (struct device_window){.start = 4096, .size = 4096};
+        bad("such a driver cannot be told to keep to the windows of memory");
+        be_vhost_user();
+        devices[1].legacy = DEVICE_LEGACY_ONLY;
+        bad("nothing tells over vhost-user which format a driver has");
+}
+
+static void the_interface_comes_back_as_it_was(void **state)
+{
+        (void)state;
+        for (unsigned legacy = 0; legacy < DEVICE_LEGACY_COUNT_; legacy++) {
+                struct vm_config got;
+                ssize_t n;
+
+                be_kvm();
+                devices[1].legacy = (enum device_legacy)legacy;
+                n = vm_config_make(&config, buf, sizeof(buf));
+                assert_true(n > 0);
+                assert_int_equal(vm_config_check(&arena, buf, (size_t)n, &got, why, sizeof(why)), 0);
+                assert_int_equal(got.devices[0].legacy, DEVICE_LEGACY_OFF);
+                assert_int_equal(got.devices[1].legacy, legacy);
+                vm_config_done(&got);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -287,6 +347,8 @@ int main(void)
             CONFIG_TEST(a_vm_of_our_own_has_a_loader_behind_its_devices),
             CONFIG_TEST(what_a_guest_may_write_holds_no_path_of_ours),
             CONFIG_TEST(a_vm_of_our_own_comes_back_as_it_was),
+            CONFIG_TEST(only_what_has_a_legacy_form_has_the_legacy_interface),
+            CONFIG_TEST(the_interface_comes_back_as_it_was),
             CONFIG_TEST(bit_flips_and_truncations_never_break_a_promise),
         };
 

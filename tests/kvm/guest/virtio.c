@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/kvm/guest/virtio.h"
 
+#include <stddef.h>
+
 #define MAGIC      0x74726976u
 #define SPIN_MAX   100000000u
 #define DESC_NEXT  1u
@@ -56,7 +58,17 @@ bool virtio_reset(struct virtio *device, const char *name)
         return true;
 }
 
-static bool negotiate(struct virtio *device, const char *name, uint64_t features)
+static void choose(struct virtio *device, uint64_t features)
+{
+        device->features = features;
+        set(device, VIRTIO_DRIVER_FEATURES_SEL, 0);
+        set(device, VIRTIO_DRIVER_FEATURES, (uint32_t)device->features);
+        set(device, VIRTIO_DRIVER_FEATURES_SEL, 1);
+        set(device, VIRTIO_DRIVER_FEATURES, (uint32_t)(device->features >> 32));
+}
+
+/* `by` NULL: `features`, as far as they are offered. */
+static bool negotiate(struct virtio *device, const char *name, uint64_t features, virtio_negotiate by)
 {
         uint64_t offered;
 
@@ -66,11 +78,10 @@ static bool negotiate(struct virtio *device, const char *name, uint64_t features
         offered = (uint64_t)get(device, VIRTIO_DEVICE_FEATURES) << 32;
         set(device, VIRTIO_DEVICE_FEATURES_SEL, 0);
         offered |= get(device, VIRTIO_DEVICE_FEATURES);
-        device->features = offered & (features | VIRTIO_F_VERSION_1);
-        set(device, VIRTIO_DRIVER_FEATURES_SEL, 0);
-        set(device, VIRTIO_DRIVER_FEATURES, (uint32_t)device->features);
-        set(device, VIRTIO_DRIVER_FEATURES_SEL, 1);
-        set(device, VIRTIO_DRIVER_FEATURES, (uint32_t)(device->features >> 32));
+        if (!by)
+                choose(device, offered & (features | VIRTIO_F_VERSION_1));
+        else if (!by(device, name, offered))
+                return false;
         set(device, VIRTIO_STATUS, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK);
         if (get(device, VIRTIO_STATUS) & VIRTIO_FEATURES_OK)
                 return true;
@@ -102,18 +113,29 @@ static bool start_queue(struct virtio *device, const char *name, struct virtio_r
         return false;
 }
 
-bool virtio_begin(struct virtio *device, const char *name, uint64_t features, struct virtio_ring *ring)
+static bool begin(struct virtio *device, const char *name, uint64_t features, virtio_negotiate by,
+                  struct virtio_ring *ring)
 {
         if (get(device, VIRTIO_VERSION) != 2) {
                 fail(name, "version", get(device, VIRTIO_VERSION));
                 return false;
         }
-        if (!virtio_reset(device, name) || !negotiate(device, name, features) ||
+        if (!virtio_reset(device, name) || !negotiate(device, name, features, by) ||
             !start_queue(device, name, ring))
                 return false;
         set(device, VIRTIO_STATUS,
             VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK);
         return true;
+}
+
+bool virtio_begin(struct virtio *device, const char *name, uint64_t features, struct virtio_ring *ring)
+{
+        return begin(device, name, features, NULL, ring);
+}
+
+bool virtio_begin_by(struct virtio *device, const char *name, virtio_negotiate by, struct virtio_ring *ring)
+{
+        return begin(device, name, 0, by, ring);
 }
 
 /* Sleeps until the device has used what it has; every interrupt's status is read and acknowledged. */

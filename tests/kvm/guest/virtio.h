@@ -89,6 +89,11 @@ bool virtio_find(uint32_t type, uint32_t n, struct virtio *ret_device);
 /* Status 0, and then all up to DRIVER_OK with queue 0 on `ring`. False: said in words under `name`. */
 bool virtio_begin(struct virtio *device, const char *name, uint64_t features, struct virtio_ring *ring);
 
+/* The same, by a driver's own way to its features, between DRIVER and FEATURES_OK. False: said in words. */
+typedef bool (*virtio_negotiate)(struct virtio *device, const char *name, uint64_t offered);
+bool virtio_begin_by(struct virtio *device, const char *name, virtio_negotiate negotiate,
+                     struct virtio_ring *ring);
+
 /* One request and its answer, by an interrupt. The bytes that the device has written, or UINT32_MAX: said in words. */
 uint32_t virtio_do(struct virtio *device, const char *name, const struct virtio_part *parts, uint32_t n);
 
