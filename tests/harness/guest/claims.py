@@ -24,6 +24,7 @@ from .machine import Binary, Machine
 TOP = backend.TOP
 BUILD = backend.BUILD
 GUEST = os.environ.get("BULKHEAD_GUEST") or os.path.join(BUILD, "guest")
+GUEST_BACKPORTS = os.path.join(BUILD, "guest-backports")  # with a newer kernel
 SKIPPED = 77
 BUSY = 3  # times as slow is a machine that is shared; what a claim waits for has deadlines of its own
 _claims = {}
@@ -58,8 +59,14 @@ def guest_image():
     return GUEST
 
 
-def make_guest_image(directory):
-    made = subprocess.run([f"{TOP}/packaging/guest-image", "--out", directory], text=True, capture_output=True)
+def backports_image():
+    if not os.path.exists(f"{GUEST_BACKPORTS}/stamp"):
+        make_guest_image(GUEST_BACKPORTS, "--backports")
+    return GUEST_BACKPORTS
+
+
+def make_guest_image(directory, *words):
+    made = subprocess.run([f"{TOP}/packaging/guest-image", "--out", directory, *words], text=True, capture_output=True)
     needs(made.returncode == 0, (made.stderr or made.stdout).strip().split("\n")[-1])
     return made.stdout.strip().split("\n")[-1]
 

@@ -15,10 +15,11 @@ ETHERNET = 14
 
 
 class Net:
-    """options: keys of the configuration, without `type`. mtu: told to QEMU, too."""
+    """options: keys of the configuration, without `type`. mtu: told to QEMU, too. qemu_extra: more properties of QEMU's device."""
 
-    def __init__(self, name, options, pairs=1, mtu=1500, mac="52:54:00:12:34:56"):
+    def __init__(self, name, options, pairs=1, mtu=1500, mac="52:54:00:12:34:56", qemu_extra=""):
         self.name, self.options, self.pairs, self.mtu, self.mac = name, options, pairs, mtu, mac
+        self.qemu_extra = qemu_extra
 
     def yaml(self):
         return f"  - {{name: {self.name}, type: net, queues: {2 * self.pairs}, mtu: {self.mtu}, {self.options}}}\n"
@@ -27,7 +28,7 @@ class Net:
         many = ",mq=on" if self.pairs > 1 else ""
         return ["-chardev", f"socket,id={self.name},path={sock}",
                 "-netdev", f"vhost-user,id={self.name}-net,chardev={self.name},queues={self.pairs}",
-                "-device", f"virtio-net-pci,id={self.name}-pci,netdev={self.name}-net,mac={self.mac},host_mtu={self.mtu},romfile=,vectors=0{many}"]
+                "-device", f"virtio-net-pci,id={self.name}-pci,netdev={self.name}-net,mac={self.mac},host_mtu={self.mtu},romfile=,vectors=0{many}{self.qemu_extra}"]
 
 
 def address(guest, words, link="eth0"):
