@@ -66,6 +66,13 @@ def at_hand():
         make_image()
 
 
+def restricted_kernel():
+    """A kernel of Debian's source with CONFIG_DMA_RESTRICTED_POOL, which Debian's own are built without. Made once; takes minutes."""
+    done = subprocess.run([f"{TOP}/tests/kvm/restricted_kernel", f"{ROOT}/restricted"], text=True, capture_output=True)
+    needs(done.returncode == 0, last_line(done))
+    return f"{ROOT}/restricted/Image"
+
+
 def qemu_with_width(width, directory):
     """A copy of QEMU whose Cortex-A53 has another physical width: no processor that it has goes below 40 bits.
 

@@ -1,7 +1,9 @@
 # The whole of bulkhead on arm64: broker, spawner, loader and workers of that architecture, on emulated hosts whose KVM is
 # real.
 # SPDX-License-Identifier: Apache-2.0
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -18,6 +20,7 @@ JAIL_TESTS = ("test_policy", "test_policy_pins", "test_trace_kernel", "test_trac
               "test_rootless", "test_limits", "test_spawner", "test_broker_jail", "test_broker_kvm", "test_kvm_vm")
 DEVICES_AT, DEVICE_WINDOW = 0x0a000000, 0x1000  # broker/kvm/layout.h
 MARK = "the mark"  # arm64_guest.S
+POOL, POOL_MIB = 0x4f000000, 8  # the VM's memory ends at 0x50000000
 PSCI_OFF, PSCI_RESET, NONE = 0x84000008, 0x84000009, 0
 
 
@@ -71,6 +74,52 @@ def arm64_linux_boots_and_uses_its_jailed_disk(t):
 def arm64_linux_boots_on_a_gic_of_version_2(t):
     said = linux(t, vcpus=2, processors=2, gic=2)
     require("GIC-0" in said and "Edge virtio0" in said, f"not by that controller's interrupt: {said}")
+
+
+def with_pool(words, pool=POOL):
+    """The configuration, with the disk held to a window that its guest is told of."""
+    return words.replace("path: /host/disk.img", f"path: /host/disk.img, memory: {{windows: [{{start: {pool:#x}, size: {POOL_MIB}M}}]}}")
+
+
+OUTSIDE = "outside of the device's windows"
+
+
+@claim(seconds=120)
+def arm64_linux_that_keeps_to_no_pool_is_refused(t):
+    """Debian's kernel does not know such pools: the first ring that it gives the disk is refused, and nothing else."""
+    machine = host(t)
+    whole_run.prepare(machine, with_pool(whole_run.config(LINUX_WORDS)))
+    require("ok" in machine.run("cd /host && ./bulkhead check own.yaml && echo ok"), "the configuration is not good")
+    run = whole_run.Run(machine)
+    run.wait_said(OUTSIDE, 90)
+    devices = {device["device"]: device for device in json.loads(machine.run("cd /host && ./bulkhead ps --json"))["vms"][0]["devices"]}
+    require([devices["disk0"][key] for key in ("windows", "window_bytes", "window_refused")] == [1, POOL_MIB << 20, 1],
+            f"not counted: {devices['disk0']}")
+    require(int(devices["disk0"]["features_offered"], 16) >> 33 & 1 and not int(devices["rng0"]["features_offered"], 16) >> 33 & 1,
+            f"ACCESS_PLATFORM is offered to the wrong one: {devices}")
+    lines = [line for line in run.said().splitlines() if OUTSIDE in line and "has posted a" in line]
+    require(len(lines) == 1 and "dev=disk0 queue=0" in lines[0], f"not told once: {lines}")
+    t.stage(lines[0].split(": ", 2)[-1])
+    refused = ((0x40000000, "kernel, device tree and initrd lie from 0x40000000"), (0x4fe00000, "is not in one piece of the VM's memory"),
+               (0x4f001000, "is the pool that its guest is told of; use multiples of 2 MiB"))
+    run.stop()
+    for pool, words in refused:
+        whole_run.prepare(machine, with_pool(whole_run.config(LINUX_WORDS), pool))
+        answer = machine.ask("cd /host && ./bulkhead run own.yaml </dev/null 2>&1", 60)
+        require(answer.status == 1 and words in answer.output.replace(": use", "; use"), f"{pool:#x}: {answer.status}: {answer.output}")
+    t.stage("pools at wrong places are refused in words")
+
+
+@claim(seconds=900, long=True)
+def arm64_linux_shares_its_pool_alone(t):
+    """A kernel with CONFIG_DMA_RESTRICTED_POOL, told by the device tree: rings and buffers of its disk are there, and nowhere else."""
+    kernel = arm64_machine.restricted_kernel()
+    machine = host(t, {"restricted": kernel}, processors=2)
+    said = whole_run.linux_uses_its_devices(t, machine, with_pool(whole_run.config(LINUX_WORDS.replace("quiet", "loglevel=7"), kernel="restricted")))
+    require(OUTSIDE not in said, f"refused: {said}")
+    require(re.search(r"FEATURES [01]{33}1", said), f"its driver does not use the DMA API: {said}")
+    require(re.search(r"restricted.DMA|restricted-dma-pool", said, re.I), f"its kernel says nothing of a pool: {said}")
+    t.stage("its disk was used through the pool alone")
 
 
 @claim(seconds=90)

@@ -1,5 +1,6 @@
 # `bulkhead run` with Linux as its guest, on a host that is a guest itself: what it is given, what both must say.
 # SPDX-License-Identifier: Apache-2.0
+import json
 import os
 import re
 import sys
@@ -54,6 +55,18 @@ class Run:
     def wait(self, seconds):
         """Its exit status."""
         return int(self._news(seconds).removeprefix("STATUS"))
+
+    def stop(self):
+        """By its operator."""
+        vm = json.loads(self.machine.run("cd /host && ./bulkhead ps --json", 60))["vms"][0]
+        self.machine.run(f"kill {vm['spawner_pid']}")
+        status = self.wait(90)
+        require(status == 0, f"status {status}: {self.said()}")
+
+    def wait_said(self, words, seconds):
+        """Until these words are said, which grep finds."""
+        script = f"n=0; until grep -q \"{words}\" /host/said; do n=$((n + 1)); [ $n -lt {10 * seconds} ] || exit 1; usleep 100000; done"
+        require(self.machine.ask(script, 3 * seconds).status == 0, f"nobody says \"{words}\": {self.said()}")
 
     def said(self):
         return self.machine.run("cat /host/said")
