@@ -1,5 +1,6 @@
 # The machine on a real KVM: a host with SVM, which is itself a guest of QEMU's TCG.
 # SPDX-License-Identifier: Apache-2.0
+import json
 import os
 import re
 import sys
@@ -34,6 +35,64 @@ def host(t, *names, files=None):
 @claim(seconds=180)
 def linux_boots_and_uses_its_jailed_disk_on_a_real_kvm(t):
     whole_run.linux_uses_its_devices(t, host(t, *PROGRAMS), whole_run.config(OWN_WORDS))
+
+
+# The kernel says where it puts its pool, and init hands that on; with the same words it is at the same place each time.
+BOUNCES = ("console=ttyS0 quiet panic=-1 nokaslr noxsave mitigations=off swiotlb=4096,force movablecore=128M memblock=debug "
+           "log_buf_len=1M bh.wait bh.scenario=disk")
+POOL = re.compile(r"memblock_alloc_try_nid: (\d+) bytes [^\n]*swiotlb_init[^\n]*\n[^\n]*memblock_reserve: \[0x([0-9a-f]+)-0x([0-9a-f]+)\]")
+LOW = "{start: 0, size: 128M}"
+OUTSIDE = "has posted a buffer outside of the device's windows"
+
+
+def windows(words, device, *ranges):
+    """The configuration, with one of its devices held to these."""
+    return re.sub(rf"(name: {device}, [^}}]*)}}", rf"\1, memory: {{windows: [{', '.join(ranges)}]}}}}", words)
+
+
+def first_refusal(machine, run, device, pool):
+    """Waits until it is said. Of the pool, told and counted once."""
+    run.wait_said(f"{OUTSIDE}: dev={device} ", 120)
+    line, = [line for line in run.said().splitlines() if OUTSIDE in line]
+    at = int(re.search(r" at=0x([0-9a-f]+) ", line)[1], 16)
+    require(pool[0] <= at <= pool[1], f"not of the pool {pool[0]:#x}-{pool[1]:#x}: {line}")
+    status = json.loads(machine.run("cd /host && ./bulkhead ps --json"))["vms"][0]["devices"]
+    found, = [(d["state"], d["window_refused"]) for d in status if d["device"] == device]
+    require(found == ("broken", 1), f"{device} is {found}")
+    return line.split(": ", 2)[-1]
+
+
+@claim(seconds=240, long=True)
+def linux_is_held_to_its_bounce_pool_on_a_real_kvm(t):
+    """One that uses its DMA API because a device has windows: they cover its pool, or not."""
+    machine = host(t, *PROGRAMS)
+    words = whole_run.config(BOUNCES)
+    whole_run.prepare(machine, words)
+    run = whole_run.Run(machine)
+    run.wait_guest(120)
+    said = POOL.search(run.said())
+    require(said, "its kernel does not say where its pool lies")
+    pool = int(said[2], 16), int(said[3], 16)
+    t.stage(f"its pool lies at {said[2]}-{said[3]}")
+    run.stop()
+
+    covers = f"{{start: {pool[0]:#x}, size: {(pool[1] + 1 - pool[0]) >> 10}K}}"
+    said = whole_run.linux_uses_its_devices(t, machine, windows(words, "disk0", LOW, covers))
+    require(OUTSIDE not in said and re.search(r"FEATURES [01]{33}1", said), f"refused, or without its DMA API: {said}")
+    t.stage("with a window that covers its pool the disk works")
+
+    whole_run.prepare(machine, windows(words, "rng0", LOW))
+    run = whole_run.Run(machine)
+    run.wait_guest(120)
+    t.stage(first_refusal(machine, run, "rng0", pool))
+    states = re.search(r"STATES (\w+) (\w+)", run.said())
+    require(states and [int(state, 16) & 0x40 for state in states.groups()] == [0, 0x40], f"its driver does not see NEEDS_RESET: {states}")
+    t.stage("its driver sees NEEDS_RESET, and the disk's does not")
+    run.stop()
+
+    whole_run.prepare(machine, windows(words, "disk0", LOW))
+    run = whole_run.Run(machine)  # its kernel waits for the disk for ever
+    t.stage(first_refusal(machine, run, "disk0", pool))
 
 
 NET = """
