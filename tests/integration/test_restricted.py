@@ -100,13 +100,18 @@ def nothing_is_refused(serving):
 def is_refused(t, serving, name, pool):
     """Broken at once by a buffer of the pool; the log says it once for each queue, and the count is the same."""
     wait_until(lambda: serving.ps()[name]["state"] == "broken", 60, f"{name} to be broken", alive=serving.child.must_run)
-    lines = [line for line in serving.child.lines if OUTSIDE in line and f"dev={name} " in line]
-    require(lines and len(lines) == len({re.search(r"queue=\d+", line)[0] for line in lines}), f"not once a queue: {lines}")
+    lines = []
+
+    def told():
+        """What has been said is read by another thread, and another queue may follow the first."""
+        lines[:] = [line for line in serving.child.lines if OUTSIDE in line and f"dev={name} " in line]
+        return lines and len(lines) == serving.ps()[name]["window_refused"]
+
+    wait_until(told, 20, f"as many lines as {name} has counted", alive=serving.child.must_run)
+    require(len(lines) == len({re.search(r"queue=\d+", line)[0] for line in lines}), f"not once a queue: {lines}")
     for line in lines:
         at = int(re.search(r" at=0x([0-9a-f]+) ", line)[1], 16)
         require(pool[0] <= at < pool[1], f"not of the pool {pool[0]:#x}-{pool[1] - 1:#x}: {line}")
-    device = serving.ps()[name]
-    require(device["window_refused"] == len(lines), f"{device['window_refused']} are counted: {lines}")
     require(f"{name} has refused {len(lines)} queues" in serving.tool("ps").stderr, "ps does not say so")
     t.stage(lines[0].split(": ", 2)[-1])
 
