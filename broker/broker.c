@@ -27,6 +27,7 @@
 #include "broker/vhost_user/listener.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
+#include "proto/vm_config_memory.h"
 #include "sandbox/broker_jail.h"
 
 enum broker_state {
@@ -370,6 +371,17 @@ static int start_devices(struct broker *broker)
         return 0;
 }
 
+/* Before the loop runs, and so before any worker is greeted. */
+static void put_behind_iommu(struct broker *broker)
+{
+        uint64_t endpoints;
+        uint32_t iommu = vm_config_iommu(broker->start->config, &endpoints);
+
+        for (uint32_t i = 0; iommu > 0 && i < broker->n_devices; i++)
+                if (endpoints >> i & 1)
+                        device_put_behind(broker->devices[i], broker->devices[iommu - 1], i);
+}
+
 static int confine(const struct broker_start *start)
 {
         uint32_t missing;
@@ -410,7 +422,10 @@ static int broker_start(struct broker *broker)
                                &broker->spawner);
         if (r < 0)
                 return r;
-        return start_devices(broker);
+        r = start_devices(broker);
+        if (r == 0)
+                put_behind_iommu(broker);
+        return r;
 }
 
 /* By the process that will run it, and before the filter, which allows no VM to be made. */

@@ -38,6 +38,9 @@ struct boot_options {
         struct boot_range pool
             [LIMIT_DEVICES]; /* ranges of RAM that devices are held to: ascending, apart, each some device's */
         uint32_t device_pool[LIMIT_DEVICES]; /* of device i: 0, none; else one and the pool's number */
+        uint32_t iommu; /* 0: there is none; or the number of the device that is one, and 1 */
+        uint64_t
+            endpoints; /* bit i: device i, which is another one, is behind it; its endpoint ID is i. Without IOMMU 0 */
         char cmdline[LIMIT_CMDLINE];
 };
 

@@ -55,6 +55,7 @@ struct control_configure {
         struct control_raw {
                 uint64_t start, size;
         } raw;
+        uint64_t endpoints; /* of an IOMMU (DEVICE_TYPE_IOMMU): bit i: device i is behind it; of others 0 */
 };
 
 /* A worker's memory that the broker copies to and from: `len` bytes a lane, lane after lane. Another one in each
@@ -98,6 +99,8 @@ enum control_kind_to_worker {
         CONTROL_SHUTDOWN = 6,
         CONTROL_SET = 7,
         CONTROL_SHMEM_ANSWER = 8,
+        CONTROL_IOMMU_ANSWER = 9,
+        CONTROL_IOMMU_FAULT = 10,
 };
 
 /* What an operator may set while a device runs. */
@@ -144,6 +147,15 @@ struct control_to_worker {
                         uint32_t id;
                         int error; /* 0 or negative errno */
                 } shmem_answer;
+                struct {
+                        uint32_t id;
+                        int error; /* 0 or negative errno */
+                } iommu_answer;
+                struct {
+                        uint32_t endpoint; /* below LIMIT_DEVICES */
+                        uint64_t iova;     /* whole LIMIT_IOTLB_PAGE */
+                        unsigned rights;   /* some of CONTROL_IOMMU_READ, CONTROL_IOMMU_WRITE */
+                } iommu_fault;
         };
 };
 
@@ -158,6 +170,8 @@ enum control_kind_to_broker {
         CONTROL_BOOT_FAILED = 8,
         CONTROL_SHMEM_MAP = 9,
         CONTROL_SHMEM_UNMAP = 10,
+        CONTROL_IOMMU_MAP = 11,
+        CONTROL_IOMMU_UNMAP = 12,
         CONTROL_TO_BROKER_COUNT_,
 };
 
@@ -169,6 +183,18 @@ struct control_shmem {
         uint64_t offset, len;
         uint64_t fd_offset; /* ... likewise, ... */
         int fd; /* ... likewise: what came beside it, whoever received it says; -1 of a judged message */
+};
+
+#define CONTROL_IOMMU_READ  1u
+#define CONTROL_IOMMU_WRITE 2u
+
+/* What a device behind an IOMMU may reach, or may not any more. Whole LIMIT_IOTLB_PAGE; iova + len is 2^64 at most. */
+struct control_iommu {
+        uint32_t id;        /* for the answer */
+        uint32_t endpoint;  /* below LIMIT_DEVICES: whether that is behind the sender its receiver knows */
+        uint64_t iova, len; /* of an IommuMap > 0; of an IommuUnmap with iova 0 also 0: everything */
+        uint64_t gpa;       /* of an IommuMap, ...: gpa + len does not wrap */
+        unsigned rights;    /* ... likewise: some of CONTROL_IOMMU_READ, CONTROL_IOMMU_WRITE */
 };
 
 struct control_to_broker {
@@ -197,6 +223,7 @@ struct control_to_broker {
                         char reason[LIMIT_BOOT_REASON]; /* foreign bytes: escape before printing; not empty */
                 } boot_failed;
                 struct control_shmem shmem; /* of both kinds */
+                struct control_iommu iommu; /* likewise */
         };
 };
 

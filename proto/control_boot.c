@@ -117,13 +117,27 @@ static int check_arch(const Bulkhead__Control__BootOptions *wire, struct boot_op
         return 0;
 }
 
+/* An IOMMU is a device, and behind none. */
+static int check_iommu(const Bulkhead__Control__BootOptions *wire, struct boot_options *ret)
+{
+        uint64_t devices = ret->n_devices < 64 ? (UINT64_C(1) << ret->n_devices) - 1 : UINT64_MAX;
+
+        if (wire->iommu > ret->n_devices || (wire->endpoints & ~devices))
+                return -EPROTO;
+        if (wire->iommu == 0 ? wire->endpoints != 0 : wire->endpoints >> (wire->iommu - 1) & 1)
+                return -EPROTO;
+        ret->iommu = wire->iommu;
+        ret->endpoints = wire->endpoints;
+        return 0;
+}
+
 int control_boot_check_options(const Bulkhead__Control__BootOptions *wire, struct boot_options *ret)
 {
         if (wire->n_vcpus < 1 || wire->n_vcpus > LIMIT_VCPUS)
                 return -EPROTO;
         ret->n_vcpus = wire->n_vcpus;
         if (check_arch(wire, ret) < 0 || check_ram(wire, ret) < 0 || check_devices(wire, ret) < 0 ||
-            check_pools(wire, ret) < 0)
+            check_pools(wire, ret) < 0 || check_iommu(wire, ret) < 0)
                 return -EPROTO;
         return wire_copy_string(wire->cmdline, ret->cmdline, sizeof(ret->cmdline));
 }
@@ -182,6 +196,8 @@ int control_boot_fill_options(const struct boot_options *options, struct control
         wire->n_pool = options->n_pools > 0 ? options->n_devices : 0;
         wire->pool = (uint32_t *)options->device_pool;
         wire->gic = options->gic;
+        wire->iommu = options->iommu;
+        wire->endpoints = options->endpoints;
         wire->cmdline = (char *)options->cmdline;
         return 0;
 }

@@ -13,6 +13,7 @@
 #include "proto/base/log.h"
 #include "proto/base/status.h"
 #include "proto/control_boot.h"
+#include "proto/control_iommu.h"
 #include "proto/control_shmem.h"
 #include "proto/option_wire.h"
 #include "proto/vm_config.h"
@@ -104,7 +105,7 @@ static int check_configure(struct arena *arena, const Bulkhead__Control__Configu
         ret->max_payload = wire->max_payload;
         ret->area_len = wire->area_len;
         ret->poll_us = wire->poll_us;
-        if (control_shmem_check_regions(wire, ret) < 0 ||
+        if (control_shmem_check_regions(wire, ret) < 0 || control_iommu_check_endpoints(wire, ret) < 0 ||
             check_raw(wire, &device_types[ret->type], &ret->raw) < 0)
                 return -EPROTO;
         return wire_copy_string(wire->name, ret->name, sizeof(ret->name));
@@ -302,6 +303,10 @@ static int check_to_broker(const Bulkhead__Control__ToBroker *wire, struct contr
                 return control_shmem_check_map(wire->shmem_map, &ret->shmem);
         case BULKHEAD__CONTROL__TO_BROKER__KIND_SHMEM_UNMAP:
                 return control_shmem_check_unmap(wire->shmem_unmap, &ret->shmem);
+        case BULKHEAD__CONTROL__TO_BROKER__KIND_IOMMU_MAP:
+                return control_iommu_check_map(wire->iommu_map, &ret->iommu);
+        case BULKHEAD__CONTROL__TO_BROKER__KIND_IOMMU_UNMAP:
+                return control_iommu_check_unmap(wire->iommu_unmap, &ret->iommu);
         default:
                 return -EPROTO;
         }
@@ -372,6 +377,10 @@ static int check_to_worker(struct arena *arena, const Bulkhead__Control__ToWorke
                 return check_set(wire->set, ret);
         case BULKHEAD__CONTROL__TO_WORKER__KIND_SHMEM_ANSWER:
                 return control_shmem_check_answer(wire->shmem_answer, ret);
+        case BULKHEAD__CONTROL__TO_WORKER__KIND_IOMMU_ANSWER:
+                return control_iommu_check_answer(wire->iommu_answer, ret);
+        case BULKHEAD__CONTROL__TO_WORKER__KIND_IOMMU_FAULT:
+                return control_iommu_check_fault(wire->iommu_fault, ret);
         default:
                 return -EPROTO;
         }

@@ -10,6 +10,7 @@
 
 #include "proto/base/status.h"
 #include "proto/control_boot.h"
+#include "proto/control_iommu.h"
 #include "proto/control_shmem.h"
 #include "proto/option_wire.h"
 #include "proto/wire.h"
@@ -42,6 +43,7 @@ static ssize_t make_configure(const struct control_configure *message, uint8_t *
         if (message->n_regions > LIMIT_SHMEM_REGIONS)
                 return -E2BIG;
         control_shmem_fill_regions(message, &regions, &body);
+        body.endpoints = message->endpoints;
         if (message->type == DEVICE_TYPE_LOADER) {
                 r = control_boot_fill_options(&message->boot, &boot);
                 if (r < 0)
@@ -290,6 +292,10 @@ ssize_t control_make_to_worker(const struct control_to_worker *message, uint8_t 
                 return make_set(message, buf, size);
         case CONTROL_SHMEM_ANSWER:
                 return control_shmem_make_answer(message, buf, size);
+        case CONTROL_IOMMU_ANSWER:
+                return control_iommu_make_answer(message, buf, size);
+        case CONTROL_IOMMU_FAULT:
+                return control_iommu_make_fault(message, buf, size);
         }
         return -EINVAL;
 }
@@ -317,6 +323,10 @@ ssize_t control_make_to_broker(const struct control_to_broker *message, uint8_t 
                 return control_shmem_make_map(&message->shmem, buf, size);
         case CONTROL_SHMEM_UNMAP:
                 return control_shmem_make_unmap(&message->shmem, buf, size);
+        case CONTROL_IOMMU_MAP:
+                return control_iommu_make_map(&message->iommu, buf, size);
+        case CONTROL_IOMMU_UNMAP:
+                return control_iommu_make_unmap(&message->iommu, buf, size);
         case CONTROL_TO_BROKER_COUNT_:
                 break;
         }

@@ -84,6 +84,8 @@ static const struct resource_row rows[] = {
     /* The file, locked; and once more, to be mapped: that one the broker keeps when the worker and its lock are gone. */
     [DEVICE_TYPE_PMEM] = {{.of = {[RESOURCE_FILE] = 2}}, NULL, NULL},
     [DEVICE_TYPE_SAMPLE] = {{.of = {0}}, NULL, NULL},
+    /* Memory that tells a successor what the guest has attached and mapped. */
+    [DEVICE_TYPE_IOMMU] = {{.of = {[RESOURCE_MEMORY] = 1}}, NULL, NULL},
     [DEVICE_TYPE_LOADER] = {{.of = {[RESOURCE_FILE] = 2}}, count_loader, NULL},
 };
 

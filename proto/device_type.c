@@ -10,6 +10,7 @@
 #include "proto/base/checked.h"
 #include "proto/device/blk.h"
 #include "proto/device/fs.h"
+#include "proto/device/iommu.h"
 #include "proto/device/net.h"
 #include "proto/device/pmem.h"
 #include "proto/device/sample.h"
@@ -54,6 +55,7 @@ bool device_type_queues_ok(const struct device_type *type, bool own_vmm, uint32_
 
 #define NET_ERR         1 /* VIRTIO_NET_ERR, before what a command's result would be (virtio 1.3, 5.1.6.5) */
 #define PMEM_RESP_ERROR 1
+#define IOMMU_S_DEVERR  3 /* VIRTIO_IOMMU_S_DEVERR, in struct virtio_iommu_req_tail (virtio 1.3, 5.13.6) */
 #define BLK_S_IOERR     1 /* VIRTIO_BLK_S_IOERR, in a request's last byte (virtio 1.3, 5.2.6) */
 
 const struct device_type device_types[WORKER_TYPE_COUNT_] = {
@@ -162,5 +164,16 @@ const struct device_type device_types[WORKER_TYPE_COUNT_] = {
                             .n_options = SAMPLE_OPTION_COUNT_,
                             .regions = sample_regions,
                             .raw = true},
+    [DEVICE_TYPE_IOMMU] = {.name = "iommu",
+                           .program = "bulkhead-worker-iommu",
+                           .virtio_id = 23,
+                           .max_queues = 2, /* of requests, and of buffers for faults */
+                           .default_queues = 2,
+                           .qemu_device = "virtio-iommu-pci", /* its own: none attaches to ours */
+                           .error_tail = {IOMMU_S_DEVERR},    /* and three reserved bytes */
+                           .error_tail_len = 4,
+                           .error_quiet = true,
+                           .counters = iommu_counter_names,
+                           .n_counters = IOMMU_COUNTER_COUNT_},
     [DEVICE_TYPE_LOADER] = {.name = "loader", .program = "bulkhead-worker-loader"},
 };

@@ -18,6 +18,7 @@ enum device_type_id {
         DEVICE_TYPE_VSOCK,
         DEVICE_TYPE_PMEM,
         DEVICE_TYPE_SAMPLE,
+        DEVICE_TYPE_IOMMU,
         DEVICE_TYPE_COUNT_,
         DEVICE_TYPE_LOADER = DEVICE_TYPE_COUNT_, /* no device: writes a kernel into a VM that has never run */
         WORKER_TYPE_COUNT_,

@@ -304,10 +304,10 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
                         return refuse(why, why_size, "two devices are named %s: rename one of them",
                                       device->name);
         if ((unsigned)device->type >= DEVICE_TYPE_COUNT_)
-                return refuse(
-                    why, why_size,
-                    "device %s: there is no such type: use blk, rng, net, console, vsock, fs, pmem or sample",
-                    device->name);
+                return refuse(why, why_size,
+                              "device %s: there is no such type: use blk, rng, net, console, vsock, fs, "
+                              "pmem, sample or iommu",
+                              device->name);
         type = &device_types[device->type];
         if (judge_queues(config, device, type, why, why_size) < 0)
                 return -EINVAL;
@@ -326,7 +326,7 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
         if (judge_device_socket(config, device, why, why_size) < 0 ||
             judge_limits(device, why, why_size) < 0 || judge_rate(device, why, why_size) < 0 ||
             judge_shmem(device, why, why_size) < 0 ||
-            vm_config_judge_memory(config, device, why, why_size) < 0 ||
+            vm_config_judge_memory(device, why, why_size) < 0 ||
             vm_config_judge_legacy(config, device, why, why_size) < 0 ||
             judge_lanes(config, device, why, why_size) < 0)
                 return -EINVAL;
@@ -487,6 +487,8 @@ int vm_config_judge(const struct vm_config *config, char *why, size_t why_size)
                     judge_window(&config->devices[i], why, why_size) < 0 ||
                     judge_regions(config, &config->devices[i], why, why_size) < 0)
                         return -EINVAL;
+        if (vm_config_judge_iommu(config, why, why_size) < 0)
+                return -EINVAL;
         return vm_config_judge_shares(config, why, why_size);
 }
 

@@ -1,8 +1,9 @@
 /* How devices reach the guest's memory.
- * Owns nothing; called by vm_config_judge. TRUST: values are the operator's.
+ * Owns nothing; called by vm_config_judge and by a VM of our own. TRUST: values are the operator's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/vm_config_memory.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "proto/base/checked.h"
@@ -73,16 +74,72 @@ static int judge_raw(const struct device_config *device, char *why, size_t why_s
         return 0;
 }
 
-int vm_config_judge_memory(const struct vm_config *config, const struct device_config *device, char *why,
-                           size_t why_size)
+int vm_config_judge_memory(const struct device_config *device, char *why, size_t why_size)
 {
-        if (device->memory.iotlb && config->frontend == VM_FRONTEND_KVM)
-                return refuse(
-                    why, why_size,
-                    "device %s: memory: iotlb is for VMMs that attach and have an IOMMU: remove it, "
-                    "or say frontend: vhost-user",
-                    device->name);
         if (device->memory.raw && judge_raw(device, why, why_size) < 0)
                 return -EINVAL;
         return judge_windows(device, why, why_size);
+}
+
+static size_t find_iommu(const struct vm_config *config)
+{
+        size_t i = 0;
+
+        while (i < config->n_devices && config->devices[i].type != DEVICE_TYPE_IOMMU)
+                i++;
+        return i;
+}
+
+/* A VMM that attaches has an IOMMU of its own or none; a VM of ours has the one that its configuration names. */
+static int judge_iommu(const struct vm_config *config, size_t index, char *why, size_t why_size)
+{
+        const struct device_config *device = &config->devices[index];
+        const bool own_vm = config->frontend == VM_FRONTEND_KVM;
+        const size_t iommu = find_iommu(config);
+
+        if (device->type != DEVICE_TYPE_IOMMU) {
+                if (device->memory.iotlb && own_vm && iommu == config->n_devices)
+                        return refuse(why, why_size,
+                                      "device %s: memory: iotlb needs an IOMMU, and this VM has none: add a "
+                                      "device of type iommu, or remove it",
+                                      device->name);
+                return 0;
+        }
+        if (!own_vm)
+                return refuse(why, why_size,
+                              "device %s: an IOMMU is a device of a VM of our own: say frontend: kvm, or "
+                              "remove it and let the VMM have one",
+                              device->name);
+        if (index != iommu)
+                return refuse(why, why_size, "device %s: the VM has an IOMMU, %s: remove one of them",
+                              device->name, config->devices[iommu].name);
+        if (device->memory.iotlb || device->memory.n_windows > 0)
+                return refuse(why, why_size,
+                              "device %s: memory: an IOMMU is behind none, and reaches all: remove it",
+                              device->name);
+        return 0;
+}
+
+int vm_config_judge_iommu(const struct vm_config *config, char *why, size_t why_size)
+{
+        for (size_t i = 0; i < config->n_devices; i++)
+                if (judge_iommu(config, i, why, why_size) < 0)
+                        return -EINVAL;
+        return 0;
+}
+
+uint32_t vm_config_iommu(const struct vm_config *config, uint64_t *ret_endpoints)
+{
+        const size_t iommu = find_iommu(config);
+        uint64_t endpoints = 0;
+
+        if (iommu == config->n_devices || config->frontend != VM_FRONTEND_KVM) {
+                *ret_endpoints = 0;
+                return 0;
+        }
+        for (size_t i = 0; i < config->n_devices; i++)
+                if (config->devices[i].memory.iotlb)
+                        endpoints |= UINT64_C(1) << i;
+        *ret_endpoints = endpoints;
+        return (uint32_t)iommu + 1;
 }

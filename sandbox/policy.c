@@ -29,6 +29,7 @@ static const struct policy *const policies[] = {
     &policy_vsock_proxy,
     &policy_pmem,
     &policy_sample,
+    &policy_iommu,
     &policy_loader,
     &policy_broker,
     &policy_broker_kvm,

@@ -95,6 +95,7 @@ static const struct {
     [DEVICE_TYPE_VSOCK] = {resources_open_vsock, resources_hold_vsock},
     [DEVICE_TYPE_PMEM] = {resources_open_pmem},
     [DEVICE_TYPE_SAMPLE] = {NULL},
+    [DEVICE_TYPE_IOMMU] = {resources_open_iommu, resources_hold_iommu},
     [DEVICE_TYPE_LOADER] = {resources_open_loader},
 };
 

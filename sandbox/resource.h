@@ -28,6 +28,10 @@ struct resources {
 /* Appends. The descriptor is taken (*fd becomes -1), but not on failure: -E2BIG, there is no room. */
 int resources_add(struct resources *resources, enum resource_kind kind, int *fd, bool writable);
 
+/* Appends memory of `len` bytes, all zeros, that cannot change its length: a worker writes down there what its successor is to know.
+ * 0, or negative errno with `why`. */
+int resources_add_memory(struct resources *held, const char *name, uint64_t len, char *why, size_t why_size);
+
 /* Appends a duplicate of what is held at `i`. -ENOENT: nothing is held there. -ENOTCONN: its companion is not there. */
 int resources_add_held(struct resources *resources, const struct resources *held, unsigned i);
 
@@ -77,6 +81,10 @@ int resources_open_fs(const struct device_config *device, const struct resources
                       struct resources *resources, char *why, size_t why_size);
 int resources_hold_fs(const struct resource_owner *owner, const struct device_config *device,
                       struct resources *held, char *why, size_t why_size);
+int resources_open_iommu(const struct device_config *device, const struct resources *held,
+                         struct resources *resources, char *why, size_t why_size);
+int resources_hold_iommu(const struct resource_owner *owner, const struct device_config *device,
+                         struct resources *held, char *why, size_t why_size);
 int resources_hold_net(const struct resource_owner *owner, const struct device_config *device,
                        struct resources *held, char *why, size_t why_size);
 int resources_open_net(const struct device_config *device, const struct resources *held,

@@ -4,38 +4,14 @@
  * word to the next, and never read here.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/memfd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "proto/base/cleanup.h"
 #include "proto/device/fs.h"
 #include "sandbox/resource.h"
 #include "sandbox/resource_folder.h"
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
-
-static int add_memory(struct resources *held, char *why, size_t why_size)
-{
-        _cleanup_close_ int fd = memfd_create("share", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-
-        if (fd < 0 && errno == EINVAL)
-                fd = memfd_create("share", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        if (fd < 0 || ftruncate(fd, LIMIT_FS_MEMORY) < 0 ||
-            fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-                snprintf(why, why_size, "no memory for what its workers leave each other: %s",
-                         strerror(errno));
-                return -errno;
-        }
-        return resources_add(held, RESOURCE_MEMORY, &fd, false);
-}
 
 /* The guest's root must be able to own what it makes at the top, as it can anywhere below. */
 static int judge_owners(const struct fs_options *options, const struct stat *st, char *why, size_t why_size)
@@ -90,7 +66,7 @@ int resources_hold_fs(const struct resource_owner *owner, const struct device_co
         wish.ids = options.n_owners > 0 ? make_range(&options) : make_ids(owner, options.owner, &st);
         r = resource_add_folder(owner, &wish, held, why, why_size);
         if (r == 0)
-                r = add_memory(held, why, why_size);
+                r = resources_add_memory(held, "share", LIMIT_FS_MEMORY, why, why_size);
         return r;
 }
 

@@ -282,6 +282,7 @@ void device_reset(struct device *device)
         device->config_settled = false;
         device->config_waits = false;
         device_iotlb_reset(device);
+        device_iommu_reset(device);
         device->committed = device->agreed = device->told = 0;
         device->broken = false;
 }

@@ -94,8 +94,12 @@ int device_set(struct device *device, const struct control_setting *setting,
  * left the old snapshot. NULL: none. Takes a reference of its own. -ENOMEM, -E2BIG: the device sees nothing. */
 int device_set_memory(struct device *device, struct guest_memory *memory);
 
-/* Does the configuration let a VMM translate (memory: iotlb)? */
+/* Does the configuration let a VMM, or an IOMMU of the VM's own, translate (memory: iotlb)? */
 bool device_may_translate(const struct device *device);
+
+/* Is it behind an IOMMU of the VM's own (device_put_behind)? Then that tells its translations; a page that is missing is refused, and
+ * the IOMMU's driver told (IommuFault): front.iotlb_miss is not called. */
+bool device_is_behind(const struct device *device);
 
 /* From now on, or no longer, layouts and buffers hold I/O virtual addresses. Off when a front end comes. -EBUSY: a queue runs;
  * -ENOMEM. Switched off, all translations are forgotten. */

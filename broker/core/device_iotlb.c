@@ -139,6 +139,11 @@ static bool iotlb_ask_page(struct device *device, const struct miss_page *page)
 
         if (question_find(iotlb, page->iova))
                 return true;
+        if (device_is_behind(device)) {
+                iotlb_refuse(device, page->iova, page->rights);
+                device_iommu_fault(device, page->iova, page->rights);
+                return true;
+        }
         if (!device->front.iotlb_miss ||
             interval_map_covers(iotlb->table.entries, page->iova, LIMIT_IOTLB_PAGE, page->rights)) {
                 iotlb_refuse(device, page->iova, page->rights);
@@ -227,7 +232,7 @@ int device_iotlb_update(struct device *device, const struct iotlb_entry *entry)
         if (!iotlb->on)
                 return -EPERM;
         r = iotlb_update(&iotlb->table, entry);
-        if (r == -ENOSPC) {
+        if (r == -ENOSPC && !device_is_behind(device)) {
                 uint64_t marks[(LIMIT_IOTLB_ENTRIES + 63) / 64] = {0};
 
                 device_call_mark(device, iotlb->table.entries, marks);

@@ -10,6 +10,8 @@
  * Who owns what, and for how long: the table is the device's, and ends with its front end (device_attach), when it translates no
  * more (device_translate), and at a reset, but for that only where front.iotlb_persists. A question stays open until it is
  * answered, over a reset, too: so a guest that resets again and again has no more of them than any other.
+ * A device behind an IOMMU of the VM's own (device_iommu.h) asks nobody: its table is all there is, nothing is put out of it to make
+ * room, and what is missing is refused.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 

@@ -97,6 +97,7 @@ void device_free(struct device *device, void (*freed)(void *context), void *cont
 {
         device->freed = freed;
         device->freed_context = context;
+        device_iommu_end(device);
         for (unsigned i = 0; i < device->n_lanes; i++)
                 device->lanes[i] = lane_thread_free(device->lanes[i]);
         device->n_lanes = 0;

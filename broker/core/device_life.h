@@ -28,6 +28,11 @@ int device_new(uv_loop_t *loop, const struct device_config *config, uint32_t are
 /* Ends the worker, the lanes and everything else; `freed` comes from the loop when the memory is gone. */
 void device_free(struct device *device, void (*freed)(void *context), void *context);
 
+/* From now on what the device reaches is what the driver of `iommu`, of DEVICE_TYPE_IOMMU, has mapped for this endpoint ID (below
+ * LIMIT_DEVICES, and no other device has it there); once its front end translates (device_translate). Before any worker runs; both are
+ * freed in one go. */
+void device_put_behind(struct device *device, struct device *iommu, uint32_t endpoint);
+
 /* For the spawner's channel. */
 struct supervisor *device_supervisor(struct device *device);
 void device_spawner_gone(struct device *device);

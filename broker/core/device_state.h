@@ -11,6 +11,7 @@
 
 #include "broker/core/config_space.h"
 #include "broker/core/device.h"
+#include "broker/core/device_iommu.h"
 #include "broker/core/device_iotlb.h"
 #include "broker/core/device_life.h"
 #include "broker/core/device_shmem.h"
@@ -44,6 +45,7 @@ struct device {
         struct device_front front;
         struct supervisor supervisor;
         struct device_iotlb iotlb;
+        struct device_iommu iommu;
         struct device_windows windows;
         struct rate_limit rate; /* of all lanes together, over resets and workers */
         struct lane_thread *lanes[LIMIT_LANES];

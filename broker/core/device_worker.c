@@ -550,10 +550,16 @@ static bool on_primed(void *context)
         return device_shmem_is_primed(context);
 }
 
+static int on_iommu(void *context, const struct control_to_broker *message)
+{
+        return device_iommu_message(context, message);
+}
+
 const struct supervisor_ops device_supervisor_ops = {
     .memory = on_memory,
     .primed = on_primed,
     .shmem = on_shmem,
+    .iommu = on_iommu,
     .hello = on_hello,
     .prime = on_prime,
     .serving = on_serving,

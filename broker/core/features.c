@@ -15,6 +15,7 @@
 #define BLK     2u
 #define CONSOLE 3u
 #define VSOCK   19u
+#define IOMMU   23u
 #define PMEM    27u
 
 #define NET_CSUM       FEATURE_BIT(0)
@@ -189,6 +190,8 @@ static const struct feature_row feature_rows[] = {
                   "5.3.3"),
     DEVICE(VSOCK, 0, "VSOCK_F_STREAM", "stream sockets", 0, "5.10.3"),
     DEVICE(VSOCK, 1, "VSOCK_F_SEQPACKET", "sockets with messages", 0, "5.10.3"),
+    DEVICE(IOMMU, 2, "IOMMU_F_MAP_UNMAP", "requests to map and to unmap", 0, "5.13.3"),
+    DEVICE(IOMMU, 4, "IOMMU_F_PROBE", "the request to probe; config: probe_size", 0, "5.13.3"),
     DEVICE(PMEM, 0, "PMEM_F_SHMEM_REGION", "the file lies in shared memory region 0", 0, "5.19.3"),
     EVERY(24, NOBODY, EVERYWHERE, "NOTIFY_ON_EMPTY", "EVENT_IDX says it better", "6.3"),
     EVERY(VIRTIO_F_LOG_ALL_BIT, NOBODY, EVERYWHERE, "LOG_ALL",

@@ -103,7 +103,13 @@ void quota_control_init(struct quota_control *quota, uint64_t now_ms)
         *quota = (struct quota_control){
             .all = quota_bucket_make(LIMIT_CONTROL_BURST, LIMIT_CONTROL_RATE, now_ms),
             .logs = quota_bucket_make(LIMIT_CONTROL_LOG_BURST, LIMIT_CONTROL_LOG_RATE, now_ms),
-            .configs = quota_bucket_make(LIMIT_CONTROL_CONFIG_BURST, LIMIT_CONTROL_CONFIG_RATE, now_ms)};
+            .configs = quota_bucket_make(LIMIT_CONTROL_CONFIG_BURST, LIMIT_CONTROL_CONFIG_RATE, now_ms),
+            .iommu = quota_bucket_make(LIMIT_CONTROL_IOMMU_BURST, LIMIT_CONTROL_IOMMU_RATE, now_ms)};
+}
+
+static bool is_iommu(enum control_kind_to_broker kind)
+{
+        return kind == CONTROL_IOMMU_MAP || kind == CONTROL_IOMMU_UNMAP;
 }
 
 enum quota_verdict quota_control_judge(struct quota_control *quota, enum control_kind_to_broker kind,
@@ -111,6 +117,8 @@ enum quota_verdict quota_control_judge(struct quota_control *quota, enum control
 {
         if (kind == CONTROL_DONE)
                 return QUOTA_PASS;
+        if (is_iommu(kind))
+                return quota_bucket_take(&quota->iommu, now_ms) ? QUOTA_PASS : QUOTA_KILL;
         if (!quota_bucket_take(&quota->all, now_ms))
                 return QUOTA_KILL;
         if (kind == CONTROL_CONFIG_SPACE && !quota_bucket_take(&quota->configs, now_ms))
@@ -121,9 +129,11 @@ enum quota_verdict quota_control_judge(struct quota_control *quota, enum control
         return QUOTA_DROP;
 }
 
-bool quota_control_is_low(const struct quota_control *quota)
+bool quota_control_is_low(const struct quota_control *quota, enum control_kind_to_broker kind)
 {
-        return quota->all.level < (uint64_t)quota->all.burst * MILLI / 2;
+        const struct quota_bucket *bucket = is_iommu(kind) ? &quota->iommu : &quota->all;
+
+        return bucket->level < (uint64_t)bucket->burst * MILLI / 2;
 }
 
 uint32_t quota_control_take_dropped(struct quota_control *quota)

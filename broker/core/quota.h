@@ -10,7 +10,8 @@
  * They must be LIMIT_QUOTA_TURN on average, but for LIMIT_QUOTA_SHORT_TURNS in advance. A worker that sends whole
  * frames wakes it so only by frames so large that the kernel hands them over in pieces, of pages and more.
  *
- * Rates on the control channel: a bucket that fills by the loop's time, for what a worker may say unasked.
+ * Rates on the control channel: a bucket that fills by the loop's time, for what a worker may say unasked. What an IOMMU says has one
+ * of its own: it is what its guest maps and unmaps, and who sends too much of it is first not heard for a while (worker_link.c).
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -69,7 +70,7 @@ struct quota_bucket quota_bucket_make(uint32_t burst, uint32_t rate, uint64_t no
 bool quota_bucket_take(struct quota_bucket *bucket, uint64_t now_ms);
 
 struct quota_control {
-        struct quota_bucket all, logs, configs;
+        struct quota_bucket all, logs, configs, iommu;
         uint32_t logs_dropped; /* since the last quota_control_take_dropped */
 };
 
@@ -86,8 +87,8 @@ void quota_control_init(struct quota_control *quota, uint64_t now_ms);
 enum quota_verdict quota_control_judge(struct quota_control *quota, enum control_kind_to_broker kind,
                                        uint64_t now_ms);
 
-/* Half of what may be said at once is gone. */
-bool quota_control_is_low(const struct quota_control *quota);
+/* Of what such messages are counted with, half of what may be said at once is gone. */
+bool quota_control_is_low(const struct quota_control *quota, enum control_kind_to_broker kind);
 
 /* How many logs have been dropped since the last call. */
 uint32_t quota_control_take_dropped(struct quota_control *quota);

@@ -613,6 +613,12 @@ static int on_message(void *context, const struct control_to_broker *message)
                     (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING))
                         return -EPROTO;
                 return supervisor->ops->shmem(supervisor->context, message);
+        case CONTROL_IOMMU_MAP:
+        case CONTROL_IOMMU_UNMAP:
+                if (!supervisor->ops->iommu ||
+                    (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING))
+                        return -EPROTO;
+                return supervisor->ops->iommu(supervisor->context, message);
         case CONTROL_LOG:
                 worker_output_log(supervisor->output, message->log.level, message->log.text);
                 return 0;

@@ -42,6 +42,8 @@ struct supervisor_ops {
         bool (*primed)(void *context);
         /* A ShmemMap, with its descriptor, or a ShmemUnmap. Negative errno: it is not permitted now. NULL: none is. */
         int (*shmem)(void *context, const struct control_to_broker *message);
+        /* An IommuMap or an IommuUnmap. Likewise. */
+        int (*iommu)(void *context, const struct control_to_broker *message);
         /* All told: takes the lanes' descriptors (the array's elements become -1). */
         void (*serving)(void *context, int *lane_fds, unsigned n_lanes);
         /* The worker must not be used any more; the lanes let their sockets go. */
@@ -110,7 +112,7 @@ void supervisor_start(struct supervisor *supervisor);
 int supervisor_send(struct supervisor *supervisor, const struct control_to_worker *message,
                     worker_link_done done, void *context);
 
-/* A message that is not answered (ShmemAnswer), while it is PRIMING or SERVING; else nothing happens: -ENOTCONN. */
+/* A message that is not answered (ShmemAnswer, IommuAnswer, IommuFault), while it is PRIMING or SERVING; else nothing happens: -ENOTCONN. */
 int supervisor_tell(struct supervisor *supervisor, const struct control_to_worker *message);
 
 /* The guest has seen something of this worker: a reset must replace it. */

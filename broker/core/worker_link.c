@@ -83,11 +83,13 @@ static int link_judge_fds(struct control_to_broker *message, const struct fd_set
         return 0;
 }
 
-/* A guest that has its files mapped and unmapped again and again has done nothing wrong, nor has its worker. */
+/* A guest that has its files, or its buffers, mapped and unmapped again and again has done nothing wrong, nor has its worker. */
 static void link_pace(struct worker_link *link, enum control_kind_to_broker kind)
 {
-        if (link->paced && (kind == CONTROL_SHMEM_MAP || kind == CONTROL_SHMEM_UNMAP) &&
-            quota_control_is_low(&link->quota))
+        const bool of_guest = kind == CONTROL_IOMMU_MAP || kind == CONTROL_IOMMU_UNMAP ||
+                              (link->paced && (kind == CONTROL_SHMEM_MAP || kind == CONTROL_SHMEM_UNMAP));
+
+        if (of_guest && quota_control_is_low(&link->quota, kind))
                 channel_rest(link->channel, LIMIT_CONTROL_REST_MS);
 }
 
@@ -176,7 +178,8 @@ int worker_link_new(uv_loop_t *loop, int fd, enum worker_link_maps maps, const s
 
 static bool link_is_answered(enum control_kind_to_worker kind)
 {
-        return kind != CONTROL_CONFIGURE && kind != CONTROL_SHUTDOWN && kind != CONTROL_SHMEM_ANSWER;
+        return kind != CONTROL_CONFIGURE && kind != CONTROL_SHUTDOWN && kind != CONTROL_SHMEM_ANSWER &&
+               kind != CONTROL_IOMMU_ANSWER && kind != CONTROL_IOMMU_FAULT;
 }
 
 int worker_link_configure(struct worker_link *link, const struct control_configure *configure, const int *fds,

@@ -36,7 +36,7 @@ int worker_link_new(uv_loop_t *loop, int fd, enum worker_link_maps maps, const s
                     void *context, struct worker_link **ret_link);
 
 /* Sends a message; the kinds that are answered get a sequence number and, when not NULL, `done` is called
- * once (also by worker_link_free). Configure, ShmemAnswer and Shutdown are not answered. -ENOBUFS: too much is unanswered.
+ * once (also by worker_link_free). Configure, ShmemAnswer, IommuAnswer, IommuFault and Shutdown are not answered. -ENOBUFS: too much is unanswered.
  */
 int worker_link_send(struct worker_link *link, const struct control_to_worker *message, worker_link_done done,
                      void *context);

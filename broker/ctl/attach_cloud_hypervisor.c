@@ -71,9 +71,15 @@ static int print_cloud_hypervisor(struct attach *attach)
 }
 
 static const struct attach_row rows[] = {
-    {"blk", print_blk, NULL},       {"rng", print_generic, NULL},     {"net", print_net, NULL},
-    {"vsock", print_generic, NULL}, {"console", print_generic, NULL}, {"fs", print_fs, NULL},
-    {"pmem", print_generic, NULL},  {"sample", print_generic, NULL},
+    {"blk", print_blk, NULL},
+    {"rng", print_generic, NULL},
+    {"net", print_net, NULL},
+    {"vsock", print_generic, NULL},
+    {"console", print_generic, NULL},
+    {"fs", print_fs, NULL},
+    {"pmem", print_generic, NULL},
+    {"sample", print_generic, NULL},
+    {"iommu", NULL, "an IOMMU is a part of a VM of our own: say frontend: kvm"},
 };
 
 const struct attach_vmm attach_cloud_hypervisor = {"cloud-hypervisor", print_cloud_hypervisor, rows,

@@ -45,9 +45,15 @@ static int print_crosvm(struct attach *attach)
 }
 
 static const struct attach_row rows[] = {
-    {"blk", print_blk, NULL},    {"rng", print_same, NULL},     {"net", print_same, NULL},
-    {"vsock", print_same, NULL}, {"console", print_same, NULL}, {"fs", print_fs, NULL},
-    {"pmem", print_same, NULL},  {"sample", print_same, NULL},
+    {"blk", print_blk, NULL},
+    {"rng", print_same, NULL},
+    {"net", print_same, NULL},
+    {"vsock", print_same, NULL},
+    {"console", print_same, NULL},
+    {"fs", print_fs, NULL},
+    {"pmem", print_same, NULL},
+    {"sample", print_same, NULL},
+    {"iommu", NULL, "an IOMMU is a part of a VM of our own: say frontend: kvm"},
 };
 
 const struct attach_vmm attach_crosvm = {"crosvm", print_crosvm, rows, array_size(rows)};

@@ -154,9 +154,15 @@ static int print_libvirt(struct attach *attach)
 }
 
 static const struct attach_row rows[] = {
-    {"blk", print_blk, NULL},       {"rng", print_nothing, NULL},     {"net", print_net, NULL},
-    {"vsock", print_nothing, NULL}, {"console", print_nothing, NULL}, {"fs", print_fs, NULL},
-    {"pmem", print_nothing, NULL},  {"sample", print_nothing, NULL},
+    {"blk", print_blk, NULL},
+    {"rng", print_nothing, NULL},
+    {"net", print_net, NULL},
+    {"vsock", print_nothing, NULL},
+    {"console", print_nothing, NULL},
+    {"fs", print_fs, NULL},
+    {"pmem", print_nothing, NULL},
+    {"sample", print_nothing, NULL},
+    {"iommu", NULL, "an IOMMU is a part of a VM of our own: say frontend: kvm"},
 };
 
 const struct attach_vmm attach_libvirt = {"libvirt", print_libvirt, rows, array_size(rows)};

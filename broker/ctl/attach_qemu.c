@@ -147,9 +147,15 @@ static int print_qemu(struct attach *attach)
 }
 
 static const struct attach_row rows[] = {
-    {"blk", print_blk, NULL},     {"rng", print_plain, NULL},       {"net", print_net, NULL},
-    {"vsock", print_plain, NULL}, {"console", print_console, NULL}, {"fs", print_fs, NULL},
-    {"pmem", print_pmem, NULL},   {"sample", print_sample, NULL},
+    {"blk", print_blk, NULL},
+    {"rng", print_plain, NULL},
+    {"net", print_net, NULL},
+    {"vsock", print_plain, NULL},
+    {"console", print_console, NULL},
+    {"fs", print_fs, NULL},
+    {"pmem", print_pmem, NULL},
+    {"sample", print_sample, NULL},
+    {"iommu", NULL, "an IOMMU is a part of a VM of our own: say frontend: kvm"},
 };
 
 const struct attach_vmm attach_qemu = {"qemu", print_qemu, rows, array_size(rows)};

@@ -344,6 +344,8 @@ static int on_message(void *context, const struct control_to_broker *message)
         case CONTROL_STATS:
         case CONTROL_SHMEM_MAP:
         case CONTROL_SHMEM_UNMAP:
+        case CONTROL_IOMMU_MAP:
+        case CONTROL_IOMMU_UNMAP:
         case CONTROL_TO_BROKER_COUNT_:
                 break;
         }

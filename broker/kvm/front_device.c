@@ -118,9 +118,9 @@ static void on_shmem_hide(void *context, struct shmem_mapping *mapping)
 /* ---- life ---- */
 
 /* That the guest's DMA API is to be used, and nothing that a worker is told, or that means translations. */
-static uint64_t transport_bits(const struct front_place *place)
+static uint64_t transport_bits(const struct device *device, const struct front_place *place)
 {
-        return place->confined ? FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM_BIT) : 0;
+        return place->confined || device_is_behind(device) ? FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM_BIT) : 0;
 }
 
 /* The device has its memory, and its mappings are shown, when this returns. */
@@ -132,7 +132,8 @@ static int front_attach(struct front_device *front)
                                               .kick_close = on_kick_close,
                                               .irq_fd = front->irq_fd,
                                               .failed = on_failed,
-                                              .features = transport_bits(place),
+                                              .features = transport_bits(front->device, place),
+                                              .translated = device_is_behind(front->device),
                                               .shm = front->shm,
                                               .n_shm = front->n_shm,
                                               .shmem_show = on_shmem_show,

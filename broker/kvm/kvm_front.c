@@ -32,6 +32,7 @@
 #include "broker/kvm/windows.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
+#include "proto/vm_config_memory.h"
 
 #define STATUS_DRIVER_OK 4u /* virtio 1.3, 2.1 */
 
@@ -305,6 +306,7 @@ static void front_boot_options(const struct kvm_front *front, struct boot_option
         for (unsigned i = 0; i < layout->n_devices; i++)
                 ret_options->interrupt[i] = kvm_layout_gsi(layout, i);
         kvm_windows_pools(front->config, layout, ret_options);
+        ret_options->iommu = vm_config_iommu(front->config, &ret_options->endpoints);
         strcpy(ret_options->cmdline, front->config->boot.cmdline);
 }
 

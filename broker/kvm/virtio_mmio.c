@@ -400,9 +400,15 @@ int virtio_mmio_new(struct device *device, const struct virtio_mmio_host *host, 
                                                      .config_changed = mmio_config_changed,
                                                      .broken = on_broken,
                                                      .interrupt_status = &mmio->interrupt_status,
+                                                     .iotlb_persists = host->translated,
                                                      .shmem_show = host->shmem_show ? on_shmem_show : NULL,
                                                      .shmem_hide = host->shmem_hide ? on_shmem_hide : NULL,
                                                      .format = host->format});
+        r = device_translate(device, host->translated); /* no queue runs */
+        if (r < 0) {
+                virtio_mmio_free(mmio);
+                return r;
+        }
         *ret_mmio = mmio;
         return 0;
 }

@@ -38,6 +38,9 @@ struct virtio_mmio_host {
         void (*failed)(void *context, const char *why);
         uint64_t
             features; /* that the VM adds to the device's: of a transport's bits (broker/core/features.h) */
+        /* Its driver's addresses are those of the VM's IOMMU, which tells what they stand for; what it has told outlives a reset of the
+         * device (IOTLB_PERSIST). Then `features` has ACCESS_PLATFORM, and a driver that does not accept that cannot use the device. */
+        bool translated;
         const struct virtio_mmio_shm *shm; /* outlives the device; ids differ */
         unsigned n_shm;
         /* As those of struct device_front, with the context of this; both may be NULL. */

@@ -61,6 +61,8 @@ bool mmio_features_accept(struct virtio_mmio *mmio)
 {
         uint64_t chosen = mmio->driver_features;
 
+        if (mmio->host.translated && !(chosen & FEATURE_BIT(VIRTIO_F_ACCESS_PLATFORM_BIT)))
+                return false; /* its driver's addresses would be none of the IOMMU's (virtio 1.3, 6.1) */
         if (mmio->driver_features_beyond || (chosen & ~features_on_offer(mmio)) ||
             features_whole(device_virtio_id(mmio->device), chosen) != chosen)
                 return false;

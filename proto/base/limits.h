@@ -49,6 +49,8 @@
 #define LIMIT_CONTROL_BURST      2048u  /* messages that a worker says unasked, at once */
 #define LIMIT_CONTROL_RATE       1024u  /* ... and a second: far over what a state saved with each request needs */
 #define LIMIT_CONTROL_REST_MS    2u     /* in which a worker is not heard after a map or unmap of its guest's, with half of its messages gone: half the rate */
+#define LIMIT_CONTROL_IOMMU_BURST 4096u  /* IommuMaps and IommuUnmaps at once, ... */
+#define LIMIT_CONTROL_IOMMU_RATE  65536u /* ... and a second: at LIMIT_IOMMU_PENDING each LIMIT_CONTROL_REST_MS a worker stays below */
 #define LIMIT_CONTROL_LOG_BURST  64u    /* log messages at once; what is more is dropped and counted */
 #define LIMIT_CONTROL_LOG_RATE   16u    /* ... and a second: a person reads them */
 #define LIMIT_CONTROL_CONFIG_BURST 64u  /* changed config spaces at once: each interrupts guest and VMM */
@@ -101,6 +103,12 @@
 /* ---- I/O translations (broker/core/iotlb.h) ---- */
 #define LIMIT_IOTLB_PAGE    4096u  /* bytes: the least that any IOMMU translates */
 #define LIMIT_IOTLB_ENTRIES 16384u /* of one device: the largest chain (LIMIT_CHAIN_BYTES) in single pages, twice; each change copies them */
+#define LIMIT_IOMMU_PENDING 64u    /* IommuMaps and IommuUnmaps that are not answered: then its worker waits */
+#define LIMIT_IOMMU_DOMAIN  (LIMIT_IOTLB_ENTRIES - 2u) /* mappings of one domain: each device of it has an entry for each at most, and none is ever put out to make room */
+#define LIMIT_IOMMU_MAPPINGS 32768u /* of all domains: two full ones, and looking through them is a fraction of a request */
+#define LIMIT_IOMMU_MEMORY  (2u << 20) /* bytes of what an IOMMU's successor is told: so many mappings, and whose they are */
+#define LIMIT_IOMMU_FAULT_BURST 64u /* faults that are told to an IOMMU at once; what is more is counted, as where its guest has posted no buffer */
+#define LIMIT_IOMMU_FAULT_RATE  256u /* ... and a second: each may interrupt its guest */
 #define LIMIT_VIEW_PIECES   32768u /* of memory through translations: each in one region, or all of memory many times */
 #define LIMIT_IOTLB_MISSES  64u    /* questions of one device that are not answered: then it asks no more */
 

@@ -66,6 +66,7 @@ extern const struct policy policy_vsock;
 extern const struct policy policy_vsock_proxy;
 extern const struct policy policy_pmem;
 extern const struct policy policy_sample;
+extern const struct policy policy_iommu;
 extern const struct policy policy_loader;
 extern const struct policy policy_broker;
 extern const struct policy policy_broker_kvm;

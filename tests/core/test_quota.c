@@ -239,6 +239,8 @@ static void each_kind_has_its_edge(void **state)
             {CONTROL_CONFIG_SPACE, LIMIT_CONTROL_CONFIG_BURST, LIMIT_CONTROL_CONFIG_RATE, QUOTA_KILL},
             {CONTROL_STATS, LIMIT_CONTROL_BURST, LIMIT_CONTROL_RATE, QUOTA_KILL},
             {CONTROL_PUT_STATE, LIMIT_CONTROL_BURST, LIMIT_CONTROL_RATE, QUOTA_KILL},
+            {CONTROL_IOMMU_MAP, LIMIT_CONTROL_IOMMU_BURST, LIMIT_CONTROL_IOMMU_BURST, QUOTA_KILL},
+            {CONTROL_IOMMU_UNMAP, LIMIT_CONTROL_IOMMU_BURST, LIMIT_CONTROL_IOMMU_BURST, QUOTA_KILL},
             {CONTROL_HELLO, LIMIT_CONTROL_BURST, LIMIT_CONTROL_RATE, QUOTA_KILL},
         };
 
@@ -274,12 +276,32 @@ static void half_of_a_burst_is_low(void **state)
         quota_control_init(&quota, 0);
         for (unsigned i = 0; i < LIMIT_CONTROL_BURST / 2; i++)
                 assert_int_equal(quota_control_judge(&quota, CONTROL_SHMEM_MAP, 0), QUOTA_PASS);
-        assert_false(quota_control_is_low(&quota));
+        assert_false(quota_control_is_low(&quota, CONTROL_SHMEM_MAP));
         assert_int_equal(quota_control_judge(&quota, CONTROL_SHMEM_MAP, 0), QUOTA_PASS);
-        assert_true(quota_control_is_low(&quota));
+        assert_true(quota_control_is_low(&quota, CONTROL_SHMEM_UNMAP));
         /* Who waits LIMIT_CONTROL_REST_MS after each from then on is never refused. */
         for (uint64_t now_ms = 0; now_ms < 100000; now_ms += LIMIT_CONTROL_REST_MS)
                 assert_int_equal(quota_control_judge(&quota, CONTROL_SHMEM_UNMAP, now_ms), QUOTA_PASS);
+}
+
+/* What an IOMMU says counts by itself; and who says LIMIT_IOMMU_PENDING of it after each rest is never refused. */
+static void an_iommu_s_words_have_a_measure_of_their_own(void **state)
+{
+        struct quota_control quota;
+
+        (void)state;
+        quota_control_init(&quota, 0);
+        for (unsigned i = 0; i < LIMIT_CONTROL_IOMMU_BURST / 2; i++)
+                assert_int_equal(quota_control_judge(&quota, CONTROL_IOMMU_MAP, 0), QUOTA_PASS);
+        assert_false(quota_control_is_low(&quota, CONTROL_IOMMU_MAP));
+        assert_int_equal(quota_control_judge(&quota, CONTROL_IOMMU_UNMAP, 0), QUOTA_PASS);
+        assert_true(quota_control_is_low(&quota, CONTROL_IOMMU_UNMAP));
+        assert_false(quota_control_is_low(&quota, CONTROL_SHMEM_MAP));
+        for (uint64_t now_ms = 0; now_ms < 10000; now_ms += LIMIT_CONTROL_REST_MS)
+                for (unsigned i = 0; i < LIMIT_IOMMU_PENDING; i++)
+                        assert_int_equal(quota_control_judge(&quota, CONTROL_IOMMU_MAP, now_ms), QUOTA_PASS);
+        for (unsigned i = 0; i < LIMIT_CONTROL_BURST; i++)
+                assert_int_equal(quota_control_judge(&quota, CONTROL_STATS, 10000), QUOTA_PASS);
 }
 
 static void dropped_logs_are_counted_once_and_too_many_kill(void **state)
@@ -311,6 +333,7 @@ int main(void)
             cmocka_unit_test(each_kind_has_its_edge),
             cmocka_unit_test(answers_are_free),
             cmocka_unit_test(half_of_a_burst_is_low),
+            cmocka_unit_test(an_iommu_s_words_have_a_measure_of_their_own),
             cmocka_unit_test(dropped_logs_are_counted_once_and_too_many_kill),
         };
 

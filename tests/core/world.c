@@ -79,7 +79,7 @@ static void puppet_obey(struct world *world, const struct control_to_worker *mes
 {
         struct puppet *puppet = &world->puppet;
 
-        if (message->kind != CONTROL_SHMEM_ANSWER) {
+        if (message->kind != CONTROL_SHMEM_ANSWER && message->kind != CONTROL_IOMMU_ANSWER) {
                 assert_true(puppet->n_messages < WORLD_LOG);
                 puppet->messages[puppet->n_messages++] = *message;
         }
@@ -91,7 +91,12 @@ static void puppet_obey(struct world *world, const struct control_to_worker *mes
                 puppet->n_answers++;
                 puppet->n_answered[message->shmem_answer.id % WORLD_LOG]++;
                 puppet->answer[message->shmem_answer.id % WORLD_LOG] = message->shmem_answer.error;
-        } else if (message->kind != CONTROL_SHUTDOWN && !world->deaf) {
+        } else if (message->kind == CONTROL_IOMMU_ANSWER) {
+                puppet->n_answers++;
+                puppet->n_answered[message->iommu_answer.id % WORLD_LOG]++;
+                puppet->answer[message->iommu_answer.id % WORLD_LOG] = message->iommu_answer.error;
+        } else if (message->kind != CONTROL_SHUTDOWN && message->kind != CONTROL_IOMMU_FAULT &&
+                   !world->deaf) {
                 world_send(world, &(struct control_to_broker){
                                       .kind = CONTROL_DONE,
                                       .done = {.seq = message->seq, .error = done_error(world, message)}});

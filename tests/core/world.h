@@ -25,9 +25,10 @@ struct puppet {
         unsigned n_lanes;
         struct fake_worker lanes[LIMIT_LANES];
         unsigned n_messages;
-        struct control_to_worker messages[WORLD_LOG]; /* but for ShmemAnswers: by their id, */
-        unsigned n_answers, n_answered[WORLD_LOG];    /* how often, */
-        int answer[WORLD_LOG];                        /* and what was said last */
+        struct control_to_worker
+            messages[WORLD_LOG];                   /* but for ShmemAnswers and IommuAnswers: by their id, */
+        unsigned n_answers, n_answered[WORLD_LOG]; /* how often, */
+        int answer[WORLD_LOG];                     /* and what was said last */
 };
 
 struct seen_request {

@@ -415,7 +415,7 @@ static const struct {
     {BLK(", memory: {windows: []}"), {{4, 54, "windows has 0 entries: use 1 to 8"}}},
     {BLK(", memory: {windows: [1M]}"), {{4, 55, "an entry of windows is not a mapping"}}},
     {KVM "devices: [{name: r, type: rng, memory: {iotlb: true}}]\n",
-     {{4, 48, "memory: iotlb is for VMMs that attach and have an IOMMU: remove it"}}},
+     {{0, 0, "device r: memory: iotlb needs an IOMMU, and this VM has none: add a device of type iommu"}}},
     {BLK(", legacy: only"),
      {{4, 44, "legacy: nothing tells over vhost-user which format a driver has: remove it"}}},
     {BLK(", legacy: yes"), {{4, 44, "unknown legacy \"yes\": known are off, only, only-big-endian"}}},

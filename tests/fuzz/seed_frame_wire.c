@@ -103,11 +103,11 @@ static void seed_lanes(void)
 static void seed_control_up(void)
 {
         static const char *const names[] = {
-            "control_hello",     "control_done",       "control_config_space", "control_put_state",
-            "control_log",       "control_stats",      "control_booted",       "control_boot_failed",
-            "control_shmem_map", "control_shmem_unmap"};
+            "control_hello",     "control_done",        "control_config_space", "control_put_state",
+            "control_log",       "control_stats",       "control_booted",       "control_boot_failed",
+            "control_shmem_map", "control_shmem_unmap", "control_iommu_map",    "control_iommu_unmap"};
         const uint64_t values[3] = {1, 2, 3};
-        static struct control_to_broker up[10];
+        static struct control_to_broker up[12];
 
         up[0].kind = CONTROL_HELLO;
         up[0].hello =
@@ -138,6 +138,10 @@ static void seed_control_up(void)
                                            .shmem = {7, 1, true, 2 << 20, 2 << 20, 4096, -1}};
         up[9] = (struct control_to_broker){.kind = CONTROL_SHMEM_UNMAP,
                                            .shmem = {.id = 8, .shmid = 1, .offset = 2 << 20, .len = 2 << 20}};
+        up[10] = (struct control_to_broker){.kind = CONTROL_IOMMU_MAP,
+                                            .iommu = {9, 3, 0xfffff000, 8192, 1 << 20, 3}};
+        up[11] = (struct control_to_broker){
+            .kind = CONTROL_IOMMU_UNMAP, .iommu = {.id = 10, .endpoint = 3, .iova = 0xfffff000, .len = 4096}};
         for (size_t i = 0; i < array_size(up); i++)
                 seed(names[i], CONTROL_UP, control_make_to_broker(&up[i], header, sizeof(header)), 0);
 }
@@ -149,7 +153,9 @@ static void seed_control_down(void)
                                             "control_start_queue",       "control_restore_state",
                                             "control_shutdown",          "control_set",
                                             "control_configure_boot",    "control_shmem_answer",
-                                            "control_configure_regions", "control_start_queue_raw"};
+                                            "control_configure_regions", "control_start_queue_raw",
+                                            "control_configure_iommu",   "control_iommu_answer",
+                                            "control_iommu_fault"};
         const struct control_to_worker down[] = {
             {.kind = CONTROL_CONFIGURE,
              .configure = {.name = "disk0",
@@ -183,6 +189,8 @@ static void seed_control_down(void)
                                     .devices_start = 0xd0000000,
                                     .n_devices = 3,
                                     .interrupt = {5, 6, 7},
+                                    .iommu = 1,
+                                    .endpoints = 6,
                                     .cmdline = "console=ttyS0"}}},
             {.kind = CONTROL_SHMEM_ANSWER, .shmem_answer = {7, -EEXIST}},
             {.kind = CONTROL_CONFIGURE,
@@ -196,6 +204,15 @@ static void seed_control_down(void)
                            .regions = {{0, 1 << 20, REGION_MEMORY}, {9, 4096, REGION_FILES}},
                            .raw = {1 << 20, 4 << 20}}},
             {.kind = CONTROL_START_QUEUE, .seq = 6, .start_queue = {0, 64, 0x100000, 0x100400, 0x100500, 9}},
+            {.kind = CONTROL_CONFIGURE,
+             .configure = {.name = "iommu0",
+                           .n_queues = 2,
+                           .n_lanes = 1,
+                           .max_payload = 1 << 20,
+                           .type = DEVICE_TYPE_IOMMU,
+                           .endpoints = 0xa}},
+            {.kind = CONTROL_IOMMU_ANSWER, .iommu_answer = {9, -EFAULT}},
+            {.kind = CONTROL_IOMMU_FAULT, .iommu_fault = {3, 0xfffff000, 2}},
         };
 
         _Static_assert(array_size(names) == array_size(down), "one name a message");

@@ -1,6 +1,8 @@
 /* Writes the ACPI tables of a machine as files that iasl reads: FOLDER/<signature>.dat, for test_acpi.py.
  *
- *     acpi_dump FOLDER VCPUS DEVICES
+ *     acpi_dump FOLDER VCPUS DEVICES IOMMU
+ *
+ * IOMMU: 0, or the number of the device that is one, from 1; all others are behind it.
  *
  * TRUST: everything here is our own.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -38,10 +40,14 @@ int main(int argc, char **argv)
         static uint8_t tables[ACPI_BYTES];
         uint64_t xsdt, fadt, madt;
 
-        if (argc != 4)
+        if (argc != 5)
                 return EXIT_FAILURE;
         options.n_vcpus = (uint32_t)atoi(argv[2]);
         options.n_devices = (uint32_t)atoi(argv[3]);
+        options.iommu = (uint32_t)atoi(argv[4]);
+        for (uint32_t i = 0; options.iommu > 0 && i < options.n_devices; i++)
+                if (i + 1 != options.iommu)
+                        options.endpoints |= UINT64_C(1) << i;
         for (uint32_t i = 0; i < LIMIT_DEVICES; i++)
                 options.interrupt[i] = 5 + i;
         /* Made for address 0: what points to a table is its place here. */
@@ -54,6 +60,8 @@ int main(int argc, char **argv)
         if (write_file(argv[1], "RSDP", tables, 36) < 0 || write_table(argv[1], tables, xsdt) < 0 ||
             write_table(argv[1], tables, fadt) < 0 || write_table(argv[1], tables, madt) < 0 ||
             write_table(argv[1], tables, bytes_load64(tables + fadt + 140)) < 0)
+                return EXIT_FAILURE;
+        if (options.iommu > 0 && write_table(argv[1], tables, bytes_load64(tables + xsdt + 52)) < 0)
                 return EXIT_FAILURE;
         return EXIT_SUCCESS;
 }

@@ -87,12 +87,44 @@ static void the_fadt_names_the_ports_of_the_platform(void **state)
         assert_int_equal(bytes_load16(fadt + 109) & 1u << 5, 1u << 5); /* no CMOS clock */
 }
 
+/* VIOT: which is the IOMMU, and who is behind it, by the addresses of their registers. */
+static void devices_behind_an_iommu_are_named(void **state)
+{
+        const uint8_t *xsdt, *viot;
+        int len;
+
+        (void)state;
+        machine(1, 5);
+        options.iommu = 2;
+        options.endpoints = 1u << 0 | 1u << 4;
+        len = acpi_make(&options, ADDRESS, tables, sizeof(tables));
+        xsdt = table_at(bytes_load64(tables + 24), len, "XSDT");
+        assert_int_equal(bytes_load32(xsdt + 4), 36 + 24);
+        viot = table_at(bytes_load64(xsdt + 52), len, "VIOT");
+        assert_int_equal(bytes_load32(viot + 4), 48 + 16 + 2 * 24);
+        assert_int_equal(bytes_load16(viot + 36), 3);
+        assert_int_equal(bytes_load16(viot + 38), 48);
+        assert_int_equal(viot[48], 4);
+        assert_int_equal(bytes_load64(viot + 48 + 8), 0xd0001000);
+        for (unsigned i = 0; i < 2; i++) {
+                const uint8_t *node = viot + 64 + 24 * i;
+
+                assert_int_equal(node[0], 2);
+                assert_int_equal(bytes_load16(node + 2), 24);
+                assert_int_equal(bytes_load32(node + 4), i == 0 ? 0 : 4);
+                assert_int_equal(bytes_load64(node + 8), i == 0 ? 0xd0000000 : 0xd0004000);
+                assert_int_equal(bytes_load16(node + 16), 48);
+        }
+}
+
 static void tables_that_do_not_fit_are_not_made(void **state)
 {
         int len;
 
         (void)state;
         machine(LIMIT_VCPUS, LIMIT_DEVICES);
+        options.iommu = 1;
+        options.endpoints = UINT64_MAX - 1;
         len = acpi_make(&options, ADDRESS, tables, sizeof(tables));
         assert_true(len > 0 && len < (int)sizeof(tables) / 2);
         for (int size = 0; size < len; size++) {
@@ -126,6 +158,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(each_table_is_found_and_sums_to_zero),
             cmocka_unit_test(the_fadt_names_the_ports_of_the_platform),
+            cmocka_unit_test(devices_behind_an_iommu_are_named),
             cmocka_unit_test(tables_that_do_not_fit_are_not_made),
             cmocka_unit_test(devices_lie_below_4_gib),
         };

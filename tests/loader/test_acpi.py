@@ -8,14 +8,16 @@ the DSDT's source reads the same again.
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 
 SKIPPED = 77
+VIOT_MMIO, VIOT_IOMMU = 2, 4  # nodes: a device with registers in memory, a virtio IOMMU with such (ACPI 6.5, 5.2.33)
 TABLES = {"RSDP": "RSD PTR", "XSDT": "XSDT", "FACP": "FACP", "APIC": "APIC", "DSDT": "DSDT"}
-# vCPUs, devices: none, some, the most
-MACHINES = [(1, 0), (2, 3), (64, 64)]
+# vCPUs, devices: none, some, the most; and which of them is an IOMMU, from 1
+MACHINES = [(1, 0, 0), (2, 3, 0), (2, 3, 2), (64, 64, 64)]
 # Text of the DSDT, of each machine: how often it is there.
 WORDS = [('"LNRO0005"', lambda cpus, devices: devices),
          ("Memory32Fixed (ReadWrite,", lambda cpus, devices: devices),
@@ -68,9 +70,27 @@ def statements(path):
         return re.sub(r"//[^\n]*|/\*.*?\*/", "", file.read(), flags=re.S).split()
 
 
-def judge_machine(dump, cpus, devices):
+def judge_viot(folder, devices, iommu):
+    """An IOMMU by its registers, and all others as endpoints with their numbers and theirs. Not every iasl knows this table."""
+    with open(f"{folder}/VIOT.dat", "rb") as file:
+        table = file.read()
+    n_nodes, at = struct.unpack_from("<HH", table, 36)
+    others = [i for i in range(devices) if i != iommu - 1]
+    nodes, first = [], at
+    for _ in range(n_nodes):
+        kind, length = struct.unpack_from("<BxH", table, at)
+        nodes.append((kind, *struct.unpack_from("<IQ", table, at + 4), length))
+        if kind == VIOT_MMIO:
+            assert struct.unpack_from("<H", table, at + 16) == (first,), "behind another node"
+        at += length
+    assert at == len(table), table
+    registers = [0xd0000000 + 0x1000 * i for i in range(devices)]
+    assert nodes == [(VIOT_IOMMU, 0, registers[iommu - 1], 16)] + [(VIOT_MMIO, i, registers[i], 24) for i in others], nodes
+
+
+def judge_machine(dump, cpus, devices, iommu):
     with tempfile.TemporaryDirectory() as folder:
-        status, words = run(folder, dump, folder, str(cpus), str(devices))
+        status, words = run(folder, dump, folder, str(cpus), str(devices), str(iommu))
         assert status == 0, words
         sources = {name: judge_table(folder, name) for name in TABLES if name != "RSDP"}
         judge_again(folder, "DSDT")
@@ -81,14 +101,17 @@ def judge_machine(dump, cpus, devices):
         assert "Hardware Reduced (V5) : 1" in sources["FACP"], sources["FACP"]
         assert "Reset Register Supported (V2) : 1" in sources["FACP"], sources["FACP"]
         assert "CMOS RTC Not Present (V5) : 1" in sources["FACP"], sources["FACP"]
+        assert os.path.exists(f"{folder}/VIOT.dat") == (iommu > 0)
+        if iommu:
+            judge_viot(folder, devices, iommu)
 
 
 def main():
     if not shutil.which("iasl"):
         print("iasl is not there: apt-get install acpica-tools")
         return 1 if os.environ.get("MUST_RUN") == "1" else SKIPPED
-    for cpus, devices in MACHINES:
-        judge_machine(os.path.abspath(sys.argv[1]), cpus, devices)
+    for cpus, devices, iommu in MACHINES:
+        judge_machine(os.path.abspath(sys.argv[1]), cpus, devices, iommu)
         print(f"{cpus} vCPUs, {devices} devices: iasl is content")
     return 0
 

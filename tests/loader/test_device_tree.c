@@ -152,6 +152,22 @@ static void devices_that_are_held_to_a_pool_name_it(void **state)
         assert_null(fdt_getprop(tree, node("/virtio_mmio@a001000"), "memory-region", NULL));
 }
 
+static void devices_behind_an_iommu_name_it(void **state)
+{
+        struct boot_options options = machine(1, 3, 3);
+        const uint32_t one = 1, behind[] = {3, 2};
+
+        (void)state;
+        options.iommu = 2;
+        options.endpoints = 1u << 2;
+        assert_true(make(&options) > 0);
+        expect_cells("/virtio_mmio@a001000", "#iommu-cells", &one, 1);
+        expect_cells("/virtio_mmio@a001000", "phandle", behind, 1);
+        expect_cells("/virtio_mmio@a002000", "iommus", behind, 2);
+        assert_null(fdt_getprop(tree, node("/virtio_mmio@a000000"), "iommus", NULL));
+        assert_null(fdt_getprop(tree, node("/virtio_mmio@a001000"), "iommus", NULL));
+}
+
 static void without_an_initrd_none_is_named(void **state)
 {
         struct boot_options options = machine(1, 1, 3);
@@ -193,6 +209,7 @@ int main(void)
             cmocka_unit_test(a_version_2_controller_has_a_cpu_interface_and_masks),
             cmocka_unit_test(processors_are_named_by_their_affinity),
             cmocka_unit_test(devices_that_are_held_to_a_pool_name_it),
+            cmocka_unit_test(devices_behind_an_iommu_name_it),
             cmocka_unit_test(without_an_initrd_none_is_named),
             cmocka_unit_test(the_largest_machine_fits_and_a_small_buffer_is_told),
         };

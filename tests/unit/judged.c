@@ -204,6 +204,12 @@ static bool judged_config_space(size_t n, const uint64_t *value)
         return n >= 1 && n <= LIMIT_CONFIG_FIELDS;
 }
 
+static bool judged_iommu_range(const struct control_iommu *iommu)
+{
+        return iommu->endpoint < LIMIT_DEVICES && iommu->iova % 4096 == 0 && iommu->len % 4096 == 0 &&
+               (iommu->iova + iommu->len == 0 || iommu->iova + iommu->len >= iommu->iova);
+}
+
 bool judged_control_to_broker(const struct control_to_broker *message)
 {
         switch (message->kind) {
@@ -228,6 +234,14 @@ bool judged_control_to_broker(const struct control_to_broker *message)
         case CONTROL_SHMEM_MAP: /* what part of which region it is about is judged where these are known */
         case CONTROL_SHMEM_UNMAP:
                 return message->shmem.fd == -1;
+        case CONTROL_IOMMU_MAP:
+                return judged_iommu_range(&message->iommu) && message->iommu.len > 0 &&
+                       message->iommu.gpa % 4096 == 0 &&
+                       message->iommu.gpa + message->iommu.len > message->iommu.gpa &&
+                       message->iommu.rights >= 1 && message->iommu.rights <= 3;
+        case CONTROL_IOMMU_UNMAP: /* nothing, from 0 on, is everything */
+                return judged_iommu_range(&message->iommu) &&
+                       (message->iommu.len > 0 || message->iommu.iova == 0);
         case CONTROL_TO_BROKER_COUNT_:
                 break;
         }
@@ -328,6 +342,11 @@ static bool judged_boot(const struct boot_options *boot)
         for (uint32_t i = 0; i < boot->n_devices; i++)
                 if (boot->interrupt[i] >= LIMIT_BOOT_INTERRUPT)
                         return false;
+        if (boot->iommu > boot->n_devices || (boot->iommu == 0 && boot->endpoints != 0))
+                return false;
+        for (uint32_t i = 0; i < LIMIT_DEVICES; i++)
+                if ((boot->endpoints >> i & 1) && (i >= boot->n_devices || i + 1 == boot->iommu))
+                        return false;
         return judged_pools(boot) && strnlen(boot->cmdline, LIMIT_CMDLINE) < LIMIT_CMDLINE;
 }
 
@@ -360,7 +379,7 @@ static bool judged_configure(const struct control_configure *m)
             m->raw.start + m->raw.size < m->raw.start || (m->raw.size > 0 && m->type != DEVICE_TYPE_SAMPLE) ||
             (m->raw.size == 0 && m->raw.start != 0))
                 return false;
-        if (!judged_regions(m))
+        if (!judged_regions(m) || (m->endpoints != 0 && m->type != DEVICE_TYPE_IOMMU))
                 return false;
         return m->type < WORKER_TYPE_COUNT_ && judged_options(m->type, &m->options, true);
 }
@@ -391,6 +410,12 @@ bool judged_control_to_worker(const struct control_to_worker *message)
                        message->set.value / 65536 <= 65535;
         case CONTROL_SHMEM_ANSWER:
                 return message->shmem_answer.error <= 0;
+        case CONTROL_IOMMU_ANSWER:
+                return message->iommu_answer.error <= 0;
+        case CONTROL_IOMMU_FAULT:
+                return message->iommu_fault.endpoint < LIMIT_DEVICES &&
+                       message->iommu_fault.iova % 4096 == 0 && message->iommu_fault.rights >= 1 &&
+                       message->iommu_fault.rights <= 3;
         }
         return false;
 }

@@ -48,18 +48,58 @@ static void a_vmm_that_attaches_may_translate(void **state)
         assert_int_equal(vm_config_judge(&config, why, sizeof(why)), 0);
 }
 
-static void a_vm_of_our_own_has_nobody_who_translates(void **state)
+static void own_vm(void)
 {
-        (void)state;
         config.frontend = VM_FRONTEND_KVM;
         config.kvm = (struct kvm_config){.vcpus = 1, .memory = VM_CONFIG_GUEST_MEMORY};
         snprintf(config.boot.kernel, PATH_MAX, "/boot/vmlinuz");
+}
+
+static void a_vm_of_our_own_needs_an_iommu_to_translate(void **state)
+{
+        uint64_t endpoints;
+
+        (void)state;
+        own_vm();
         assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
-        assert_string_equal(
-            why, "device rng1: memory: iotlb is for VMMs that attach and have an IOMMU: remove it, "
-                 "or say frontend: vhost-user");
-        devices[1].memory.iotlb = false;
+        assert_string_equal(why,
+                            "device rng1: memory: iotlb needs an IOMMU, and this VM has none: add a device "
+                            "of type iommu, or remove it");
+        devices[0].type = DEVICE_TYPE_IOMMU;
+        devices[0].n_queues = 2;
         assert_int_equal(vm_config_judge(&config, why, sizeof(why)), 0);
+        assert_int_equal(vm_config_iommu(&config, &endpoints), 1);
+        assert_int_equal(endpoints, 1u << 1);
+        devices[1].memory.iotlb = false; /* one that nothing is behind */
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), 0);
+        assert_int_equal(vm_config_iommu(&config, &endpoints), 1);
+        assert_int_equal(endpoints, 0);
+        devices[0].type = DEVICE_TYPE_RNG;
+        devices[0].n_queues = 1;
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), 0);
+        assert_int_equal(vm_config_iommu(&config, &endpoints), 0);
+}
+
+static void an_iommu_is_one_of_a_vm_of_our_own_and_behind_none(void **state)
+{
+        (void)state;
+        devices[0].type = DEVICE_TYPE_IOMMU;
+        devices[0].n_queues = 2;
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        assert_string_equal(why,
+                            "device rng0: an IOMMU is a device of a VM of our own: say frontend: kvm, or "
+                            "remove it and let the VMM have one");
+        own_vm();
+        devices[0].memory.iotlb = true;
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        assert_string_equal(why, "device rng0: memory: an IOMMU is behind none, and reaches all: remove it");
+        devices[0].memory = (struct device_memory){.n_windows = 1, .windows = {{4096, 4096}}};
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        devices[0].memory = (struct device_memory){0};
+        devices[1] = devices[0];
+        snprintf(devices[1].name, sizeof(devices[1].name), "other");
+        assert_int_equal(vm_config_judge(&config, why, sizeof(why)), -EINVAL);
+        assert_string_equal(why, "device other: the VM has an IOMMU, rng0: remove one of them");
 }
 
 static void it_comes_back_from_the_wire(void **state)
@@ -201,7 +241,7 @@ static void raw_is_refused_for_every_other_type(void **state)
                 devices[0].type = type;
                 if (type == DEVICE_TYPE_SAMPLE)
                         continue;
-                assert_int_equal(vm_config_judge_memory(&config, &devices[0], why, sizeof(why)), -EINVAL);
+                assert_int_equal(vm_config_judge_memory(&devices[0], why, sizeof(why)), -EINVAL);
                 assert_non_null(strstr(why, "memory: raw is for workers that walk their own rings"));
         }
         assert_false(device_types[DEVICE_TYPE_LOADER].raw);
@@ -213,7 +253,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             CONFIG_TEST(a_vmm_that_attaches_may_translate),
-            CONFIG_TEST(a_vm_of_our_own_has_nobody_who_translates),
+            CONFIG_TEST(a_vm_of_our_own_needs_an_iommu_to_translate),
+            CONFIG_TEST(an_iommu_is_one_of_a_vm_of_our_own_and_behind_none),
             CONFIG_TEST(it_comes_back_from_the_wire),
             CONFIG_TEST(windows_of_whole_pages_side_by_side_are_good),
             CONFIG_TEST(what_is_no_window_is_refused_in_words),

@@ -351,6 +351,12 @@ bool fake_device_miss(struct device *device, uint64_t iova, unsigned rights)
         return true;
 }
 
+bool device_is_behind(const struct device *device)
+{
+        (void)device;
+        return false;
+}
+
 bool device_may_translate(const struct device *device)
 {
         return device->may_translate;

@@ -18,12 +18,13 @@
 
 #define HEADER_BYTES 36u
 #define RSDP_BYTES   36u
-#define XSDT_TABLES  2u
-#define XSDT_BYTES   (HEADER_BYTES + 8u * XSDT_TABLES)
 #define FADT_BYTES   276u /* revision 6 */
 #define MADT_FIXED   (HEADER_BYTES + 8u)
 #define MADT_LAPIC   8u
 #define MADT_IOAPIC  12u
+#define VIOT_FIXED   (HEADER_BYTES + 12u)
+#define VIOT_IOMMU   16u
+#define VIOT_MMIO    24u
 #define TABLE_ALIGN  16u
 
 #define EISA_PNP0501 0x0105d041u /* 16550 */
@@ -115,6 +116,46 @@ static void make_madt(uint8_t *bytes, const struct boot_options *options)
         finish_table(bytes, madt_bytes(options), "APIC", 5);
 }
 
+/* ---- VIOT (ACPI 6.5, 5.2.33): which devices are behind the IOMMU, as which endpoints ---- */
+
+static uint64_t device_address(const struct boot_options *options, uint32_t i)
+{
+        return options->devices_start + (uint64_t)i * BOOT_DEVICE_WINDOW;
+}
+
+/* 0: there is no IOMMU, and no table. */
+static uint32_t viot_bytes(const struct boot_options *options)
+{
+        uint32_t n = (uint32_t)__builtin_popcountll(options->endpoints);
+
+        return options->iommu > 0 ? VIOT_FIXED + VIOT_IOMMU + n * VIOT_MMIO : 0;
+}
+
+static void make_viot(uint8_t *bytes, const struct boot_options *options)
+{
+        uint8_t *at = bytes + VIOT_FIXED;
+
+        if (options->iommu == 0)
+                return;
+        bytes_store16(bytes + 36, (uint16_t)(1 + __builtin_popcountll(options->endpoints))); /* nodes, ... */
+        bytes_store16(bytes + 38, VIOT_FIXED); /* ... the first of which is here: */
+        at[0] = 4;                             /* virtio-iommu, by virtio-mmio */
+        bytes_store16(at + 2, VIOT_IOMMU);
+        bytes_store64(at + 8, device_address(options, options->iommu - 1));
+        at += VIOT_IOMMU;
+        for (uint32_t i = 0; i < options->n_devices; i++) {
+                if (!(options->endpoints >> i & 1))
+                        continue;
+                at[0] = 2; /* a device with registers in memory */
+                bytes_store16(at + 2, VIOT_MMIO);
+                bytes_store32(at + 4, i);
+                bytes_store64(at + 8, device_address(options, i));
+                bytes_store16(at + 16, VIOT_FIXED); /* what it is behind */
+                at += VIOT_MMIO;
+        }
+        finish_table(bytes, viot_bytes(options), "VIOT", 0);
+}
+
 /* ---- DSDT ---- */
 
 static void put_serial(struct aml *aml)
@@ -132,7 +173,7 @@ static void put_serial(struct aml *aml)
 
 static void put_virtio(struct aml *aml, const struct boot_options *options, uint32_t i)
 {
-        uint32_t start = (uint32_t)options->devices_start + i * BOOT_DEVICE_WINDOW;
+        uint32_t start = (uint32_t)device_address(options, i);
         size_t device, resources;
         char name[8];
 
@@ -176,10 +217,16 @@ static size_t align(size_t at)
         return (at + TABLE_ALIGN - 1) / TABLE_ALIGN * TABLE_ALIGN;
 }
 
+static uint32_t xsdt_bytes(const struct boot_options *options)
+{
+        return HEADER_BYTES + 8u * (options->iommu > 0 ? 3u : 2u);
+}
+
 int acpi_make(const struct boot_options *options, uint32_t address, uint8_t *bytes, size_t size)
 {
-        size_t xsdt = align(RSDP_BYTES), fadt = align(xsdt + XSDT_BYTES), madt = align(fadt + FADT_BYTES);
-        size_t dsdt = align(madt + madt_bytes(options));
+        size_t xsdt = align(RSDP_BYTES), fadt = align(xsdt + xsdt_bytes(options));
+        size_t madt = align(fadt + FADT_BYTES), viot = align(madt + madt_bytes(options));
+        size_t dsdt = align(viot + viot_bytes(options));
         int dsdt_len;
 
         if (!range_inside(options->devices_start, (uint64_t)options->n_devices * BOOT_DEVICE_WINDOW,
@@ -194,8 +241,11 @@ int acpi_make(const struct boot_options *options, uint32_t address, uint8_t *byt
         make_rsdp(bytes, address + xsdt);
         bytes_store64(bytes + xsdt + HEADER_BYTES, address + fadt);
         bytes_store64(bytes + xsdt + HEADER_BYTES + 8, address + madt);
-        finish_table(bytes + xsdt, XSDT_BYTES, "XSDT", 1);
+        if (options->iommu > 0)
+                bytes_store64(bytes + xsdt + HEADER_BYTES + 16, address + viot);
+        finish_table(bytes + xsdt, xsdt_bytes(options), "XSDT", 1);
         make_fadt(bytes + fadt, address + dsdt);
         make_madt(bytes + madt, options);
+        make_viot(bytes + viot, options);
         return (int)dsdt + dsdt_len;
 }

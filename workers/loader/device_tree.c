@@ -1,4 +1,5 @@
-/* The device tree of an arm64 machine: memory, processors (PSCI), GIC, timer, PL011, virtio-mmio.
+/* The device tree of an arm64 machine: memory, processors (PSCI), GIC, timer, PL011, virtio-mmio, and which of
+ * those are behind an IOMMU.
  * Owns nothing; called by load_arm64.c. TRUST: everything here is our own or the broker's.
  *
  * libfdt remembers the first thing that went wrong in what each call returns; `tree` keeps it, so that the calls stand one
@@ -15,7 +16,8 @@
 
 #define PHANDLE_GIC   1u
 #define PHANDLE_CLOCK 2u
-#define PHANDLE_POOL  3u        /* and those behind it: of pool i */
+#define PHANDLE_IOMMU 3u
+#define PHANDLE_POOL  4u        /* and those behind it: of pool i */
 #define CLOCK_HZ      24000000u /* of the PL011: nothing is timed by it */
 
 /* Interrupt cells (Linux, arm,gic.yaml): kind, number, flags. */
@@ -231,6 +233,12 @@ static void put_virtio(struct tree *tree, const struct boot_options *options, ui
         put_none(tree, "dma-coherent");
         if (options->n_pools > 0 && options->device_pool[i] > 0)
                 put_cell(tree, "memory-region", PHANDLE_POOL + options->device_pool[i] - 1);
+        if (i + 1 == options->iommu) {
+                put_cell(tree, "#iommu-cells", 1);
+                put_cell(tree, "phandle", PHANDLE_IOMMU);
+        }
+        if (options->endpoints >> i & 1) /* as endpoint i */
+                put_cells(tree, "iommus", (const uint32_t[]){PHANDLE_IOMMU, i}, 2);
         close_node(tree);
 }
 

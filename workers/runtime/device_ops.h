@@ -39,6 +39,11 @@ struct device_ops {
         /* What became of a worker_shmem_map or worker_shmem_unmap: 0 or negative errno. NULL: it does neither. */
         void (*mapped)(void *state, uint32_t id, int error);
 
+        /* Of an IOMMU: what became of a worker_iommu_map or worker_iommu_unmap (worker_iommu.h): 0 or negative errno. And: the device with
+         * this endpoint ID, below LIMIT_DEVICES, has needed a page that is not mapped for it with these rights. NULL: it is none. */
+        void (*iommu_answered)(void *state, uint32_t id, int error);
+        void (*iommu_faulted)(void *state, uint32_t endpoint, uint64_t iova, unsigned rights);
+
         /* A blob of a predecessor: hostile input. 0 or negative errno. NULL: the device leaves none. */
         int (*restore_state)(void *state, const uint8_t *bytes, size_t len);
 

@@ -25,6 +25,7 @@
 #include "workers/runtime/trap.h"
 #include "workers/runtime/walk.h"
 #include "workers/runtime/worker_count.h"
+#include "workers/runtime/worker_iommu.h"
 #include "workers/runtime/worker_log.h"
 #include "workers/runtime/worker_memory.h"
 #include "workers/runtime/worker_say.h"
@@ -149,6 +150,30 @@ static int worker_on_shmem_answer(void *context, const void *body)
         if (!worker->device->mapped)
                 return -EPROTO;
         worker->device->mapped(worker->device->state, message->shmem_answer.id, message->shmem_answer.error);
+        return 0;
+}
+
+static int worker_on_iommu_answer(void *context, const void *body)
+{
+        const struct control_to_worker *message = body;
+        struct worker *worker = context;
+
+        if (!worker->device->iommu_answered)
+                return -EPROTO;
+        worker->device->iommu_answered(worker->device->state, message->iommu_answer.id,
+                                       message->iommu_answer.error);
+        return 0;
+}
+
+static int worker_on_iommu_fault(void *context, const void *body)
+{
+        const struct control_to_worker *message = body;
+        struct worker *worker = context;
+
+        if (!worker->device->iommu_faulted)
+                return -EPROTO;
+        worker->device->iommu_faulted(worker->device->state, message->iommu_fault.endpoint,
+                                      message->iommu_fault.iova, message->iommu_fault.rights);
         return 0;
 }
 
@@ -494,6 +519,7 @@ _Noreturn void worker_serve(struct worker *worker)
         worker->state = WORKER_SERVING;
         worker_send(worker, &message);
         worker_say_init(&worker->control, &worker->hello);
+        worker_iommu_init(&worker->control);
         worker_count_init(device_types[worker->device->type].n_counters);
         if (worker->device->map)
                 worker->device->map(worker->device->state);
@@ -515,6 +541,8 @@ static const struct rpc_row worker_control_rows[] = {
                                worker_on_restore_state},
     [CONTROL_SHUTDOWN] = {"Shutdown", 0, 64, 0, 0, SERVING, false, worker_on_shutdown},
     [CONTROL_SHMEM_ANSWER] = {"ShmemAnswer", 0, 64, 0, 0, SERVING, false, worker_on_shmem_answer},
+    [CONTROL_IOMMU_ANSWER] = {"IommuAnswer", 0, 64, 0, 0, SERVING, false, worker_on_iommu_answer},
+    [CONTROL_IOMMU_FAULT] = {"IommuFault", 0, 64, 0, 0, SERVING, false, worker_on_iommu_fault},
     [CONTROL_SET] = {"Set", 0, 64, 0, 0, SERVING, false, worker_on_set},
 };
 

@@ -184,6 +184,7 @@ static const struct {
     {"legacy_big", test_legacy_big},
     {"config_old", test_config_old},
     {"config_new", test_config_new},
+    {"iommu", test_iommu},
     {"pmem", test_pmem},
     {"pmem_cut", test_pmem_cut},
     {"pmem_medium", test_pmem_medium},

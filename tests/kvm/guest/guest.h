@@ -105,6 +105,7 @@ void test_legacy(void);
 void test_legacy_big(void);
 void test_config_old(void);
 void test_config_new(void);
+void test_iommu(void);
 void test_pmem(void);
 void test_pmem_cut(void);
 void test_pmem_medium(void);
