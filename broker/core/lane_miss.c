@@ -38,12 +38,13 @@ static bool part_misses(const struct lane *lane, struct part part)
         return false;
 }
 
-/* Which bytes are a request's next step going to need? What its worker has been sent is not read again. */
+/* Which bytes are a request's next step going to need? What its worker has been sent is read again only if that asks for it: then it
+ * waits for them, and so they must be wanted. */
 static unsigned rights_needed(const struct request *request)
 {
         uint32_t sent = request->in.n > 0 ? request->chain.readable : request->inlined;
 
-        if (request->state == REQUEST_SENT && sent >= request->chain.readable)
+        if (request->state == REQUEST_SENT && sent >= request->chain.readable && !request->reread)
                 return IOTLB_WRITE;
         return IOTLB_READ | IOTLB_WRITE;
 }
@@ -73,9 +74,12 @@ static bool holds(struct lane *lane, const struct request *request, unsigned rig
 static bool holds_any(struct lane *lane, const uint64_t *id, size_t n, unsigned rights, bool rings)
 {
         for (size_t i = 0; i < n; i++) {
-                const struct request *request = request_table_find(&lane->requests, id[i]);
+                struct request *request = request_table_find(&lane->requests, id[i]);
 
-                if (request && request->state == REQUEST_SENT && holds(lane, request, rights, rings))
+                if (!request || request->state != REQUEST_SENT)
+                        continue;
+                request->reread |= (rights & IOTLB_READ) != 0;
+                if (holds(lane, request, rights, rings))
                         return true;
         }
         return false;

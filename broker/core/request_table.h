@@ -36,7 +36,8 @@ struct request {
         uint64_t born_ms;
         uint64_t sent_ms; /* to the worker that holds it */
         bool is_work;     /* of a work queue: it may not take for ever */
-        bool waits; /* but its worker has said that it waits for somebody, and so it may (lane_wait.h) */
+        bool waits;  /* but its worker has said that it waits for somebody, and so it may (lane_wait.h) */
+        bool reread; /* its worker asks for bytes that it may have been sent before */
         uint8_t failures; /* incarnations that died with it alone though it was only to be failed */
         uint8_t
             head_len; /* so many of the first readable bytes are these, and not the guest's (lane_head.h); mostly 0 */

@@ -118,6 +118,28 @@ static void question_of_the_worker_waits_for_its_bytes(void **state)
         miss_end_alone();
 }
 
+/* It need not ask for what it has been sent, and may. */
+static void question_for_bytes_that_were_sent_waits_for_them(void **state)
+{
+        struct fake_frame frame;
+
+        (void)state;
+        miss_begin();
+        miss_tell(AT(10), PAGE);
+        iova_put(&space, AT(10), bytes, 100);
+        miss_post(0, AT(10), 100, false);
+        miss_one();
+        miss_forget(AT(10), PAGE);
+        fake_worker_read(&bench.worker, 1, bench.requests[0].id, 0, 100);
+        bench_no_frame(&bench);
+        miss_wants(AT(10), 1, IOTLB_READ);
+        miss_answer_all();
+        bench_reply(&bench, &frame);
+        assert_int_equal(frame.message.mem_read_reply.status[0], WIRE_STATUS_OK);
+        assert_memory_equal(frame.payload, bytes, 100);
+        miss_end_alone();
+}
+
 /* It was judged while its bytes were there, and the socket is full. */
 static void reply_that_is_late_waits_for_its_bytes(void **state)
 {
@@ -493,6 +515,7 @@ int main(void)
             cmocka_unit_test(answer_waits_for_the_ring_alone),
             cmocka_unit_test(payload_waits_between_two_parts),
             cmocka_unit_test(question_of_the_worker_waits_for_its_bytes),
+            cmocka_unit_test(question_for_bytes_that_were_sent_waits_for_them),
             cmocka_unit_test(reply_that_is_late_waits_for_its_bytes),
             cmocka_unit_test(what_a_dead_worker_held_waits_for_its_bytes),
             cmocka_unit_test(worker_that_dies_unheard_leaves_nothing_behind),

@@ -112,6 +112,8 @@ static void obey(struct sim_device *dev, const struct control_to_worker *message
                 break;
         case CONTROL_SET: /* nobody sets or maps anything here */
         case CONTROL_SHMEM_ANSWER:
+        case CONTROL_IOMMU_ANSWER:
+        case CONTROL_IOMMU_FAULT:
         case CONTROL_SHUTDOWN:
                 break;
         }
