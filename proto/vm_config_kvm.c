@@ -116,6 +116,11 @@ int vm_config_judge_legacy(const struct vm_config *config, const struct device_c
                 return refuse(why, why_size,
                               "device %s: legacy: %s has one port by the legacy interface: name one",
                               device->name, type->name);
+        if (device->memory.iotlb)
+                return refuse(
+                    why, why_size,
+                    "device %s: legacy: such a driver knows nothing of an IOMMU: remove one of both",
+                    device->name);
         if (device->memory.n_windows > 0)
                 return refuse(why, why_size,
                               "device %s: legacy: such a driver cannot be told to keep to the windows of "

@@ -311,6 +311,10 @@ static void only_what_has_a_legacy_form_has_the_legacy_interface(void **state)
         bad_kvm("there is no such legacy: use off, only or only-big-endian");
         devices[1].legacy = DEVICE_LEGACY_ONLY;
         good();
+        devices[1].memory.iotlb = true;
+        assert_int_equal(vm_config_judge_legacy(&config, &devices[1], why, sizeof(why)), -EINVAL);
+        assert_non_null(strstr(why, "such a driver knows nothing of an IOMMU"));
+        devices[1].memory.iotlb = false;
         devices[1].memory.n_windows = 1;
         devices[1].memory.windows[0] = (struct device_window){.start = 4096, .size = 4096};
         bad("such a driver cannot be told to keep to the windows of memory");
