@@ -325,8 +325,7 @@ static int judge_device(const struct vm_config *config, size_t index, char *why,
                               device->name);
         if (judge_device_socket(config, device, why, why_size) < 0 ||
             judge_limits(device, why, why_size) < 0 || judge_rate(device, why, why_size) < 0 ||
-            judge_shmem(device, why, why_size) < 0 ||
-            vm_config_judge_memory(device, why, why_size) < 0 ||
+            judge_shmem(device, why, why_size) < 0 || vm_config_judge_memory(device, why, why_size) < 0 ||
             vm_config_judge_legacy(config, device, why, why_size) < 0 ||
             judge_lanes(config, device, why, why_size) < 0)
                 return -EINVAL;

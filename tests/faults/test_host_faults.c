@@ -219,18 +219,24 @@ static void ring_breaks_alone(const char *what)
         assert_int_equal(process_child(stack.spawner, "bulkhead-broker"), stack.broker);
 }
 
-/* A read into memory that has gone: the other slots are kept back, so that the last one is used. */
-static void guest_memory_that_goes_breaks_the_ring_that_uses_it(void **state)
+/* A read into memory that has gone is that request's error; where even its status has gone, or the ring, the ring breaks. The other slots are
+ * kept back, so that the last one is used. */
+static void guest_memory_that_goes_is_the_error_of_who_uses_it(void **state)
 {
         unsigned last = DEPTH - 1;
+        const struct blk_slot *slot = &load.blk.slots[last];
 
         (void)state;
         start(NULL, (uint64_t)BLOCKS * LOAD_BLOCK, BLOCKS);
         require(load_clear(&load), "before");
         for (unsigned i = 0; i < last; i++)
                 load.blk.slots[i].busy = true;
-        assert_int_equal(ftruncate(load.ram.fd, (off_t)load.blk.slots[last].data), 0);
+        assert_int_equal(ftruncate(load.ram.fd, (off_t)slot->data), 0);
+        assert_int_equal(do_at(BLK_IN, 0), BLK_S_IOERR);
+        assert_int_equal(do_at(BLK_FLUSH, 0), BLK_S_OK);
+        assert_int_equal(stack_worker(&stack, "blk"), worker);
         assert_int_equal(blk_front_post(&load.blk, BLK_IN, 0, LOAD_BLOCK, NULL), last);
+        assert_int_equal(ftruncate(load.ram.fd, (off_t)(slot->header & ~UINT64_C(4095))), 0);
         require(blk_front_submit(&load.blk), "into a hole");
         ring_breaks_alone("into a hole");
         assert_int_equal(ftruncate(load.ram.fd, 0), 0);
@@ -311,7 +317,7 @@ int main(int argc, char **argv)
             FAULT_TEST(an_image_cut_short_is_an_io_error_where_it_is_missing),
             FAULT_TEST(a_new_worker_serves_the_size_that_the_image_has_now),
             FAULT_TEST(a_file_system_that_became_read_only_is_said_with_its_remedy),
-            FAULT_TEST(guest_memory_that_goes_breaks_the_ring_that_uses_it),
+            FAULT_TEST(guest_memory_that_goes_is_the_error_of_who_uses_it),
             FAULT_TEST(ring_indices_wrap_while_workers_die),
             FAULT_TEST(the_monotonic_clock_may_pass_2_31_and_2_32_milliseconds),
         };

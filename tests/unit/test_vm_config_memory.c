@@ -118,7 +118,8 @@ static void it_comes_back_from_the_wire(void **state)
 static void windows(uint32_t n, const struct device_window *list)
 {
         devices[0].memory.n_windows = n;
-        memcpy(devices[0].memory.windows, list, MIN(n, LIMIT_WINDOWS) * sizeof(*list));
+        for (uint32_t i = 0; i < MIN(n, LIMIT_WINDOWS); i++)
+                devices[0].memory.windows[i] = list[i];
 }
 
 #define WINDOWS(...)                                                                                         \
