@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "tests/harness/front_end.h"
 #include "tests/hostile_guest/attack_packed.h"
@@ -24,6 +25,8 @@ enum outcome {
         OUTCOME_REFUSED = 8,  /* the message is answered with 1 */
         OUTCOME_IGNORED = 16, /* nothing happens, and the session answers */
 };
+
+#define ATTACK_JUDGE_MS 250 /* a case is judged within this, times BULKHEAD_TIME_FACTOR */
 
 #define DESC_NEXT     1u
 #define DESC_WRITE    2u
@@ -58,6 +61,8 @@ struct attack {
         uint16_t used_first[2];        /* the used index when the ring was started */
         bool listens;     /* attack_judge empties the call descriptor: faster, where its state is no case */
         double judged_ms; /* the longest that attack_judge had to wait */
+        pid_t
+            broker; /* 0: attack_judge is strict. Else not counted: time in which its threads, or its workers', were not run */
 };
 
 /* All int functions: 0 or negative errno; -EPIPE and -ECONNRESET: the session was closed; -EIO: a message was

@@ -350,7 +350,7 @@ int oracle_open(struct oracle *oracle, const char *run_dir, const char *vm, char
         oracle->run_dir = run_dir;
         oracle->vm = vm;
         oracle->broker_pidfd = -1;
-        oracle->judge_ms = stretched(ORACLE_JUDGE_MS);
+        oracle->judge_ms = stretched(ATTACK_JUDGE_MS);
         oracle->settle_ms = stretched(SETTLE_MS);
         oracle->sanitized = getenv("BULKHEAD_SANITIZED") != NULL;
         oracle->memory_bound = oracle->sanitized ? MEMORY_BOUND_SANITIZED : MEMORY_BOUND;

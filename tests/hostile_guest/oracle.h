@@ -12,9 +12,8 @@
 #include "tests/hostile_guest/neighbour.h"
 #include "tests/hostile_guest/process_view.h"
 
-#define ORACLE_JUDGE_MS 250 /* a case is judged within this, times BULKHEAD_TIME_FACTOR */
-#define ORACLE_DISK     1u  /* the pattern of the attacked disk, which is written once: version 1 */
-#define ORACLE_SECTORS  128u
+#define ORACLE_DISK    1u /* the pattern of the attacked disk, which is written once: version 1 */
+#define ORACLE_SECTORS 128u
 
 struct oracle {
         const char *run_dir, *vm;

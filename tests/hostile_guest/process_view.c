@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,7 +60,7 @@ static int count_fds(pid_t pid, unsigned *fds)
 
 static FILE *open_of(pid_t pid, const char *name)
 {
-        char path[64];
+        char path[128];
 
         snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
         return fopen(path, "re");
@@ -146,4 +147,69 @@ int64_t process_cpu_us(pid_t pid)
         if (clock_gettime(clock, &spent) < 0)
                 return -errno;
         return (int64_t)spent.tv_sec * 1000000 + spent.tv_nsec / 1000;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+        FILE *file = open_of(pid, "status");
+        char line[256];
+        int parent = 0;
+
+        while (file && fgets(line, sizeof(line), file) && sscanf(line, "PPid: %d", &parent) != 1)
+                ;
+        if (file)
+                fclose(file);
+        return parent;
+}
+
+/* Of one thread: proc_pid_schedstat, its second number. */
+static int64_t delay_of(pid_t pid, const char *thread)
+{
+        unsigned long long ran = 0, waited = 0;
+        char name[64];
+        FILE *file;
+
+        snprintf(name, sizeof(name), "task/%.16s/schedstat", thread);
+        file = open_of(pid, name);
+        if (!file)
+                return 0;
+        if (fscanf(file, "%llu %llu", &ran, &waited) != 2)
+                waited = 0;
+        fclose(file);
+        return (int64_t)(waited / 1000);
+}
+
+static int64_t delay_of_all(pid_t pid)
+{
+        char path[64];
+        struct dirent *entry;
+        int64_t sum = 0;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+        dir = opendir(path);
+        while (dir && (entry = readdir(dir)))
+                if (entry->d_name[0] != '.')
+                        sum += delay_of(pid, entry->d_name);
+        if (dir)
+                closedir(dir);
+        return sum;
+}
+
+int64_t process_family_delay_us(pid_t pid)
+{
+        pid_t parent = parent_of(pid);
+        struct dirent *entry;
+        int64_t sum = 0;
+        DIR *dir = opendir("/proc");
+
+        while (dir && (entry = readdir(dir))) {
+                pid_t other = (pid_t)strtol(entry->d_name, NULL, 10);
+
+                if (other > 0 && parent_of(other) == parent)
+                        sum += delay_of_all(other);
+        }
+        if (dir)
+                closedir(dir);
+        return sum;
 }

@@ -40,3 +40,7 @@ void process_view_explain(const struct process_view *before, const struct proces
 
 /* Processor time of all its threads in microseconds; negative errno. */
 int64_t process_cpu_us(pid_t pid);
+
+/* How long threads of its siblings and its own have been ready to run and were not, in microseconds, since they began; a wait that lasts
+ * is not counted before its end. */
+int64_t process_family_delay_us(pid_t pid);

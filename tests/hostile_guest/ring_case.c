@@ -228,6 +228,7 @@ static bool run_session(struct oracle *oracle, struct attack *attack, const stru
         double start;
         int r = attack_connect(attack, &oracle->map, c->target, oracle->paths[c->target], oracle->settle_ms);
 
+        attack->broker = oracle->broker;
         if (c->flags & CASE_PACKED)
                 attack_pack(attack, views);
         if (r == 0 && !(c->flags & CASE_EARLY))

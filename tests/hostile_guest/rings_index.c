@@ -149,7 +149,7 @@ static void write_after_some(struct attack *attack, const struct ring_case *c)
                 attack_offer(attack, 0, 0);
                 attack_show(attack, 0, attack->offered[0]);
                 if (attack_kick(attack, 0) < 0 ||
-                    attack_judge(attack, 0, i + 1, ORACLE_JUDGE_MS) != OUTCOME_SERVED)
+                    attack_judge(attack, 0, i + 1, ATTACK_JUDGE_MS) != OUTCOME_SERVED)
                         return; /* the verdict will say it */
         }
 }
