@@ -64,6 +64,8 @@ const struct attempt attempts_channel[] = {
     JUDGED("E54", "raw-read", "read guest memory by address"),
     JUDGED("E54", "raw-write", "write guest memory by address"),
     JUDGED("E54", "raw-taken", "say how far it is in a ring that the broker walks"),
+    JUDGED("E55", "iommu-map", "say what a device reaches, as if it were the IOMMU"),
+    JUDGED("E55", "iommu-unmap", "take back what a device reaches, as if it were the IOMMU"),
     PLAY(ON_BOTH, "E55", "write-other-id", "write to a request of another device", END_BROKER, 0),
     PLAY(ON_BOTH, "E55", "read-other-id", "read from a request of another device", END_BROKER, 0),
     PLAY(ON_BOTH, "E55", "complete-other-id", "complete a request of another device", END_BROKER, 0),

@@ -196,6 +196,25 @@ static int64_t second_hello(struct hostile *hostile)
         return sent(send_control(&message));
 }
 
+/* Both are an IOMMU's alone: to whom the pages are to belong is not even looked at. */
+static int64_t iommu_map(struct hostile *hostile)
+{
+        struct control_to_broker message = {
+            .kind = CONTROL_IOMMU_MAP,
+            .iommu = {.len = LIMIT_IOTLB_PAGE, .rights = CONTROL_IOMMU_READ | CONTROL_IOMMU_WRITE}};
+
+        (void)hostile;
+        return sent(send_control(&message));
+}
+
+static int64_t iommu_unmap(struct hostile *hostile)
+{
+        struct control_to_broker message = {.kind = CONTROL_IOMMU_UNMAP};
+
+        (void)hostile;
+        return sent(send_control(&message));
+}
+
 static int64_t done_unasked(struct hostile *hostile)
 {
         struct control_to_broker message = {.kind = CONTROL_DONE, .done = {.seq = 1}};
@@ -343,6 +362,8 @@ static const struct hostile_attack rows[] = {
     {"bomb-nested", bomb_nested, 0},
     {"bomb-nested-control", bomb_nested_control, 0},
     {"second-hello", second_hello, 0},
+    {"iommu-map", iommu_map, 0},
+    {"iommu-unmap", iommu_unmap, 0},
     {"done-unasked", done_unasked, 0},
     {"done-future", done_future, 0},
     {"lane-on-control", lane_on_control, 0},
