@@ -85,7 +85,7 @@ def disk_keeps_its_data_over_three_reboots(t):
     keep_data_over_reboots(t, Binary.host(), 3)
 
 
-@claim(seconds=120)
+@claim(seconds=120, long=True)
 def disk_keeps_its_data_over_three_reboots_on_the_newest_qemu(t):
     keep_data_over_reboots(t, newest_qemu(), 3)
 

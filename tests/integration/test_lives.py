@@ -41,7 +41,7 @@ def qemu_killed_and_started_again_is_served(t):
     serve_after_kills(t, Binary.host())
 
 
-@claim(seconds=180)
+@claim(seconds=180, long=True)
 def qemu_killed_and_started_again_is_served_on_the_newest(t):
     serve_after_kills(t, newest_qemu())
 

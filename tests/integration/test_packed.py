@@ -63,7 +63,7 @@ def packed_rings_keep_the_data_over_pauses_and_killed_workers(t):
     serve_packed(t, Binary.host())
 
 
-@claim(seconds=180)
+@claim(seconds=180, long=True)
 def packed_rings_keep_the_data_on_the_newest_qemu(t):
     serve_packed(t, newest_qemu())
 

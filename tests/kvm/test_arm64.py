@@ -84,7 +84,7 @@ def with_pool(words, pool=POOL):
 OUTSIDE = "outside of the device's windows"
 
 
-@claim(seconds=120)
+@claim(seconds=120, long=True)
 def arm64_linux_that_keeps_to_no_pool_is_refused(t):
     """Debian's kernel does not know such pools: the first ring that it gives the disk is refused, and nothing else."""
     machine = host(t)
