@@ -73,7 +73,7 @@ def linux_is_held_to_its_bounce_pool_on_a_real_kvm(t):
     run = whole_run.Run(machine)
     run.wait_guest(120)
     said = POOL.search(run.said())
-    require(said, "its kernel does not say where its pool lies")
+    require(said, f"its kernel does not say where its pool lies: {run.said()}")
     pool = int(said[2], 16), int(said[3], 16)
     t.stage(f"its pool lies at {said[2]}-{said[3]}")
     run.stop()

@@ -248,6 +248,17 @@ static bool model_page(uint64_t user, uint64_t *ret_gpa)
         return false;
 }
 
+/* How many bytes the first pieces have, each in a region of its own. */
+static uint64_t model_pieces(const struct vhost_user_iotlb *update, unsigned n_pieces)
+{
+        uint64_t at = 0, gpa, last = 0;
+
+        for (; at < update->size && model_page(update->user_address + at, &gpa); at += PAGE, last = gpa)
+                if ((at == 0 || gpa != last + PAGE) && n_pieces-- == 0)
+                        break;
+        return at;
+}
+
 static void model_answered(uint64_t iova, uint64_t len)
 {
         for (unsigned i = 0; i < model.n_asked; i++)
@@ -270,11 +281,13 @@ static void step_update(uint8_t what, uint8_t a, uint8_t b, uint8_t c)
                                           .rights = (uint8_t)(what >> 4 & 3),
                                           .type = VHOST_USER_IOTLB_UPDATE};
         uint64_t gpa;
+        unsigned n_before;
         bool right;
 
         device.hold = false;
         turn();
         everything_holds();
+        n_before = device.iotlb.n_updates;
         right = device.iotlb.on && update.rights != 0;
         for (uint64_t at = 0; at < update.size; at += PAGE)
                 right = right && model_page(update.user_address + at, &gpa);
@@ -292,7 +305,8 @@ static void step_update(uint8_t what, uint8_t a, uint8_t b, uint8_t c)
                 assert(model.answer == 1);
                 return;
         }
-        model_answered(update.iova, update.size);
+        /* Up to the piece that cannot be kept: the others were never told. */
+        model_answered(update.iova, model_pieces(&update, device.iotlb.n_updates - n_before));
         for (uint64_t at = 0; at < update.size; at += PAGE) {
                 unsigned page = a + (unsigned)(at / PAGE);
 
