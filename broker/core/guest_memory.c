@@ -159,6 +159,20 @@ static void window_mend(struct guest_mapping *window, uint64_t at, uint64_t len)
                 abort();
 }
 
+/* Takes a mapping from elsewhere into the window, or away. One that is made in its place and fails may have taken away what it was to
+ * replace; to move it nobody is asked but the kernel's memory. */
+static int window_move(struct guest_mapping *window, uint64_t at, uint64_t len, void *elsewhere)
+{
+        int r;
+
+        if (mremap(elsewhere, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, window->base + at) != MAP_FAILED)
+                return 0;
+        r = -errno;
+        (void)munmap(elsewhere, len);
+        window_mend(window, at, len);
+        return r;
+}
+
 int guest_mapping_put(struct guest_mapping *window, uint64_t at, uint64_t len, int fd, uint64_t offset,
                       bool writable)
 {
@@ -168,17 +182,21 @@ int guest_mapping_put(struct guest_mapping *window, uint64_t at, uint64_t len, i
         if (!window_has(window, at, len) || offset % GUEST_PAGE != 0 ||
             !range_inside(offset, len, (uint64_t)INT64_MAX))
                 return -EINVAL;
-        /* What the file has against it shows elsewhere, where nothing is lost: a mapping that fails may have taken away what it
-         * was to replace. Then it is moved, which the file is not asked about. */
+        /* What the file has against it shows elsewhere, where nothing is lost. */
         r = map_file(fd, offset, len, PROT_READ | (writable ? PROT_WRITE : 0), &elsewhere);
-        if (r < 0)
-                return r;
-        if (mremap(elsewhere, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, window->base + at) != MAP_FAILED)
-                return 0;
-        r = -errno;
-        (void)munmap(elsewhere, len);
-        window_mend(window, at, len);
-        return r;
+        return r < 0 ? r : window_move(window, at, len, elsewhere);
+}
+
+int guest_mapping_put_again(struct guest_mapping *window, uint64_t at, const void *page)
+{
+        void *elsewhere;
+
+        if (!window_has(window, at, GUEST_PAGE) || (uintptr_t)page % GUEST_PAGE != 0)
+                return -EINVAL;
+        /* Of nothing a second mapping is made, as long as is asked for, with the protection and the advice of the first; but not of
+         * private memory, nor of huge pages. */
+        elsewhere = mremap((void *)(uintptr_t)page, 0, GUEST_PAGE, MREMAP_MAYMOVE);
+        return elsewhere == MAP_FAILED ? -errno : window_move(window, at, GUEST_PAGE, elsewhere);
 }
 
 void guest_mapping_take(struct guest_mapping *window, uint64_t at, uint64_t len)
@@ -423,6 +441,11 @@ bool guest_memory_is_outside(const struct guest_memory *memory, gpa_t at, uint64
 bool guest_memory_is_translated(const struct guest_memory *memory)
 {
         return memory->translated;
+}
+
+struct guest_memory *guest_memory_below(const struct guest_memory *memory)
+{
+        return memory->below;
 }
 
 size_t guest_memory_n_regions(const struct guest_memory *memory)

@@ -39,6 +39,10 @@ int guest_mapping_put(struct guest_mapping *window, uint64_t at, uint64_t len, i
                       bool writable);
 void guest_mapping_take(struct guest_mapping *window, uint64_t at, uint64_t len);
 
+/* Puts a page of this process' there once more: the same bytes of the same file, with the same protection; the first mapping may go.
+ * Rules as for guest_mapping_put. -EINVAL, too: the page is private memory's, or a huge one's; -EFAULT: nothing is mapped there. */
+int guest_mapping_put_again(struct guest_mapping *window, uint64_t at, const void *page);
+
 /* The first byte; for the kernel alone. */
 void *guest_mapping_base(const struct guest_mapping *mapping);
 
@@ -98,6 +102,9 @@ bool guest_memory_is_outside(const struct guest_memory *memory, gpa_t at, uint64
 
 /* Made by guest_memory_translate? Then what is not covered may come to be: nobody's mistake yet. */
 bool guest_memory_is_translated(const struct guest_memory *memory);
+
+/* What this is a view of; its owner's reference. NULL: it is none. */
+struct guest_memory *guest_memory_below(const struct guest_memory *memory);
 
 /* The first piece of the range (which does not wrap) that is not covered with that right: *ret_at and *ret_len, of whole
  * LIMIT_IOTLB_PAGE around what is missing (at most to the end of the range's last page). False: guest_memory_covers says so. */

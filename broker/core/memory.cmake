@@ -13,6 +13,7 @@ bulkhead_library(bulkhead_memory
           ${CMAKE_CURRENT_LIST_DIR}/queue_packed.c
           ${CMAKE_CURRENT_LIST_DIR}/queue_split.c
           ${CMAKE_CURRENT_LIST_DIR}/queue_walk.c
+          ${CMAKE_CURRENT_LIST_DIR}/ring_view.c
           ${CMAKE_CURRENT_LIST_DIR}/request_table.c
           ${CMAKE_CURRENT_LIST_DIR}/sealed_memory.c
           ${CMAKE_CURRENT_LIST_DIR}/shmem.c

@@ -72,57 +72,101 @@ bool queue_legacy_layout(uint16_t size, gpa_t desc, uint32_t align, struct queue
         return true;
 }
 
-/* Finds the rings in the snapshot; all or none. What is read in them must be readable, too: a translation may lack that. */
-static int rings_resolve(struct queue *queue, const struct guest_memory *memory,
-                         const struct queue_layout *layout, bool packed)
+/* All parts are read. */
+struct part {
+        gpa_t at;
+        uint64_t len, align;
+        bool written;
+};
+
+struct parts {
+        struct part part[QUEUE_PARTS_];
+};
+
+static struct parts parts_of(const struct queue_layout *layout, bool packed)
 {
         struct queue_bytes bytes = queue_bytes(layout->size, packed);
-        uint8_t *desc = guest_memory_ring(memory, layout->desc, bytes.desc, 16, packed);
-        uint8_t *avail = guest_memory_ring(memory, layout->avail, bytes.avail, packed ? 4 : 2, false);
-        uint8_t *used = guest_memory_ring(memory, layout->used, bytes.used, 4, true);
 
-        if (!desc || !avail || !used || !guest_memory_covers(memory, layout->used, bytes.used, false) ||
-            (packed && !guest_memory_covers(memory, layout->desc, bytes.desc, false)))
-                return -EFAULT;
-        queue->desc = desc;
-        queue->avail = avail;
-        queue->used = used;
-        return 0;
-}
-
-/* Notes what of the rings is not translated yet. False: nothing is missing. */
-static bool rings_miss(struct queue *queue, const struct guest_memory *memory,
-                       const struct queue_layout *layout, bool packed)
-{
-        struct queue_bytes bytes = queue_bytes(layout->size, packed);
-        struct miss_list *miss = &queue->miss;
-        bool any = miss_list_range(miss, memory, layout->used, bytes.used, IOTLB_WRITE);
-
-        any |= miss_list_range(miss, memory, layout->used, bytes.used, IOTLB_READ);
-        any |= miss_list_range(miss, memory, layout->avail, bytes.avail, IOTLB_READ);
-        any |= miss_list_range(miss, memory, layout->desc, bytes.desc, IOTLB_READ);
-        if (packed)
-                any |= miss_list_range(miss, memory, layout->desc, bytes.desc, IOTLB_WRITE);
-        return any;
+        return (struct parts){{
+            [QUEUE_DESC] = {layout->desc, bytes.desc, 16, packed},
+            [QUEUE_AVAIL] = {layout->avail, bytes.avail, packed ? 4 : 2, false},
+            [QUEUE_USED] = {layout->used, bytes.used, 4, true},
+        }};
 }
 
 static void rings_leave(struct queue *queue)
 {
         queue->desc = queue->avail = queue->used = NULL;
+        for (unsigned i = 0; i < QUEUE_PARTS_; i++)
+                ring_view_leave(&queue->views[i]);
+}
+
+/* A translation may give the one right without the other. */
+static bool is_there(const struct guest_memory *memory, const struct part *part)
+{
+        return guest_memory_covers_whole(memory, part->at, part->len, false) &&
+               (!part->written || guest_memory_covers_whole(memory, part->at, part->len, true));
+}
+
+/* Finds the rings in the snapshot; all or none. Nothing is mapped before all is there. */
+static int rings_resolve(struct queue *queue, const struct guest_memory *memory, const struct parts *parts)
+{
+        void *at[QUEUE_PARTS_];
+
+        for (unsigned i = 0; i < QUEUE_PARTS_; i++)
+                if (!is_there(memory, &parts->part[i]))
+                        return -EFAULT;
+        for (unsigned i = 0; i < QUEUE_PARTS_; i++) {
+                const struct part *part = &parts->part[i];
+
+                at[i] = ring_view_enter(&queue->views[i], memory, part->at, part->len, part->align,
+                                        part->written);
+                if (!at[i])
+                        return -EFAULT;
+        }
+        queue->desc = at[QUEUE_DESC];
+        queue->avail = at[QUEUE_AVAIL];
+        queue->used = at[QUEUE_USED];
+        return 0;
+}
+
+/* Notes what of the rings is not translated yet. False: nothing is missing. */
+static bool rings_miss(struct queue *queue, const struct guest_memory *memory, const struct parts *parts)
+{
+        struct miss_list *miss = &queue->miss;
+        bool any = false;
+
+        for (unsigned i = QUEUE_PARTS_; i-- > 0;) {
+                const struct part *part = &parts->part[i];
+
+                if (part->written)
+                        any |= miss_list_range(miss, memory, part->at, part->len, IOTLB_WRITE);
+                any |= miss_list_range(miss, memory, part->at, part->len, IOTLB_READ);
+        }
+        return any;
+}
+
+static void queue_unpark(struct queue *queue)
+{
         queue->parked = false;
         miss_list_clear(&queue->miss);
 }
 
-/* Goes on in a snapshot: with the rings, or parked. -EFAULT: they are not there, and nobody is going to translate them; -EXDEV:
- * they are translated, but not to bytes that lie side by side here. */
+/* Goes on in a snapshot: with the rings, or parked. Whatever comes, nothing of the snapshot before stays. -EFAULT: they are not
+ * there, and nobody is going to translate them; -EXDEV: they are translated, but to pages that cannot be put side by side. */
 static int rings_enter(struct queue *queue, const struct guest_memory *memory,
                        const struct queue_layout *layout)
 {
         bool packed = queue->form == QUEUE_PACKED;
-        int r = rings_resolve(queue, memory, layout, packed);
+        const struct parts parts = parts_of(layout, packed);
+        int r;
 
+        queue_unpark(queue);
+        r = rings_resolve(queue, memory, &parts);
+        if (r < 0)
+                rings_leave(queue);
         if (r < 0 && guest_memory_is_translated(memory)) {
-                queue->parked = rings_miss(queue, memory, layout, packed);
+                queue->parked = rings_miss(queue, memory, &parts);
                 return queue->parked ? 0 : -EXDEV;
         }
         if (r == 0 && !queue->entered)
@@ -133,6 +177,7 @@ static int rings_enter(struct queue *queue, const struct guest_memory *memory,
 
 static void rings_forget(struct queue *queue)
 {
+        queue_unpark(queue);
         rings_leave(queue);
         queue->memory = guest_memory_unref(queue->memory);
 }
@@ -200,8 +245,12 @@ int queue_rebind(struct queue *queue, struct guest_memory *memory)
         if (!queue->started)
                 return 0;
         queue->memory = memory ? guest_memory_ref(memory) : NULL;
-        rings_leave(queue); /* whatever comes: nothing of the old snapshot stays */
-        r = memory ? rings_enter(queue, memory, &queue->layout) : -EFAULT;
+        if (memory) {
+                r = rings_enter(queue, memory, &queue->layout);
+        } else {
+                rings_forget(queue);
+                r = -EFAULT;
+        }
         (void)guest_memory_unref(old);
         if (r < 0)
                 return queue_break(queue, r == -EXDEV ? QUEUE_FAULT_SCATTERED : QUEUE_FAULT_MEMORY);
@@ -342,7 +391,7 @@ bool queue_avail_is_zero(const struct queue *queue)
 static const char *const fault_names[QUEUE_FAULT_COUNT_] = {
     [QUEUE_FAULT_NONE] = "none",
     [QUEUE_FAULT_MEMORY] = "ring not in guest memory",
-    [QUEUE_FAULT_SCATTERED] = "ring in translated pages that do not lie side by side",
+    [QUEUE_FAULT_SCATTERED] = "ring in translated pages that cannot be put side by side",
     [QUEUE_FAULT_AVAIL] = "driver ahead by more than the ring",
     [QUEUE_FAULT_HEAD] = "head outside the ring",
     [QUEUE_FAULT_DUPLICATE] = "head already outstanding",

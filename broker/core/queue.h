@@ -18,6 +18,7 @@
 #include "broker/core/chain.h"
 #include "broker/core/guest_memory.h"
 #include "broker/core/miss_list.h"
+#include "broker/core/ring_view.h"
 #include "proto/base/limits.h"
 
 /* Where the three parts of a ring are. A packed ring is one ring, which the device writes too, and two event
@@ -51,6 +52,13 @@ enum queue_form {
  * the next multiple of `align`, a power of two (virtio 1.3, 2.7.2). False: it ends behind the last address. */
 bool queue_legacy_layout(uint16_t size, gpa_t desc, uint32_t align, struct queue_layout *ret_layout);
 
+enum queue_part {
+        QUEUE_DESC = 0,
+        QUEUE_AVAIL,
+        QUEUE_USED,
+        QUEUE_PARTS_,
+};
+
 /* How long the three parts of a ring are. */
 struct queue_bytes {
         uint64_t desc, avail, used;
@@ -59,8 +67,8 @@ struct queue_bytes queue_bytes(uint16_t size, bool packed);
 
 enum queue_fault {
         QUEUE_FAULT_NONE = 0,
-        QUEUE_FAULT_MEMORY,    /* a ring is not, or no longer, in guest memory */
-        QUEUE_FAULT_SCATTERED, /* ... or is translated to pages that do not lie side by side in this process */
+        QUEUE_FAULT_MEMORY, /* a ring is not, or no longer, in guest memory */
+        QUEUE_FAULT_SCATTERED, /* ... or is translated to pages that cannot be put side by side here (ring_view.h) */
         QUEUE_FAULT_AVAIL,     /* the driver ran ahead by more than the ring */
         QUEUE_FAULT_HEAD,      /* a head or buffer id outside the ring */
         QUEUE_FAULT_DUPLICATE, /* a head that is outstanding already */
@@ -85,16 +93,17 @@ struct queue {
         struct queue_features features;
         enum queue_form form;
         struct guest_memory *memory;  /* a reference while started */
-        uint8_t *desc, *avail, *used; /* into memory; NULL when not started, or not translated */
-        bool parked;                  /* waits for pages of its rings or of the next chain */
-        struct segment outside;       /* QUEUE_FAULT_WINDOW: which one */
-        bool entered;                 /* what its rings say of where to begin has been read */
-        struct miss_list miss;        /* parked: these, or the first of them; else empty */
-        struct segment miss_table;    /* ... of a chain whose table lies here; len 0: of none */
-        uint16_t last_avail;          /* next available index (packed: place) to take */
-        uint16_t used_next;           /* next used index (packed: place) to write */
-        uint16_t used_published;      /* split: what the guest has been shown */
-        uint16_t used_signaled;       /* split: used_published when a signal was last considered */
+        uint8_t *desc, *avail, *used; /* into memory, or a view; NULL when not started, or not translated */
+        struct ring_view views[QUEUE_PARTS_]; /* without rings none is mapped */
+        bool parked;                          /* waits for pages of its rings or of the next chain */
+        struct segment outside;               /* QUEUE_FAULT_WINDOW: which one */
+        bool entered;                         /* what its rings say of where to begin has been read */
+        struct miss_list miss;                /* parked: these, or the first of them; else empty */
+        struct segment miss_table;            /* ... of a chain whose table lies here; len 0: of none */
+        uint16_t last_avail;                  /* next available index (packed: place) to take */
+        uint16_t used_next;                   /* next used index (packed: place) to write */
+        uint16_t used_published;              /* split: what the guest has been shown */
+        uint16_t used_signaled;               /* split: used_published when a signal was last considered */
         bool signaled_valid;
         uint16_t outstanding;
         uint64_t n_taken;                     /* chains, without those that were taken back */

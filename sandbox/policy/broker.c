@@ -85,7 +85,9 @@ static const struct policy_row memory[] = {
      .reason = "thread stacks and guards; never executable"},
     {__NR_munmap, .reason = "guest memory that the VMM takes back"},
     {__NR_mremap, .tests = {ARG_ONLY(3, MREMAP_MAYMOVE | MREMAP_FIXED)},
-     .reason = "realloc of a large block; guest_mapping_put: a file into its window; keeps the protection"},
+     .reason =
+         "realloc of a large block; guest_mapping_put: a file into its window; guest_mapping_put_again: "
+         "a second mapping of a ring's page; keeps the protection"},
     {__NR_brk, .reason = "malloc: the heap"},
     {__NR_madvise, .reason = "guest memory stays out of core files and forks; unused stacks are given back"},
     {__NR_process_vm_writev, .tests = {ARG_ONLY(4, 63), ARG_IS(5, 0)},

@@ -20,6 +20,7 @@
 #include "broker/core/guest_memory.h"
 #include "broker/core/interval_map.h"
 #include "broker/core/iotlb.h"
+#include "broker/core/ring_view.h"
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
 
@@ -113,6 +114,9 @@ struct model {
                 int gpa; /* the guest's page; -1: nothing */
                 unsigned rights;
         } pages[WINDOW];
+        struct ring_view ring; /* of what lies at ring_at, in each snapshot that has it, for a while */
+        uint64_t ring_at, ring_len;
+        unsigned long n_rings, n_kept;
 };
 
 /* The page of the file that may be reached there with this right, or -1. */
@@ -127,12 +131,45 @@ static int reaches(const struct model *model, uint64_t page, bool write)
         return model->guest.file_page[gpa];
 }
 
+/* Wherever its pages are, a ring is one piece, and each page what it stands for now. */
+static void look_at_ring_view(struct model *model)
+{
+        const uint64_t first = model->ring_at / PAGE, last = (model->ring_at + model->ring_len - 1) / PAGE;
+        const uint64_t before = model->ring.n_made;
+        const bool was = model->ring.window != NULL;
+        const uint8_t *ring;
+
+        for (uint64_t page = first; page <= last; page++) {
+                if (reaches(model, page, true) < 0) {
+                        ring_view_leave(&model->ring);
+                        return;
+                }
+        }
+        ring = ring_view_enter(&model->ring, model->view, GPA(model->origin + model->ring_at),
+                               model->ring_len, 16, true);
+        assert_non_null(ring);
+        for (uint64_t page = first; page <= last; page++)
+                assert_int_equal(page == first && model->ring_at % PAGE != 0
+                                     ? ring[0]
+                                     : ring[page * PAGE - model->ring_at],
+                                 reaches(model, page, true));
+        model->n_rings += model->ring.window != NULL;
+        model->n_kept += was && model->ring.n_made == before;
+}
+
+static void new_ring(struct model *model)
+{
+        model->ring_len = 16 + random_below(16u * LIMIT_RING_SIZE / 16) * 16;
+        model->ring_at = random_below((WINDOW * PAGE - model->ring_len) / 16 + 1) * 16;
+}
+
 static void new_view(struct model *model)
 {
         struct guest_memory *view;
 
         assert_int_equal(guest_memory_translate(model->guest.memory, model->iotlb.entries, &view), 0);
         replace(&model->view, view);
+        look_at_ring_view(model);
 }
 
 static uint64_t random_range(uint64_t *ret_n)
@@ -283,7 +320,7 @@ static unsigned long steps_wanted(void)
 
 static void walk(uint64_t origin, unsigned long steps)
 {
-        struct model model = {.origin = origin};
+        struct model model = {.origin = origin, .ring_len = 16};
 
         guest_begin(&model.guest);
         for (unsigned i = 0; i < GUEST_PAGES; i++)
@@ -295,6 +332,8 @@ static void walk(uint64_t origin, unsigned long steps)
         for (unsigned long i = 0; i < steps; i++) {
                 uint64_t kind = random_below(8);
 
+                if (i % 64 == 0)
+                        new_ring(&model);
                 if (kind < 2)
                         step_update(&model);
                 else if (kind == 2)
@@ -302,6 +341,8 @@ static void walk(uint64_t origin, unsigned long steps)
                 else
                         step_access(&model);
         }
+        assert_true(model.n_rings >= steps / 1000 && model.n_kept >= steps / 2000);
+        ring_view_leave(&model.ring);
         iotlb_done(&model.iotlb);
         replace(&model.view, NULL);
         guest_end(&model.guest);

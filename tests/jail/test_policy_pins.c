@@ -464,6 +464,9 @@ static void a_broker_maps_over_nothing_but_a_window(void **state)
                         }
                 assert_true(allows(types[t], POLICY_GATE_RUN,
                                    &CALL(SYS_mremap, 0x1000, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED)));
+                assert_true(
+                    allows(types[t], POLICY_GATE_RUN,
+                           &CALL(SYS_mremap, 0x1000, 0, 4096, MREMAP_MAYMOVE))); /* a second mapping */
                 assert_false(
                     allows(types[t], POLICY_GATE_RUN,
                            &CALL(SYS_mremap, 0x1000, 4096, 4096, MREMAP_MAYMOVE | 4 /* MREMAP_DONTUNMAP */)));

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "broker/core/fault_safe.h"
+#include "broker/core/iotlb.h"
 
 #define LARGE_BYTES UINT64_C(0x4000000)
 #define FILE_BYTES  (UINT64_C(0x100000) + LARGE_BYTES)
@@ -85,6 +86,55 @@ void guest_free(struct guest *guest)
         free(guest);
 }
 
+static void translate(struct iotlb *table, uint64_t iova, uint64_t len, uint64_t gpa)
+{
+        const struct iotlb_entry entry = {
+            .iova = iova, .len = len, .gpa = gpa, .rights = IOTLB_READ | IOTLB_WRITE};
+
+        assert_int_equal(iotlb_update(table, &entry), 0);
+}
+
+struct guest_memory *guest_scattered(struct guest_memory *below, const uint8_t order[RING_PAGES])
+{
+        struct guest_memory *memory;
+        struct iotlb table;
+
+        assert_int_equal(iotlb_init(&table), 0);
+        for (unsigned i = 1; i < GUEST_PLACES; i++)
+                translate(&table, guest_places[i].start, guest_places[i].len, guest_places[i].start);
+        for (uint64_t i = 0; i < RING_PAGES; i++)
+                if (order[i] < RING_PAGES)
+                        translate(&table, RINGS + i * LIMIT_IOTLB_PAGE, LIMIT_IOTLB_PAGE,
+                                  RINGS + (uint64_t)order[i] * LIMIT_IOTLB_PAGE);
+        assert_int_equal(guest_memory_translate(below, table.entries, &memory), 0);
+        iotlb_done(&table);
+        return memory;
+}
+
+/* The pen's mapping is put together as a kernel does it for its drivers. */
+void guest_scatter(struct guest *guest, const uint8_t order[RING_PAGES])
+{
+        struct guest_memory *memory = guest_scattered(guest->memory, order);
+
+        for (uint64_t i = 0; i < RING_PAGES; i++)
+                assert_true(mmap(guest->bytes + guest_places[0].offset + i * LIMIT_IOTLB_PAGE,
+                                 LIMIT_IOTLB_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, guest->fd,
+                                 (off_t)(guest_places[0].offset + (uint64_t)order[i] * LIMIT_IOTLB_PAGE)) !=
+                            MAP_FAILED);
+        (void)guest_memory_unref(guest->memory);
+        guest->memory = memory;
+        guest->scattered = true;
+}
+
+void guest_scatter_backwards(struct guest *guest)
+{
+        uint8_t order[RING_PAGES];
+
+        for (unsigned i = 0; i < RING_PAGES; i++)
+                order[i] = (uint8_t)(RING_PAGES - 1 - i);
+        guest_scatter(guest, order);
+}
+
 uint8_t *guest_at(const struct guest *guest, uint64_t at)
 {
         for (unsigned i = 0; i < GUEST_PLACES; i++) {
@@ -125,13 +175,19 @@ void guest_layout(struct guest *guest, uint16_t size)
 {
         guest->layout = (struct queue_layout){
             .size = size, .desc = GPA(RING_DESC), .avail = GPA(RING_AVAIL), .used = GPA(RING_USED)};
+        if (guest
+                ->scattered) { /* as close together as the longest ring's can be; a used element lies over the end, too */
+                guest->layout.desc.v += 0xff0;
+                guest->layout.avail.v += 0xffa;
+                guest->layout.used.v += 0xff0;
+        }
 }
 
 void guest_start(struct guest *guest, uint16_t size, uint16_t base)
 {
         guest_layout(guest, size);
-        guest_put16(guest, RING_AVAIL + 2, base);
-        guest_put16(guest, RING_USED + 2, base);
+        guest_put16(guest, guest->layout.avail.v + 2, base);
+        guest_put16(guest, guest->layout.used.v + 2, base);
         guest->avail_index = base;
         assert_int_equal(queue_start(&guest->queue, guest->memory, &guest->layout, &guest->features, base),
                          0);

@@ -40,6 +40,8 @@ struct guest_place {
 #define GUEST_PLACES 5
 extern const struct guest_place guest_places[GUEST_PLACES];
 
+#define RING_PAGES 16u /* of the rings' place */
+
 struct guest {
         int fd;
         uint8_t *bytes; /* the whole file, for the guest's own pen */
@@ -52,6 +54,7 @@ struct guest {
         uint16_t avail_index;                         /* packed: the place, with its wrap counter */
         bool avail_wrap;
         unsigned mappings_before;
+        bool scattered; /* each part of the ring begins at the end of a page */
 };
 
 /* Installs the fault handlers, so call it inside the test (cmocka puts its own in place before each). No
@@ -61,6 +64,13 @@ void guest_free(struct guest *guest);
 
 /* A snapshot of the given places of `guest_places`, as a bit mask. */
 struct guest_memory *guest_snapshot(const struct guest *guest, unsigned places);
+
+/* Before the layout is made. The guest has an IOMMU: to its driver, whose addresses are I/O virtual from now on, and to `memory`, page i of the rings' place is
+ * page order[i] of it. The rest is where it was. */
+void guest_scatter(struct guest *guest, const uint8_t order[RING_PAGES]);
+void guest_scatter_backwards(struct guest *guest);
+/* The same of another snapshot; RING_PAGES: that page is not translated. A reference. */
+struct guest_memory *guest_scattered(struct guest_memory *below, const uint8_t order[RING_PAGES]);
 
 /* Where the guest sees this address; fails the test when there is nothing. The pen crosses regions. */
 uint8_t *guest_at(const struct guest *guest, uint64_t at);

@@ -15,17 +15,19 @@ void packed_layout(struct guest *guest, uint16_t size)
         guest->features.packed = true;
         guest->layout = (struct queue_layout){
             .size = size, .desc = GPA(PACKED_DESC), .avail = GPA(PACKED_DRIVER), .used = GPA(PACKED_DEVICE)};
+        if (guest->scattered && size <= 64) /* a longer one has more than a page anyway */
+                guest->layout.desc.v += 0xff0;
 }
 
 void packed_start(struct guest *guest, uint16_t size, uint32_t base)
 {
         packed_layout(guest, size);
-        memset(guest_at(guest, PACKED_DESC), 0, 16u * size);
+        memset(guest_at(guest, guest->layout.desc.v), 0, 16u * size);
         guest->avail_index = base & 0x7fff;
         guest->avail_wrap = base & 0x8000;
         /* What a driver finds there: descriptors of the turn before. */
         for (uint16_t i = 0; i < size; i++)
-                packed_describe(guest, PACKED_DESC, i, 0, 0, 0,
+                packed_describe(guest, guest->layout.desc.v, i, 0, 0, 0,
                                 (i < guest->avail_index) == guest->avail_wrap ? DESC_AVAIL | DESC_USED : 0);
         packed_put_event(guest, PACKED_DRIVER, 0, EVENT_ENABLE);
         assert_int_equal(queue_start(&guest->queue, guest->memory, &guest->layout, &guest->features, base),
@@ -45,7 +47,7 @@ void packed_describe(const struct guest *guest, uint64_t table, uint32_t i, uint
 
 void packed_add(struct guest *guest, uint64_t addr, uint32_t len, unsigned flags, uint16_t id)
 {
-        packed_describe(guest, PACKED_DESC, guest->avail_index, addr, len, id,
+        packed_describe(guest, guest->layout.desc.v, guest->avail_index, addr, len, id,
                         flags | (guest->avail_wrap ? DESC_AVAIL : DESC_USED));
         if (++guest->avail_index == guest->layout.size) {
                 guest->avail_index = 0;
@@ -62,7 +64,7 @@ void packed_take(struct guest *guest, uint16_t id)
 
 struct packed_used packed_used_at(const struct guest *guest, uint16_t place)
 {
-        uint64_t at = PACKED_DESC + 16u * place;
+        uint64_t at = guest->layout.desc.v + 16u * place;
         uint32_t len;
 
         guest_get(guest, at + 8, &len, sizeof(len));

@@ -263,13 +263,15 @@ static void device_suspends_and_resumes(struct model *model)
         model->asleep = false;
 }
 
-static void run(bool event_idx)
+static void run(bool event_idx, bool scattered)
 {
         struct model *model = calloc(1, sizeof(*model));
 
         assert_non_null(model);
         model->guest = guest_new();
         model->guest->features.event_idx = event_idx;
+        if (scattered)
+                guest_scatter_backwards(model->guest);
         guest_start(model->guest, SIZE, 65530);
         model->seed = 7 + event_idx;
         model->seen = 65530;
@@ -303,13 +305,19 @@ static void run(bool event_idx)
 static void model_driver_gets_every_request_back_once_with_event_index(void **state)
 {
         (void)state;
-        run(true);
+        run(true, false);
 }
 
 static void model_driver_gets_every_request_back_once_with_flags(void **state)
 {
         (void)state;
-        run(false);
+        run(false, false);
+}
+
+static void model_driver_may_have_its_ring_in_scattered_pages(void **state)
+{
+        (void)state;
+        run(true, true);
 }
 
 int main(void)
@@ -317,6 +325,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(model_driver_gets_every_request_back_once_with_event_index),
             cmocka_unit_test(model_driver_gets_every_request_back_once_with_flags),
+            cmocka_unit_test(model_driver_may_have_its_ring_in_scattered_pages),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

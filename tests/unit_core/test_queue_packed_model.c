@@ -259,13 +259,15 @@ static void step(struct model *model)
                 device_suspends_and_resumes(model);
 }
 
-static void run(uint16_t size, bool event_idx)
+static void run_in(uint16_t size, bool event_idx, bool scattered)
 {
         struct model *model = calloc(1, sizeof(*model));
 
         assert_non_null(model);
         model->guest = guest_new();
         model->guest->features.event_idx = event_idx;
+        if (scattered)
+                guest_scatter_backwards(model->guest);
         model->size = model->n_free = size;
         model->used_wrap = true;
         model->seed = 7u + event_idx + size;
@@ -280,6 +282,11 @@ static void run(uint16_t size, bool event_idx)
             packed_base(model->guest->avail_index, model->guest->avail_wrap, model->used, model->used_wrap));
         guest_free(model->guest);
         free(model);
+}
+
+static void run(uint16_t size, bool event_idx)
+{
+        run_in(size, event_idx, false);
 }
 
 static void model_driver_gets_every_request_back_once_with_event_places(void **state)
@@ -298,11 +305,19 @@ static void model_driver_gets_every_request_back_once_with_flags(void **state)
         run(1, false);
 }
 
+static void model_driver_may_have_its_ring_in_scattered_pages(void **state)
+{
+        (void)state;
+        run_in(SIZE_MAX_, true, true);
+        run_in(37, false, true);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(model_driver_gets_every_request_back_once_with_event_places),
             cmocka_unit_test(model_driver_gets_every_request_back_once_with_flags),
+            cmocka_unit_test(model_driver_may_have_its_ring_in_scattered_pages),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
