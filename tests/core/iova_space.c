@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -15,6 +16,7 @@
 void iova_space_init(struct iova_space *space, const struct model_guest *guest, uint64_t seed)
 {
         space->guest = guest;
+        space->scattered = false;
         for (unsigned i = 0; i < IOVA_PAGES; i++)
                 space->page[i] = (uint16_t)i;
         for (unsigned i = IOVA_PAGES - 1; i > 0; i--) {
@@ -23,6 +25,24 @@ void iova_space_init(struct iova_space *space, const struct model_guest *guest, 
 
                 space->page[i] = space->page[other];
                 space->page[other] = page;
+        }
+}
+
+#define RING_BYTES   0x10000u /* of one queue */
+#define PART_ASTRIDE 0xfc0u
+
+/* The driver's bytes are put together as a kernel's are, by a mapping. */
+void iova_scatter(struct iova_space *space, struct model_guest *guest)
+{
+        space->scattered = true;
+        for (uint64_t at = MODEL_LOW; at < MODEL_BUFFERS; at += PAGE)
+                assert_true(
+                    mmap(model_at(guest, at), PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, guest->fd,
+                         (off_t)(iova_gpa(space, at - MODEL_LOW + IOVA_RINGS) - MODEL_LOW)) != MAP_FAILED);
+        for (unsigned i = 0; i < MODEL_QUEUES; i++) {
+                guest->queues[i].layout.desc.v += PART_ASTRIDE;
+                guest->queues[i].layout.avail.v += PART_ASTRIDE;
+                guest->queues[i].layout.used.v += PART_ASTRIDE;
         }
 }
 
@@ -38,6 +58,8 @@ struct queue_layout iova_layout(const struct iova_space *space, unsigned queue)
 
 uint64_t iova_gpa(const struct iova_space *space, uint64_t iova)
 {
+        if (iova >= IOVA_RINGS && space->scattered)
+                return (iova - IOVA_RINGS + MODEL_LOW) ^ (RING_BYTES - PAGE);
         if (iova >= IOVA_RINGS)
                 return iova - IOVA_RINGS + MODEL_LOW;
         assert_true(iova >= IOVA_BUFFERS && iova < IOVA_END);
@@ -46,6 +68,8 @@ uint64_t iova_gpa(const struct iova_space *space, uint64_t iova)
 
 uint8_t *iova_at(const struct iova_space *space, uint64_t iova)
 {
+        if (iova >= IOVA_RINGS)
+                return model_at(space->guest, iova - IOVA_RINGS + MODEL_LOW);
         return model_at(space->guest, iova_gpa(space, iova));
 }
 

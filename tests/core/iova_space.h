@@ -14,9 +14,13 @@
 struct iova_space {
         const struct model_guest *guest;
         uint16_t page[IOVA_PAGES]; /* of guest memory, from MODEL_BUFFERS on */
+        bool scattered;            /* rings do not lie in one piece */
 };
 
 void iova_space_init(struct iova_space *space, const struct model_guest *guest, uint64_t seed);
+
+/* Before a queue starts: the pages of each ring lie the last one first, which its driver does not see, and each part is in two. */
+void iova_scatter(struct iova_space *space, struct model_guest *guest);
 
 struct queue_layout iova_layout(const struct iova_space *space, unsigned queue);
 

@@ -457,6 +457,45 @@ static void what_was_taken_back_is_left_alone(void **state)
         end();
 }
 
+static void count_views(struct lane *lane, void *argument)
+{
+        for (unsigned i = 0; i < lane->n_queues; i++)
+                for (unsigned k = 0; k < QUEUE_PARTS_; k++)
+                        *(unsigned *)argument += lane->queues[i].ring.views[k].window != NULL;
+}
+
+static unsigned views(void)
+{
+        unsigned n = 0;
+
+        lane_thread_call(world.device->lanes[0], count_views, &n);
+        return n;
+}
+
+/* Two rings of three parts, each of which is mapped once more; none when an invalidation has returned that takes them back. */
+static void rings_in_scattered_pages_are_left_alone_too(void **state)
+{
+        (void)state;
+        begin_as(1, false);
+        iova_scatter(&space, &world.guest);
+        assert_int_equal(start(0, 0), 0);
+        assert_int_equal(start(1, 0), 0);
+        for (unsigned i = 0; i < 200; i++) {
+                serve(0, AT(10 + i), PAGE);
+                serve(1, AT(10 + i), 2 * PAGE);
+                assert_int_equal(views(), 2 * QUEUE_PARTS_);
+                assert_int_equal(device_iotlb_invalidate(world.device, AT(10 + i), PAGE), 0);
+                if (i % 10 == 9) {
+                        assert_int_equal(device_iotlb_invalidate(world.device, 0, 0), 0);
+                        assert_int_equal(views(), 0);
+                }
+        }
+        assert_int_equal(world.n_broken, 0);
+        stop_all();
+        assert_int_equal(views(), 0);
+        end();
+}
+
 static void memory_that_changes_under_translations_is_seen(void **state)
 {
         struct guest_memory *low;
@@ -645,6 +684,7 @@ int main(void)
             cmocka_unit_test(everything_taken_back_under_way_is_asked_for_again),
             cmocka_unit_test(what_a_request_is_done_with_is_taken_back),
             cmocka_unit_test(what_was_taken_back_is_left_alone),
+            cmocka_unit_test(rings_in_scattered_pages_are_left_alone_too),
             cmocka_unit_test(memory_that_changes_under_translations_is_seen),
             cmocka_unit_test(stop_while_a_question_is_open_ends_within_its_time),
             cmocka_unit_test(queue_that_was_stopped_without_its_ring_goes_on),
