@@ -166,22 +166,9 @@ static void serve(unsigned queue, uint64_t at, uint32_t len)
         until(world_answered(&world, queue));
 }
 
-static void stop_all(void)
-{
-        unsigned n = world.n_stopped;
-
-        for (unsigned i = 0; i < 2; i++) {
-                if (!device_queue_running(world.device, i))
-                        continue;
-                device_queue_stop(world.device, i, world_stopped, &world);
-                n++;
-        }
-        world_until(&world, world.n_stopped == n);
-}
-
 static void end(void)
 {
-        stop_all();
+        world_stop_queues(&world);
         world_done(&world);
 }
 
@@ -491,7 +478,7 @@ static void rings_in_scattered_pages_are_left_alone_too(void **state)
                 }
         }
         assert_int_equal(world.n_broken, 0);
-        stop_all();
+        world_stop_queues(&world);
         assert_int_equal(views(), 0);
         end();
 }
@@ -537,7 +524,7 @@ static void stop_while_a_question_is_open_ends_within_its_time(void **state)
         post(1, AT(30), 64); /* the other queue is parked, too */
         world_until(&world, keeper.n_open == 2);
         from = uv_hrtime();
-        stop_all();
+        world_stop_queues(&world);
         assert_true(uv_hrtime() - from < UINT64_C(1000000) * LIMIT_DRAIN_MS);
         assert_int_equal(world.n_spawns, 1); /* the worker was not to blame */
         assert_true(world_answered(&world, 0));
@@ -554,7 +541,7 @@ static void queue_that_was_stopped_without_its_ring_goes_on(void **state)
         keeper.way = KEEPS_SILENT;
         assert_int_equal(start(0, 5), 0);
         world_until(&world, keeper.n_open > 0);
-        stop_all();
+        world_stop_queues(&world);
         assert_int_equal(world.base, 5);
         keeper.way = KEEPS_RIGHT;
         assert_int_equal(start(0, 0), 0);
@@ -634,7 +621,7 @@ static void device_that_translates_no_more_is_plain_again(void **state)
         begin();
         serve(0, AT(1), 64);
         assert_int_equal(device_translate(world.device, false), -EBUSY);
-        stop_all();
+        world_stop_queues(&world);
         assert_int_equal(device_translate(world.device, false), 0);
         model_queue_reset(&world.guest, 0);
         world_start_queue(&world, 0, 0);

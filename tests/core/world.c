@@ -433,6 +433,19 @@ void world_stopped(void *context, uint32_t base)
         world->base = base;
 }
 
+void world_stop_queues(struct world *world)
+{
+        unsigned n = world->n_stopped;
+
+        for (unsigned i = 0; i < 2; i++) {
+                if (!device_queue_running(world->device, i))
+                        continue;
+                device_queue_stop(world->device, i, world_stopped, world);
+                n++;
+        }
+        world_until(world, world->n_stopped == n);
+}
+
 void world_written(void *context, int error)
 {
         struct world *world = context;

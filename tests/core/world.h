@@ -126,6 +126,7 @@ void world_send_raw(struct world *world, const void *bytes, size_t len);
 unsigned world_told(const struct world *world, enum control_kind_to_worker kind);
 
 void world_stopped(void *context, uint32_t base); /* for device_queue_stop */
+void world_stop_queues(struct world *world);      /* both that run, and waits for it */
 void world_written(void *context, int error);     /* for device_config_write */
 
 /* A request of one readable buffer (told apart by its length) and one writable byte. */

@@ -116,9 +116,12 @@ static bool chain_walk(struct sample_walk *walk, uint16_t first, uint16_t index,
 
         *ret = (struct walk_chain){.head = (uint16_t)at, .first = first};
         for (uint32_t steps = 0; steps < walk->ring.size && steps < LIMIT_MEM_SEGMENTS; steps++) {
-                const uint8_t *desc = descs + DESC_BYTES * at;
+                const uint8_t *desc;
 
-                if (at >= walk->ring.size || !chain_add(walk, ret, desc))
+                if (at >= walk->ring.size)
+                        return false;
+                desc = descs + DESC_BYTES * at;
+                if (!chain_add(walk, ret, desc))
                         return false;
                 if (!(bytes_load16(desc + 12) & DESC_NEXT))
                         return ret->writable >= WALK_ANSWER;
