@@ -109,7 +109,7 @@ static int huge_pages(int set)
 static void huge_pages_break_the_queue(void **state)
 {
         struct guest *guest = *state;
-        struct guest_mapping *mapping;
+        struct guest_mapping *mapping = NULL;
         int had = huge_pages(-1), lent = had == 0 ? huge_pages(2) : -1;
         int huge = memfd_create("bulkhead-test-guest", MFD_CLOEXEC | MFD_HUGETLB);
         int r = huge < 0 || ftruncate(huge, 2 << 20) < 0

@@ -1,7 +1,7 @@
 # Runs ctest, shows what goes on, and adds up over several runs. Used by tests/run.
 #
 #   tally.py ctest NAME STATE LOG -- CTEST [ARG...]   one run; its outcome is added to the file STATE
-#   tally.py add STATE OUTCOME NAME                   OUTCOME: passed, failed or skipped; for what is no ctest
+#   tally.py add STATE OUTCOME NAME [WHY]             OUTCOME: passed, failed or skipped; for what is no ctest
 #   tally.py adds STATE FILE                          the same for a file of lines "OUTCOME NAME"
 #   tally.py total STATE LOG                          "N passed, N failed, N skipped"; status 1 if any failed
 #
@@ -19,6 +19,8 @@ import xml.etree.ElementTree
 SLOW = 5.0  # seconds; a test that takes longer gets a line of its own
 LINE = re.compile(r"^\s*(\d+)/(\d+) Test\s+#\d+: (\S+) \.*\s*(.*?)\s+([\d.]+) sec")
 START = re.compile(r"^\s*Start\s+\d+: (\S+)")
+WRONG = re.compile(r"FAILED|NOT HELD|HARM|\[  ERROR   \]|ERROR: |WARNING: |Error: |runtime error: ")
+TOLD = 8  # lines of a failed test that are shown, of either kind
 TERMINAL = sys.stdout.isatty()
 MUST_RUN = os.environ.get("MUST_RUN") == "1"
 
@@ -32,15 +34,14 @@ def load(path):
 
 
 def reason(output, outcome):
-    """The line in a test's output that says why."""
-    for line in output.splitlines():
-        line = line.strip()
-        if outcome == "skipped" and line.startswith("skipped:"):
-            return line.removeprefix("skipped:").strip()
-        if outcome == "failed" and ("FAILED" in line or "[  ERROR   ]" in line or "ERROR: " in line):
-            return line.removeprefix("FAILED:").strip()
-    words = [line.strip() for line in output.splitlines() if line.strip()]
-    return words[-1] if words else "it said nothing"
+    """The lines in a test's output that say why: of a failure, what it calls one and how it ended."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    if outcome == "skipped":
+        told = [line.removeprefix("skipped:").strip() for line in lines if line.startswith("skipped:")]
+        return (told or lines[-1:] or ["it said nothing"])[0]
+    told = [i for i, line in enumerate(lines) if WRONG.search(line)][:TOLD]
+    last = range(max(0, len(lines) - TOLD), len(lines))
+    return "\n".join(lines[i][:200] for i in sorted({*told, *last})) or "it said nothing"
 
 
 def read_junit(path):
@@ -121,7 +122,9 @@ def total(path, log):
     for wanted in ("skipped", "failed"):
         for outcome, name, why in results:
             if outcome == wanted:
-                print(f"  {wanted}  {name}" + (f"\n          {why}" if why else ""))
+                print(f"  {wanted}  {name}")
+                for line in (why or "").splitlines():
+                    print(f"          {line}")
     for outcome, _, _ in results:
         counts[outcome] += 1
     if counts["failed"]:
@@ -140,7 +143,7 @@ def main():
         path, outcome, name = sys.argv[2:5]
         if outcome == "skipped" and MUST_RUN:
             outcome = "failed"
-        results = [(outcome, name, None)]
+        results = [(outcome, name, sys.argv[5] if len(sys.argv) > 5 else None)]
     elif verb == "adds":
         path, outcomes = sys.argv[2:4]
         with open(outcomes, encoding="utf-8") as file:
