@@ -156,7 +156,7 @@ int resource_pair(int type, int *ret_ours, int *ret_theirs)
         theirs = fds[1];
         r = fd_set_send_buffer(ours, LIMIT_HELD_SOCKET);
         if (r == 0)
-                r = fd_set_send_buffer(theirs, LIMIT_HELD_SOCKET);
+                r = fd_set_send_buffer(theirs, 8u << 20);
         if (r < 0)
                 return r;
         *ret_ours = take_fd(&ours);

@@ -351,9 +351,13 @@ static bool comes_back_unused(const struct sim_device *dev, const struct posting
 /* What was written to it nobody may look at. */
 static void model_unused(struct sim_device *dev, struct posting *posting)
 {
+        struct sim_queue *queue = &dev->queues[posting->queue];
+
         trace_event("unused", dev->index, posting->serial, 0);
         for (unsigned i = 0; i < posting->n_segments; i++)
                 check_guards(dev, posting, &posting->segments[i]);
+        if (posting->readable > 0 && (int16_t)(posting->position - queue->bytes_gone) >= 0)
+                queue->bytes_gone = (uint16_t)(posting->position + 1);
         dev->n_completed++;
         posting_free(dev, posting);
 }
@@ -444,6 +448,8 @@ static void model_goes_back(struct sim_device *dev, unsigned index, uint16_t bas
 /* Are there bytes at this position or behind it? */
 static bool bytes_follow(const struct sim_queue *queue, uint16_t position, uint16_t base)
 {
+        if ((uint16_t)(queue->bytes_gone - position - 1) < (uint16_t)(base - position))
+                return true; /* the driver has had them */
         for (; position != base; position++) {
                 const struct posting *posting = queue->by_position[position % SIM_RING];
 
@@ -514,7 +520,7 @@ void model_started(struct sim_device *dev, unsigned index, uint16_t base)
         struct sim_queue *queue = &dev->queues[index];
 
         queue->frozen = false;
-        queue->start_base = queue->taken = base;
+        queue->start_base = queue->taken = queue->bytes_gone = base;
         queue->start_used = driver_used_index(dev, index);
         queue->phase = QUEUE_SERVED;
 }
