@@ -89,11 +89,10 @@ struct sim_queue {
         int kick, call;
         /* the model's */
         struct posting *by_position[SIM_RING]; /* that no worker has seen */
-        uint16_t
-            bytes_gone; /* since its start, before this position, bytes came back unused; its base: none */
-        uint16_t taken; /* position of the first of them */
-        uint16_t start_base, start_used; /* when it was last started */
-        bool frozen;                     /* the used index must stay where it is */
+        uint16_t bytes_gone;                   /* bytes before it came back unused since the start */
+        uint16_t taken;                        /* position of the first of them */
+        uint16_t start_base, start_used;       /* when it was last started */
+        bool frozen;                           /* the used index must stay where it is */
         uint16_t frozen_used;
         bool may_break, must_break, broken;
         uint8_t copy[SIM_RING_COPY]; /* what the driver has written: descriptors and available ring */
