@@ -115,16 +115,24 @@ static void batch_drop(struct lane *lane, struct batch *batch)
         lane->tx.n_iov = lane->tx.next;
 }
 
-/* What a dead worker held, or found no room in the last frame. */
+/* What a dead worker held, or found no room in the last frame. A queue's requests go in their order: behind one that may not be sent
+ * yet, even what must fail waits. */
 static void batch_add_unsent(struct lane *lane, struct batch *batch)
 {
         struct request *request = lane->requests.oldest;
+        uint64_t waiting = 0; /* queues */
 
-        for (; request && lane->n_unsent > 0; request = request->newer)
-                if (request->state == REQUEST_QUEUED && lane_may_send(lane, request) &&
-                    ((lane->miss.waits && lane_miss_holds_request(lane, request)) ||
-                     !batch_add(lane, batch, request)))
+        for (; request && lane->n_unsent > 0; request = request->newer) {
+                uint64_t queue = UINT64_C(1) << request->queue;
+
+                if (request->state != REQUEST_QUEUED || (waiting & queue))
+                        continue;
+                if (!lane_may_send(lane, request))
+                        waiting |= queue;
+                else if ((lane->miss.waits && lane_miss_holds_request(lane, request)) ||
+                         !batch_add(lane, batch, request))
                         return;
+        }
 }
 
 int lane_batch_take(struct lane *lane, struct lane_queue *queue, struct request **ret_request)

@@ -210,6 +210,28 @@ static void a_stopped_queue_takes_its_suspects_along(void **state)
         bench_done(&bench);
 }
 
+/* One must fail because its memory has gone: while its queue stops that is sent even while a suspect is alone, but not before those
+ * that were posted before it. */
+static void what_must_fail_for_a_stop_keeps_its_place(void **state)
+{
+        (void)state;
+        five_suspects();
+        one_comes(1, false);
+        bench.lane.requests.newest->must_fail = true;
+        lane_queue_drain(&bench.lane, lane_queue_find(&bench.lane, 0));
+        lane_turn(&bench.lane);
+        bench_no_frame(&bench);
+        for (struct request *request = bench.lane.requests.oldest; request; request = request->newer)
+                request->must_fail = true;
+        lane_turn(&bench.lane);
+        assert_int_equal(bench_requests(&bench), 4);
+        for (uint32_t i = 0; i < 4; i++) {
+                assert_int_equal(bench.requests[i].readable, i + 2);
+                assert_true(bench.requests[i].must_fail);
+        }
+        bench_done(&bench);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -221,6 +243,7 @@ int main(void)
             cmocka_unit_test(a_lane_that_waits_sends_nothing_and_is_not_blamed),
             cmocka_unit_test(what_is_lent_for_input_is_no_suspect),
             cmocka_unit_test(a_stopped_queue_takes_its_suspects_along),
+            cmocka_unit_test(what_must_fail_for_a_stop_keeps_its_place),
         };
 
         return cmocka_run_group_tests_name("lane_isolate", tests, NULL, NULL);

@@ -170,6 +170,7 @@ static void shake(struct sim_device *dev, unsigned region)
                 posting->shaky = true;
                 dev->queues[posting->queue].may_break = true;
         }
+        dev->rings_went |= region == 0;
         for (unsigned i = 0; i < dev->n_queues && region == 0; i++)
                 dev->queues[i].may_break = true;
 }
@@ -295,7 +296,7 @@ static void forget(struct sim_device *dev)
         for (unsigned i = 0; i < SIM_FIELDS; i++)
                 dev->values[i] = dev->hello.fields[i].value;
         dev->config_busy = false;
-        dev->committed = dev->broken = dev->quarantined = false;
+        dev->committed = dev->broken = dev->quarantined = dev->rings_went = false;
         dev->not_before_ms = sim_now_ms() + (chance_one_in(4) ? chance_below(200) : 0);
 }
 

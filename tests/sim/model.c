@@ -193,12 +193,20 @@ static void judge_replay(struct sim_device *dev, struct posting *posting, const 
                   (unsigned long long)posting->serial);
 }
 
+/* The lane knows of a broken ring before the device has told. */
+bool model_is_shaky(const struct sim_device *dev, const struct posting *posting)
+{
+        const struct sim_queue *queue = &dev->queues[posting->queue];
+
+        return posting->shaky || (dev->iommu.on && (queue->broken || queue->must_break || queue->may_break));
+}
+
 /* Who asks for a failure must have a reason. */
 static bool may_fail(const struct sim_device *dev, const struct posting *posting, const struct sight *sight)
 {
         const struct sim_queue *queue = &dev->queues[sight->queue];
 
-        return posting->shaky || posting->must_fail ||
+        return model_is_shaky(dev, posting) || posting->must_fail ||
                (sight->attempt > 0 && dev->hello.queue_replay[sight->queue] == REPLAY_AT_MOST_ONCE) ||
                (queue->phase == QUEUE_STOPPING &&
                 sim_now_ms() - dev->drain_ms + CLOCK_MS >= LIMIT_DRAIN_MS) ||
@@ -330,15 +338,41 @@ bool model_fails_all(const struct sim_device *dev)
         return is_quarantined(dev) && device_type_fails(&device_types[dev->config.type]);
 }
 
-/* What the broker says in the worker's place: zeros, and the type's error at the end. */
-static void expect_failure(struct posting *posting, const struct device_type *type)
+static bool holds_bytes(const struct sim_device *dev, const struct posting *posting, const uint8_t *bytes)
 {
+        static uint8_t held[1 << 16];
+
+        for (unsigned i = 0; i < posting->n_segments; i++) {
+                const struct sim_segment *segment = &posting->segments[i];
+
+                if (!segment->write)
+                        continue;
+                ram_read(&dev->ram, segment->at, held, segment->len);
+                if (memcmp(held, bytes, segment->len) != 0)
+                        return false;
+                bytes += segment->len;
+        }
+        return true;
+}
+
+/* What the broker says in the worker's place, zeros and the type's error at the end: also where the worker has answered, but that
+ * had not been taken when it died. */
+static void expect_failure(const struct sim_device *dev, struct posting *posting, uint32_t len)
+{
+        static uint8_t bytes[SIM_SEGMENTS << 16];
+        const struct device_type *type = &device_types[dev->config.type];
+        uint32_t before_tail = posting->writable - type->error_tail_len;
+
+        if (posting->answered && (len != posting->writable || len < type->error_tail_len))
+                return;
         sim_check(posting->writable >= type->error_tail_len,
                   "an error where there is no room for it: serial %llu", (unsigned long long)posting->serial);
+        memset(bytes, 0, before_tail);
+        memcpy(bytes + before_tail, type->error_tail, type->error_tail_len);
+        if (posting->answered && !holds_bytes(dev, posting, bytes))
+                return;
         posting->written = posting->writable;
-        memset(posting->bytes, 0, posting->writable);
-        memcpy(posting->bytes + posting->writable - type->error_tail_len, type->error_tail,
-               type->error_tail_len);
+        memcpy(posting->bytes, bytes, posting->writable);
 }
 
 /* Lent when its queue stopped, or is about to. */
@@ -375,14 +409,14 @@ void model_used(struct sim_device *dev, unsigned index, uint32_t head, uint32_t 
                 model_unused(dev, posting);
                 return;
         }
-        if (model_fails_all(dev) && !posting->answered && !posting->shaky)
-                expect_failure(posting, &device_types[dev->config.type]);
+        if (model_fails_all(dev) && !model_is_shaky(dev, posting))
+                expect_failure(dev, posting, len);
         else
                 sim_check((posting->seen && posting->answered) || model_fails_all(dev),
                           "%s: completed, but no worker has answered it: serial %llu attempt %u", dev->name,
                           (unsigned long long)posting->serial, posting->attempt);
         trace_event("used", dev->index, posting->serial, len);
-        if (!posting->shaky) {
+        if (!model_is_shaky(dev, posting)) {
                 sim_check(len == posting->written, "%s: used length %u, the worker wrote %u: serial %llu",
                           dev->name, len, posting->written, (unsigned long long)posting->serial);
                 check_buffers(dev, posting);

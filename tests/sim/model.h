@@ -23,6 +23,10 @@ struct sight {
 };
 struct posting *model_sight(struct sim_device *dev, const struct sight *sight);
 
+/* May its bytes be out of the broker's reach? Memory under it went away; or its translations, while its ring is broken or may be, and
+ * so nobody waits for them. */
+bool model_is_shaky(const struct sim_device *dev, const struct posting *posting);
+
 /* The guest has found a used element. */
 void model_used(struct sim_device *dev, unsigned queue, uint32_t head, uint32_t len);
 

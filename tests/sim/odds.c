@@ -8,6 +8,8 @@
 #include "proto/base/checked.h"
 #include "tests/sim/chance.h"
 
+#define CROWDED 6u /* one run in so many */
+
 /* One row a kind of event: in how many of four runs it happens at all, and between which odds. */
 static const struct odds_row {
         size_t offset;
@@ -73,15 +75,29 @@ static const struct odds_row {
 #undef ROW
 };
 
+/* A crowded run: deaths, stops and lost memory at once, and often. What takes three kinds of trouble is met in no other. */
+static const struct {
+        size_t offset;
+        uint32_t low, high;
+} crowd[] = {
+    {offsetof(struct odds, kill), 20, 100},   {offsetof(struct odds, poison), 20, 200},
+    {offsetof(struct odds, stop), 20, 200},   {offsetof(struct odds, remove_used_region), 20, 200},
+    {offsetof(struct odds, hang), 100, 1000},
+};
+
+static void choose(struct odds *odds, size_t offset, uint32_t low, uint32_t high)
+{
+        *(uint32_t *)(void *)((uint8_t *)odds + offset) = chance_between(low, high);
+}
+
 void odds_choose(struct odds *ret_odds)
 {
         *ret_odds = (struct odds){0};
-        for (size_t i = 0; i < array_size(rows); i++) {
-                uint32_t *field = (uint32_t *)(void *)((uint8_t *)ret_odds + rows[i].offset);
-
+        for (size_t i = 0; i < array_size(rows); i++)
                 if (chance_below(4) < rows[i].runs_in_four)
-                        *field = chance_between(rows[i].low, rows[i].high);
-        }
+                        choose(ret_odds, rows[i].offset, rows[i].low, rows[i].high);
+        for (size_t i = 0, n = chance_one_in(CROWDED) ? array_size(crowd) : 0; i < n; i++)
+                choose(ret_odds, crowd[i].offset, crowd[i].low, crowd[i].high);
 }
 
 void odds_heal(struct odds *odds)

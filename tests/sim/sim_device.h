@@ -207,7 +207,8 @@ struct sim_device {
         uint64_t n_posted, n_completed, n_explained;
         /* the front end */
         bool attached, ready, committed, broken, quarantined;
-        uint64_t features;                              /* agreed */
+        bool rings_went;   /* their memory, since the last reset: may have broken them */
+        uint64_t features; /* agreed */
         uint64_t not_before_ms, broken_ms, patience_ms; /* a broken device is reset after a while */
         unsigned deed;                                  /* what the front end does next */
         uint64_t drain_ms;                              /* since when some queue is stopping */

@@ -216,7 +216,7 @@ void lane_answer_read(struct sim_device *dev, struct sim_lane *lane, const struc
                         continue;
                 held->reading = false;
                 held->read = true;
-                if (is_stale(held) || posting->shaky)
+                if (is_stale(held) || model_is_shaky(dev, posting))
                         return;
                 sim_check(reply->status[0] == WIRE_STATUS_OK, "%s: a read failed: serial %llu", dev->name,
                           (unsigned long long)held->serial);

@@ -60,7 +60,8 @@ static void check_told(const struct sim_device *dev, const struct posting *posti
 static void check_payload(const struct sim_device *dev, const struct posting *posting, uint64_t serial,
                           uint64_t key, const uint8_t *payload, uint32_t len)
 {
-        sim_check((posting->serial == serial && posting->shaky) || bytes_are(key, 0, payload, len),
+        sim_check((posting->serial == serial && model_is_shaky(dev, posting)) ||
+                      bytes_are(key, 0, payload, len),
                   "%s: a request came with wrong bytes: serial %llu", dev->name, (unsigned long long)serial);
 }
 
