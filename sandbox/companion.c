@@ -180,7 +180,8 @@ int companion_start(struct companion *companion, const struct companion_place *p
                     int *ret_worker_fd, char *why, size_t why_size)
 {
         _cleanup_close_ int ours = -1, theirs = -1, output_r = -1, output_w = -1;
-        int pipe_fds[2], r = resource_pair(companion->row->socket_type, &ours, &theirs);
+        int pipe_fds[2],
+            r = resource_pair(companion->row->socket_type, companion->row->socket_len, &ours, &theirs);
 
         snprintf(why, why_size, "no socket and pipe for it");
         if (r < 0)

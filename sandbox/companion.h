@@ -47,9 +47,10 @@ struct companion_row {
         const char *policy;  /* sandbox/policy; NULL: it brings a filter of its own */
         const char *program; /* in the workers' directory; NULL: one of `places` */
         const char *const *(*places)(
-            void);          /* absolute paths, the first that is there; NULL behind the last */
-        const char *remedy; /* when there is none */
-        int socket_type;    /* SOCK_STREAM, or SOCK_SEQPACKET, which keeps frames whole by itself */
+            void);           /* absolute paths, the first that is there; NULL behind the last */
+        const char *remedy;  /* when there is none */
+        int socket_type;     /* SOCK_STREAM, or SOCK_SEQPACKET, which keeps frames whole by itself */
+        uint32_t socket_len; /* bytes of it on their way to the worker */
         bool
             blocks; /* its end of the socket is a blocking one: it puts the rest of a frame there by waiting */
         bool has_folder;     /* its root is the folder, its second resource, that it was started with */

@@ -93,6 +93,7 @@ const struct companion_row companion_passt = {
     .places = places,
     .remedy = "install passt, or use another backend",
     .socket_type = SOCK_STREAM,
+    .socket_len = LIMIT_PASST_SOCKET,
     .blocks =
         true, /* without, it drops what a full socket has not taken of a frame, and the stream is out of step */
     .n_born = 16384, /* a socket a flow; passt itself takes no more flows */

@@ -73,6 +73,7 @@ const struct companion_row companion_vsock = {
     .program = "bulkhead-vsock-proxy",
     .remedy = "name the folder of the workers with worker_dir",
     .socket_type = SOCK_SEQPACKET,
+    .socket_len = LIMIT_HELD_SOCKET,
     .has_folder = true,
     .n_born = 2 * LIMIT_VSOCK_STREAMS + LIMIT_VSOCK_CLIENTS + OWN_SOCKETS,
     .memory_max = 64u << 20, /* LIMIT_VSOCK_POOL, tables, and as much again */

@@ -145,7 +145,7 @@ int resource_connect(const char *path, int *ret_fd, char *why, size_t why_size)
         return 0;
 }
 
-int resource_pair(int type, int *ret_ours, int *ret_theirs)
+int resource_pair(int type, uint32_t their_len, int *ret_ours, int *ret_theirs)
 {
         _cleanup_close_ int ours = -1, theirs = -1;
         int fds[2], r;
@@ -156,7 +156,7 @@ int resource_pair(int type, int *ret_ours, int *ret_theirs)
         theirs = fds[1];
         r = fd_set_send_buffer(ours, LIMIT_HELD_SOCKET);
         if (r == 0)
-                r = fd_set_send_buffer(theirs, 8u << 20);
+                r = fd_set_send_buffer(theirs, their_len);
         if (r < 0)
                 return r;
         *ret_ours = take_fd(&ours);

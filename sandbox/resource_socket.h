@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct socket_rights {
@@ -23,9 +24,9 @@ int resource_listen(const char *path, const struct socket_rights *rights, int *r
 /* Connects to a stream socket, without waiting for who listens. 0, or negative errno with `why`. */
 int resource_connect(const char *path, int *ret_fd, char *why, size_t why_size);
 
-/* Two ends, non-blocking and CLOEXEC, of a socket of `type`, with LIMIT_HELD_SOCKET bytes on their way in each direction where
- * the host lets a socket have so much. */
-int resource_pair(int type, int *ret_ours, int *ret_theirs);
+/* Two ends, non-blocking and CLOEXEC, of a socket of `type`, with LIMIT_HELD_SOCKET bytes on their way from us, and `their_len` to us,
+ * where the host lets a socket have so much (net.core.wmem_max). */
+int resource_pair(int type, uint32_t their_len, int *ret_ours, int *ret_theirs);
 
 /* Has the peer hung up, and nothing is left to be read? */
 bool resource_socket_has_ended(int fd);

@@ -248,6 +248,7 @@ static void look_at_files(const char *root, struct doctor_facts *facts)
 
         doctor_facts_cgroups(root, mountinfo ? mountinfo : "", own ? own : "", facts);
         facts->yama = (int)number_below(root, "/proc/sys/kernel/yama/ptrace_scope", -1);
+        facts->wmem_max = (uint64_t)number_below(root, "/proc/sys/net/core/wmem_max", 0);
         facts->cpu_virtualizes = cpuinfo && doctor_facts_cpu(cpuinfo);
         facts->huge_free = facts->huge_size_kib = -1;
         if (huge && size) {

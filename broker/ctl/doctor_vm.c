@@ -20,6 +20,8 @@
 #include "broker/kvm/windows.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/limits.h"
+#include "proto/device_resource.h"
 
 struct doctor_vm {
         const struct doctor_facts *facts;
@@ -126,16 +128,40 @@ static void check_files(struct doctor_vm *vm, struct doctor_row *row)
                 snprintf(row->found, sizeof(row->found), "%u at most", vm_config_files(vm->config));
 }
 
+static bool has_passt(const struct vm_config *config)
+{
+        for (size_t i = 0; i < config->n_devices; i++) {
+                const char *companion = device_companion(&config->devices[i]);
+
+                if (companion && strcmp(companion, "passt") == 0)
+                        return true;
+        }
+        return false;
+}
+
+static void check_buffers(struct doctor_vm *vm, struct doctor_row *row)
+{
+        snprintf(row->found, sizeof(row->found), "net.core.wmem_max is %llu",
+                 (unsigned long long)vm->facts->wmem_max);
+        if (vm->facts->wmem_max >= LIMIT_PASST_SOCKET)
+                return;
+        row->verdict = DOCTOR_WEAKER;
+        snprintf(row->remedy, sizeof(row->remedy),
+                 "downloads by passt may slow down: sysctl -w net.core.wmem_max=%u", LIMIT_PASST_SOCKET);
+}
+
 static const struct {
         const char *check;
         enum doctor_need need;
         void (*judge)(struct doctor_vm *vm, struct doctor_row *row);
+        bool (*applies)(const struct vm_config *config); /* NULL: to every VM */
 } checks[] = {
-    {"its open files", DOCTOR_NEED_ALL, check_files},
-    {"this VM", DOCTOR_NEED_KVM, check_layout},
-    {"its place on this host", DOCTOR_NEED_KVM, check_host},
-    {"its address width", DOCTOR_NEED_KVM, check_width},
-    {"its kernel", DOCTOR_NEED_KVM, check_kernel},
+    {"its open files", DOCTOR_NEED_ALL, check_files, NULL},
+    {"its socket buffers", DOCTOR_NEED_ALL, check_buffers, has_passt},
+    {"this VM", DOCTOR_NEED_KVM, check_layout, NULL},
+    {"its place on this host", DOCTOR_NEED_KVM, check_host, NULL},
+    {"its address width", DOCTOR_NEED_KVM, check_width, NULL},
+    {"its kernel", DOCTOR_NEED_KVM, check_kernel, NULL},
 };
 
 int doctor_vm_apply(const struct doctor_facts *facts, const struct vm_config *config,
@@ -148,6 +174,8 @@ int doctor_vm_apply(const struct doctor_facts *facts, const struct vm_config *co
                 struct doctor_row row = {.check = checks[i].check, .need = checks[i].need};
 
                 if (row.need == DOCTOR_NEED_KVM && config->frontend != VM_FRONTEND_KVM)
+                        continue;
+                if (checks[i].applies && !checks[i].applies(config))
                         continue;
                 checks[i].judge(&vm, &row);
                 r = visit(context, &row);

@@ -140,6 +140,7 @@
 #define LIMIT_SETTING_MS    100u /* between two of them: each may interrupt guest and VMM; a terminal that is being drawn asks again */
 #define LIMIT_RESOURCES     32u   /* descriptors that one device's configuration leads to: a console has three a port; a bit each in one word */
 #define LIMIT_HELD_SOCKET   (1u << 20) /* bytes on their way on a socket that outlives a worker: several of the largest frames, so that one is taken whole or not at all */
+#define LIMIT_PASST_SOCKET  (4u << 20) /* the same, from passt: a guest's whole TCP window, which it fills at once; Debian 12's drops what finds no room, and then sends the window anew for each frame missed */
 #define LIMIT_PEER_MIN_MS   10u   /* a stream whose peer has gone is tried at once, then after this; it doubles, ... */
 #define LIMIT_PEER_MAX_MS   2000u /* ... up to this: a peer that takes us and leaves costs its device a new worker */
 #define LIMIT_COUNTERS      32u   /* that a device type has: a network's frames go nowhere in 18 ways */

@@ -361,6 +361,18 @@ static void a_vm_of_another_front_end_has_one_row(void **state)
         vm_finds("its open files", DOCTOR_MISSING, "1024 open files are allowed");
 }
 
+static void passt_has_a_row_for_its_socket(void **state)
+{
+        (void)state;
+        begin_vm("/dev/null");
+        config.frontend = VM_FRONTEND_VHOST_USER;
+        devices[1].type = DEVICE_TYPE_NET;
+        facts.wmem_max = LIMIT_PASST_SOCKET;
+        vm_finds("its socket buffers", DOCTOR_OK, "net.core.wmem_max is 4194304");
+        facts.wmem_max--;
+        vm_finds("its socket buffers", DOCTOR_WEAKER, "net.core.wmem_max is 4194303");
+}
+
 /* ---- kernels ---- */
 
 static uint64_t file_size = 1 << 20; /* of the file that begins with `head` */
@@ -531,6 +543,7 @@ static void files_are_looked_up_below_the_root(void **state)
 {
         (void)state;
         make_file("/proc/sys/kernel/yama/ptrace_scope", "3\n");
+        make_file("/proc/sys/net/core/wmem_max", "212992\n");
         make_file("/proc/meminfo",
                   "MemTotal: 1 kB\nHugePages_Total:  9\nHugePages_Free:  7\nHugepagesize:  2048 kB\n");
         make_file("/proc/cpuinfo", "processor\t: 0\nflags\t\t: svm\n");
@@ -539,6 +552,7 @@ static void files_are_looked_up_below_the_root(void **state)
         make_file("/sys/fs/cgroup/cgroup.controllers", "io\n");
         doctor_facts_measure(tree, &facts);
         assert_int_equal(facts.yama, 3);
+        assert_int_equal(facts.wmem_max, 212992);
         assert_int_equal(facts.huge_free, 7);
         assert_int_equal(facts.huge_size_kib, 2048);
         assert_true(facts.cpu_virtualizes);
@@ -563,6 +577,7 @@ int main(void)
             cmocka_unit_test_setup(a_visitor_that_fails_stops_it, begin),
             cmocka_unit_test(a_vm_is_held_against_its_host),
             cmocka_unit_test(a_vm_of_another_front_end_has_one_row),
+            cmocka_unit_test(passt_has_a_row_for_its_socket),
             cmocka_unit_test(kernels_are_told_by_their_first_bytes),
             cmocka_unit_test(bzimage_that_is_cut_short_is_told),
             cmocka_unit_test(processors_that_virtualize_say_so),
