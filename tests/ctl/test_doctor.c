@@ -17,6 +17,7 @@
 
 #include "broker/ctl/kernel_kind.h"
 #include "proto/base/checked.h"
+#include "proto/device/net.h"
 
 /* A host that has everything. */
 static const struct doctor_facts whole = {
@@ -363,14 +364,21 @@ static void a_vm_of_another_front_end_has_one_row(void **state)
 
 static void passt_has_a_row_for_its_socket(void **state)
 {
+        unsigned n = 0;
+
         (void)state;
         begin_vm("/dev/null");
         config.frontend = VM_FRONTEND_VHOST_USER;
         devices[1].type = DEVICE_TYPE_NET;
+        for (size_t i = 0; i < LIMIT_OPTIONS; i++)
+                devices[1].options.value[i].text = "";
         facts.wmem_max = LIMIT_PASST_SOCKET;
         vm_finds("its socket buffers", DOCTOR_OK, "net.core.wmem_max is 4194304");
         facts.wmem_max--;
         vm_finds("its socket buffers", DOCTOR_WEAKER, "net.core.wmem_max is 4194303");
+        devices[1].options.value[NET_OPTION_BACKEND].number = NET_CARRIER_TAP;
+        assert_int_equal(doctor_vm_apply(&facts, &config, count, &n), 0);
+        assert_int_equal(n, 1);
 }
 
 /* ---- kernels ---- */
