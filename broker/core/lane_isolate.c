@@ -32,7 +32,7 @@ void lane_pardon(struct lane *lane)
                 lane->isolation = LANE_WAITS;
 }
 
-/* What must fail for a stop is not held up: the guest is frozen until it is answered, and it kills nobody.
+/* What must fail for a stop is not held up but by older ones of its queue: the guest is frozen until it is answered, and it kills nobody.
  * Should it do so all the same, nobody was alone, and nobody is blamed (device_call_detach). */
 static bool is_for_a_stop(struct lane *lane, const struct request *request)
 {

@@ -41,7 +41,7 @@ struct doctor_facts {
 
         uint64_t files; /* that a process may have open at once, after it has raised its limit */
 
-        uint64_t wmem_max; /* bytes that a process may have on their way on a socket */
+        uint64_t wmem_max; /* bytes that a process may have on their way on a socket; 0: not known */
 
         long huge_free, huge_size_kib; /* reserved huge pages that are free; -1: the kernel has none */
 

@@ -10,13 +10,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "proto/base/checked.h"
+#include "proto/base/limits.h"
 #include "proto/device/net.h"
+#include "sandbox/companion.h"
 #include "sandbox/resource.h"
+#include "sandbox/resource_socket.h"
 #include "tests/jail/jail_fixture.h"
 
 #define PAIRS   4u
@@ -176,6 +181,44 @@ static void capture_by_a_second_name_is_refused(void **state)
         assert_int_equal(unlink(other), 0);
 }
 
+static int send_buffer(int fd)
+{
+        socklen_t size = sizeof(int);
+        int len = 0;
+
+        assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &len, &size), 0);
+        return len;
+}
+
+/* The kernel keeps twice what it is asked for, and is asked for no more than the host lets anybody have. */
+static int kept_of(uint32_t len)
+{
+        FILE *file = fopen("/proc/sys/net/core/wmem_max", "re");
+        unsigned most = len;
+
+        if (file) {
+                assert_int_equal(fscanf(file, "%u", &most), 1);
+                fclose(file);
+        }
+        return 2 * (int)MIN(len, most);
+}
+
+static void a_companion_may_have_more_on_its_way_to_us_than_we_to_it(void **state)
+{
+        int ours, theirs;
+
+        (void)state;
+        for (uint32_t len = 65536; len <= LIMIT_PASST_SOCKET; len *= 8) {
+                assert_int_equal(resource_pair(SOCK_STREAM, len, &ours, &theirs), 0);
+                assert_int_equal(send_buffer(theirs), kept_of(len));
+                assert_int_equal(send_buffer(ours), kept_of(LIMIT_HELD_SOCKET));
+                close(ours);
+                close(theirs);
+        }
+        assert_int_equal(companion_find("passt")->socket_len, LIMIT_PASST_SOCKET);
+        assert_int_equal(companion_find("vsock-proxy")->socket_len, LIMIT_HELD_SOCKET);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -183,6 +226,7 @@ int main(void)
             cmocka_unit_test(queues_for_which_there_is_no_room_are_closed),
             cmocka_unit_test(capture_is_made_for_its_owner_alone_and_as_long_as_it_may_be),
             cmocka_unit_test(capture_by_a_second_name_is_refused),
+            cmocka_unit_test(a_companion_may_have_more_on_its_way_to_us_than_we_to_it),
         };
 
         return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -139,7 +139,7 @@ static struct posting *first_sight(struct sim_device *dev, const struct sight *s
         return posting;
 }
 
-/* What must fail for a stop is sent at once, whatever its place is. */
+/* What must fail for a stop goes before what other queues have taken; in its own it keeps its place. */
 static bool is_for_a_stop(const struct sim_device *dev, unsigned queue, uint32_t must_fail)
 {
         return must_fail && dev->queues[queue].phase == QUEUE_STOPPING;
