@@ -4,6 +4,15 @@ function(bulkhead_library name)
   add_library(${name} STATIC ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(${name} PUBLIC bulkhead_flags ${arg_LINK})
+  target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C>:${BULKHEAD_WHOLE_OBJECTS}>)
+endfunction()
+
+# bulkhead_whole(name...): a program that is optimised as a whole, where the compiler can (hardening.cmake).
+function(bulkhead_whole)
+  foreach(name ${ARGN})
+    set_target_properties(${name} PROPERTIES BULKHEAD_WHOLE ON)
+    target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C>:${BULKHEAD_WHOLE_OBJECTS}>)
+  endforeach()
 endfunction()
 
 # bulkhead_program(name SOURCES ... LINK ...): a hardened PIE in build/bin.
@@ -12,6 +21,8 @@ function(bulkhead_program name)
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(${name} PRIVATE bulkhead_flags ${arg_LINK})
+  bulkhead_whole(${name})
+  set_property(GLOBAL APPEND PROPERTY BULKHEAD_PROGRAMS $<TARGET_FILE:${name}>) # of tests/lint
   target_link_options(${name} PRIVATE -pie)
   install(TARGETS ${name} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/bulkhead)
 endfunction()
@@ -23,6 +34,8 @@ function(bulkhead_static name)
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(${name} PRIVATE bulkhead_flags ${arg_LINK})
+  bulkhead_whole(${name})
+  set_property(GLOBAL APPEND PROPERTY BULKHEAD_PROGRAMS $<TARGET_FILE:${name}>) # of tests/lint
   if(BULKHEAD_SANITIZE)
     target_link_options(${name} PRIVATE -pie)
   else()
