@@ -18,11 +18,6 @@ void area_init(struct area *area, uint32_t n_pages)
         area->n_pages = n_pages;
 }
 
-static bool area_is_used(const struct area *area, uint32_t page)
-{
-        return area->used[page / 64] >> (page % 64) & 1;
-}
-
 /* The bits of [first, first + n) that lie in the word of `first`; *ret_n says how many. */
 static uint64_t area_mask(uint32_t first, uint32_t n, uint32_t *ret_n)
 {
@@ -46,22 +41,34 @@ static void area_mark(struct area *area, uint32_t first, uint32_t n, bool used)
         }
 }
 
+/* The first page of [from, to) that is used, or that is not; `to`: there is none. */
+static uint32_t area_next(const struct area *area, uint32_t from, uint32_t to, bool used)
+{
+        while (from < to) {
+                uint64_t word = area->used[from / 64];
+                uint64_t wanted = (used ? word : ~word) >> (from % 64);
+
+                if (wanted)
+                        return MIN(from + (uint32_t)__builtin_ctzll(wanted), to);
+                from += 64 - from % 64;
+        }
+        return to;
+}
+
 bool area_take(struct area *area, uint32_t n, struct area_span *ret_span)
 {
-        uint32_t run = 0;
+        const uint32_t end = area->n_pages;
+        uint32_t first = area_next(area, 0, end, false);
 
-        for (uint32_t page = 0; page < area->n_pages; page++) {
-                if (page % 64 == 0 && area->used[page / 64] == UINT64_MAX) {
-                        run = 0;
-                        page += 63;
-                        continue;
+        while (n <= end - first) {
+                uint32_t used = area_next(area, first, first + n, true);
+
+                if (used == first + n) {
+                        *ret_span = (struct area_span){.first = (uint16_t)first, .n = (uint16_t)n};
+                        area_mark(area, first, n, true);
+                        return true;
                 }
-                run = area_is_used(area, page) ? 0 : run + 1;
-                if (run < n)
-                        continue;
-                *ret_span = (struct area_span){.first = (uint16_t)(page + 1 - n), .n = (uint16_t)n};
-                area_mark(area, ret_span->first, n, true);
-                return true;
+                first = area_next(area, used, end, false);
         }
         return false;
 }

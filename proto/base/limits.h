@@ -32,7 +32,7 @@
 #define LIMIT_AREA_REST_S 1u     /* seconds without a request: then a worker gives the area's pages back; far over a pause of a busy guest */
 #define LIMIT_DIRECT_PART (2u << 20) /* bytes of one part of a request that lies in it: twice Linux's largest */
 #define LIMIT_DIRECT_LEND ((1u << 20) + LIMIT_AREA_PAGE) /* bytes of a writable part that has a place in it: Linux's largest read, and a page for its status */
-#define LIMIT_DIRECT_PUSH (512u << 10) /* bytes put there for one Requests frame, but for a single request: then the worker begins */
+#define LIMIT_DIRECT_PUSH (576u << 10) /* bytes put there for one Requests frame, but for a single request: then the worker begins; eight of 64 KiB and their heads */
 
 /* ---- quotas of a worker (broker/core/quota.h) ---- */
 #define LIMIT_QUOTA_FRAMES       16u    /* frames that a request of any size is worth: ours send one in 16 requests */

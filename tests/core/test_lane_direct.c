@@ -171,6 +171,19 @@ static void the_worker_hears_of_requests_before_too_much_is_put_there(void **sta
         assert_int_equal(n, 2);
 }
 
+static void eight_writes_of_64_kib_and_their_heads_are_one_frame(void **state)
+{
+        uint32_t pushed;
+
+        (void)state;
+        for (unsigned i = 0; i < 8; i++)
+                post(A, (64u << 10) + 16, false);
+        bench_run(&bench);
+        assert_true(bench_next(&bench, &pushed));
+        assert_int_equal(bench.n, 8);
+        assert_false(bench_next(&bench, &pushed));
+}
+
 static void requests_that_must_fail_get_no_place(void **state)
 {
         struct request *request;
@@ -292,6 +305,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(writable_parts_get_no_place, begin, end),
             cmocka_unit_test_setup_teardown(the_worker_hears_of_requests_before_too_much_is_put_there, begin,
                                             end),
+            cmocka_unit_test_setup_teardown(eight_writes_of_64_kib_and_their_heads_are_one_frame, begin, end),
             cmocka_unit_test_setup_teardown(requests_that_must_fail_get_no_place, begin, end),
             cmocka_unit_test_setup_teardown(pages_go_to_others_when_a_request_is_answered, begin, end),
             cmocka_unit_test_setup_teardown(without_room_bytes_go_through_the_socket, begin, end),
