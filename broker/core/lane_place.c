@@ -53,14 +53,14 @@ static void turns_follow(struct lane_place *place)
         time_slice_set(brief);
 }
 
-/* The lane's thread in any case: the worker may be gone. */
+/* The lane's thread in any case: the worker may be gone. Who is free for the moments of a trial is guarded on. */
 static void set_free(struct lane_place *place)
 {
+        if (place->placement.state != PLACEMENT_TRYING)
+                place->guard.cpu = PLACE_FREE;
         if (place->at == PLACE_FREE)
                 return;
         place->at = PLACE_FREE;
-        if (place->placement.state != PLACEMENT_TRYING)
-                place->guard.cpu = PLACE_FREE;
         (void)set_cpus(place->worker, &place->host->all);
         (void)set_cpus(0, &place->host->all);
         turns_follow(place);
@@ -89,12 +89,12 @@ static void place_follow(struct lane *lane)
         int to = place->placement.place, r;
         cpu_set_t set;
 
-        if (to == place->at) {
-                turns_follow(place);
-                return;
-        }
         if (to == PLACE_FREE) {
                 set_free(place);
+                return;
+        }
+        if (to == place->at) {
+                turns_follow(place);
                 return;
         }
         CPU_ZERO(&set);

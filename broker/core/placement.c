@@ -15,11 +15,14 @@
 #define PLACE_AGAIN      32u        /* ... that only has to show that a load is the remembered one */
 #define PLACE_BIG        16u        /* ... where they are large, ... */
 #define PLACE_BIG_BYTES  (8u << 20) /* ... with so many bytes in all */
-#define PLACE_WINDOW_NS  (3 * MS)   /* at least: some turns of the scheduler */
-#define PLACE_SETTLE     16u        /* requests after a move that do not count: caches move too */
-#define PLACE_COST       4096u      /* a request costs as much as so many bytes */
-#define PLACE_BETTER     12u        /* tenths of free's score that make a CPU worth its rigidity */
-#define PLACE_SURE       16u        /* ... that need not be seen twice */
+#define PLACE_WINDOW_NS  (3 * MS)   /* at least: some turns of the scheduler, ... */
+#define PLACE_TRIAL_NS   (8 * MS)   /* ... and in a trial: one ms differs from the next by a third */
+#define PLACE_HOPE       8u    /* tenths of the best so far: a place that has less needs no whole window */
+#define PLACE_SETTLE     16u   /* requests after a move that do not count: caches move too */
+#define PLACE_COST       4096u /* a request costs as much as so many bytes */
+#define PLACE_BETTER     11u   /* tenths of free's score that make a CPU worth its rigidity, */
+#define PLACE_KEPT       10u   /* ... and that keep it: who has been freed runs on where he was for a while */
+#define PLACE_SURE       16u   /* ... that need not be seen twice */
 #define PLACE_TURNS      9u /* ... where requests come one at a time: it harms nobody, and two CPUs win nothing */
 #define PLACE_TURNS_LEFT 7u         /* ... there a CPU is left for less than this */
 #define PLACE_TURNS_HOLD 16u        /* ... and is held for so many times what its trial took */
@@ -65,6 +68,11 @@ static void window_move(struct placement *p, int place, uint64_t now_ns, uint64_
         p->moved_ns = now_ns;
 }
 
+static uint64_t window_ns(const struct placement *p)
+{
+        return p->state == PLACEMENT_TRYING ? PLACE_TRIAL_NS : PLACE_WINDOW_NS;
+}
+
 static bool window_is_full(const struct placement *p, uint64_t requests, uint64_t bytes)
 {
         bool again = p->state == PLACEMENT_WATCHING && p->level > 0;
@@ -86,7 +94,7 @@ static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_
                 return WINDOW_LIGHT;
         if (p->window.settling && n >= PLACE_SETTLE)
                 window_begin(p, now_ns, requests, bytes);
-        else if (!p->window.settling && elapsed_ns >= PLACE_WINDOW_NS && window_is_full(p, n, n_bytes))
+        else if (!p->window.settling && elapsed_ns >= window_ns(p) && window_is_full(p, n, n_bytes))
                 return WINDOW_DONE;
         return WINDOW_OPEN;
 }
@@ -134,6 +142,15 @@ static void hold(struct placement *p, int place, uint64_t now_ns, uint64_t reque
         window_move(p, place, now_ns, requests, bytes);
 }
 
+/* A load that comes back goes where it was. It does not make what was found of it any younger. */
+static void hold_again(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        uint64_t end_ns = MAX(p->hold_end_ns, now_ns + LIMIT_PLACE_HOLD_MIN_MS * MS);
+
+        hold(p, p->chosen, now_ns, requests, bytes);
+        p->hold_end_ns = end_ns;
+}
+
 /* The chosen place has a level: it need not be measured again. */
 static void try_begin(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
@@ -166,7 +183,7 @@ static unsigned try_worth(const struct placement *p)
 {
         if (p->turns)
                 return PLACE_TURNS;
-        return p->chosen == PLACE_FREE ? PLACE_BETTER : PLACE_STILL;
+        return p->chosen == PLACE_FREE ? PLACE_BETTER : PLACE_KEPT;
 }
 
 /* The first is the chosen one, so it stays where others are not clearly better. */
@@ -278,8 +295,7 @@ static void rest_and_watch(struct placement *p, uint64_t now_ns, uint64_t reques
         window_begin(p, now_ns, requests, bytes);
 }
 
-/* A place that is not half as good as another needs no whole window. Nobody looks by the clock while all is free: there the
- * load has ended when a window was too long. */
+/* Nobody looks by the clock while all is free: there the load has ended when a window was too long. */
 static void try_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
         uint64_t score;
@@ -290,8 +306,8 @@ static void try_look(struct placement *p, uint64_t now_ns, uint64_t requests, ui
                 rest_and_watch(p, now_ns, requests, bytes);
                 return;
         }
-        if (end == WINDOW_OPEN &&
-            (settling || now_ns - p->window.begin_ns < PLACE_WINDOW_NS || score * 2 >= try_best_score(p)))
+        if (end == WINDOW_OPEN && (settling || now_ns - p->window.begin_ns < PLACE_WINDOW_NS ||
+                                   score * 10 >= try_best_score(p) * PLACE_HOPE))
                 return;
         try_note(p, MAX(score, UINT64_C(1)), now_ns - p->moved_ns);
         if (p->at_try == p->n_tries)
@@ -318,11 +334,10 @@ static void watch_look(struct placement *p, uint64_t now_ns, uint64_t requests, 
         if (end == WINDOW_DONE)
                 earn(p, now_ns - p->window.begin_ns);
         if (end == WINDOW_DONE && remembers(p, now_ns, score)) {
-                hold(p, p->chosen, now_ns, requests, bytes);
+                hold_again(p, now_ns, requests, bytes);
         } else if (end == WINDOW_DONE && p->credit_ns >= 0) {
                 p->chosen = PLACE_FREE;
-                p->level = score;
-                p->free_score = 0;
+                p->level = p->free_score = 0; /* a load begins otherwise than it goes on */
                 p->hold_ns = LIMIT_PLACE_HOLD_MIN_MS * MS;
                 try_begin(p, now_ns, requests, bytes);
         } else {

@@ -340,6 +340,20 @@ static void a_cpu_that_others_need_is_left(void **state)
         bench_done(&bench);
 }
 
+static void what_others_use_while_it_rests_is_no_harm(void **state)
+{
+        (void)state;
+        begin_at_five();
+        while (bench.lane.place.placement.state != PLACEMENT_TRYING || bench.lane.place.at != PLACE_FREE)
+                serve_one();
+        lane_place_rest(&bench.lane); /* in the middle of a trial, where it is free just now */
+        now_ns += 1000 * MS;
+        idle_ns[0] += 1000 * MS;
+        serve(100 * MS);
+        assert_int_equal(bench.lane.place.placement.chosen, 5);
+        bench_done(&bench);
+}
+
 static void a_driver_that_takes_turns_may_use_the_rest(void **state)
 {
         (void)state;
@@ -389,6 +403,7 @@ int main(void)
             cmocka_unit_test(who_cannot_be_moved_is_left_alone),
             cmocka_unit_test(a_cpu_that_is_not_ours_any_more_is_left_for_the_other),
             cmocka_unit_test(a_cpu_that_others_need_is_left),
+            cmocka_unit_test(what_others_use_while_it_rests_is_no_harm),
             cmocka_unit_test(a_driver_that_takes_turns_may_use_the_rest),
             cmocka_unit_test(a_cpu_that_both_use_alone_is_kept),
             cmocka_unit_test(where_others_cannot_be_seen_nothing_is_placed),
