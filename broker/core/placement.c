@@ -20,13 +20,12 @@
 #define PLACE_HOPE       8u    /* tenths of the best so far: a place that has less needs no whole window */
 #define PLACE_SETTLE     16u   /* requests after a move that do not count: caches move too */
 #define PLACE_COST       4096u /* a request costs as much as so many bytes */
-#define PLACE_BETTER     11u   /* tenths of free's score that make a CPU worth its rigidity, */
-#define PLACE_KEPT       10u   /* ... and that keep it: who has been freed runs on where he was for a while */
+#define PLACE_BETTER     11u   /* tenths of free's score that make a CPU worth its rigidity */
 #define PLACE_SURE       16u   /* ... that need not be seen twice */
 #define PLACE_TURNS      9u /* ... where requests come one at a time: it harms nobody, and two CPUs win nothing */
 #define PLACE_TURNS_LEFT 7u         /* ... there a CPU is left for less than this */
 #define PLACE_TURNS_HOLD 16u        /* ... and is held for so many times what its trial took */
-#define PLACE_STILL      11u        /* ... that keep the chosen one, and that another must have of its */
+#define PLACE_STILL      11u        /* ... that another CPU must have of the chosen one's */
 #define PLACE_WORSE      5u         /* tenths of what was expected: less, or the inverse, is another load */
 #define PLACE_ALERT      4u         /* windows in the mean that may leave a CPU */
 #define PLACE_CALM       8u         /* ... that may begin a trial where all is free, which harms nobody */
@@ -45,6 +44,11 @@ void placement_init(struct placement *placement, const uint16_t *cpus, unsigned 
                                         .n_cpus = n_cpus,
                                         .hold_ns = LIMIT_PLACE_HOLD_MIN_MS * MS,
                                         .credit_ns = (int64_t)PLACE_CREDIT_MAX};
+}
+
+static uint64_t subtract(uint64_t from, uint64_t what)
+{
+        return from > what ? from - what : 0;
 }
 
 /* ---- windows ---- */
@@ -142,13 +146,11 @@ static void hold(struct placement *p, int place, uint64_t now_ns, uint64_t reque
         window_move(p, place, now_ns, requests, bytes);
 }
 
-/* A load that comes back goes where it was. It does not make what was found of it any younger. */
+/* A load that comes back goes where it was, for what is left of its time: bursts have trials, too. */
 static void hold_again(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
-        uint64_t end_ns = MAX(p->hold_end_ns, now_ns + LIMIT_PLACE_HOLD_MIN_MS * MS);
-
         hold(p, p->chosen, now_ns, requests, bytes);
-        p->hold_end_ns = end_ns;
+        p->hold_end_ns = now_ns + MAX(p->hold_left_ns, LIMIT_PLACE_HOLD_MIN_MS * MS);
 }
 
 /* The chosen place has a level: it need not be measured again. */
@@ -181,9 +183,7 @@ static const struct placement_try *try_find(const struct placement *p, int place
 
 static unsigned try_worth(const struct placement *p)
 {
-        if (p->turns)
-                return PLACE_TURNS;
-        return p->chosen == PLACE_FREE ? PLACE_BETTER : PLACE_KEPT;
+        return p->turns ? PLACE_TURNS : PLACE_BETTER;
 }
 
 /* The first is the chosen one, so it stays where others are not clearly better. */
@@ -429,8 +429,10 @@ void placement_rest(struct placement *p)
 {
         if (p->state == PLACEMENT_TRYING)
                 spend(p, p->seen_ns - p->tried_ns);
-        if (p->state == PLACEMENT_TRYING || p->state == PLACEMENT_HOLDING)
+        if (p->state == PLACEMENT_TRYING || p->state == PLACEMENT_HOLDING) {
                 p->rested_ns = p->seen_ns;
+                p->hold_left_ns = subtract(p->hold_end_ns, p->seen_ns);
+        }
         p->state = PLACEMENT_RESTING;
         p->place = PLACE_FREE;
 }
@@ -446,11 +448,6 @@ void placement_bar(struct placement *p, uint64_t now_ns, int cpu)
 {
         bar(p, now_ns, cpu);
         leave(p, now_ns);
-}
-
-static uint64_t subtract(uint64_t from, uint64_t what)
-{
-        return from > what ? from - what : 0;
 }
 
 bool placement_guard(struct placement *p, uint64_t now_ns, const struct placement_use *use)

@@ -64,6 +64,7 @@ struct placement {
         uint64_t expected;   /* ... when it was chosen; 0: nothing is */
         uint64_t free_score; /* of no placement, in the last trial; 0: unknown */
         uint64_t hold_ns, hold_end_ns;
+        uint64_t hold_left_ns; /* when the load ended */
         int64_t credit_ns;
         struct placement_try tries[LIMIT_PLACES + 1];
         unsigned n_tries, at_try;

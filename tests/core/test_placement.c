@@ -380,7 +380,7 @@ static void a_load_of_bursts_is_tried_again_all_the_same(void **state)
 {
         (void)state;
         begin(2, first_gets_better);
-        while (host.now_ns < CHANGE + 3 * SECOND) {
+        while (host.now_ns < CHANGE + 6 * SECOND) {
                 load(&host, 150 * MS);
                 rest(&host, 450 * MS);
         }
