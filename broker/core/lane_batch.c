@@ -303,7 +303,7 @@ bool lane_batch_begin(struct lane *lane)
                                                   .must_fail = batch.must_fail,
                                                   .in_at = batch.any_in ? batch.in_at : NULL,
                                                   .out_at = batch.any_out ? batch.out_at : NULL,
-                                                  .longer = lane->place.at != PLACE_FREE};
+                                                  .longer = lane_place_is_shared(lane)};
         lane_tx_begin(lane, &message, batch.payload);
         return true;
 }

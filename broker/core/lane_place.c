@@ -12,6 +12,9 @@
 #include "broker/core/lane_wait.h"
 #include "proto/base/time_slice.h"
 
+#define LANE_PLACE_LARGE                                                                                     \
+        (256u << 10) /* bytes of a request in the mean: then both have enough to do at once */
+
 /* What clock_getcpuclockid answers, which asks the kernel for a resolution first: a call that the broker does not have. */
 #define PROCESS_CPU_CLOCK(pid) ((clockid_t)(~(unsigned)(pid) << 3 | 2u))
 
@@ -34,11 +37,16 @@ int lane_place_probe(const struct place_host *host, pid_t worker)
 }
 
 /* The worker first: if only one of the two can be moved, it is not the lane that stays behind alone. */
-static int move_both(const struct lane_place *place, const cpu_set_t *set)
+static int move_to(const struct lane_place *place, int cpu)
 {
-        int r = set_cpus(place->worker, set);
+        cpu_set_t set, others = place->host->all;
+        int r;
 
-        return r < 0 ? r : set_cpus(0, set);
+        CPU_ZERO(&set);
+        CPU_SET((unsigned)cpu, &set);
+        CPU_CLR((unsigned)cpu, &others);
+        r = set_cpus(place->worker, &set);
+        return r < 0 ? r : set_cpus(0, place->placement.apart ? &others : &set);
 }
 
 /* The lane's thread only: for a worker, which has another uid, the kernel asks for CAP_SYS_NICE. A disk's has had short turns since its
@@ -74,9 +82,12 @@ static uint64_t clock_read(clockid_t id)
         return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 
-static uint64_t used_by_both(const struct lane_place *place)
+/* By those who are where the guard is. */
+static uint64_t used_by_us(const struct lane_place *place)
 {
-        return clock_read(CLOCK_THREAD_CPUTIME_ID) + clock_read(PROCESS_CPU_CLOCK(place->worker));
+        uint64_t lane_ns = place->placement.apart ? 0 : clock_read(CLOCK_THREAD_CPUTIME_ID);
+
+        return lane_ns + clock_read(PROCESS_CPU_CLOCK(place->worker));
 }
 
 /* ---- the placement's will ---- */
@@ -87,7 +98,6 @@ static void place_follow(struct lane *lane)
 {
         struct lane_place *place = &lane->place;
         int to = place->placement.place, r;
-        cpu_set_t set;
 
         if (to == PLACE_FREE) {
                 set_free(place);
@@ -97,10 +107,8 @@ static void place_follow(struct lane *lane)
                 turns_follow(place);
                 return;
         }
-        CPU_ZERO(&set);
-        CPU_SET((unsigned)to, &set);
         place->at = to;
-        r = move_both(place, &set);
+        r = move_to(place, to);
         if (r == 0) {
                 turns_follow(place);
                 return;
@@ -126,6 +134,7 @@ void lane_place_begin(struct lane *lane, pid_t worker)
                 return;
         place->worker = worker;
         place->looked = lane->completed;
+        place->bytes = bytes_of(lane);
         placement_init(&place->placement, place->host->cpus, place->host->n_cpus);
         place->guard.cpu = PLACE_FREE;
 }
@@ -144,18 +153,36 @@ void lane_place_rest(struct lane *lane)
         place_follow(lane);
 }
 
+/* With some inertia: of two kinds of load that take turns each would be another. */
+static bool look_is_large(const struct lane_place *place, uint64_t n, uint64_t bytes)
+{
+        return bytes / n >= (place->placement.apart ? LANE_PLACE_LARGE / 2 : LANE_PLACE_LARGE);
+}
+
 void lane_place_look(struct lane *lane)
 {
         struct lane_place *place = &lane->place;
+        uint64_t now_ns, n = lane->completed - place->looked, bytes = bytes_of(lane);
+        bool turns;
 
         place->emptied += lane->used_requests == 0;
-        if (place->worker == 0 || lane->completed - place->looked < PLACE_LOOK)
+        if (place->worker == 0 || n < PLACE_LOOK)
                 return;
-        placement_turns(&place->placement, place->emptied * 4 >= (lane->completed - place->looked) * 3);
+        now_ns = lane_clock_ns();
+        turns = place->emptied * 4 >= n * 3;
+        placement_turns(&place->placement, turns);
+        placement_apart(&place->placement, !turns && look_is_large(place, n, bytes - place->bytes), now_ns,
+                        lane->completed, bytes);
         place->emptied = 0;
         place->looked = lane->completed;
-        placement_look(&place->placement, lane_clock_ns(), lane->completed, bytes_of(lane));
+        place->bytes = bytes;
+        placement_look(&place->placement, now_ns, lane->completed, bytes);
         place_follow(lane);
+}
+
+bool lane_place_is_shared(const struct lane *lane)
+{
+        return lane->place.at != PLACE_FREE && !lane->place.placement.apart;
 }
 
 bool lane_place_ticks(const struct lane *lane)
@@ -225,7 +252,7 @@ static int guard_tick(struct lane_place *place, uint64_t now_ns)
         r = place_host_idle(place->host, now.idle_ns);
         if (r < 0)
                 return r;
-        now.own_ns = used_by_both(place);
+        now.own_ns = used_by_us(place);
         now.gaps_ns = gaps_until(&place->gaps, now_ns);
         place->guard = now;
         if (before.cpu == now.cpu)

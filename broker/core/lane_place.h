@@ -40,10 +40,11 @@ struct lane_place_gaps {
 struct lane_place {
         const struct place_host *host; /* NULL: it is never placed */
         pid_t worker;                  /* that is attached and may be moved; 0: none */
-        int at;                        /* where both are */
+        int at;                        /* where both are, or the worker alone */
         bool
             brief; /* the lane's thread has short turns: both are on a CPU, and requests come one at a time */
-        uint64_t looked;  /* requests done at the last look */
+        uint64_t looked;  /* requests done at the last look, ... */
+        uint64_t bytes;   /* ... and bytes */
         uint64_t emptied; /* how often since then nothing was left to do */
         struct placement placement;
         struct lane_place_gaps gaps;
@@ -71,6 +72,9 @@ void lane_place_look(struct lane *lane);
 /* Requests may have come or gone. Looks at the clock only where both are guarded, and the first has come or the last has
  * gone. */
 void lane_place_note(struct lane *lane);
+
+/* Are both on one CPU? */
+bool lane_place_is_shared(const struct lane *lane);
 
 /* Must lane_place_tick be called? */
 bool lane_place_ticks(const struct lane *lane);

@@ -21,6 +21,7 @@
 #define PLACE_SETTLE     16u   /* requests after a move that do not count: caches move too */
 #define PLACE_COST       4096u /* a request costs as much as so many bytes */
 #define PLACE_BETTER     11u   /* tenths of free's score that make a CPU worth its rigidity */
+#define PLACE_APART      10u   /* ... where it is the worker's alone */
 #define PLACE_SURE       16u   /* ... that need not be seen twice */
 #define PLACE_TURNS      9u /* ... where requests come one at a time: it harms nobody, and two CPUs win nothing */
 #define PLACE_TURNS_LEFT 7u         /* ... there a CPU is left for less than this */
@@ -183,7 +184,9 @@ static const struct placement_try *try_find(const struct placement *p, int place
 
 static unsigned try_worth(const struct placement *p)
 {
-        return p->turns ? PLACE_TURNS : PLACE_BETTER;
+        if (p->turns)
+                return PLACE_TURNS;
+        return p->apart ? PLACE_APART : PLACE_BETTER;
 }
 
 /* The first is the chosen one, so it stays where others are not clearly better. */
@@ -390,6 +393,17 @@ static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, u
 void placement_turns(struct placement *p, bool turns)
 {
         p->turns = turns;
+}
+
+void placement_apart(struct placement *p, bool apart, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        apart = apart && p->n_cpus > 1;
+        if (apart == p->apart)
+                return;
+        rest_and_watch(p, now_ns, requests, bytes);
+        p->apart = apart;
+        p->chosen = PLACE_FREE;
+        p->level = p->free_score = 0;
 }
 
 int placement_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)

@@ -1,4 +1,4 @@
-/* Where a lane's thread and its worker run: free, or both on one CPU. This decides; lane_place.c does it.
+/* Where a lane's thread and its worker run: free, or both on one CPU, or the worker alone on one. This decides; lane_place.c does it.
  *
  * Why: they wake each other for every request, and on some hosts to wake another CPU that has gone idle costs ten times as
  * much as to change threads on one's own. The kernel's scheduler prefers the idle CPU always; nobody but the one who sees
@@ -12,7 +12,6 @@
  *
  * What trials may cost: their loss against the place that was chosen is taken from a credit, which grows by one part in
  * PLACE_CREDIT of the busy time; without credit there is no trial. Bursts that are too short for a trial pay too.
- *
  * A load that rests is free again, and what was chosen for it is remembered: when as much load comes back soon, it goes
  * there without a trial. Harm to others: a CPU of which others use more than half while another has more to give is left and not
  * tried for LIMIT_PLACE_BARRED_MS (placement_guard).
@@ -20,7 +19,7 @@
  * Turns: where requests come one at a time, the driver waits for each, and two CPUs win nothing. So a CPU need not be better than free
  * there, as long as it is not worse; and what others use of it while nothing is asked of the lane is no harm: it is the driver, or
  * somebody whom we leave that much. A trial of such a slow load is long: what it chose is held for many times that (PLACE_TURNS_HOLD).
- *
+ * Apart: where requests are large, both copy all the time. There a CPU is the worker's alone, as long as that is no worse than free.
  * Pure arithmetic: no clock, no system call.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -70,13 +69,14 @@ struct placement {
         unsigned n_tries, at_try;
         bool second;                          /* free and the best CPU are measured again */
         bool turns;                           /* requests come one at a time */
+        bool apart;                           /* a CPU is the worker's alone: requests are large */
         uint64_t barred_ns[LIMIT_PLACE_CPUS]; /* until then it is not tried */
 };
 
 /* What all have used of the CPUs since some moment. */
 struct placement_use {
         uint64_t elapsed_ns;
-        uint64_t own_ns;         /* of the lane's thread and the worker, together */
+        uint64_t own_ns;         /* of those whom the CPU was given to */
         uint64_t gaps_ns;        /* how long nothing was asked of both */
         const uint64_t *idle_ns; /* one for each of `cpus` */
 };
@@ -99,6 +99,10 @@ void placement_bar(struct placement *placement, uint64_t now_ns, int cpu);
 
 /* Do requests come one at a time just now? */
 void placement_turns(struct placement *placement, bool turns);
+
+/* Are requests so large just now that the worker has a CPU to itself, if it has one? Another answer than before is another load. */
+void placement_apart(struct placement *placement, bool apart, uint64_t now_ns, uint64_t requests,
+                     uint64_t bytes);
 
 /* Looks at what others have used while the place was the chosen one. True: it has been left. */
 bool placement_guard(struct placement *placement, uint64_t now_ns, const struct placement_use *use);

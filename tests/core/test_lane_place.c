@@ -17,7 +17,8 @@
 #define MS     (1000 * US)
 
 static struct lane_bench bench;
-static const struct place_host host = {.cpus = {2, 5}, .n_cpus = 2, .stat_fd = -1};
+static const struct place_host host = {
+    .cpus = {2, 5}, .n_cpus = 2, .all = {{1u << 2 | 1u << 5}}, .stat_fd = -1};
 
 /* ---- the kernel ---- */
 
@@ -111,7 +112,8 @@ static void serve_one(void)
         idle_ns[0] += gap_ns;
         model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
         assert_int_equal(bench_requests(&bench), 1);
-        assert_int_equal(bench.requests[0].longer, place_of(&lane_set) != PLACE_FREE);
+        assert_int_equal(bench.requests[0].longer,
+                         place_of(&lane_set) != PLACE_FREE && CPU_EQUAL(&lane_set, &worker_set));
         now_ns += ns;
         own_ns += ns * own_percent / 100;
         idle_ns[0] += ns;
@@ -140,6 +142,49 @@ static void serve_two(void)
         }
 }
 
+#define LARGE (300u << 10)
+
+/* A worker that is alone on CPU 5 is the quicker one. */
+static void serve_large(void)
+{
+        const uint64_t ns = place_of(&worker_set) == 5 ? 100 * US : 150 * US;
+        uint16_t head;
+        uint32_t len;
+
+        for (unsigned i = 0; i < 2; i++)
+                model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, LARGE, false}, 1);
+        assert_int_equal(bench_requests(&bench), 2);
+        for (unsigned i = 0; i < 2; i++) {
+                assert_false(bench.requests[i].longer);
+                now_ns += ns;
+                own_ns += ns * own_percent / 100;
+                idle_ns[0] += ns / 2;
+                fake_worker_complete(&bench.worker, bench.requests[i].id, 0, NULL, 0);
+                bench_run(&bench);
+                assert_true(model_reap(&bench.guest, 0, &head, &len));
+        }
+}
+
+static void tick_since(uint64_t *tick_ns)
+{
+        if (now_ns < *tick_ns)
+                return;
+        *tick_ns += LIMIT_PLACE_TICK_MS * MS;
+        if (lane_place_ticks(&bench.lane))
+                lane_place_tick(&bench.lane);
+}
+
+static void serve_large_for(uint64_t ns)
+{
+        const uint64_t end_ns = now_ns + ns;
+        uint64_t tick_ns = now_ns + LIMIT_PLACE_TICK_MS * MS;
+
+        while (now_ns < end_ns) {
+                serve_large();
+                tick_since(&tick_ns);
+        }
+}
+
 static void serve(uint64_t ns)
 {
         const uint64_t end_ns = now_ns + ns;
@@ -147,11 +192,7 @@ static void serve(uint64_t ns)
 
         while (now_ns < end_ns) {
                 serve_one();
-                if (now_ns < tick_ns)
-                        continue;
-                tick_ns += LIMIT_PLACE_TICK_MS * MS;
-                if (lane_place_ticks(&bench.lane))
-                        lane_place_tick(&bench.lane);
+                tick_since(&tick_ns);
         }
 }
 
@@ -229,6 +270,44 @@ static void turns_are_as_before_when_requests_do_not_come_one_at_a_time(void **s
         assert_true(brief);
         lane_place_end(&bench.lane);
         assert_false(brief);
+        bench_done(&bench);
+}
+
+static void a_worker_of_large_requests_has_a_cpu_to_itself(void **state)
+{
+        const uint64_t end_ns = 1100 * MS;
+
+        (void)state;
+        begin();
+        own_percent = 200; /* of two threads */
+        while (now_ns < end_ns || bench.lane.place.placement.state != PLACEMENT_HOLDING)
+                serve_large();
+        assert_int_equal(place_of(&worker_set), 5);
+        assert_int_equal(place_of(&lane_set), 2);
+        assert_false(brief);
+        serve_large_for(1000 * MS);
+        assert_int_equal(bench.lane.place.placement.chosen, 5); /* that it is busy there is its own doing */
+        for (unsigned i = 0; i < 2 * PLACE_LOOK; i++)
+                serve_one(); /* which looks that its lane is beside it, if it is anywhere */
+        serve(100 * MS);
+        assert_int_equal(place(), 5);
+        lane_place_end(&bench.lane);
+        assert_int_equal(place(), PLACE_FREE);
+        bench_done(&bench);
+}
+
+/* It has 45 percent of it. What its lane uses elsewhere is no use of that CPU. */
+static void a_worker_that_is_alone_leaves_a_cpu_that_others_need(void **state)
+{
+        (void)state;
+        begin();
+        own_percent = 200;
+        while (now_ns < 1100 * MS || bench.lane.place.placement.state != PLACEMENT_HOLDING)
+                serve_large();
+        assert_int_equal(bench.lane.place.placement.chosen, 5);
+        own_percent = 90;
+        serve_large_for(1000 * MS);
+        assert_int_not_equal(bench.lane.place.placement.chosen, 5);
         bench_done(&bench);
 }
 
@@ -395,6 +474,8 @@ int main(void)
             cmocka_unit_test(lane_and_worker_go_together_and_come_back_when_the_load_ends),
             cmocka_unit_test(turns_are_short_while_both_are_confined),
             cmocka_unit_test(turns_are_as_before_when_requests_do_not_come_one_at_a_time),
+            cmocka_unit_test(a_worker_of_large_requests_has_a_cpu_to_itself),
+            cmocka_unit_test(a_worker_that_is_alone_leaves_a_cpu_that_others_need),
             cmocka_unit_test(a_light_load_costs_no_system_call_and_few_looks_at_the_clock),
             cmocka_unit_test(a_lane_without_a_host_or_a_worker_is_never_placed),
             cmocka_unit_test(the_end_of_the_worker_sets_the_lane_free),

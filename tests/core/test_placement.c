@@ -242,6 +242,45 @@ static void where_requests_take_turns_a_cpu_need_not_be_better_than_free(void **
         assert_true(host.at_ns[1] < SECOND / 2);
 }
 
+static void set_apart(bool apart)
+{
+        placement_apart(&host.placement, apart, host.now_ns, host.requests, host.requests * BLOCK);
+}
+
+static void a_worker_is_alone_on_a_cpu_that_is_not_worse_than_free(void **state)
+{
+        (void)state;
+        begin(2, all_are_alike);
+        set_apart(true);
+        load(&host, 10 * SECOND);
+        assert_true(host.at_ns[1] > 9 * SECOND);
+        begin(2, cpus_are_bad);
+        set_apart(true);
+        load(&host, 10 * SECOND);
+        assert_true(host.at_ns[1] < SECOND / 2);
+        begin(1, all_are_alike); /* where would its lane be? */
+        set_apart(true);
+        load(&host, 10 * SECOND);
+        assert_true(host.at_ns[1] < SECOND / 2);
+}
+
+static void what_is_to_be_apart_is_another_load_than_what_is_not(void **state)
+{
+        (void)state;
+        begin(2, first_is_best);
+        load(&host, SECOND);
+        assert_int_equal(host.placement.chosen, 0);
+        set_apart(true);
+        assert_int_equal(host.placement.place, PLACE_FREE);
+        assert_int_equal(host.placement.chosen, PLACE_FREE);
+        load(&host, SECOND);
+        assert_int_equal(host.placement.chosen, 0);
+        set_apart(true); /* nothing new */
+        assert_int_equal(host.placement.chosen, 0);
+        set_apart(false);
+        assert_int_equal(host.placement.place, PLACE_FREE);
+}
+
 /* A guest's that is emulated: a window takes 16 ms. */
 static uint64_t slow_and_alike(int place, uint64_t now_ns)
 {
@@ -608,6 +647,8 @@ int main(void)
             cmocka_unit_test(a_cpu_that_is_clearly_better_is_chosen_and_kept),
             cmocka_unit_test(what_is_not_clearly_better_is_left_free),
             cmocka_unit_test(where_requests_take_turns_a_cpu_need_not_be_better_than_free),
+            cmocka_unit_test(a_worker_is_alone_on_a_cpu_that_is_not_worse_than_free),
+            cmocka_unit_test(what_is_to_be_apart_is_another_load_than_what_is_not),
             cmocka_unit_test(where_requests_take_turns_the_next_trial_waits_until_the_last_is_repaid),
             cmocka_unit_test(noise_costs_little),
             cmocka_unit_test(of_many_cpus_each_trial_has_a_few_and_the_good_one_is_found),
