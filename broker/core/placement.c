@@ -21,7 +21,6 @@
 #define PLACE_SETTLE     16u   /* requests after a move that do not count: caches move too */
 #define PLACE_COST       4096u /* a request costs as much as so many bytes */
 #define PLACE_BETTER     11u   /* tenths of free's score that make a CPU worth its rigidity */
-#define PLACE_APART      10u   /* ... where it is the worker's alone */
 #define PLACE_SURE       16u   /* ... that need not be seen twice */
 #define PLACE_TURNS      9u /* ... where requests come one at a time: it harms nobody, and two CPUs win nothing */
 #define PLACE_TURNS_LEFT 7u         /* ... there a CPU is left for less than this */
@@ -182,11 +181,15 @@ static const struct placement_try *try_find(const struct placement *p, int place
         return &p->tries[i];
 }
 
+/* Who is freed runs on where he was for a while: if a CPU has to be no more than not worse, it must not be held to be better. */
+static bool is_lenient(const struct placement *p)
+{
+        return p->turns || p->apart;
+}
+
 static unsigned try_worth(const struct placement *p)
 {
-        if (p->turns)
-                return PLACE_TURNS;
-        return p->apart ? PLACE_APART : PLACE_BETTER;
+        return is_lenient(p) ? PLACE_TURNS : PLACE_BETTER;
 }
 
 /* The first is the chosen one, so it stays where others are not clearly better. */
@@ -220,7 +223,7 @@ static uint64_t try_loss(const struct placement *p, uint64_t score)
 /* One window each may have met a bad moment of the host. */
 static bool try_is_sure(const struct placement *p, const struct placement_try *best)
 {
-        return p->second || p->turns || p->chosen != PLACE_FREE || best->place == PLACE_FREE ||
+        return p->second || is_lenient(p) || p->chosen != PLACE_FREE || best->place == PLACE_FREE ||
                best->score * 10 >= try_find(p, PLACE_FREE)->score * PLACE_SURE;
 }
 
@@ -250,7 +253,7 @@ static uint64_t try_hold(const struct placement *p, bool confirmed)
         const uint64_t max_ns = LIMIT_PLACE_HOLD_MAX_MS * MS;
         uint64_t hold_ns = confirmed ? 2 * p->hold_ns : LIMIT_PLACE_HOLD_MIN_MS * MS;
 
-        if (p->turns)
+        if (is_lenient(p))
                 hold_ns = MAX(hold_ns, PLACE_TURNS_HOLD * try_took(p));
         return MIN(hold_ns, max_ns);
 }
@@ -357,7 +360,7 @@ static void leave(struct placement *p, uint64_t now_ns)
 
 static bool is_worse(const struct placement *p)
 {
-        unsigned least = p->turns ? PLACE_TURNS_LEFT : 10;
+        unsigned least = is_lenient(p) ? PLACE_TURNS_LEFT : 10;
 
         return p->level * 10 < p->expected * PLACE_WORSE ||
                (p->chosen != PLACE_FREE && p->level * 10 < p->free_score * least);
