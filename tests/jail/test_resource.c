@@ -197,6 +197,31 @@ static void image_without_permission_is_refused_with_the_remedy(void **state)
         assert_int_equal(as_user(check_permission), 0);
 }
 
+/* In a process of its own, which does not own it. */
+static void open_image_of_another(void)
+{
+        struct device_config device = disk("of another", false);
+        struct resources resources;
+        char why[PATH_MAX + 200] = "";
+
+        if (resources_open(&device, NULL, &resources, why, sizeof(why)) < 0 ||
+            (fcntl(resources.fds[0], F_GETFL) & O_NOATIME))
+                _exit(1);
+}
+
+static void access_times_of_an_image_are_not_kept_where_that_is_ours_to_say(void **state)
+{
+        struct resources resources;
+
+        (void)state;
+        make_file("of another", 4096, 0666);
+        open_disk("of another", false, &resources);
+        assert_true(fcntl(resources.fds[0], F_GETFL) & O_NOATIME);
+        resources_close(&resources);
+        if (geteuid() == 0)
+                assert_int_equal(as_user(open_image_of_another), 0);
+}
+
 static void writable_image_is_for_one_and_read_only_one_for_many(void **state)
 {
         struct resources first, second;
@@ -417,6 +442,7 @@ int main(void)
             cmocka_unit_test(image_that_is_missing_or_of_wrong_size_is_refused),
             cmocka_unit_test(what_is_no_image_is_never_opened),
             cmocka_unit_test(image_without_permission_is_refused_with_the_remedy),
+            cmocka_unit_test(access_times_of_an_image_are_not_kept_where_that_is_ours_to_say),
             cmocka_unit_test(writable_image_is_for_one_and_read_only_one_for_many),
             cmocka_unit_test(file_under_lease_is_in_use_and_not_waited_for),
             cmocka_unit_test(lock_lives_as_long_as_the_incarnation_that_holds_it),
