@@ -8,6 +8,8 @@
  * While both are on one CPU and requests come one at a time, the lane's thread has short turns (time_slice.h): the driver it
  * shares that CPU with has just woken it. Not otherwise: where many requests wait, it would be woken for fewer of them at a time.
  *
+ * Where requests are large the place is the worker's alone, and the lane's thread may be on any other CPU.
+ *
  * While both are on one CPU, requests say that their answers may come together (PROTOCOL.md, Turns).
  *
  * A lane with poll_us is not placed (on one CPU each would spin while the other has work), nor is one of several of a

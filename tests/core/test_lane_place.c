@@ -142,7 +142,9 @@ static void serve_two(void)
         }
 }
 
-#define LARGE (300u << 10)
+#define LARGE (256u << 10)
+
+static uint32_t large; /* bytes of a request */
 
 /* A worker that is alone on CPU 5 is the quicker one. */
 static void serve_large(void)
@@ -152,7 +154,7 @@ static void serve_large(void)
         uint32_t len;
 
         for (unsigned i = 0; i < 2; i++)
-                model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, LARGE, false}, 1);
+                model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, large, false}, 1);
         assert_int_equal(bench_requests(&bench), 2);
         for (unsigned i = 0; i < 2; i++) {
                 assert_false(bench.requests[i].longer);
@@ -165,35 +167,24 @@ static void serve_large(void)
         }
 }
 
-static void tick_since(uint64_t *tick_ns)
-{
-        if (now_ns < *tick_ns)
-                return;
-        *tick_ns += LIMIT_PLACE_TICK_MS * MS;
-        if (lane_place_ticks(&bench.lane))
-                lane_place_tick(&bench.lane);
-}
-
-static void serve_large_for(uint64_t ns)
+static void serve_by(void (*serve_some)(void), uint64_t ns)
 {
         const uint64_t end_ns = now_ns + ns;
         uint64_t tick_ns = now_ns + LIMIT_PLACE_TICK_MS * MS;
 
         while (now_ns < end_ns) {
-                serve_large();
-                tick_since(&tick_ns);
+                serve_some();
+                if (now_ns < tick_ns)
+                        continue;
+                tick_ns += LIMIT_PLACE_TICK_MS * MS;
+                if (lane_place_ticks(&bench.lane))
+                        lane_place_tick(&bench.lane);
         }
 }
 
 static void serve(uint64_t ns)
 {
-        const uint64_t end_ns = now_ns + ns;
-        uint64_t tick_ns = now_ns + LIMIT_PLACE_TICK_MS * MS;
-
-        while (now_ns < end_ns) {
-                serve_one();
-                tick_since(&tick_ns);
-        }
+        serve_by(serve_one, ns);
 }
 
 static void rest(unsigned n_ticks)
@@ -216,6 +207,7 @@ static void begin(void)
         n_calls = n_stats = n_clocks = n_slices = 0;
         brief = false;
         own_percent = 60;
+        large = LARGE;
         gap_ns = 0;
         lane_error = worker_error = stat_error = 0;
 }
@@ -285,7 +277,7 @@ static void a_worker_of_large_requests_has_a_cpu_to_itself(void **state)
         assert_int_equal(place_of(&worker_set), 5);
         assert_int_equal(place_of(&lane_set), 2);
         assert_false(brief);
-        serve_large_for(1000 * MS);
+        serve_by(serve_large, 1000 * MS);
         assert_int_equal(bench.lane.place.placement.chosen, 5); /* that it is busy there is its own doing */
         for (unsigned i = 0; i < 2 * PLACE_LOOK; i++)
                 serve_one(); /* which looks that its lane is beside it, if it is anywhere */
@@ -293,6 +285,26 @@ static void a_worker_of_large_requests_has_a_cpu_to_itself(void **state)
         assert_int_equal(place(), 5);
         lane_place_end(&bench.lane);
         assert_int_equal(place(), PLACE_FREE);
+        bench_done(&bench);
+}
+
+static bool is_apart_by(uint32_t bytes)
+{
+        large = bytes;
+        for (unsigned i = 0; i < 2 * PLACE_LOOK; i++)
+                serve_large();
+        return bench.lane.place.placement.apart;
+}
+
+static void from_256_kib_in_the_mean_on_and_until_half_of_that_requests_are_large(void **state)
+{
+        (void)state;
+        begin();
+        assert_false(is_apart_by(LARGE - 1));
+        assert_true(is_apart_by(LARGE));
+        assert_true(is_apart_by(LARGE / 2));
+        assert_false(is_apart_by(LARGE / 2 - 1));
+        assert_false(is_apart_by(LARGE - 1));
         bench_done(&bench);
 }
 
@@ -306,7 +318,7 @@ static void a_worker_that_is_alone_leaves_a_cpu_that_others_need(void **state)
                 serve_large();
         assert_int_equal(bench.lane.place.placement.chosen, 5);
         own_percent = 90;
-        serve_large_for(1000 * MS);
+        serve_by(serve_large, 1000 * MS);
         assert_int_not_equal(bench.lane.place.placement.chosen, 5);
         bench_done(&bench);
 }
@@ -475,6 +487,7 @@ int main(void)
             cmocka_unit_test(turns_are_short_while_both_are_confined),
             cmocka_unit_test(turns_are_as_before_when_requests_do_not_come_one_at_a_time),
             cmocka_unit_test(a_worker_of_large_requests_has_a_cpu_to_itself),
+            cmocka_unit_test(from_256_kib_in_the_mean_on_and_until_half_of_that_requests_are_large),
             cmocka_unit_test(a_worker_that_is_alone_leaves_a_cpu_that_others_need),
             cmocka_unit_test(a_light_load_costs_no_system_call_and_few_looks_at_the_clock),
             cmocka_unit_test(a_lane_without_a_host_or_a_worker_is_never_placed),

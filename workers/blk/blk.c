@@ -224,21 +224,11 @@ static int blk_write_pieces(struct blk *blk, struct request *request, const stru
         return r;
 }
 
-/* All of it is with the request, as it is but for what is very long. */
-static bool blk_has_all(const struct request *request, const uint8_t **ret_bytes)
-{
-        uint32_t len;
-
-        *ret_bytes = request_inlined(request, &len);
-        return len == request_readable(request);
-}
-
 static void blk_write(struct blk *blk, struct request *request, const struct blk_range *range)
 {
-        const uint8_t *bytes;
-        int r = blk_has_all(request, &bytes)
-                    ? blk_file_write(&blk->file, bytes + BLK_HEADER_BYTES, range->len, range->offset)
-                    : blk_write_pieces(blk, request, range);
+        const uint8_t *bytes = blk_run_bytes(request);
+        int r = bytes ? blk_file_write(&blk->file, bytes + BLK_HEADER_BYTES, range->len, range->offset)
+                      : blk_write_pieces(blk, request, range);
 
         blk_answer(request, r < 0 ? r : blk_settle(blk));
 }

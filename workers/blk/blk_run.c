@@ -3,19 +3,18 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/blk/blk_run.h"
 
-/* All readable bytes are with the request: there is nothing to wait for. */
-static bool blk_run_is_here(const struct request *request)
+const uint8_t *blk_run_bytes(const struct request *request)
 {
         uint32_t len;
+        const uint8_t *bytes = request_inlined(request, &len);
 
-        request_inlined(request, &len);
-        return len == request_readable(request);
+        return len == request_readable(request) ? bytes : NULL;
 }
 
 bool blk_run_can_hold(const struct request *request, const struct blk_req *req)
 {
         return (req->op == BLK_OP_READ || req->op == BLK_OP_WRITE) && req->range.len <= BLK_RUN_BYTES &&
-               blk_run_is_here(request);
+               blk_run_bytes(request);
 }
 
 static bool blk_run_continues(const struct blk_run *run, const struct blk_req *req)

@@ -27,6 +27,9 @@ struct blk_run {
 /* Is this judged request one to wait for others? A small read, or a small write all of whose bytes are inlined. */
 bool blk_run_can_hold(const struct request *request, const struct blk_req *req);
 
+/* All readable bytes of a judged request, as request_inlined; NULL: not all of them are with it. */
+const uint8_t *blk_run_bytes(const struct request *request);
+
 /* Puts such a one behind those that are there. False, and nothing is changed: it does not continue the run where it
  * ends, or the run is full. An empty run takes any. */
 bool blk_run_add(struct blk_run *run, struct request *request, const struct blk_req *req);
