@@ -156,6 +156,7 @@
 
 /* ---- workers ---- */
 #define LIMIT_WORKER_WATCHES 46u /* descriptors of a device's own, a console's two a port: with 16 lanes and control one ppoll of 63, as the filter has it */
+#define LIMIT_DEVICE_REST_S 30u /* seconds without a request: then a device gives back what it only keeps to be quick */
 #define LIMIT_RNG_BYTES    65536u /* bytes of one entropy request: less than asked for is allowed, and no other waits */
 #define LIMIT_BLK_RANGES   32u    /* ranges of one discard request: Linux merges up to 256, we offer this many */
 #define LIMIT_BLK_DISCARD  (1u << 21) /* sectors of one discarded range (1 GiB): a host call ends in good time */

@@ -63,6 +63,10 @@ struct device_ops {
          * at once, is due; its answers leave afterwards. NULL: it puts nothing off. */
         void (*batch_end)(void *state);
 
+        /* No request has come for LIMIT_DEVICE_REST_S, but since the last time there was one: memory that is only kept to be quick is
+         * given back. NULL: there is none. */
+        void (*rest)(void *state);
+
         /* The work of one that waits for no requests: once, after Hello. It ends with a last word (boot_memory.h). NULL: it
          * waits for requests. */
         void (*load)(void *state, struct boot_memory *memory);

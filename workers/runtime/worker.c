@@ -355,20 +355,33 @@ static void worker_rest(struct worker *worker)
                 worker_lane_rest(&worker->lanes[i]);
 }
 
+static bool worker_device_wants_rest(const struct worker *worker)
+{
+        return worker->device->rest && worker->has_worked;
+}
+
+static void worker_device_rest(struct worker *worker)
+{
+        worker->device->rest(worker->device->state);
+        worker->has_worked = false;
+}
+
 /* The sooner of two times to sleep; less than 0 is no time at all. */
 static int sooner_ms(int a, int b)
 {
         return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* How long it may sleep: until the device's time or tick, until its counters are told, and until the area rests. False: as long
- * as it likes. */
+/* How long it may sleep: until the device's time or tick, until its counters are told, until the area rests, and until the device
+ * does. False: as long as it likes. */
 static bool worker_sleep_time(const struct worker *worker, struct timespec *ret_time)
 {
         int left_ms = sooner_ms(sooner_ms(worker_timer_left(), worker_tick_ms()), worker_count_left());
 
         if (worker_wants_rest(worker))
                 left_ms = sooner_ms(left_ms, (int)(1000 * LIMIT_AREA_REST_S));
+        if (worker_device_wants_rest(worker))
+                left_ms = sooner_ms(left_ms, (int)(1000 * LIMIT_DEVICE_REST_S));
         if (left_ms < 0)
                 return false;
         *ret_time = (struct timespec){.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000L};
@@ -384,6 +397,8 @@ static void worker_sleep(struct worker *worker, struct worker_marks *marks)
         marks->idle = !worker_look(worker, marks, bounded ? &time : NULL) && bounded;
         if (marks->idle && time.tv_sec >= (time_t)LIMIT_AREA_REST_S)
                 worker_rest(worker);
+        if (marks->idle && time.tv_sec >= (time_t)LIMIT_DEVICE_REST_S && worker_device_wants_rest(worker))
+                worker_device_rest(worker);
 }
 
 static bool worker_gather(struct worker *worker, struct worker_marks *marks)
@@ -474,6 +489,7 @@ static void worker_serve_lane(struct worker *worker, struct worker_lane *lane)
                 supplied |= worker_hand_over(worker, inbox_next(&lane->inbox));
         }
         worker_tell(worker, device->supplied, supplied);
+        worker->has_worked |= waiting > 0;
         if (waiting > 0 && device->batch_end)
                 device->batch_end(device->state);
         if (lane->recalled)

@@ -29,6 +29,7 @@ struct worker {
         struct control_configure configure;
         struct control_hello hello;
         unsigned n_lanes, n_resources;
+        bool has_worked; /* since it last rested */
         struct spin spin;
         struct worker_lane lanes[LIMIT_LANES];
 };
