@@ -76,6 +76,7 @@ struct jail_spec {
         const struct jail_allowance *allowance; /* what it has that no worker has; NULL: nothing */
         int root_fd; /* its root: a mount of share_mount; 0: an empty one. Resources of the kind FOLDER become that root */
         uint64_t memory_max; /* bytes: RLIMIT_AS and RLIMIT_DATA */
+        uint64_t mapped_max; /* bytes of files beside it: RLIMIT_AS alone */
         uint64_t
             file_size_max; /* bytes: RLIMIT_FSIZE, so an image cannot grow; 0 for a worker without files */
         const struct cgroup *cgroup; /* NULL: none */

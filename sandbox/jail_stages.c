@@ -347,7 +347,7 @@ static int stage_rlimits(struct jail_run *run)
             {RLIMIT_NOFILE, jail_fd_most(spec)},
             {RLIMIT_NPROC, 0},
             {RLIMIT_CORE, 0},
-            {RLIMIT_AS, spec->memory_max},
+            {RLIMIT_AS, spec->memory_max + spec->mapped_max},
             {RLIMIT_DATA, spec->memory_max},
             {RLIMIT_STACK,
              spec->allowance && spec->allowance->stack_max ? spec->allowance->stack_max : WORKER_STACK_BYTES},

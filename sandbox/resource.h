@@ -17,9 +17,10 @@ struct resources {
         int fds[LIMIT_RESOURCES];
         uint8_t kinds[LIMIT_RESOURCES]; /* enum resource_kind */
         unsigned n;
-        uint32_t rw;       /* bit i: a file that may be written */
-        dev_t device;      /* that the image is or lies on; 0: no image */
-        uint64_t size_max; /* bytes of the largest file: no worker may make one longer than that */
+        uint32_t rw;         /* bit i: a file that may be written */
+        dev_t device;        /* that the image is or lies on; 0: no image */
+        uint64_t size_max;   /* bytes of the largest file: no worker may make one longer than that */
+        uint64_t mapped_max; /* bytes of it that its worker may map beside its memory */
         bool as_owner; /* a folder whose owner cannot be exchanged: the worker must have these ids itself */
         uid_t uid;
         gid_t gid;

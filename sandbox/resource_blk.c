@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/direct_io.h"
 #include "proto/device/blk.h"
@@ -183,7 +184,8 @@ static int add_event(struct resources *resources, char *why, size_t why_size)
         return resources_add(resources, RESOURCE_EVENT, &fd, false);
 }
 
-static int add_image(const struct blk_options *blk, struct resources *resources, char *why, size_t why_size)
+static int add_image(const struct blk_options *blk, struct resources *resources, uint64_t *ret_size,
+                     char *why, size_t why_size)
 {
         _cleanup_close_ int fd = -1;
         uint64_t size = 0;
@@ -205,6 +207,7 @@ static int add_image(const struct blk_options *blk, struct resources *resources,
                 return r;
         resources->device = device;
         resources->size_max = blk->read_only ? 0 : size;
+        *ret_size = size;
         return resources_add(resources, RESOURCE_FILE, &fd, !blk->read_only);
 }
 
@@ -212,12 +215,16 @@ int resources_open_blk(const struct device_config *device, const struct resource
                        struct resources *resources, char *why, size_t why_size)
 {
         const struct blk_options blk = blk_options_read(&device->options);
-        int r = add_image(&blk, resources, why, why_size);
+        uint64_t size = 0;
+        int r = add_image(&blk, resources, &size, why, why_size);
 
         (void)held;
-        if (r == 0 && blk.direct)
-                r = add_event(resources, why, why_size);
-        return r;
+        if (r < 0)
+                return r;
+        if (blk.direct)
+                return add_event(resources, why, why_size);
+        resources->mapped_max = MIN(size, LIMIT_BLK_MAP);
+        return 0;
 }
 
 /* A lock lives as long as any descriptor of its open file, and the broker keeps the one that it maps. */
@@ -235,13 +242,14 @@ int resources_open_pmem(const struct device_config *device, const struct resourc
 {
         const struct pmem_options pmem = pmem_options_read(&device->options);
         const struct blk_options image = {.path = pmem.path};
-        int r = add_image(&image, resources, why, why_size);
+        uint64_t size = 0;
+        int r = add_image(&image, resources, &size, why, why_size);
 
         (void)held;
-        if (r == 0 && resources->size_max < pmem.size) {
+        if (r == 0 && size < pmem.size) {
                 snprintf(why, why_size,
                          "%s: has %llu bytes, and size says %llu; enlarge it with: truncate -s %llu %s",
-                         pmem.path, (unsigned long long)resources->size_max, (unsigned long long)pmem.size,
+                         pmem.path, (unsigned long long)size, (unsigned long long)pmem.size,
                          (unsigned long long)pmem.size, pmem.path);
                 return -EINVAL;
         }

@@ -251,6 +251,7 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
             .n_resources = resources->n,
             .resources_rw = resources->rw,
             .memory_max = vm_config_memory(spawner->config, config),
+            .mapped_max = resources->mapped_max,
             .file_size_max = resources->size_max,
             .cgroup = &spawner->devices[device].cgroup,
             .seccomp_log = config->seccomp_log,

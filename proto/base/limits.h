@@ -161,6 +161,8 @@
 #define LIMIT_BLK_RANGES   32u    /* ranges of one discard request: Linux merges up to 256, we offer this many */
 #define LIMIT_BLK_DISCARD  (1u << 21) /* sectors of one discarded range (1 GiB): a host call ends in good time */
 #define LIMIT_BLK_ZEROES   (1u << 17) /* sectors of one zeroed range (64 MiB): it may have to be written out */
+#define LIMIT_BLK_MAP      (UINT64_C(1) << 40) /* bytes of an image that are mapped for reading: its list of chunks has 4 MiB; the rest is read by calls */
+#define LIMIT_BLK_MAPPED   (1u << 30) /* bytes of it whose pages may be mapped at once: 2 MiB of page tables */
 #define LIMIT_NET_PAIRS    8u     /* queue pairs of a network device: a tap is a watch each, and a worker has LIMIT_WORKER_WATCHES */
 #define LIMIT_NET_MACS     64u    /* addresses of one kind that a driver filters by: with more it gets all of that kind, as Linux expects */
 #define LIMIT_NET_CONTROL  8192u  /* bytes of one command: 1,300 addresses; Linux stops at a page */

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <linux/falloc.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -14,6 +15,15 @@ static const struct policy_row start[] = {
     {__NR_lseek, POLICY_RESOURCE, .reason = "blk_file: capacity; offsets are not used afterwards"},
     {__NR_fcntl, POLICY_RESOURCE, .tests = {ARG_IS(1, F_GETFL)},
      .reason = "blk_file: was the image opened for writing?"},
+};
+
+/* Of a disk whose pages the host caches. */
+static const struct policy_row map_start[] = {
+    {__NR_fstatfs, POLICY_RESOURCE, .reason = "blk_map: does a hole that is read take memory?"},
+    {__NR_mmap, .tests = {ARG_IS(2, PROT_READ), ARG_IS(3, MAP_SHARED), ARG_IS_RESOURCE(4, 0), ARG_IS(5, 0)},
+     .reason = "blk_map: the image, to read what is cached of it without a call; never written so"},
+    {__NR_rt_sigaction, .tests = {ARG_IS(0, SIGBUS)},
+     .reason = "blk_map: an image that becomes shorter is an error, no death"},
 };
 
 static const struct policy_row run[] = {
@@ -27,13 +37,12 @@ static const struct policy_row run[] = {
     {__NR_fallocate, POLICY_RESOURCE_RW, .tests = {ARG_IS(1, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)},
      .reason = "blk_file: write-zeroes; the size cannot change"},
     {__NR_madvise, .tests = {ARG_IS(2, MADV_DONTNEED)},
-     .reason =
-         "worker_memory: what the broker has copied to and from is given back at rest; it is our own memory"},
+     .reason = "worker_memory, blk_map: pages of our own memory and mapping are given back at rest"},
 };
 
 const struct policy policy_blk = {
     .type = "blk",
-    .start = {ROWS(policy_base_start), ROWS(start)},
+    .start = {ROWS(policy_base_start), ROWS(start), ROWS(map_start)},
     .run = {ROWS(policy_base_run), ROWS(run)},
     .max_run_calls = 13,
 };

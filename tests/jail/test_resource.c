@@ -104,12 +104,14 @@ static void image_is_opened_as_its_configuration_says(void **state)
         assert_int_equal(resources.n, 1);
         assert_int_equal(resources.rw, 1);
         assert_int_equal(resources.size_max, 4096);
+        assert_int_equal(resources.mapped_max, 4096);
         assert_int_equal(fcntl(resources.fds[0], F_GETFL) & O_ACCMODE, O_RDWR);
         assert_int_equal(fcntl(resources.fds[0], F_GETFD), FD_CLOEXEC);
         resources_close(&resources);
         open_disk("plain", true, &resources);
         assert_int_equal(resources.rw, 0);
         assert_int_equal(resources.size_max, 0);
+        assert_int_equal(resources.mapped_max, 4096);
         assert_int_equal(fcntl(resources.fds[0], F_GETFL) & O_ACCMODE, O_RDONLY);
         resources_close(&resources);
         resources_close(&resources);

@@ -3,7 +3,8 @@
  * BULKHEAD_BLK_SOCKET: the device's socket; without it everything is skipped. The image is overwritten.
  * BULKHEAD_PACKED: the driver takes packed rings.
  * BULKHEAD_KILL_PID: a shell command that prints the pid of that device's worker; without it the kill test
- * is skipped. TRUST: data and statuses are the broker's, and are what is tested.
+ * is skipped. BULKHEAD_BLK_IMAGE: the image's path, to shorten it.
+ * TRUST: data and statuses are the broker's, and are what is tested.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -472,6 +473,55 @@ static void worker_is_killed_under_load_and_no_byte_is_wrong(void **state)
         close_scene();
 }
 
+/* The worker's own pages of the image, in KiB: smaps. */
+static unsigned long worker_maps_kib(pid_t pid, const char *image)
+{
+        unsigned long total = 0, kib;
+        bool ours = false;
+        char path[64], line[512];
+        FILE *smaps;
+
+        snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+        smaps = fopen(path, "re");
+        assert_non_null(smaps);
+        while (fgets(line, sizeof(line), smaps)) {
+                if (strchr(line, '/'))
+                        ours = strstr(line, image) != NULL;
+                else if (ours && sscanf(line, "Rss: %lu", &kib) == 1)
+                        total += kib;
+        }
+        fclose(smaps);
+        return total;
+}
+
+/* What is read often is read from the image's mapping, whose pages go with the image's end. */
+static void an_image_cut_short_fails_its_requests_and_kills_nobody(void **state)
+{
+        const char *image = getenv("BULKHEAD_BLK_IMAGE");
+        uint64_t capacity = 0;
+        pid_t pid;
+
+        (void)state;
+        if (!image || !getenv("BULKHEAD_KILL_PID"))
+                skip();
+        open_scene(FRONT_END_QEMU_7_2, 4);
+        clear_disk();
+        assert_int_equal(front_end_get_config(&scene.front, 0, 8, &capacity), 0);
+        for (unsigned i = 0; i < 64; i++) /* sixteen times what is read at once has room for */
+                assert_int_equal(blk_front_do(&scene.blk, BLK_IN, i % 4 * 256, 32 * BLOCK, DEADLINE_MS),
+                                 BLK_S_OK);
+        pid = worker_pid();
+        assert_true(pid > 0);
+        assert_true(worker_maps_kib(pid, image) >= 4 * 32 * BLOCK / 1024);
+        assert_int_equal(truncate(image, 0), 0);
+        assert_int_equal(blk_front_do(&scene.blk, BLK_IN, 0, 32 * BLOCK, DEADLINE_MS), BLK_S_IOERR);
+        assert_int_equal(blk_front_do(&scene.blk, BLK_IN, 0, BLOCK, DEADLINE_MS), BLK_S_IOERR);
+        assert_int_equal(truncate(image, (off_t)(capacity * 512)), 0);
+        assert_int_equal(blk_front_do(&scene.blk, BLK_IN, 0, 32 * BLOCK, DEADLINE_MS), BLK_S_OK);
+        assert_int_equal(worker_pid(), pid);
+        close_scene();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -484,6 +534,7 @@ int main(void)
             E2E_TEST(identity_discard_and_write_zeroes),
             E2E_TEST(requests_outside_the_disk_fail_alone),
             E2E_TEST(eventfd_that_holds_its_writer_delays_no_stop),
+            E2E_TEST(an_image_cut_short_fails_its_requests_and_kills_nobody),
             E2E_TEST(worker_is_killed_under_load_and_no_byte_is_wrong),
         };
 

@@ -25,7 +25,7 @@ static uint8_t bytes[SIZE], back[SIZE];
 
 /* What the next fdatasync, fallocate or pwrite of the code under test is to answer (-Wl,--wrap). */
 static int fdatasync_error, fallocate_error, interruptions;
-static unsigned n_fdatasync, n_fallocate;
+static unsigned n_fdatasync, n_fallocate, n_pread;
 
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
@@ -70,6 +70,7 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 /* Short transfers: at most 1000 bytes at once. */
 ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t offset)
 {
+        n_pread++;
         return interrupted() ? -1 : __real_pread(fd, buf, len < 1000 ? len : 1000, offset);
 }
 
@@ -91,7 +92,7 @@ static int setup(void **state)
         assert_int_equal(write(fd, bytes, SIZE), SIZE);
         assert_int_equal(blk_file_open(&file, fd, false), 0);
         fdatasync_error = fallocate_error = interruptions = 0;
-        n_fdatasync = n_fallocate = 0;
+        n_fdatasync = n_fallocate = n_pread = 0;
         return 0;
 }
 
@@ -145,6 +146,53 @@ static void an_image_that_has_shrunk_is_an_error(void **state)
         assert_int_equal(blk_file_read(&file, back, 10001, 0), -EIO);
         assert_int_equal(blk_file_read(&file, back, 1, 10000), -EIO);
         assert_int_equal(blk_file_read(&file, back, 512, SIZE - 512), -EIO);
+}
+
+static void what_has_been_read_is_read_again_without_a_call(void **state)
+{
+        const struct iovec halves[] = {{.iov_base = back + SIZE / 2, .iov_len = SIZE / 2},
+                                       {.iov_base = back, .iov_len = SIZE / 2}};
+
+        (void)state;
+        blk_file_map(&file);
+        assert_file();
+        assert_true(n_pread > 0);
+        n_pread = 0;
+        assert_file();
+        memset(bytes + 5000, 7, 9999);
+        assert_int_equal(blk_file_write(&file, bytes + 5000, 9999, 5000), 0);
+        assert_file();
+        assert_int_equal(blk_file_readv(&file, halves, 2, SIZE, 0), 0);
+        assert_memory_equal(bytes, back + SIZE / 2, SIZE / 2);
+        assert_memory_equal(bytes + SIZE / 2, back, SIZE / 2);
+        assert_int_equal(n_pread, 0);
+        assert_int_equal(ftruncate(file.fd, SIZE - 4096), 0);
+        assert_int_equal(blk_file_read(&file, back, SIZE, 0), -EIO);
+        assert_int_equal(blk_file_read(&file, back, SIZE - 4096, 0), 0);
+        assert_memory_equal(bytes, back, SIZE - 4096);
+        assert_true(n_pread > 0);
+}
+
+/* One call for several requests warms as well. */
+static void a_vector_is_read_again_without_a_call(void **state)
+{
+        const struct iovec all = {.iov_base = back, .iov_len = SIZE};
+
+        (void)state;
+        blk_file_map(&file);
+        assert_int_equal(blk_file_readv(&file, &all, 1, SIZE, 0), 0);
+        assert_file();
+        assert_int_equal(n_pread, 0);
+}
+
+static void a_discard_is_read_as_zeros(void **state)
+{
+        (void)state;
+        blk_file_map(&file);
+        assert_file();
+        assert_int_equal(blk_file_zero(&file, 65536, 131072, true), 0);
+        memset(bytes + 65536, 0, 131072);
+        assert_file();
 }
 
 static void a_failed_flush_fails_for_ever(void **state)
@@ -301,6 +349,9 @@ int main(void)
             cmocka_unit_test_setup_teardown(short_transfers_are_completed, setup, teardown),
             cmocka_unit_test_setup_teardown(interruptions_are_bounded, setup, teardown),
             cmocka_unit_test_setup_teardown(an_image_that_has_shrunk_is_an_error, setup, teardown),
+            cmocka_unit_test_setup_teardown(what_has_been_read_is_read_again_without_a_call, setup, teardown),
+            cmocka_unit_test_setup_teardown(a_vector_is_read_again_without_a_call, setup, teardown),
+            cmocka_unit_test_setup_teardown(a_discard_is_read_as_zeros, setup, teardown),
             cmocka_unit_test_setup_teardown(a_failed_flush_fails_for_ever, setup, teardown),
             cmocka_unit_test_setup_teardown(zeroed_ranges_read_as_zeros_in_every_way, setup, teardown),
             cmocka_unit_test_setup_teardown(a_missing_call_is_tried_once, setup, teardown),

@@ -142,7 +142,10 @@ static int blk_init(void *state, const struct control_configure *configure, cons
         blk->is_direct = options.direct;
         blk->writeback_field = true;
         blk_config_hello(configure, &blk->disk, ret_hello);
-        return blk->is_direct ? blk_start_direct(blk, resources[1]) : 0;
+        if (blk->is_direct)
+                return blk_start_direct(blk, resources[1]);
+        blk_file_map(&blk->file);
+        return 0;
 }
 
 /* ---- answers ---- */
@@ -447,6 +450,13 @@ static void blk_batch_end(void *state)
                 blk_direct_submit(&blk->direct);
 }
 
+static void blk_rest(void *state)
+{
+        const struct blk *blk = state;
+
+        blk_map_rest(&blk->file.map);
+}
+
 static struct blk blk_state;
 
 const struct device_ops device_ops = {
@@ -457,4 +467,5 @@ const struct device_ops device_ops = {
     .config_write = blk_config_write,
     .handle = blk_handle,
     .batch_end = blk_batch_end,
+    .rest = blk_rest,
 };

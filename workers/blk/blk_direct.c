@@ -26,7 +26,7 @@
 #include "workers/runtime/trap.h"
 #include "workers/runtime/worker_memory.h"
 
-int blk_direct_init(struct blk_direct *direct, const struct blk_file *file, int event_fd,
+int blk_direct_init(struct blk_direct *direct, struct blk_file *file, int event_fd,
                     int (*settle)(void *state), void *state)
 {
         uint8_t *bytes = worker_memory((size_t)BLK_STAGING_PAGES * BLK_STAGING_PAGE);

@@ -42,7 +42,7 @@ struct blk_transfer {
 };
 
 struct blk_direct {
-        const struct blk_file *file;
+        struct blk_file *file;
         int event_fd; /* counts ends of pieces */
         aio_context_t context;
         struct blk_staging staging;
@@ -57,7 +57,7 @@ struct blk_direct {
 };
 
 /* Before lock-down. `file` outlives it. 0 or negative errno. */
-int blk_direct_init(struct blk_direct *direct, const struct blk_file *file, int event_fd,
+int blk_direct_init(struct blk_direct *direct, struct blk_file *file, int event_fd,
                     int (*settle)(void *state), void *state);
 
 /* Begin to carry out a judged request of at least one byte, and answer it when it is done. What overlaps one that

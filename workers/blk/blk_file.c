@@ -57,7 +57,12 @@ int blk_file_open(struct blk_file *file, int fd, bool read_only)
         return 0;
 }
 
-int blk_file_read(const struct blk_file *file, void *buf, size_t len, uint64_t offset)
+void blk_file_map(struct blk_file *file)
+{
+        blk_map_open(&file->map, file->fd, file->size);
+}
+
+static int blk_file_pread(const struct blk_file *file, void *buf, size_t len, uint64_t offset)
 {
         unsigned tries = 0;
         size_t done = 0;
@@ -73,6 +78,19 @@ int blk_file_read(const struct blk_file *file, void *buf, size_t len, uint64_t o
                         return -errno;
         }
         return 0;
+}
+
+int blk_file_read(struct blk_file *file, void *buf, size_t len, uint64_t offset)
+{
+        const struct iovec all = {.iov_base = buf, .iov_len = len};
+        int r;
+
+        if (blk_map_read(&file->map, &all, 1, len, offset))
+                return 0;
+        r = blk_file_pread(file, buf, len, offset);
+        if (r == 0)
+                blk_map_warm(&file->map, len, offset);
+        return r;
 }
 
 int blk_file_write(const struct blk_file *file, const void *buf, size_t len, uint64_t offset)
@@ -100,10 +118,17 @@ static int blk_file_whole(ssize_t n, size_t len)
         return (size_t)n == len ? 0 : -EIO;
 }
 
-int blk_file_readv(const struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
+int blk_file_readv(struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
                    uint64_t offset)
 {
-        return blk_file_whole(preadv(file->fd, iov, (int)n_iov, (off_t)offset), len);
+        int r;
+
+        if (blk_map_read(&file->map, iov, n_iov, len, offset))
+                return 0;
+        r = blk_file_whole(preadv(file->fd, iov, (int)n_iov, (off_t)offset), len);
+        if (r == 0)
+                blk_map_warm(&file->map, len, offset);
+        return r;
 }
 
 int blk_file_writev(const struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
@@ -145,6 +170,7 @@ static int blk_file_fallocate(const struct blk_file *file, int mode, uint64_t of
 
 static int blk_file_punch(struct blk_file *file, uint64_t offset, uint64_t len)
 {
+        blk_map_punched(&file->map);
         return blk_file_fallocate(file, FALLOC_FL_PUNCH_HOLE, offset, len, &file->no_punch);
 }
 

@@ -8,24 +8,30 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "workers/blk/blk_map.h"
+
 struct blk_file {
         int fd;          /* borrowed: the resource */
         uint64_t size;   /* bytes, as of open */
         int flush_error; /* of the first flush that failed, for good: the kernel reports a lost page once */
         bool no_punch, no_zero_range; /* this file system has said so */
+        struct blk_map map;           /* nothing, until blk_file_map */
 };
 
 /* Looks at the descriptor. -EINVAL: neither a regular file nor a block device. -EACCES: not opened as
  * `read_only` says. */
 int blk_file_open(struct blk_file *file, int fd, bool read_only);
 
+/* What is read often is read without a call from now on, where that can be done. */
+void blk_file_map(struct blk_file *file);
+
 /* All `len` bytes or an error. -EIO also when the image has become shorter. */
-int blk_file_read(const struct blk_file *file, void *buf, size_t len, uint64_t offset);
+int blk_file_read(struct blk_file *file, void *buf, size_t len, uint64_t offset);
 int blk_file_write(const struct blk_file *file, const void *buf, size_t len, uint64_t offset);
 
 /* The same by one call, of `len` bytes in all. After an error, -EIO when the host has done a part only, what was
  * done is not known: do it again. */
-int blk_file_readv(const struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
+int blk_file_readv(struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
                    uint64_t offset);
 int blk_file_writev(const struct blk_file *file, const struct iovec *iov, unsigned n_iov, size_t len,
                     uint64_t offset);

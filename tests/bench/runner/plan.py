@@ -3,6 +3,7 @@
 import statistics
 
 REFERENCE, TWIN, OURS = "qsd-threads", "twin", "bulkhead"
+TWIN_MAPPED = "twin-mapped"  # no bar is set by it
 REFERENCES = ["qsd-threads", "qsd-io_uring", "qsd-native"]
 
 # IOPS of libvfio-user's DMA messages walking such a queue, measured once on a machine like the one the bars were made

@@ -9,7 +9,7 @@ from guest.backend import Bulkhead, Disk, listening
 from guest.child import Child
 from guest.deadline import wait_until
 
-from .plan import OURS, TWIN
+from .plan import OURS, TWIN, TWIN_MAPPED
 
 START_SECONDS = 30
 
@@ -143,7 +143,7 @@ class Reference(Server):
 
 
 class Twin(Server):
-    """One process and one thread that maps guest memory and walks with the product's own walker."""
+    """One process and one thread that maps guest memory, and the image too if told so, and walks with the product's own walker."""
 
     def start(self):
         wishes = self.wishes
@@ -152,6 +152,8 @@ class Twin(Server):
             raise Absent("bulkhead-twin is not built")
         socket = f"{wishes.directory}/{self.name}.sock"
         argv = [program, "--socket", socket, "--file", wishes.file, "--queues", str(wishes.queues)]
+        if self.name == TWIN_MAPPED:
+            argv += ["--map-image"]
         if wishes.poll_us is not None:
             argv += ["--poll-us", str(wishes.poll_us)]
             self.polls = f"up to {wishes.poll_us} us"
@@ -174,7 +176,7 @@ def make(name, wishes, others=()):
     """The server of that name. others: {name: programs} of further builds of bulkhead."""
     if name == OURS:
         return OurServer(name, wishes)
-    if name == TWIN:
+    if name in (TWIN, TWIN_MAPPED):
         return Twin(name, wishes)
     if name in Reference.AIO:
         return Reference(name, wishes)

@@ -1,7 +1,7 @@
 /* Is the yardstick straight? A twin that loses or damages a byte, or that a guest cannot use, measures
  * nothing. A real twin behind the front end of our own, under a verified load.
  *
- *      test_twin PROGRAM
+ *      test_twin PROGRAM [OPTION]      the option goes to the twin
  *
  * TRUST: data and statuses are the twin's, and are what is tested.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -26,7 +26,7 @@
 #define RAM_BYTES   (UINT64_C(16) << 20)
 #define DEADLINE_MS 10000
 
-static const char *program;
+static const char *program, *option;
 static char dir[64], image[96], sock[96];
 static pid_t twin;
 static int log_fd = -1;
@@ -62,7 +62,7 @@ static void start(const char *queues, const char *poll_us)
         if (twin == 0) {
                 dup2(fds[1], STDERR_FILENO);
                 execl(program, program, "--socket", sock, "--file", image, "--queues", queues, "--poll-us",
-                      poll_us, (char *)NULL);
+                      poll_us, option, (char *)NULL);
                 _exit(127);
         }
         close(fds[1]);
@@ -198,10 +198,11 @@ int main(int argc, char **argv)
             TWIN_TEST(each_queue_serves),
         };
 
-        if (argc != 2) {
-                fprintf(stderr, "usage: test_twin PROGRAM\n");
+        if (argc != 2 && argc != 3) {
+                fprintf(stderr, "usage: test_twin PROGRAM [OPTION]\n");
                 return 2;
         }
         program = argv[1];
+        option = argv[2];
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

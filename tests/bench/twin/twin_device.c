@@ -17,14 +17,15 @@
 
 static void on_later(uv_timer_t *timer);
 
-int twin_device_init(struct device *device, uv_loop_t *loop, const char *path, unsigned n_queues, int epoll)
+int twin_device_init(struct device *device, uv_loop_t *loop, const char *path, unsigned n_queues,
+                     bool map_image, int epoll)
 {
         int r;
 
         *device = (struct device){.n_queues = n_queues, .epoll = epoll, .disk.file.fd = -1};
         for (unsigned i = 0; i < LIMIT_QUEUES; i++)
                 device->rings[i].kick = device->rings[i].call = -1;
-        r = twin_disk_open(&device->disk, path, n_queues);
+        r = twin_disk_open(&device->disk, path, n_queues, map_image);
         if (r < 0)
                 return r;
         config_space_init(&device->space, &device->disk.hello);

@@ -37,7 +37,8 @@ struct device {
 
 /* Opens the disk. `epoll` stays the caller's: kicks are watched there, edge-triggered, so that nobody has to
  * read them. 0 or negative errno. */
-int twin_device_init(struct device *device, uv_loop_t *loop, const char *path, unsigned n_queues, int epoll);
+int twin_device_init(struct device *device, uv_loop_t *loop, const char *path, unsigned n_queues,
+                     bool map_image, int epoll);
 
 /* The handle is closed by the loop; the front end has been detached. */
 void twin_device_done(struct device *device);

@@ -21,7 +21,7 @@
 
 static const char serial[BLK_SERIAL_BYTES] = "all-mapped twin";
 
-int twin_disk_open(struct twin_disk *disk, const char *path, unsigned n_queues)
+int twin_disk_open(struct twin_disk *disk, const char *path, unsigned n_queues, bool map_image)
 {
         struct control_configure configure = {.n_queues = n_queues, .options = BLK_PLAIN};
         _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -33,6 +33,8 @@ int twin_disk_open(struct twin_disk *disk, const char *path, unsigned n_queues)
         r = blk_file_open(&disk->file, fd, false);
         if (r < 0)
                 return r;
+        if (map_image)
+                blk_file_map(&disk->file);
         disk->disk.capacity = disk->file.size / BLK_SECTOR;
         if (disk->disk.capacity == 0)
                 return -EINVAL;
@@ -71,13 +73,34 @@ int twin_disk_set_writeback(struct twin_disk *disk, bool writeback)
 
 typedef int64_t (*spans_of)(const struct guest_memory *memory, const struct request *request, uint32_t offset,
                             uint32_t len, struct iovec *iov, size_t max, size_t *n);
-typedef ssize_t (*host_call)(int fd, const struct iovec *iov, int n, off_t offset);
+typedef ssize_t (*host_call)(struct blk_file *file, const struct iovec *iov, size_t n, size_t len,
+                             uint64_t offset);
+
+/* Without a call, as a worker does, if the image is mapped. */
+static ssize_t host_read(struct blk_file *file, const struct iovec *iov, size_t n, size_t len,
+                         uint64_t offset)
+{
+        ssize_t done;
+
+        if (blk_map_read(&file->map, iov, (unsigned)n, len, offset))
+                return (ssize_t)len;
+        done = preadv(file->fd, iov, (int)n, (off_t)offset);
+        if (done > 0)
+                blk_map_warm(&file->map, (size_t)done, offset);
+        return done;
+}
+
+static ssize_t host_write(struct blk_file *file, const struct iovec *iov, size_t n, size_t len,
+                          uint64_t offset)
+{
+        (void)len;
+        return pwritev(file->fd, iov, (int)n, (off_t)offset);
+}
 
 /* The whole range in as few host calls as there can be: one, but for a short transfer. `at`: where the data
  * begin in their part of the chain. */
-static int transfer(const struct twin_disk *disk, const struct guest_memory *memory,
-                    const struct request *request, uint32_t at, const struct blk_range *range, spans_of spans,
-                    host_call call)
+static int transfer(struct twin_disk *disk, const struct guest_memory *memory, const struct request *request,
+                    uint32_t at, const struct blk_range *range, spans_of spans, host_call call)
 {
         struct iovec iov[TWIN_SPANS];
         unsigned tries = 0;
@@ -91,7 +114,7 @@ static int transfer(const struct twin_disk *disk, const struct guest_memory *mem
 
                 if (r < 0)
                         return (int)r;
-                n = call(disk->file.fd, iov, (int)n_iov, (off_t)(range->offset + done));
+                n = call(&disk->file, iov, n_iov, (size_t)r, range->offset + done);
                 if (n > 0)
                         done += (uint32_t)n;
                 else if (n == 0)
@@ -157,10 +180,11 @@ static int carry_out(struct twin_disk *disk, const struct guest_memory *memory, 
 
         switch (req->op) {
         case BLK_OP_READ:
-                return transfer(disk, memory, request, 0, &req->range, memory_service_iovec_writable, preadv);
+                return transfer(disk, memory, request, 0, &req->range, memory_service_iovec_writable,
+                                host_read);
         case BLK_OP_WRITE:
                 r = transfer(disk, memory, request, BLK_HEADER_BYTES, &req->range,
-                             memory_service_iovec_readable, pwritev);
+                             memory_service_iovec_readable, host_write);
                 break;
         case BLK_OP_FLUSH:
                 return blk_file_flush(&disk->file);

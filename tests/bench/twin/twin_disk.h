@@ -18,7 +18,7 @@ struct twin_disk {
 };
 
 /* Opens a raw image for reading and writing. 0 or negative errno. */
-int twin_disk_open(struct twin_disk *disk, const char *path, unsigned n_queues);
+int twin_disk_open(struct twin_disk *disk, const char *path, unsigned n_queues, bool map_image);
 void twin_disk_close(struct twin_disk *disk);
 
 /* Carries out the chain of `request` (nothing else of it is used) and writes its status. 0: all its writable

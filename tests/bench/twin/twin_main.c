@@ -43,6 +43,7 @@ struct options {
         unsigned n_queues;
         struct twin_batch batch;
         uint64_t poll_ns;
+        bool map_image;
 };
 
 static struct device device;
@@ -160,12 +161,13 @@ static int listen_at(const char *path, int *ret_fd)
 static int start(uv_loop_t *loop, const struct options *options, int epoll)
 {
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = CONTROL};
-        int fd, r = fault_safe_install();
+        int fd, r = uv_loop_init(loop);
 
         if (r == 0)
-                r = uv_loop_init(loop);
+                r = twin_device_init(&device, loop, options->file, options->n_queues, options->map_image,
+                                     epoll);
         if (r == 0)
-                r = twin_device_init(&device, loop, options->file, options->n_queues, epoll);
+                r = fault_safe_install(); /* behind the image's: what is none of its faults goes on to that */
         if (r == 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, uv_backend_fd(loop), &event) < 0)
                 r = -errno;
         if (r == 0)
@@ -180,7 +182,7 @@ static int start(uv_loop_t *loop, const struct options *options, int epoll)
 static int usage(void)
 {
         fprintf(stderr, "usage: bulkhead-twin --socket PATH --file IMAGE [--queues N] [--poll-us N] "
-                        "[--batch N] [--batch-kib N]\n");
+                        "[--batch N] [--batch-kib N] [--map-image]\n");
         return 2;
 }
 
@@ -223,6 +225,9 @@ static bool take_option(int option, struct options *options)
                 ok = number(optarg, 1, BATCH_KIB_MAX, &value);
                 options->batch.bytes = (uint64_t)value << 10;
                 break;
+        case 'm':
+                options->map_image = true;
+                break;
         default:
                 ok = false;
         }
@@ -232,13 +237,10 @@ static bool take_option(int option, struct options *options)
 int main(int argc, char **argv)
 {
         static const struct option names[] = {
-            {"socket", required_argument, NULL, 's'},
-            {"file", required_argument, NULL, 'f'},
-            {"queues", required_argument, NULL, 'q'},
-            {"poll-us", required_argument, NULL, 'p'},
-            {"batch", required_argument, NULL, 'b'},
-            {"batch-kib", required_argument, NULL, 'k'},
-            {0},
+            {"socket", required_argument, NULL, 's'}, {"file", required_argument, NULL, 'f'},
+            {"queues", required_argument, NULL, 'q'}, {"poll-us", required_argument, NULL, 'p'},
+            {"batch", required_argument, NULL, 'b'},  {"batch-kib", required_argument, NULL, 'k'},
+            {"map-image", no_argument, NULL, 'm'},    {0},
         };
         struct options options = {.n_queues = 1, .batch = {BATCH_DEFAULT, BATCH_KIB << 10}};
         _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
