@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -352,6 +353,32 @@ static void what_cannot_be_mapped_is_left_to_calls(void **state)
         close(pipes[1]);
 }
 
+/* One that could be mapped: ramfs stands for those that have a cache of their own, or ask somebody else. */
+static void a_file_system_that_is_not_known_is_left_to_calls(void **state)
+{
+        char folder[] = "/tmp/bulkhead-map-XXXXXX", path[64];
+        struct blk_map other;
+        int image;
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        if (mount("none", folder, "ramfs", 0, NULL) < 0) {
+                rmdir(folder);
+                print_message("needs to mount a ramfs (root)\n");
+                assert_null(getenv("MUST_RUN"));
+                skip();
+        }
+        snprintf(path, sizeof(path), "%s/image", folder);
+        image = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_int_equal(umount2(folder, MNT_DETACH), 0);
+        assert_int_equal(rmdir(folder), 0);
+        assert_true(image >= 0);
+        fill(image);
+        blk_map_open(&other, image, SIZE);
+        assert_null(other.bytes);
+        close(image);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -371,6 +398,7 @@ int main(void)
             MAP_TEST(a_file_in_memory_is_mapped_if_it_has_no_holes),
             MAP_TEST(a_hole_on_a_disk_changes_nothing),
             MAP_TEST(what_cannot_be_mapped_is_left_to_calls),
+            MAP_TEST(a_file_system_that_is_not_known_is_left_to_calls),
         };
 
         srand(7);

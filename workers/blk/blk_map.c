@@ -77,7 +77,20 @@ static bool blk_map_copy(const uint8_t *from, const struct iovec *iov, unsigned 
 
 /* ---- start ---- */
 
-/* Is it a file in memory, and if so, has it holes? Large pages cannot be given back one by one. */
+/* File systems whose calls and mappings share one cache, of this host alone. Others may have a second one (ZFS), ask somebody else for
+ * each page (NFS, FUSE), or have pages of another kind (hugetlbfs). */
+static bool blk_map_knows(uint64_t magic)
+{
+        static const uint64_t known[] = {TMPFS_MAGIC,       EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
+                                         BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC};
+
+        for (size_t i = 0; i < array_size(known); i++)
+                if (magic == known[i])
+                        return true;
+        return false;
+}
+
+/* *ret_is_memory: it is a file in memory, and has no holes. */
 static int blk_map_judge(int fd, bool *ret_is_memory)
 {
         struct statfs fs;
@@ -86,7 +99,7 @@ static int blk_map_judge(int fd, bool *ret_is_memory)
         if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0)
                 return -errno;
         *ret_is_memory = fs.f_type == TMPFS_MAGIC && S_ISREG(st.st_mode);
-        if (fs.f_type == HUGETLBFS_MAGIC)
+        if (!S_ISBLK(st.st_mode) && !blk_map_knows((uint64_t)fs.f_type))
                 return -EOPNOTSUPP;
         if (*ret_is_memory && (uint64_t)st.st_blocks * STAT_BLOCK < (uint64_t)st.st_size)
                 return -EOPNOTSUPP;

@@ -16,22 +16,21 @@
 
 #define BLK_MAP_CHUNK 262144u /* bytes that become warm together */
 #define BLK_MAP_PAGE  4096u
-#define BLK_MAP_WARM                                                                                         \
-        (BLK_MAP_CHUNK /                                                                                     \
-         BLK_MAP_PAGE) /* pages read of a chunk: as many as it has, though one may have been read twice */
+/* Pages read of a warm chunk: as many as it has, though one may have been read twice. */
+#define BLK_MAP_WARM   (BLK_MAP_CHUNK / BLK_MAP_PAGE)
 #define BLK_MAP_IN_USE (BLK_MAP_WARM + 1u)
 #define BLK_MAP_CHUNKS (LIMIT_BLK_MAPPED / BLK_MAP_CHUNK)
 
 struct blk_map {
         const uint8_t *bytes; /* NULL: nothing is mapped, or not any more */
         uint64_t size;
-        uint8_t *
-            heat; /* of each chunk: pages that calls have read of it, up to BLK_MAP_WARM; or BLK_MAP_IN_USE */
-        uint32_t *
-            in_use; /* a ring of BLK_MAP_CHUNKS: chunks whose pages may be mapped, in the order in which they came to it */
+        /* Of each chunk: pages that calls have read of it, up to BLK_MAP_WARM; or BLK_MAP_IN_USE. */
+        uint8_t *heat;
+        /* A ring of BLK_MAP_CHUNKS: chunks whose pages may be mapped, in the order in which they came to it. The kernel maps
+         * some neighbours, too. */
+        uint32_t *in_use;
         uint32_t first, n;
-        bool
-            is_memory; /* a file system that has its files in memory: to read a hole through a mapping takes memory for it */
+        bool is_memory; /* a file in memory: to read a hole through a mapping takes memory for it */
 };
 
 /* Maps the first `size` bytes of the image, at most LIMIT_BLK_MAP. Where that cannot be done nothing is mapped, and all is well. */
