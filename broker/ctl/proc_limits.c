@@ -27,8 +27,8 @@ static int measure_own(int folder_fd, struct proc_limits *limits)
         size_t len = 0;
         int r = proc_file_read(folder_fd, "limits", &text, &len);
 
-        if (r == 0)
-                r = proc_parse_limit(text, len, "Max address space", &limits->memory_rlimit);
+        if (r == 0) /* not of its address space, which has room for a disk's image as well */
+                r = proc_parse_limit(text, len, "Max data size", &limits->memory_rlimit);
         if (r == 0)
                 r = proc_parse_limit(text, len, "Max processes", &limits->pids_rlimit);
         for (size_t i = 0; i < array_size(zero) && r == 0; i++) {

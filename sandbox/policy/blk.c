@@ -20,7 +20,7 @@ static const struct policy_row start[] = {
 /* Of a disk whose pages the host caches. */
 static const struct policy_row map_start[] = {
     {__NR_fstatfs, POLICY_RESOURCE, .reason = "blk_map: does a hole that is read take memory?"},
-    {__NR_mmap, .tests = {ARG_IS(2, PROT_READ), ARG_IS(3, MAP_SHARED), ARG_IS_RESOURCE(4, 0), ARG_IS(5, 0)},
+    {__NR_mmap, .tests = {ARG_IS(2, PROT_READ), ARG_IS(3, MAP_PRIVATE), ARG_IS_RESOURCE(4, 0), ARG_IS(5, 0)},
      .reason = "blk_map: the image, to read what is cached of it without a call; never written so"},
     {__NR_rt_sigaction, .tests = {ARG_IS(0, SIGBUS)},
      .reason = "blk_map: an image that becomes shorter is an error, no death"},

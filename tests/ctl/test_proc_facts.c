@@ -160,7 +160,7 @@ static void prepare_rights(int fd)
 
         (void)fd;
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_NPROC, &one) < 0 ||
-            setrlimit(RLIMIT_AS, &memory) < 0)
+            setrlimit(RLIMIT_DATA, &memory) < 0)
                 _exit(1);
 }
 

@@ -13,9 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/base/limits.h"
 #include "tests/faults/load.h"
 #include "tests/faults/stack.h"
 
@@ -44,7 +46,17 @@ static int teardown(void **state)
         return 0;
 }
 
-/* Does the worker sleep without a time to wake at? It has asked whether it may rest, and waits for the answer. */
+/* Does the worker sleep, and not until its area may rest? Then it has asked whether it may, and waits for the answer. */
+static bool sleeps_long(pid_t worker, unsigned long timeout)
+{
+        struct timespec time;
+        struct iovec to = {.iov_base = &time, .iov_len = sizeof(time)};
+        struct iovec from = {.iov_base = (void *)timeout, .iov_len = sizeof(time)};
+
+        return timeout == 0 || (process_vm_readv(worker, &to, 1, &from, 1, 0) == sizeof(time) &&
+                                time.tv_sec >= (time_t)LIMIT_DEVICE_REST_S);
+}
+
 static bool has_asked(pid_t worker)
 {
         unsigned long fds, n, timeout;
@@ -57,7 +69,7 @@ static bool has_asked(pid_t worker)
         assert_non_null(file);
         found = fscanf(file, "%d %lx %lx %lx", &nr, &fds, &n, &timeout);
         fclose(file);
-        return found == 4 && nr == SYS_ppoll && timeout == 0;
+        return found == 4 && nr == SYS_ppoll && sleeps_long(worker, timeout);
 }
 
 static void await_question(pid_t worker)

@@ -106,9 +106,11 @@ static int blk_map_judge(int fd, bool *ret_is_memory)
         return 0;
 }
 
+/* Private, so that nobody can ever write to the image that way. What is written by calls shows all the same: Linux maps the page cache's
+ * own pages where nobody has written. */
 static void blk_map_all(struct blk_map *map, int fd, uint64_t size)
 {
-        void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+        void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 
         if (p == MAP_FAILED)
                 return;

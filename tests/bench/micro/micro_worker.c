@@ -111,7 +111,7 @@ ssize_t __wrap_readv(int fd, const struct iovec *iov, int n);
 
 int __wrap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-        if (!timeout)
+        if (!timeout || timeout->tv_sec > 0) /* a time to rest does not come */
                 wait_turn(fds, n);
         return __real_ppoll(fds, n, timeout, mask);
 }
