@@ -107,7 +107,6 @@ static void rest_comes_once_after_work(void **state)
         work(1);
         await_rests(1);
         work(2);
-        work(3);
         await_rests(2);
         sleeps = seen->sleeps;
         poll(NULL, 0, 3 * SHORT_MS);
