@@ -64,9 +64,32 @@ struct control_area {
         uint64_t at;  /* of a page; with LIMIT_LANES lanes it does not wrap */
         uint32_t len; /* whole pages, at most LIMIT_AREA; 0: none, and the others are 0 too */
         uint32_t
-            lead; /* less than a page: so much of a request's readable part is to lie before one's beginning */
+            lead; /* less than a page: so much of a request's readable part is to lie before one's beginning, or a line's */
         bool out; /* it wants places for writable parts, too */
+        bool
+            dense; /* places for readable parts lie in steps of a page and its lead's lines, not of whole pages */
 };
+
+/* The lines that a lead takes, where places are dense. */
+static inline uint32_t control_area_lines(const struct control_area *area)
+{
+        return (area->lead + LIMIT_AREA_LINE - 1) / LIMIT_AREA_LINE * LIMIT_AREA_LINE;
+}
+
+/* From one place for a readable part to the next: parts of a page and their lead lie next to each other where they are dense, so one
+ * range has many of them. A longer part has the places that follow, too. */
+static inline uint32_t control_area_step(const struct control_area *area)
+{
+        return LIMIT_AREA_PAGE + (area->dense ? control_area_lines(area) : 0);
+}
+
+/* How far from its place's beginning a readable part begins: what is behind its lead begins with a page, or with a line. */
+static inline uint32_t control_area_shift(const struct control_area *area)
+{
+        if (area->lead == 0)
+                return 0;
+        return (area->dense ? control_area_lines(area) : LIMIT_AREA_PAGE) - area->lead;
+}
 
 struct control_hello {
         uint32_t

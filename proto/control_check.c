@@ -177,14 +177,19 @@ static int check_hello_fields(const Bulkhead__Control__Hello *wire, struct contr
 /* Where it lies is the sender's own business. That sums of it do not wrap is ours. */
 static int check_area(const Bulkhead__Control__Hello *wire, struct control_area *ret)
 {
-        if (wire->area_len == 0 && (wire->area_at != 0 || wire->area_lead != 0 || wire->area_out != 0))
+        if (wire->area_len == 0 &&
+            (wire->area_at != 0 || wire->area_lead != 0 || wire->area_out != 0 || wire->area_dense != 0))
                 return -EPROTO;
-        if (!area_len_ok(wire->area_len) || wire->area_lead >= LIMIT_AREA_PAGE || wire->area_out > 1)
+        if (!area_len_ok(wire->area_len) || wire->area_lead >= LIMIT_AREA_PAGE || wire->area_out > 1 ||
+            wire->area_dense > 1)
                 return -EPROTO;
         if (wire->area_at % LIMIT_AREA_PAGE != 0 || wire->area_at > UINT64_MAX - LIMIT_LANES * LIMIT_AREA)
                 return -EPROTO;
-        *ret = (struct control_area){
-            .at = wire->area_at, .len = wire->area_len, .lead = wire->area_lead, .out = wire->area_out == 1};
+        *ret = (struct control_area){.at = wire->area_at,
+                                     .len = wire->area_len,
+                                     .lead = wire->area_lead,
+                                     .out = wire->area_out == 1,
+                                     .dense = wire->area_dense == 1};
         return 0;
 }
 
@@ -197,7 +202,7 @@ static int check_hello_plain(const Bulkhead__Control__Hello *wire)
                 return -EPROTO;
         if (wire->max_segments != 0 || wire->credit_requests != 0 || wire->credit_bytes != 0 ||
             wire->max_inline != 0 || wire->area_at != 0 || wire->area_len != 0 || wire->area_lead != 0 ||
-            wire->area_out != 0 || wire->maps != 0)
+            wire->area_out != 0 || wire->area_dense != 0 || wire->maps != 0)
                 return -EPROTO;
         return 0;
 }

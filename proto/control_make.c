@@ -195,6 +195,7 @@ static ssize_t make_hello(const struct control_hello *hello, uint8_t *buf, size_
             .area_len = hello->area.len,
             .area_lead = hello->area.lead,
             .area_out = hello->area.out,
+            .area_dense = hello->area.dense,
             .maps = hello->maps,
         };
 

@@ -18,6 +18,12 @@ void area_init(struct area *area, uint32_t n_pages)
         area->n_pages = n_pages;
 }
 
+void area_resize(struct area *area, uint32_t n_pages)
+{
+        assert(n_pages >= area->end && n_pages <= AREA_PAGES);
+        area->n_pages = n_pages;
+}
+
 /* The bits of [first, first + n) that lie in the word of `first`; *ret_n says how many. */
 static uint64_t area_mask(uint32_t first, uint32_t n, uint32_t *ret_n)
 {
@@ -66,6 +72,7 @@ bool area_take(struct area *area, uint32_t n, struct area_span *ret_span)
                 if (used == first + n) {
                         *ret_span = (struct area_span){.first = (uint16_t)first, .n = (uint16_t)n};
                         area_mark(area, first, n, true);
+                        area->end = MAX(area->end, first + n);
                         return true;
                 }
                 first = area_next(area, used, end, false);
@@ -73,8 +80,24 @@ bool area_take(struct area *area, uint32_t n, struct area_span *ret_span)
         return false;
 }
 
+/* One behind the last used page of [0, to); 0: there is none. */
+static uint32_t area_last(const struct area *area, uint32_t to)
+{
+        while (to > 0) {
+                uint32_t first = (to - 1) / 64 * 64;
+                uint64_t word = area->used[first / 64] << (63 - (to - 1) % 64);
+
+                if (word)
+                        return to - (uint32_t)__builtin_clzll(word);
+                to = first;
+        }
+        return 0;
+}
+
 void area_give(struct area *area, struct area_span *span)
 {
         area_mark(area, span->first, span->n, false);
+        if (area->end == (uint32_t)span->first + span->n)
+                area->end = area_last(area, area->end);
         *span = (struct area_span){0};
 }

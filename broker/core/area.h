@@ -1,5 +1,5 @@
-/* Which pages of a worker's area are whose. Pure: knows no address, no process and no request; a worker cannot name
- * anything in here.
+/* Which pages of a worker's area are whose, or which other pieces of one size. Pure: knows no address, no process and no
+ * request; a worker cannot name anything in here.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -17,6 +17,7 @@ struct area_span {
 
 struct area {
         uint32_t n_pages;
+        uint32_t end;                   /* one behind the last that is used; 0: none is */
         uint64_t used[AREA_PAGES / 64]; /* a bit a page */
 };
 
@@ -26,6 +27,9 @@ void area_init(struct area *area, uint32_t n_pages);
 /* The lowest n (at least 1) free pages that lie together: the same ones again and again, while they are in the
  * caches. False: there are none, *ret_span is untouched. */
 bool area_take(struct area *area, uint32_t n, struct area_span *ret_span);
+
+/* So many pages are to be had from now on: no fewer than `end`, and at most AREA_PAGES. */
+void area_resize(struct area *area, uint32_t n_pages);
 
 /* Gives them back and empties the span; one that is empty already is accepted. */
 void area_give(struct area *area, struct area_span *span);

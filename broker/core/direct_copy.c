@@ -1,8 +1,9 @@
 /* Direct copy from guest memory to the worker that is attached, and the pages for both directions.
  *
- * One system call copies the parts of a whole frame. Whose fault is one that ends early? It touches both memories and does
- * not say. So what is left goes part by part, and where that ends early, too, the next page goes by way of a buffer of ours:
- * what cannot be had from the worker is the worker's fault, what the guest's memory does not give is the guest's.
+ * One system call copies the parts of a whole frame; those that lie next to each other are one range of it. Whose fault is
+ * one that ends early? It touches both memories and does not say. So each part goes once more by itself, and where that ends
+ * early, too, the next page goes by way of a buffer of ours: what cannot be had from the worker is the worker's fault, what
+ * the guest's memory does not give is the guest's.
  *
  * Owns the pages of the area; called by lane.c and lane_batch.c, in the lane's thread. TRUST: the area's address and
  * length are the worker's word, and only the kernel looks at them, as at addresses of that process; lengths are those of
@@ -10,7 +11,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/direct_copy.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <sys/uio.h>
 
@@ -29,7 +29,9 @@ struct direct_part {
 struct direct_run {
         size_t n; /* requests, with those that have no pages */
         size_t n_local, n_remote;
-        uint64_t len; /* of all parts; the spans of the last may not reach its end */
+        uint64_t len;   /* of all that is copied, with the zeros between */
+        uint32_t last;  /* ... of the last part, whose spans may not reach its end, */
+        size_t at_last; /* and which request that is */
 };
 
 /* ---- pages ---- */
@@ -41,13 +43,13 @@ void direct_open(struct direct_copy *direct, const struct direct_peer *peer)
                 return;
         direct->peer = *peer;
         direct->open = true;
-        area_init(&direct->area, peer->area.len / LIMIT_AREA_PAGE);
 }
 
 void direct_close(struct direct_copy *direct)
 {
         direct->open = false;
-        area_init(&direct->area, 0);
+        area_init(&direct->ins, 0);
+        area_init(&direct->outs, 0);
 }
 
 void direct_forget(struct request *request)
@@ -62,8 +64,24 @@ void direct_end(struct direct_copy *direct)
 
 void direct_release(struct direct_copy *direct, struct request *request)
 {
-        area_give(&direct->area, &request->in);
-        area_give(&direct->area, &request->out);
+        area_give(&direct->ins, &request->in);
+        area_give(&direct->outs, &request->out);
+}
+
+static uint32_t n_steps(uint32_t len, uint32_t step)
+{
+        return (len + step - 1) / step;
+}
+
+/* As direct_take: the lowest number is that of the last page, and what is behind the last place for a readable part can be
+ * had. */
+static bool direct_take_out(struct direct_copy *direct, uint32_t n, struct area_span *ret_span)
+{
+        const struct control_area *area = &direct->peer.area;
+        uint64_t ins = (uint64_t)direct->ins.end * control_area_step(area);
+
+        area_resize(&direct->outs, (uint32_t)((area->len - ins) / LIMIT_AREA_PAGE));
+        return area_take(&direct->outs, n, ret_span);
 }
 
 void direct_lend(struct direct_copy *direct, struct request *request)
@@ -71,7 +89,7 @@ void direct_lend(struct direct_copy *direct, struct request *request)
         uint32_t len = request->chain.writable;
 
         if (direct->open && direct->peer.area.out && len >= DIRECT_LEND_MIN && len <= LIMIT_DIRECT_LEND)
-                (void)area_take(&direct->area, (len + LIMIT_AREA_PAGE - 1) / LIMIT_AREA_PAGE, &request->out);
+                (void)direct_take_out(direct, n_steps(len, LIMIT_AREA_PAGE), &request->out);
 }
 
 bool direct_may_fetch(const struct request *request, uint32_t len)
@@ -84,24 +102,42 @@ bool direct_takes(const struct direct_copy *direct, uint32_t len)
         return direct->open && len >= DIRECT_MIN && len <= LIMIT_DIRECT_PART;
 }
 
-/* Where a readable part begins in its first page: so that what is behind its lead begins with a page. */
-static uint32_t direct_shift(const struct direct_copy *direct)
-{
-        uint32_t lead = direct->peer.area.lead;
-
-        return lead > 0 ? LIMIT_AREA_PAGE - lead : 0;
-}
-
-uint64_t direct_address(const struct direct_copy *direct, const struct area_span *span)
-{
-        return direct->peer.area.at + (uint64_t)span->first * LIMIT_AREA_PAGE;
-}
-
+/* Neither ever reaches into the other's: each is given as many as the other has left, and `end` says how many those are. */
 bool direct_take(struct direct_copy *direct, struct request *request)
 {
-        uint32_t len = direct_shift(direct) + request->chain.readable;
+        const struct control_area *area = &direct->peer.area;
+        uint32_t step = control_area_step(area), len = control_area_shift(area) + request->chain.readable;
 
-        return area_take(&direct->area, (len + LIMIT_AREA_PAGE - 1) / LIMIT_AREA_PAGE, &request->in);
+        area_resize(&direct->ins, (area->len - direct->outs.end * LIMIT_AREA_PAGE) / step);
+        return area_take(&direct->ins, n_steps(len, step), &request->in);
+}
+
+uint32_t direct_place_in(const struct request *request)
+{
+        return request->in.n > 0 ? request->in.first + 1u : 0;
+}
+
+static uint64_t direct_in_address(const struct direct_copy *direct, const struct request *request)
+{
+        const struct control_area *area = &direct->peer.area;
+
+        return area->at + (uint64_t)request->in.first * control_area_step(area) + control_area_shift(area);
+}
+
+/* The first page of a span that is counted from the area's end. */
+static uint32_t direct_out_page(const struct direct_copy *direct, const struct area_span *span)
+{
+        return direct->peer.area.len / LIMIT_AREA_PAGE - span->first - span->n;
+}
+
+uint32_t direct_place_out(const struct direct_copy *direct, const struct request *request)
+{
+        return request->out.n > 0 ? direct_out_page(direct, &request->out) + 1 : 0;
+}
+
+uint64_t direct_out_address(const struct direct_copy *direct, const struct request *request)
+{
+        return direct->peer.area.at + (uint64_t)direct_out_page(direct, &request->out) * LIMIT_AREA_PAGE;
 }
 
 /* ---- one part, or what is left of it ---- */
@@ -134,10 +170,8 @@ int direct_probe(uint32_t pid)
 static struct direct_part direct_part(struct direct_copy *direct, const struct guest_memory *memory,
                                       const struct request *request)
 {
-        return (struct direct_part){.direct = direct,
-                                    .memory = memory,
-                                    .request = request,
-                                    .at = direct_address(direct, &request->in) + direct_shift(direct)};
+        return (struct direct_part){
+            .direct = direct, .memory = memory, .request = request, .at = direct_in_address(direct, request)};
 }
 
 static struct iovec direct_remote(const struct direct_part *part, uint32_t offset, uint32_t len)
@@ -210,20 +244,44 @@ static void direct_must_fail(struct direct_copy *direct, struct request *request
         request->must_fail = true;
 }
 
+/* The bytes between the run's end in the worker and this part, if it begins so soon behind that zeros are put there to have
+ * one range of both: less than a line. SIZE_MAX: it does not, or it lies in front. A place is longer than that, so what is
+ * between is of these two's own places: the end of the one and the beginning of the other, which nobody reads. */
+static size_t direct_gap(const struct direct_run *run, const struct direct_part *part)
+{
+        const struct iovec *last;
+        uint64_t gap;
+
+        if (run->n_remote == 0)
+                return SIZE_MAX;
+        last = &part->direct->remote[run->n_remote - 1];
+        gap = part->at - ((uintptr_t)last->iov_base + last->iov_len);
+        return gap < LIMIT_AREA_LINE ? (size_t)gap : SIZE_MAX;
+}
+
 /* Adds a part to the run. False: its memory is gone. */
 static bool direct_add(struct direct_run *run, const struct direct_part *part)
 {
+        static const uint8_t zeros[LIMIT_AREA_LINE];
         struct direct_copy *direct = part->direct;
-        uint32_t len = part->request->chain.readable;
-        size_t n_local = run->n_local;
-        int64_t r = memory_service_iovec_readable(part->memory, part->request, 0, len, direct->local,
-                                                  DIRECT_SPANS, &n_local);
+        size_t gap = direct_gap(run, part), n_local = run->n_local;
+        int64_t r;
 
+        if (gap > 0 && gap < LIMIT_AREA_LINE)
+                direct->local[n_local++] = (struct iovec){.iov_base = (void *)zeros, .iov_len = gap};
+        r = memory_service_iovec_readable(part->memory, part->request, 0, part->request->chain.readable,
+                                          direct->local, DIRECT_SPANS, &n_local);
         if (r < 0)
                 return false;
         run->n_local = n_local;
-        direct->remote[run->n_remote++] = direct_remote(part, 0, (uint32_t)r);
-        run->len += len;
+        run->last = (uint32_t)r;
+        run->len += (uint64_t)r;
+        if (gap == SIZE_MAX) {
+                direct->remote[run->n_remote++] = direct_remote(part, 0, (uint32_t)r);
+                return true;
+        }
+        direct->remote[run->n_remote - 1].iov_len += gap + (size_t)r;
+        run->len += gap;
         return true;
 }
 
@@ -240,33 +298,52 @@ static struct direct_run direct_gather(struct direct_copy *direct, const struct 
                 if (request->in.n == 0)
                         continue;
                 part = direct_part(direct, memory, request);
-                if (!direct_add(&run, &part))
+                if (direct_add(&run, &part))
+                        run.at_last = run.n;
+                else
                         direct_must_fail(direct, request);
         }
         return run;
 }
 
-/* What is behind the first `done` bytes of these parts, each by itself. */
-static int direct_rest(struct direct_copy *direct, const struct guest_memory *memory,
-                       struct request *const *requests, size_t n, uint64_t done)
+/* What is behind the first `done` bytes of this one. 0, -ESRCH or -EIO: as direct_push. */
+static int direct_finish(struct direct_copy *direct, const struct guest_memory *memory,
+                         struct request *request, uint32_t done)
 {
-        for (size_t i = 0; i < n; i++) {
-                struct request *request = requests[i];
-                uint32_t here = (uint32_t)MIN(done, (uint64_t)request->chain.readable);
-                struct direct_part part;
-                int r;
+        struct direct_part part = direct_part(direct, memory, request);
+        int r = direct_move(&part, done);
 
-                if (request->in.n == 0)
-                        continue;
-                done -= here;
-                part = direct_part(direct, memory, request);
-                r = direct_move(&part, here);
-                if (r == -EFAULT)
-                        direct_must_fail(direct, request);
-                else if (r < 0)
-                        return r;
-        }
-        return 0;
+        if (r == -EFAULT)
+                direct_must_fail(direct, request);
+        return r == -EFAULT ? 0 : r;
+}
+
+/* The call has ended early: each by itself, from its beginning on, since nobody has been told of any. */
+static int direct_each(struct direct_copy *direct, const struct guest_memory *memory,
+                       struct request *const *requests, size_t n)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < n; i++)
+                if (requests[i]->in.n > 0)
+                        r = direct_finish(direct, memory, requests[i], 0);
+        return r;
+}
+
+/* One call for the run, and what it has left. */
+static int direct_call_run(struct direct_copy *direct, const struct guest_memory *memory,
+                           struct request *const *requests, const struct direct_run *run)
+{
+        ssize_t done;
+
+        if (run->n_remote == 0)
+                return 0;
+        done = direct_call(direct, direct->local, run->n_local, direct->remote, run->n_remote);
+        if (done == -ESRCH)
+                return -ESRCH;
+        if (done != (ssize_t)run->len)
+                return direct_each(direct, memory, requests, run->n);
+        return direct_finish(direct, memory, requests[run->at_last], run->last);
 }
 
 int direct_push(struct direct_copy *direct, const struct guest_memory *memory,
@@ -276,14 +353,8 @@ int direct_push(struct direct_copy *direct, const struct guest_memory *memory,
 
         while (r == 0 && n > 0) {
                 struct direct_run run = direct_gather(direct, memory, requests, n);
-                ssize_t done = 0;
 
-                if (run.n_remote > 0)
-                        done = direct_call(direct, direct->local, run.n_local, direct->remote, run.n_remote);
-                if (done == -ESRCH)
-                        r = -ESRCH;
-                else if (done != (ssize_t)run.len)
-                        r = direct_rest(direct, memory, requests, run.n, (uint64_t)MAX(done, (ssize_t)0));
+                r = direct_call_run(direct, memory, requests, &run);
                 requests += run.n;
                 n -= run.n;
         }

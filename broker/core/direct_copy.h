@@ -7,6 +7,10 @@
  * for writable parts, too: what it puts there is fetched when it completes the request (direct_fetch.h). No pages left, or no
  * right to copy: bytes go through the socket, as short ones do.
  *
+ * Places for readable parts are taken from the area's beginning, the lowest first, and pages for writable ones from its end;
+ * where the ones would meet the others, there are none left. So short requests of one kind lie next to each other: the kernel
+ * looks up one range of the worker for many of them.
+ *
  * The pid is good for as long as the worker is attached: nobody reaps it before the supervisor has said so, which it does
  * when the lanes have let go (supervisor.c).
  * SPDX-License-Identifier: Apache-2.0 */
@@ -26,7 +30,7 @@
 #define DIRECT_LEND_MIN                                                                                      \
         4096u /* ... and of a writable part: one call fetches those of a whole frame, so shorter ones pay */
 #define DIRECT_RANGES                                                                                        \
-        63u /* parts that one call copies, either way: what the broker's filter lets through (sandbox/policy/broker.c) */
+        63u /* ranges of the worker that one call names, either way: what the broker's filter lets through (sandbox/policy/broker.c) */
 #define DIRECT_SPANS                                                                                         \
         256u /* spans of the guest's in one call: a frame's parts in four each, or 1 MiB in pages */
 
@@ -37,8 +41,9 @@ struct direct_peer {
 
 struct direct_copy {
         struct direct_peer peer;
-        bool open; /* pages are handed out */
-        struct area area;
+        bool open;        /* pages are handed out */
+        struct area ins;  /* places for readable parts, from the area's beginning on (control_area_step) */
+        struct area outs; /* pages for writable parts, from its end on: number 0 is the last */
         struct iovec local[DIRECT_SPANS], remote[DIRECT_RANGES]; /* of the call that is being made */
 };
 
@@ -73,8 +78,12 @@ void direct_lend(struct direct_copy *direct, struct request *request);
 /* Do `len` bytes of its writable part lie in pages that it has been lent? */
 bool direct_may_fetch(const struct request *request, uint32_t len);
 
-/* Where pages lie: good for nothing but to be handed to the kernel, as an address of the worker's. */
-uint64_t direct_address(const struct direct_copy *direct, const struct area_span *span);
+/* The places of its two parts, as a message says them: a number and one, from the area's beginning; 0: it has none. */
+uint32_t direct_place_in(const struct request *request);
+uint32_t direct_place_out(const struct direct_copy *direct, const struct request *request);
+
+/* Where the place of its writable part lies: good for nothing but to be handed to the kernel, as an address of the worker's. */
+uint64_t direct_out_address(const struct direct_copy *direct, const struct request *request);
 
 /* The request is answered: its pages go to others. */
 void direct_release(struct direct_copy *direct, struct request *request);

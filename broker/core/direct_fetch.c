@@ -42,7 +42,7 @@ static bool fetch_is_gone(int error)
 
 static void *fetch_address(const struct fetch *fetch, size_t at, uint32_t done)
 {
-        return (void *)(uintptr_t)(direct_address(fetch->direct, &fetch->requests[at]->out) + done);
+        return (void *)(uintptr_t)(direct_out_address(fetch->direct, fetch->requests[at]) + done);
 }
 
 /* Passes over what has come, and over requests that have no memory any more: nothing is fetched for those. False: that was all. */

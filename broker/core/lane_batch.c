@@ -254,13 +254,6 @@ static int batch_gather(struct lane *lane, struct batch *batch)
         return r;
 }
 
-/* A place, as a message says it. */
-static uint32_t batch_place(const struct area_span *span, bool *any)
-{
-        *any |= span->n > 0;
-        return span->n > 0 ? span->first + 1u : 0;
-}
-
 static void batch_fill(struct lane *lane, struct batch *batch, size_t i)
 {
         const struct request *request = batch->request[i];
@@ -272,8 +265,10 @@ static void batch_fill(struct lane *lane, struct batch *batch, size_t i)
         batch->inlined[i] = request->in.n > 0 ? request->chain.readable : request->inlined;
         batch->attempt[i] = request->attempt;
         batch->must_fail[i] = request->must_fail;
-        batch->in_at[i] = batch_place(&request->in, &batch->any_in);
-        batch->out_at[i] = batch_place(&request->out, &batch->any_out);
+        batch->in_at[i] = direct_place_in(request);
+        batch->out_at[i] = direct_place_out(&lane->direct, request);
+        batch->any_in |= batch->in_at[i] > 0;
+        batch->any_out |= batch->out_at[i] > 0;
         quota_lane_earn(&lane->quota, request->chain.readable, request->chain.writable);
 }
 

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "proto/base/checked.h"
 #include "proto/base/fd.h"
 
 #define INLINED_BYTES (8u << 20)
@@ -118,6 +119,7 @@ static void make_area(struct lane_bench *bench, const struct bench_options *opti
                                            .area = {.at = (uintptr_t)bench->area,
                                                     .len = options->area_len,
                                                     .lead = options->area_lead,
+                                                    .dense = options->area_dense,
                                                     .out = options->area_out}};
 }
 
@@ -213,14 +215,15 @@ static uint32_t take_bytes(struct lane_bench *bench, const struct lane_requests 
                            const uint8_t *payload, uint8_t *copy)
 {
         struct bench_request *request = &bench->requests[bench->n - 1];
-        uint32_t lead = bench->peer.area.lead, shift = lead > 0 ? LIMIT_AREA_PAGE - lead : 0;
+        const struct control_area *area = &bench->peer.area;
 
         request->in_at = requests->in_at ? requests->in_at[i] : 0;
         request->out_at = requests->out_at ? requests->out_at[i] : 0;
         if (request->out_at > 0)
                 request->place = bench->area + (size_t)(request->out_at - 1) * LIMIT_AREA_PAGE;
         if (request->in_at > 0) {
-                request->bytes = bench->area + (size_t)(request->in_at - 1) * LIMIT_AREA_PAGE + shift;
+                request->bytes = bench->area + (size_t)(request->in_at - 1) * control_area_step(area) +
+                                 control_area_shift(area);
                 return 0;
         }
         request->bytes = copy;
@@ -267,6 +270,20 @@ bool bench_next(struct lane_bench *bench, uint32_t *ret_pushed)
         for (size_t i = 0; i < bench->n; i++)
                 *ret_pushed += bench->requests[i].in_at > 0 ? bench->requests[i].inlined : 0;
         return true;
+}
+
+static uint32_t area_used(const struct area *area)
+{
+        uint32_t n = 0;
+
+        for (size_t i = 0; i < array_size(area->used); i++)
+                n += (uint32_t)__builtin_popcountll(area->used[i]);
+        return n;
+}
+
+uint32_t bench_places(const struct lane_bench *bench)
+{
+        return area_used(&bench->lane.direct.ins) + area_used(&bench->lane.direct.outs);
 }
 
 size_t bench_requests(struct lane_bench *bench)

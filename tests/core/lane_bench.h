@@ -46,7 +46,7 @@ struct bench_options {
         enum queue_kind kind;
         const uint8_t *head_widths; /* not NULL: the guest is big endian, and its requests begin so */
         uint32_t area_len, area_lead;
-        bool area_out;
+        bool area_out, area_dense;
         uint64_t raw_start, raw_size; /* the worker walks its rings, in this window; size 0: it does not */
 };
 
@@ -71,6 +71,9 @@ bool bench_next(struct lane_bench *bench, uint32_t *ret_pushed);
 
 /* Runs, then the next frame must be a MemReadReply. */
 void bench_reply(struct lane_bench *bench, struct fake_frame *ret_frame);
+
+/* Places and pages of the worker's area that requests have. */
+uint32_t bench_places(const struct lane_bench *bench);
 
 /* Nothing more may have come. */
 void bench_no_frame(struct lane_bench *bench);

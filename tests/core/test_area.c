@@ -105,6 +105,67 @@ static void an_empty_span_is_given_back_to_nobody(void **state)
         refuse(1);
 }
 
+/* ---- where the used ones end ---- */
+
+static void the_end_is_behind_the_last_that_is_used(void **state)
+{
+        static const uint32_t firsts[] = {0, 1, 62, 63, 64, 65, 127, 128, 129, 1000, AREA_PAGES - 1};
+
+        (void)state;
+        for (size_t i = 0; i < array_size(firsts); i++) {
+                struct area_span low = {0}, between = {0}, high;
+
+                area_init(&area, AREA_PAGES);
+                assert_int_equal(area.end, 0);
+                if (firsts[i] > 1)
+                        low = take(1);
+                if (firsts[i] > 0)
+                        between = take(firsts[i] - low.n);
+                high = take(1);
+                assert_int_equal(area.end, firsts[i] + 1);
+                area_give(&area, &between); /* not the last */
+                assert_int_equal(area.end, firsts[i] + 1);
+                area_give(&area, &between); /* which is empty now */
+                assert_int_equal(area.end, firsts[i] + 1);
+                area_give(&area, &high); /* and what was given before does not count */
+                assert_int_equal(area.end, low.n);
+                area_give(&area, &low);
+                assert_int_equal(area.end, 0);
+        }
+}
+
+static void so_many_are_to_be_had_as_was_said_last(void **state)
+{
+        struct area_span a, b;
+
+        (void)state;
+        area_init(&area, 0);
+        area_resize(&area, 65);
+        a = take(60);
+        refuse(6);
+        area_resize(&area, 60); /* no more than there are */
+        refuse(1);
+        area_resize(&area, 61);
+        b = take(1);
+        assert_int_equal(b.first, 60);
+        refuse(1);
+        area_give(&area, &a);
+        refuse(61); /* what is free lies in front */
+        assert_int_equal(take(60).first, 0);
+        area_resize(&area, AREA_PAGES);
+        assert_int_equal(take(AREA_PAGES - 61).first, 61);
+        refuse(1);
+}
+
+static uint32_t end_of(const uint8_t *owner)
+{
+        uint32_t end = AREA_PAGES;
+
+        while (end > 0 && owner[end - 1] == 0)
+                end--;
+        return end;
+}
+
 /* Against a map of who has which page. */
 static void no_page_is_anybodys_twice(void **state)
 {
@@ -118,6 +179,8 @@ static void no_page_is_anybodys_twice(void **state)
                 uint32_t i = random_below(&seed, array_size(held));
                 struct area_span *span = &held[i];
 
+                assert_int_equal(area.end, end_of(owner));
+                area_resize(&area, area.end + random_below(&seed, AREA_PAGES - area.end + 1));
                 if (span->n > 0) {
                         memset(owner + span->first, 0, span->n);
                         area_give(&area, span);
@@ -127,6 +190,7 @@ static void no_page_is_anybodys_twice(void **state)
                         continue;
                 for (uint32_t page = span->first; page < span->first + (uint32_t)span->n; page++) {
                         assert_int_equal(owner[page], 0);
+                        assert_true(page < area.n_pages);
                         owner[page] = 1;
                 }
         }
@@ -140,6 +204,8 @@ int main(void)
             cmocka_unit_test(an_area_ends_where_it_was_said_to),
             cmocka_unit_test(the_lowest_pages_that_lie_together_are_taken),
             cmocka_unit_test(an_empty_span_is_given_back_to_nobody),
+            cmocka_unit_test(the_end_is_behind_the_last_that_is_used),
+            cmocka_unit_test(so_many_are_to_be_had_as_was_said_last),
             cmocka_unit_test(no_page_is_anybodys_twice),
         };
 

@@ -136,18 +136,18 @@ static void writable_parts_get_no_place(void **state)
 
         (void)state;
         assert_int_equal(request->in_at, 0);
-        assert_int_equal(bench.lane.direct.area.used[0], 0);
+        assert_int_equal(bench.lane.direct.ins.used[0], 0);
         fake_worker_complete(&bench.worker, request->id, 0, bytes, 64 * K);
         bench_used(&bench, 0, head, 64 * K);
         assert_memory_equal(model_at(&bench.guest, B), bytes, 64 * K);
         head = model_post(&bench.guest, 0, both, array_size(both));
         request = one();
         assert_int_equal(request->in_at, 1);
-        assert_int_equal(bench.lane.direct.area.used[0], 0x1ffff); /* and one for the lead */
+        assert_int_equal(bench.lane.direct.ins.used[0], 0x1ffff); /* and one for the lead */
         fake_worker_complete(&bench.worker, request->id, 0, bytes + 1, 64 * K);
         bench_used(&bench, 0, head, 64 * K);
         assert_memory_equal(model_at(&bench.guest, B), bytes + 1, 64 * K);
-        assert_int_equal(bench.lane.direct.area.used[0], 0);
+        assert_int_equal(bench.lane.direct.ins.used[0], 0);
 }
 
 static void the_worker_hears_of_requests_before_too_much_is_put_there(void **state)
@@ -225,7 +225,7 @@ static void pages_go_to_others_when_a_request_is_answered(void **state)
         assert_int_equal(one()->in_at, 1);
         answered(bench.requests[0].id, first);
         answered(id[1], second);
-        assert_int_equal(bench.lane.direct.area.used[0], 0);
+        assert_int_equal(bench.lane.direct.ins.used[0], 0);
 }
 
 static void without_room_bytes_go_through_the_socket(void **state)
@@ -290,7 +290,7 @@ static void after_the_end_of_it_what_is_under_way_is_served(void **state)
         assert_int_equal(bench.requests[0].in_at, 1);
         direct_end(&bench.lane.direct);
         answered(id, head);
-        assert_int_equal(bench.lane.direct.area.used[0], 0);
+        assert_int_equal(bench.lane.direct.ins.used[0], 0);
         post(A, 64 * K, false);
         assert_int_equal(one()->in_at, 0);
         assert_int_equal(bench.requests[0].inlined, 64 * K);

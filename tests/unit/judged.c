@@ -159,7 +159,7 @@ static bool judged_fields(const struct control_hello *hello)
 static bool judged_area(const struct control_area *area)
 {
         if (area->len == 0)
-                return area->at == 0 && area->lead == 0 && !area->out;
+                return area->at == 0 && area->lead == 0 && !area->out && !area->dense;
         return area->len % 4096 == 0 && area->len <= LIMIT_AREA && area->lead < 4096 &&
                area->at % 4096 == 0 && area->at + (uint64_t)area->len * LIMIT_LANES > area->at;
 }

@@ -254,6 +254,7 @@ static void a_hello_of_no_device_says_nothing_else(void **state)
         PLAIN_IS(-EPROTO, area.len, LIMIT_AREA_PAGE);
         PLAIN_IS(-EPROTO, area.lead, 1);
         PLAIN_IS(-EPROTO, area.out, true);
+        PLAIN_IS(-EPROTO, area.dense, true);
 }
 
 /* ---- MemWrite ---- */

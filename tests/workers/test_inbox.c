@@ -172,13 +172,28 @@ static void any_order_of_answers_keeps_every_byte(void **state)
 
 static _Alignas(LIMIT_AREA_PAGE) uint8_t area_bytes[PAGES * LIMIT_AREA_PAGE];
 
-static int setup_area(void **state)
+static int setup_steps(uint32_t step, uint32_t shift)
 {
-        const struct inbox_area area = {.bytes = area_bytes, .len = sizeof(area_bytes), .lead = 16};
+        const struct inbox_area area = {
+            .bytes = area_bytes, .len = sizeof(area_bytes), .step = step, .shift = shift};
 
-        (void)state;
         inbox_init(&inbox, NULL, requests, N, bytes, SIZE, &area);
         return 0;
+}
+
+static int setup_area(void **state)
+{
+        (void)state;
+        return setup_steps(LIMIT_AREA_PAGE, LIMIT_AREA_PAGE - 16);
+}
+
+/* Places that lie close to each other, of a page and a line: three of them, and most of a fourth. */
+#define STEP (LIMIT_AREA_PAGE + LIMIT_AREA_LINE)
+
+static int setup_dense(void **state)
+{
+        (void)state;
+        return setup_steps(STEP, LIMIT_AREA_LINE - 16);
 }
 
 /* in_at, out_at: 0: it has no such place. */
@@ -237,6 +252,52 @@ static void places_end_with_the_area(void **state)
         assert_int_equal(add_placed(1, PAGES + 1), -EPROTO);
         assert_int_equal(add_placed(1, UINT32_MAX), -EPROTO);
         assert_int_equal(inbox.n_held, 2);
+}
+
+static void dense_places_lie_a_step_apart(void **state)
+{
+        (void)state;
+        for (uint32_t at = 1; at <= 4; at++) {
+                assert_int_equal(add_placed(16, at), 0);
+                assert_ptr_equal(inbox_next(&inbox)->in, area_bytes + (at - 1) * STEP + LIMIT_AREA_LINE - 16);
+        }
+        assert_int_equal(add_lent(LIMIT_AREA_PAGE, 3), 0); /* which writable ones do not */
+        assert_ptr_equal(inbox_next(&inbox)->out, area_bytes + 2 * LIMIT_AREA_PAGE);
+}
+
+static void dense_places_end_with_the_area(void **state)
+{
+        const uint32_t all = sizeof(area_bytes) - (LIMIT_AREA_LINE - 16);
+
+        (void)state;
+        assert_int_equal(add_placed(all, 1), 0);
+        assert_int_equal(add_placed(all + 1, 1), -EPROTO);
+        assert_int_equal(add_placed(all - 3 * STEP, 4), 0);
+        assert_int_equal(add_placed(all - 3 * STEP + 1, 4), -EPROTO);
+        assert_int_equal(add_placed(UINT32_MAX, 1), -EPROTO);
+        assert_int_equal(add_placed(1, 5), -EPROTO);
+        assert_int_equal(inbox.n_held, 2);
+}
+
+/* Numbers whose sums would begin anew in 32 bits: just at the area's beginning, and in it. */
+static void the_number_of_a_place_never_wraps(void **state)
+{
+        static const uint32_t steps[] = {STEP, LIMIT_AREA_PAGE, 2 * LIMIT_AREA_PAGE};
+
+        (void)state;
+        for (size_t i = 0; i < 3; i++) {
+                uint32_t once = (uint32_t)((UINT64_C(1) << 32) / steps[i]);
+
+                setup_steps(steps[i], steps[i] == STEP ? 48 : 0);
+                for (uint32_t at = once - 2; at < once + 6; at++) {
+                        assert_int_equal(add_placed(1, at), -EPROTO);
+                        assert_int_equal(add_placed(0, at), -EPROTO);
+                }
+                assert_int_equal(add_placed(1, UINT32_MAX), -EPROTO);
+                assert_int_equal(add_lent(1, UINT32_MAX), -EPROTO);
+                assert_int_equal(add_lent(1, (1u << 20) + 1), -EPROTO); /* pages of 4 GiB, and one */
+                assert_int_equal(inbox.n_held, 0);
+        }
 }
 
 static void without_an_area_there_are_no_places(void **state)
@@ -362,6 +423,9 @@ int main(void)
             cmocka_unit_test_setup(any_order_of_answers_keeps_every_byte, setup),
             cmocka_unit_test_setup(a_placed_request_costs_no_byte_credit, setup_area),
             cmocka_unit_test_setup(places_end_with_the_area, setup_area),
+            cmocka_unit_test_setup(dense_places_lie_a_step_apart, setup_dense),
+            cmocka_unit_test_setup(dense_places_end_with_the_area, setup_dense),
+            cmocka_unit_test_setup(the_number_of_a_place_never_wraps, setup_dense),
             cmocka_unit_test_setup(without_an_area_there_are_no_places, setup_area),
             cmocka_unit_test_setup(placed_bytes_stay_where_they_are, setup_area),
             cmocka_unit_test_setup(an_area_rests_when_it_was_used_and_nothing_is_held, setup_area),

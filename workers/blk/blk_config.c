@@ -95,8 +95,9 @@ void blk_config_hello(const struct control_configure *configure, const struct bl
             .credit_requests = LIMIT_CREDITS,
             .credit_bytes = BLK_CREDIT_BYTES,
             .max_inline = BLK_MAX_INLINE,
-            .area = {.lead = BLK_HEADER_BYTES, /* what is written to the file begins with a page, */
-                     .out = true},             /* and so does what is read from it */
+            .area = {.lead = BLK_HEADER_BYTES, /* what is written to the file begins with a line, or, */
+                     .dense = !options.direct, /* where it goes past the page cache, with a page, */
+                     .out = true},             /* as what is read from it does */
             .n_fields = BLK_FIELD_COUNT_,
         };
         for (uint32_t i = 0; i < configure->n_queues; i++) {

@@ -51,18 +51,20 @@ static void inbox_compact(struct inbox *inbox)
         inbox->end = at;
 }
 
-/* How far from its page's beginning a readable part begins. */
-static uint32_t area_shift(const struct inbox_area *area)
+/* `at`: a place's number and one. Where in the area a readable part begins that lies there, and a writable one. */
+static uint64_t area_in(const struct inbox_area *area, uint32_t at)
 {
-        return area->lead > 0 ? LIMIT_AREA_PAGE - area->lead : 0;
+        return (uint64_t)(at - 1) * area->step + area->shift;
 }
 
-/* `at`: a page's number and one, or 0. Do `len` bytes from there on lie in the area? */
-static bool area_holds(const struct inbox_area *area, uint32_t at, uint32_t shift, uint32_t len)
+static uint64_t area_out(uint32_t at)
 {
-        uint64_t start = at > 0 ? (uint64_t)(at - 1) * LIMIT_AREA_PAGE + shift : 0;
+        return (uint64_t)(at - 1) * LIMIT_AREA_PAGE;
+}
 
-        return at == 0 || (start <= area->len && len <= area->len - start);
+static bool area_holds(const struct inbox_area *area, uint64_t start, uint32_t len)
+{
+        return start <= area->len && len <= area->len - start;
 }
 
 static bool inbox_places_ok(const struct inbox *inbox, const struct lane_requests *batch)
@@ -70,24 +72,21 @@ static bool inbox_places_ok(const struct inbox *inbox, const struct lane_request
         const struct inbox_area *area = &inbox->area;
 
         for (size_t i = 0; i < batch->n; i++) {
-                if (batch->in_at && !area_holds(area, batch->in_at[i], area_shift(area), batch->inlined[i]))
+                if (batch->in_at && batch->in_at[i] > 0 &&
+                    !area_holds(area, area_in(area, batch->in_at[i]), batch->inlined[i]))
                         return false;
-                if (batch->out_at && !area_holds(area, batch->out_at[i], 0, batch->writable[i]))
+                if (batch->out_at && batch->out_at[i] > 0 &&
+                    !area_holds(area, area_out(batch->out_at[i]), batch->writable[i]))
                         return false;
         }
         return true;
-}
-
-/* The first byte of page `at`, counted from 1; 0: NULL. */
-static uint8_t *area_page(const struct inbox_area *area, uint32_t at)
-{
-        return at > 0 ? area->bytes + (size_t)(at - 1) * LIMIT_AREA_PAGE : NULL;
 }
 
 static void inbox_append(struct inbox *inbox, const struct lane_requests *batch, size_t i)
 {
         const struct inbox_area *area = &inbox->area;
         bool placed = batch->in_at && batch->in_at[i] > 0, doubt = placed && inbox->area_doubt;
+        bool lent = batch->out_at && batch->out_at[i] > 0;
         struct request *r = inbox->free;
 
         inbox->free = r->newer;
@@ -97,9 +96,8 @@ static void inbox_append(struct inbox *inbox, const struct lane_requests *batch,
                               .writable = batch->writable[i],
                               .inlined = doubt ? 0 : batch->inlined[i],
                               .inline_at = inbox->end,
-                              .in = placed && !doubt ? area_page(area, batch->in_at[i]) + area_shift(area)
-                                                     : NULL,
-                              .out = batch->out_at ? area_page(area, batch->out_at[i]) : NULL,
+                              .in = placed && !doubt ? area->bytes + area_in(area, batch->in_at[i]) : NULL,
+                              .out = lent ? area->bytes + area_out(batch->out_at[i]) : NULL,
                               .attempt = batch->attempt[i],
                               .must_fail = batch->must_fail[i] != 0,
                               .lane = r->lane,
@@ -112,7 +110,7 @@ static void inbox_append(struct inbox *inbox, const struct lane_requests *batch,
         if (!inbox->waiting)
                 inbox->waiting = r;
         inbox->end += r->in ? 0 : r->inlined;
-        inbox->area_used |= placed || r->out;
+        inbox->area_used |= placed || lent;
 }
 
 int inbox_add(struct inbox *inbox, const struct lane_requests *batch, uint32_t payload_len,

@@ -32,7 +32,9 @@ struct request {
 /* One lane's part of the memory that the broker copies to and from; it hands out the pages. */
 struct inbox_area {
         uint8_t *bytes; /* NULL: none */
-        uint32_t len, lead;
+        uint32_t len;
+        uint32_t step,
+            shift; /* from one place for a readable part to the next, and how far behind it the part begins (control.h) */
 };
 
 struct inbox {

@@ -248,7 +248,8 @@ static struct inbox_area worker_lane_area(const struct worker *worker, unsigned 
 
         return (struct inbox_area){.bytes = (uint8_t *)(uintptr_t)area->at + (size_t)lane * area->len,
                                    .len = area->len,
-                                   .lead = area->lead};
+                                   .step = control_area_step(area),
+                                   .shift = control_area_shift(area)};
 }
 
 static int worker_allocate(struct worker *worker)
