@@ -122,7 +122,7 @@ static void seed_control_up(void)
                                    .max_inline = 4096,
                                    .n_fields = 3,
                                    .fields = {{0, 8, false, 2048}, {8, 4, false, 9}, {32, 1, true, 1}},
-                                   .area = {0x7f0000200000, 1 << 20, 16, true}};
+                                   .area = {0x7f0000200000, 1 << 20, 16, true, true}};
         up[1] = (struct control_to_broker){.kind = CONTROL_DONE, .done = {1, 0}};
         up[2] = (struct control_to_broker){.kind = CONTROL_CONFIG_SPACE, .config_space = {3, values}};
         up[3] =
