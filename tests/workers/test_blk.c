@@ -192,6 +192,38 @@ static void a_read_that_has_a_place_goes_there_with_its_status_behind_it(void **
         finish();
 }
 
+/* Two writes whose places lie next to each other, as a broker fills them with one range. */
+static void writes_are_found_in_places_that_lie_close(void **state)
+{
+        uint8_t *data = disk + 16 * 512, back[2 * 4096];
+        struct fake_request requests[2];
+        struct io ios[2];
+
+        (void)state;
+        start();
+        assert_true(broker.hello.area.dense);
+        assert_int_equal(broker.hello.area.lead, BLK_HEADER_BYTES);
+        for (size_t i = 0; i < sizeof(back); i++)
+                data[i] = (uint8_t)rand();
+        for (uint32_t i = 0; i < 2; i++) {
+                io_init(&ios[i], T_OUT, 16 + 8 * i, data + 4096 * i, 4096, 1);
+                requests[i] = ios[i].request;
+                requests[i].in_at = 7 + i;
+                fake_place(&broker, &requests[i]);
+        }
+        fake_send_requests(&broker, 0, requests, 2);
+        fake_drain(&broker, 0);
+        for (size_t i = 0; i < 2; i++) {
+                ios[i].request = requests[i];
+                assert_int_equal(io_status(&ios[i]), BLK_STATUS_OK);
+                io_done(&ios[i]);
+        }
+        assert_int_equal(broker.n_mem_reads, 0);
+        assert_int_equal(run(T_IN, 16, NULL, 0, back, sizeof(back)), BLK_STATUS_OK);
+        assert_memory_equal(back, data, sizeof(back));
+        finish();
+}
+
 /* Not all have a place: eight requests of 1 MiB are more than there is room for. */
 static void a_batch_of_long_reads_brings_each_its_bytes_and_its_status(void **state)
 {
@@ -532,6 +564,7 @@ int main(void)
             cmocka_unit_test(a_small_read_is_one_frame_of_data_and_status),
             cmocka_unit_test(a_long_read_is_pieces_and_a_frame_without_a_place),
             cmocka_unit_test(a_read_that_has_a_place_goes_there_with_its_status_behind_it),
+            cmocka_unit_test(writes_are_found_in_places_that_lie_close),
             cmocka_unit_test(what_lies_in_places_leaves_in_pieces),
             cmocka_unit_test(a_batch_of_long_reads_brings_each_its_bytes_and_its_status),
             cmocka_unit_test(answers_leave_in_longer_pieces_while_many_wait),

@@ -66,6 +66,16 @@ static void assert_all(uint8_t status)
                 assert_int_equal(io_status(&ios[i]), status);
 }
 
+/* Data that is not to go by way of another buffer begins with a page of the worker's. */
+static void places_are_whole_pages(void **state)
+{
+        (void)state;
+        start_direct(512);
+        assert_false(broker.hello.area.dense);
+        assert_int_equal(broker.hello.area.lead, BLK_HEADER_BYTES);
+        finish();
+}
+
 /* Reads have places, or not. */
 static void write_and_read_all_sizes(bool lend)
 {
@@ -353,6 +363,7 @@ static void without_room_for_transfers_there_is_no_worker(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+            cmocka_unit_test(places_are_whole_pages),
             cmocka_unit_test(data_of_every_size_is_written_and_read),
             cmocka_unit_test(data_is_right_whatever_the_host_does_to_transfers),
             cmocka_unit_test(a_batch_is_under_way_at_once),
