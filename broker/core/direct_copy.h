@@ -26,7 +26,7 @@
 #include "proto/control.h"
 
 #define DIRECT_MIN                                                                                           \
-        4096u /* bytes of a readable part that is worth it: it takes whole pages, whatever its length */
+        4096u /* bytes of a readable part that is worth it: it takes whole places, whatever its length */
 #define DIRECT_LEND_MIN                                                                                      \
         4096u /* ... and of a writable part: one call fetches those of a whole frame, so shorter ones pay */
 #define DIRECT_RANGES                                                                                        \

@@ -28,7 +28,7 @@
 
 /* ---- direct copy (broker/core/direct_copy.h) ---- */
 #define LIMIT_AREA_PAGE   4096u /* bytes of an area that are handed out together: the smallest page there is */
-#define LIMIT_AREA_LINE   64u   /* ... where its places are dense, they and so many more, or twice as many, or what their lead takes */
+#define LIMIT_AREA_LINE   64u   /* ... and with dense places as many whole lines of so many bytes as a lead takes: those of a processor's cache */
 #define LIMIT_AREA        (8u << 20) /* bytes of a worker's area, a lane: four requests of 1 MiB under way, and four to come */
 #define LIMIT_AREA_REST_S 1u     /* seconds without a request: then a worker gives the area's pages back; far over a pause of a busy guest */
 #define LIMIT_DIRECT_PART (2u << 20) /* bytes of one part of a request that lies in it: twice Linux's largest */
