@@ -15,6 +15,10 @@
 #define LANE_PLACE_LARGE                                                                                     \
         (256u << 10) /* bytes of a request in the mean: then both have enough to do at once */
 
+#define LANE_PLACE_DEEP                                                                                      \
+        32u /* requests under way: more than one frame of them, and than one piece of answers */
+#define LANE_PLACE_SHALLOW 64u /* looks in a row that saw no more: the load is not deep */
+
 /* What clock_getcpuclockid answers, which asks the kernel for a resolution first: a call that the broker does not have. */
 #define PROCESS_CPU_CLOCK(pid) ((clockid_t)(~(unsigned)(pid) << 3 | 2u))
 
@@ -22,6 +26,11 @@ void lane_set_place(struct lane *lane, const struct place_host *host)
 {
         lane->place.host = host;
         lane->place.at = PLACE_FREE;
+}
+
+static bool is_shared(const struct lane_place *place)
+{
+        return place->at != PLACE_FREE && !place_is_alone(place->at);
 }
 
 /* ---- the kernel's part ---- */
@@ -37,23 +46,23 @@ int lane_place_probe(const struct place_host *host, pid_t worker)
 }
 
 /* The worker first: if only one of the two can be moved, it is not the lane that stays behind alone. */
-static int move_to(const struct lane_place *place, int cpu)
+static int move_to(const struct lane_place *place, int to)
 {
         cpu_set_t set, others = place->host->all;
         int r;
 
         CPU_ZERO(&set);
-        CPU_SET((unsigned)cpu, &set);
-        CPU_CLR((unsigned)cpu, &others);
+        CPU_SET((unsigned)place_cpu(to), &set);
+        CPU_CLR((unsigned)place_cpu(to), &others);
         r = set_cpus(place->worker, &set);
-        return r < 0 ? r : set_cpus(0, place->placement.apart ? &others : &set);
+        return r < 0 ? r : set_cpus(0, place_is_alone(to) ? &others : &set);
 }
 
 /* The lane's thread only: for a worker, which has another uid, the kernel asks for CAP_SYS_NICE. A disk's has had short turns since its
  * start (jail_stages.c). */
 static void turns_follow(struct lane_place *place)
 {
-        bool brief = place->at != PLACE_FREE && place->placement.turns;
+        bool brief = is_shared(place) && place->placement.turns;
 
         if (brief == place->brief)
                 return;
@@ -85,7 +94,7 @@ static uint64_t clock_read(clockid_t id)
 /* By those who are where the guard is. */
 static uint64_t used_by_us(const struct lane_place *place)
 {
-        uint64_t lane_ns = place->placement.apart ? 0 : clock_read(CLOCK_THREAD_CPUTIME_ID);
+        uint64_t lane_ns = is_shared(place) ? clock_read(CLOCK_THREAD_CPUTIME_ID) : 0;
 
         return lane_ns + clock_read(PROCESS_CPU_CLOCK(place->worker));
 }
@@ -115,7 +124,7 @@ static void place_follow(struct lane *lane)
         }
         set_free(place);
         if (r == -EINVAL)
-                placement_bar(&place->placement, lane_clock_ns(), to);
+                placement_bar(&place->placement, lane_clock_ns(), place_cpu(to));
         else
                 place->worker = 0;
 }
@@ -135,6 +144,7 @@ void lane_place_begin(struct lane *lane, pid_t worker)
         place->worker = worker;
         place->looked = lane->completed;
         place->bytes = bytes_of(lane);
+        place->shallow = LANE_PLACE_SHALLOW;
         placement_init(&place->placement, place->host->cpus, place->host->n_cpus);
         place->guard.cpu = PLACE_FREE;
 }
@@ -156,7 +166,14 @@ void lane_place_rest(struct lane *lane)
 /* With some inertia: of two kinds of load that take turns each would be another. */
 static bool look_is_large(const struct lane_place *place, uint64_t n, uint64_t bytes)
 {
-        return bytes / n >= (place->placement.apart ? LANE_PLACE_LARGE / 2 : LANE_PLACE_LARGE);
+        return bytes / n >= (place->placement.large ? LANE_PLACE_LARGE / 2 : LANE_PLACE_LARGE);
+}
+
+/* At once, and not for a while longer: how many there are when one looks differs. */
+static bool look_is_deep(struct lane_place *place, uint32_t n)
+{
+        place->shallow = n > LANE_PLACE_DEEP ? 0 : MIN(place->shallow + 1, LANE_PLACE_SHALLOW);
+        return place->shallow < LANE_PLACE_SHALLOW;
 }
 
 void lane_place_look(struct lane *lane)
@@ -171,7 +188,9 @@ void lane_place_look(struct lane *lane)
         now_ns = lane_clock_ns();
         turns = place->emptied * 4 >= n * 3;
         placement_turns(&place->placement, turns);
-        placement_apart(&place->placement, !turns && look_is_large(place, n, bytes - place->bytes), now_ns,
+        placement_deep(&place->placement, look_is_deep(place, lane->used_requests), now_ns, lane->completed,
+                       bytes);
+        placement_large(&place->placement, !turns && look_is_large(place, n, bytes - place->bytes), now_ns,
                         lane->completed, bytes);
         place->emptied = 0;
         place->looked = lane->completed;
@@ -182,7 +201,7 @@ void lane_place_look(struct lane *lane)
 
 bool lane_place_is_shared(const struct lane *lane)
 {
-        return lane->place.at != PLACE_FREE && !lane->place.placement.apart;
+        return is_shared(&lane->place);
 }
 
 bool lane_place_ticks(const struct lane *lane)

@@ -8,7 +8,7 @@
  * While both are on one CPU and requests come one at a time, the lane's thread has short turns (time_slice.h): the driver it
  * shares that CPU with has just woken it. Not otherwise: where many requests wait, it would be woken for fewer of them at a time.
  *
- * Where requests are large the place is the worker's alone, and the lane's thread may be on any other CPU.
+ * Where the place is the worker's alone, the lane's thread may be on any other CPU.
  *
  * While both are on one CPU, requests say that their answers may come together (PROTOCOL.md, Turns).
  *
@@ -48,6 +48,7 @@ struct lane_place {
         uint64_t looked;  /* requests done at the last look, ... */
         uint64_t bytes;   /* ... and bytes */
         uint64_t emptied; /* how often since then nothing was left to do */
+        uint32_t shallow; /* looks in a row that saw few requests under way */
         struct placement placement;
         struct lane_place_gaps gaps;
         struct lane_place_guard guard;

@@ -121,20 +121,34 @@ static void try_add(struct placement *p, int place, uint64_t score)
         p->tries[p->n_tries++] = (struct placement_try){.place = place, .score = score};
 }
 
-/* As many CPUs as one trial may have, beginning with one that the last trial has not come to. */
-static void try_add_cpus(struct placement *p, uint64_t now_ns)
+/* At most `room` places of one kind, beginning with a CPU that the last trial has not come to. `kind`: 0 or PLACE_ALONE. */
+static void try_add_kind(struct placement *p, int kind, unsigned room, unsigned *rotation, uint64_t now_ns)
 {
-        unsigned room = LIMIT_PLACES + 1 - p->n_tries, i = 0;
+        unsigned i = 0;
 
         for (; i < p->n_cpus && room > 0; i++) {
-                unsigned at = (p->rotation + i) % p->n_cpus;
+                unsigned at = (*rotation + i) % p->n_cpus;
+                int place = p->cpus[at] | kind;
 
-                if (p->cpus[at] == p->chosen || p->barred_ns[at] > now_ns)
+                if (place == p->chosen || p->barred_ns[at] > now_ns)
                         continue;
-                try_add(p, p->cpus[at], 0);
+                try_add(p, place, 0);
                 room--;
         }
-        p->rotation = (p->rotation + i) % p->n_cpus;
+        *rotation = (*rotation + i) % p->n_cpus;
+}
+
+/* As many places as one trial may have. */
+static void try_add_cpus(struct placement *p, uint64_t now_ns)
+{
+        unsigned room = LIMIT_PLACES + 1 - p->n_tries, alone = LIMIT_PLACES_ALONE;
+
+        if (p->large)
+                alone = room;
+        else if (!p->deep || p->n_cpus == 1)
+                alone = 0;
+        try_add_kind(p, 0, room - alone, &p->rotation, now_ns);
+        try_add_kind(p, PLACE_ALONE, alone, &p->rotation_alone, now_ns);
 }
 
 static void hold(struct placement *p, int place, uint64_t now_ns, uint64_t requests, uint64_t bytes)
@@ -184,7 +198,7 @@ static const struct placement_try *try_find(const struct placement *p, int place
 /* Who is freed runs on where he was for a while: if a CPU has to be no more than not worse, it must not be held to be better. */
 static bool is_lenient(const struct placement *p)
 {
-        return p->turns || p->apart;
+        return p->turns || p->large;
 }
 
 static unsigned try_worth(const struct placement *p)
@@ -398,15 +412,30 @@ void placement_turns(struct placement *p, bool turns)
         p->turns = turns;
 }
 
-void placement_apart(struct placement *p, bool apart, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+/* Nothing is known of the load that there is now. */
+static void forget(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
-        apart = apart && p->n_cpus > 1;
-        if (apart == p->apart)
-                return;
         rest_and_watch(p, now_ns, requests, bytes);
-        p->apart = apart;
         p->chosen = PLACE_FREE;
         p->level = p->free_score = 0;
+}
+
+void placement_deep(struct placement *p, bool deep, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        bool was_deep = p->deep;
+
+        p->deep = deep;
+        if (was_deep && !deep && !p->large && place_is_alone(p->chosen))
+                forget(p, now_ns, requests, bytes);
+}
+
+void placement_large(struct placement *p, bool large, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        large = large && p->n_cpus > 1;
+        if (large == p->large)
+                return;
+        forget(p, now_ns, requests, bytes);
+        p->large = large;
 }
 
 int placement_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
@@ -476,7 +505,7 @@ bool placement_guard(struct placement *p, uint64_t now_ns, const struct placemen
         for (unsigned i = 0; i < p->n_cpus; i++) {
                 uint64_t busy_ns = subtract(use->elapsed_ns, use->idle_ns[i]);
 
-                if (p->cpus[i] == p->chosen)
+                if (p->cpus[i] == place_cpu(p->chosen))
                         others_ns = subtract(busy_ns, use->own_ns);
                 else
                         least_ns = MIN(least_ns, busy_ns);
@@ -485,6 +514,6 @@ bool placement_guard(struct placement *p, uint64_t now_ns, const struct placemen
                 return false;
         if (p->turns && others_ns <= use->gaps_ns + use->elapsed_ns / PLACE_SLACK)
                 return false;
-        placement_bar(p, now_ns, p->chosen);
+        placement_bar(p, now_ns, place_cpu(p->chosen));
         return true;
 }

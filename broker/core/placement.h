@@ -19,7 +19,9 @@
  * Turns: where requests come one at a time, the driver waits for each, and two CPUs win nothing. So a CPU need not be better than free
  * there, as long as it is not worse; and what others use of it while nothing is asked of the lane is no harm: it is the driver, or
  * somebody whom we leave that much. A trial of such a slow load is long: what it chose is held for many times that (PLACE_TURNS_HOLD).
- * Apart: where requests are large, both copy all the time. There a CPU is the worker's alone, as long as that is no worse than free.
+ * Alone: the worker has a CPU to itself, and the lane's thread any other. Where many requests wait both have enough to do at once, and are
+ * seldom woken; that is tried beside one CPU for both, on LIMIT_PLACES_ALONE CPUs, since they are all alike but for the driver's. Where
+ * requests are large, both copy all the time: there it is all that is tried, and stays as long as it is no worse than free.
  * Pure arithmetic: no clock, no system call.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -29,8 +31,9 @@
 
 #include "proto/base/limits.h"
 
-#define PLACE_FREE (-1)
-#define PLACE_LOOK 16u /* requests between two looks: who counts them need not read the clock more often */
+#define PLACE_FREE  (-1)
+#define PLACE_ALONE 0x10000 /* and a CPU: the worker alone */
+#define PLACE_LOOK  16u /* requests between two looks: who counts them need not read the clock more often */
 
 enum placement_state {
         PLACEMENT_RESTING = 0, /* free; to WATCHING with the next look */
@@ -52,10 +55,10 @@ struct placement_try {
 
 struct placement {
         enum placement_state state;
-        int place;  /* where lane and worker belong now: PLACE_FREE or a CPU */
+        int place;  /* where lane and worker belong now: PLACE_FREE, a CPU, or PLACE_ALONE and a CPU */
         int chosen; /* by the last trial */
         const uint16_t *cpus;
-        unsigned n_cpus, rotation;
+        unsigned n_cpus, rotation, rotation_alone; /* which CPUs the next trial begins with */
         struct placement_window window;
         uint64_t moved_ns, tried_ns, seen_ns, rested_ns;
         uint64_t tick_requests;
@@ -69,7 +72,8 @@ struct placement {
         unsigned n_tries, at_try;
         bool second;                          /* free and the best CPU are measured again */
         bool turns;                           /* requests come one at a time */
-        bool apart;                           /* a CPU is the worker's alone: requests are large */
+        bool deep;                            /* many are under way */
+        bool large;                           /* requests are large: a CPU is the worker's alone */
         uint64_t barred_ns[LIMIT_PLACE_CPUS]; /* until then it is not tried */
 };
 
@@ -100,9 +104,25 @@ void placement_bar(struct placement *placement, uint64_t now_ns, int cpu);
 /* Do requests come one at a time just now? */
 void placement_turns(struct placement *placement, bool turns);
 
+/* Are so many requests under way just now that a CPU for the worker alone may pay? If they are no more, and it has one, that is another
+ * load. */
+void placement_deep(struct placement *placement, bool deep, uint64_t now_ns, uint64_t requests,
+                    uint64_t bytes);
+
 /* Are requests so large just now that the worker has a CPU to itself, if it has one? Another answer than before is another load. */
-void placement_apart(struct placement *placement, bool apart, uint64_t now_ns, uint64_t requests,
+void placement_large(struct placement *placement, bool large, uint64_t now_ns, uint64_t requests,
                      uint64_t bytes);
+
+/* The CPU of a place that is not PLACE_FREE, and whether it is the worker's alone. */
+static inline int place_cpu(int place)
+{
+        return place & ~PLACE_ALONE;
+}
+
+static inline bool place_is_alone(int place)
+{
+        return place != PLACE_FREE && (place & PLACE_ALONE) != 0;
+}
 
 /* Looks at what others have used while the place was the chosen one. True: it has been left. */
 bool placement_guard(struct placement *placement, uint64_t now_ns, const struct placement_use *use);

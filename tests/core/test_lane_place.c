@@ -278,7 +278,8 @@ static void a_worker_of_large_requests_has_a_cpu_to_itself(void **state)
         assert_int_equal(place_of(&lane_set), 2);
         assert_false(brief);
         serve_by(serve_large, 1000 * MS);
-        assert_int_equal(bench.lane.place.placement.chosen, 5); /* that it is busy there is its own doing */
+        assert_int_equal(bench.lane.place.placement.chosen,
+                         PLACE_ALONE | 5); /* that it is busy there is its own doing */
         for (unsigned i = 0; i < 2 * PLACE_LOOK; i++)
                 serve_one(); /* which looks that its lane is beside it, if it is anywhere */
         serve(100 * MS);
@@ -288,23 +289,61 @@ static void a_worker_of_large_requests_has_a_cpu_to_itself(void **state)
         bench_done(&bench);
 }
 
-static bool is_apart_by(uint32_t bytes)
+static bool is_large_by(uint32_t bytes)
 {
         large = bytes;
         for (unsigned i = 0; i < 2 * PLACE_LOOK; i++)
                 serve_large();
-        return bench.lane.place.placement.apart;
+        return bench.lane.place.placement.large;
 }
 
 static void from_256_kib_in_the_mean_on_and_until_half_of_that_requests_are_large(void **state)
 {
         (void)state;
         begin();
-        assert_false(is_apart_by(LARGE - 1));
-        assert_true(is_apart_by(LARGE));
-        assert_true(is_apart_by(LARGE / 2));
-        assert_false(is_apart_by(LARGE / 2 - 1));
-        assert_false(is_apart_by(LARGE - 1));
+        assert_false(is_large_by(LARGE - 1));
+        assert_true(is_large_by(LARGE));
+        assert_true(is_large_by(LARGE / 2));
+        assert_false(is_large_by(LARGE / 2 - 1));
+        assert_false(is_large_by(LARGE - 1));
+        bench_done(&bench);
+}
+
+/* So many at once, answered one after the other. */
+static void serve_many(unsigned n)
+{
+        uint16_t head;
+        uint32_t len;
+
+        for (unsigned i = 0; i < n; i++)
+                model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
+        assert_int_equal(bench_requests(&bench), n);
+        for (unsigned i = 0; i < n; i++) {
+                now_ns += 100 * US;
+                fake_worker_complete(&bench.worker, bench.requests[i].id, 0, NULL, 0);
+                bench_run(&bench);
+                assert_true(model_reap(&bench.guest, 0, &head, &len));
+        }
+}
+
+static bool is_deep_by(unsigned n, unsigned times)
+{
+        while (times-- > 0)
+                serve_many(n);
+        return bench.lane.place.placement.deep;
+}
+
+/* One look in PLACE_LOOK requests. 48 and then none are under way when the first 16 of 64 have been answered. */
+static void more_than_32_requests_under_way_are_many_until_64_looks_have_seen_no_more(void **state)
+{
+        (void)state;
+        begin();
+        assert_false(is_deep_by(48, 10)); /* 32 at a look, 16 and none */
+        assert_true(is_deep_by(64, 1));   /* three more looks see no more */
+        assert_true(is_deep_by(16, 60));
+        assert_false(is_deep_by(16, 1));
+        assert_false(is_deep_by(16, 10));
+        assert_true(is_deep_by(64, 1));
         bench_done(&bench);
 }
 
@@ -316,10 +355,10 @@ static void a_worker_that_is_alone_leaves_a_cpu_that_others_need(void **state)
         own_percent = 200;
         while (now_ns < 1100 * MS || bench.lane.place.placement.state != PLACEMENT_HOLDING)
                 serve_large();
-        assert_int_equal(bench.lane.place.placement.chosen, 5);
+        assert_int_equal(bench.lane.place.placement.chosen, PLACE_ALONE | 5);
         own_percent = 90;
         serve_by(serve_large, 1000 * MS);
-        assert_int_not_equal(bench.lane.place.placement.chosen, 5);
+        assert_int_not_equal(bench.lane.place.placement.chosen, PLACE_ALONE | 5);
         bench_done(&bench);
 }
 
@@ -488,6 +527,7 @@ int main(void)
             cmocka_unit_test(turns_are_as_before_when_requests_do_not_come_one_at_a_time),
             cmocka_unit_test(a_worker_of_large_requests_has_a_cpu_to_itself),
             cmocka_unit_test(from_256_kib_in_the_mean_on_and_until_half_of_that_requests_are_large),
+            cmocka_unit_test(more_than_32_requests_under_way_are_many_until_64_looks_have_seen_no_more),
             cmocka_unit_test(a_worker_that_is_alone_leaves_a_cpu_that_others_need),
             cmocka_unit_test(a_light_load_costs_no_system_call_and_few_looks_at_the_clock),
             cmocka_unit_test(a_lane_without_a_host_or_a_worker_is_never_placed),

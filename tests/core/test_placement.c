@@ -1,4 +1,4 @@
-/* Placement against made-up hosts: how many requests a second are done at which place and when. Time is the test's.
+/* Placement against made-up hosts (placement_bench.h), where lane and worker are together. Time is the test's.
  * TRUST: sees its own numbers only.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/placement.h"
@@ -12,122 +12,13 @@
 #include <cmocka.h>
 
 #include "proto/base/checked.h"
-
-#define MS     UINT64_C(1000000)
-#define SECOND (1000 * MS)
-#define BLOCK  4096u
-
-static const uint16_t cpus[LIMIT_PLACE_CPUS] = {
-    0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
-    22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
-    44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-
-/* ---- a host ---- */
-
-struct host {
-        struct placement placement;
-        uint64_t (*rate)(int place, uint64_t now_ns); /* requests a second; 0: none is done */
-        uint64_t now_ns, next_tick_ns, requests;
-        uint64_t left_ns;  /* of the requests under way */
-        uint64_t at_ns[2]; /* spent free, and on a CPU */
-        uint64_t tried;    /* mask of CPUs that it was on */
-        unsigned n_moves;
-        unsigned noise_percent;
-        unsigned seed;
-};
+#include "tests/core/placement_bench.h"
 
 static struct host host;
 
-static void pass(struct host *h, uint64_t ns)
-{
-        int place = h->placement.place;
-
-        h->now_ns += ns;
-        h->at_ns[place != PLACE_FREE] += ns;
-        if (place != PLACE_FREE)
-                h->tried |= UINT64_C(1) << place;
-}
-
-/* How long the next PLACE_LOOK requests take. */
-static uint64_t step_ns(struct host *h)
-{
-        uint64_t rate = h->rate(h->placement.place, h->now_ns);
-        uint64_t percent = 100;
-
-        if (rate == 0)
-                return UINT64_MAX;
-        if (h->noise_percent > 0)
-                percent += (unsigned)rand_r(&h->seed) % (2 * h->noise_percent + 1) - h->noise_percent;
-        return PLACE_LOOK * SECOND * 100 / (rate * percent);
-}
-
-static void begin_host(struct host *h, unsigned n_cpus, uint64_t (*rate)(int place, uint64_t now_ns))
-{
-        *h = (struct host){.rate = rate, .now_ns = 1000 * SECOND, .seed = 1};
-        placement_init(&h->placement, cpus, n_cpus);
-        h->left_ns = step_ns(h);
-        h->next_tick_ns = h->now_ns;
-}
-
 static void begin(unsigned n_cpus, uint64_t (*rate)(int place, uint64_t now_ns))
 {
-        begin_host(&host, n_cpus, rate);
-}
-
-static uint64_t first_of(uint64_t a, uint64_t b)
-{
-        return MIN(a, b);
-}
-
-static void tick(struct host *h, bool idle)
-{
-        h->next_tick_ns = h->now_ns + LIMIT_PLACE_TICK_MS * MS;
-        if (h->placement.place != PLACE_FREE)
-                placement_tick(&h->placement, h->now_ns, h->requests, h->requests * BLOCK, idle);
-}
-
-/* To the next event: requests are done, or it is time for a tick. */
-static void load_step(struct host *h, uint64_t end_ns)
-{
-        uint64_t ns = first_of(first_of(h->left_ns, h->next_tick_ns - h->now_ns), end_ns - h->now_ns);
-        int before = h->placement.place;
-
-        pass(h, ns);
-        h->left_ns -= h->left_ns == UINT64_MAX ? 0 : ns;
-        if (h->now_ns == h->next_tick_ns)
-                tick(h, false);
-        if (h->left_ns == 0) {
-                h->requests += PLACE_LOOK;
-                placement_look(&h->placement, h->now_ns, h->requests, h->requests * BLOCK);
-        }
-        if (h->left_ns == 0 || h->placement.place != before)
-                h->left_ns = step_ns(h);
-        h->n_moves += h->placement.place != before;
-}
-
-static void load(struct host *h, uint64_t ns)
-{
-        const uint64_t end_ns = h->now_ns + ns;
-
-        while (h->now_ns < end_ns)
-                load_step(h, end_ns);
-}
-
-/* Nothing comes: only what is confined is looked at. */
-static void rest(struct host *h, uint64_t ns)
-{
-        for (uint64_t i = 0; i < ns / (LIMIT_PLACE_TICK_MS * MS); i++) {
-                pass(h, LIMIT_PLACE_TICK_MS * MS);
-                tick(h, true);
-        }
-}
-
-static uint64_t done_in(struct host *h, uint64_t ns)
-{
-        uint64_t before = h->requests;
-
-        load(h, ns);
-        return h->requests - before;
+        host_begin(&host, n_cpus, rate);
 }
 
 /* ---- made-up hosts ---- */
@@ -210,9 +101,9 @@ static void a_cpu_that_is_clearly_better_is_chosen_and_kept(void **state)
 {
         (void)state;
         begin(2, first_is_best);
-        load(&host, 100 * MS);
+        host_load(&host, 100 * MS);
         assert_int_equal(host.placement.place, 0);
-        assert_true(done_in(&host, 10 * SECOND) > 28000 * 10 * 97 / 100);
+        assert_true(host_done_in(&host, 10 * SECOND) > 28000 * 10 * 97 / 100);
 }
 
 static void what_is_not_clearly_better_is_left_free(void **state)
@@ -223,7 +114,7 @@ static void what_is_not_clearly_better_is_left_free(void **state)
         (void)state;
         for (size_t i = 0; i < array_size(hosts); i++) {
                 begin(2, hosts[i]);
-                load(&host, 10 * SECOND);
+                host_load(&host, 10 * SECOND);
                 assert_true(host.at_ns[1] < 10 * SECOND / 20);
                 assert_true(host.requests > hosts[i](PLACE_FREE, 0) * 10 * 98 / 100);
         }
@@ -234,51 +125,12 @@ static void where_requests_take_turns_a_cpu_need_not_be_better_than_free(void **
         (void)state;
         begin(2, all_are_alike);
         placement_turns(&host.placement, true);
-        load(&host, 10 * SECOND);
+        host_load(&host, 10 * SECOND);
         assert_true(host.at_ns[1] > 9 * SECOND);
         begin(2, cpus_are_bad);
         placement_turns(&host.placement, true);
-        load(&host, 10 * SECOND);
+        host_load(&host, 10 * SECOND);
         assert_true(host.at_ns[1] < SECOND / 2);
-}
-
-static void set_apart(bool apart)
-{
-        placement_apart(&host.placement, apart, host.now_ns, host.requests, host.requests * BLOCK);
-}
-
-static void a_worker_is_alone_on_a_cpu_that_is_not_worse_than_free(void **state)
-{
-        (void)state;
-        begin(2, all_are_alike);
-        set_apart(true);
-        load(&host, 10 * SECOND);
-        assert_true(host.at_ns[1] > 9 * SECOND);
-        begin(2, cpus_are_bad);
-        set_apart(true);
-        load(&host, 10 * SECOND);
-        assert_true(host.at_ns[1] < SECOND / 2);
-        begin(1, all_are_alike); /* where would its lane be? */
-        set_apart(true);
-        load(&host, 10 * SECOND);
-        assert_true(host.at_ns[1] < SECOND / 2);
-}
-
-static void what_is_to_be_apart_is_another_load_than_what_is_not(void **state)
-{
-        (void)state;
-        begin(2, first_is_best);
-        load(&host, SECOND);
-        assert_int_equal(host.placement.chosen, 0);
-        set_apart(true);
-        assert_int_equal(host.placement.place, PLACE_FREE);
-        assert_int_equal(host.placement.chosen, PLACE_FREE);
-        load(&host, SECOND);
-        assert_int_equal(host.placement.chosen, 0);
-        set_apart(true); /* nothing new */
-        assert_int_equal(host.placement.chosen, 0);
-        set_apart(false);
-        assert_int_equal(host.placement.place, PLACE_FREE);
 }
 
 /* A guest's that is emulated: a window takes 16 ms. */
@@ -295,13 +147,13 @@ static void where_requests_take_turns_the_next_trial_waits_until_the_last_is_rep
         (void)state;
         begin(2, slow_and_alike);
         placement_turns(&host.placement, true);
-        load(&host, SECOND / 2);
+        host_load(&host, SECOND / 2);
         assert_in_range(host.n_moves, 2, 3);
-        load(&host, 10 * SECOND);
+        host_load(&host, 10 * SECOND);
         assert_int_equal(host.placement.hold_ns, LIMIT_PLACE_HOLD_MAX_MS * MS); /* and no longer */
         begin(2, first_is_best);
         placement_turns(&host.placement, true);
-        load(&host, 50 * MS);
+        host_load(&host, 50 * MS);
         assert_int_equal(host.placement.state, PLACEMENT_HOLDING);
         assert_in_range(host.placement.hold_ns, 2 * LIMIT_PLACE_HOLD_MIN_MS * MS, 500 * MS);
 }
@@ -314,12 +166,12 @@ static void noise_costs_little(void **state)
                 begin(2, first_is_best);
                 host.seed = seed;
                 host.noise_percent = 40;
-                load(&host, 5 * SECOND);
+                host_load(&host, 5 * SECOND);
                 assert_true(host.requests > 28000 * 5 * 88 / 100);
                 begin(2, cpus_are_somewhat_worse);
                 host.seed = seed;
                 host.noise_percent = 40;
-                load(&host, 5 * SECOND);
+                host_load(&host, 5 * SECOND);
                 assert_true(host.requests > 300000 * 5 * 80 / 100);
         }
 }
@@ -328,9 +180,9 @@ static void of_many_cpus_each_trial_has_a_few_and_the_good_one_is_found(void **s
 {
         (void)state;
         begin(LIMIT_PLACE_CPUS, twentieth_is_best);
-        load(&host, 150 * MS);
+        host_load(&host, 150 * MS);
         assert_true(__builtin_popcountll(host.tried) <= (int)LIMIT_PLACES);
-        load(&host, 10 * SECOND);
+        host_load(&host, 10 * SECOND);
         assert_int_equal(host.placement.chosen, 19);
 }
 
@@ -340,9 +192,9 @@ static void a_trial_has_eight_cpus_and_a_host_with_one_more_has_two_trials(void 
         for (unsigned n = LIMIT_PLACES - 1; n <= LIMIT_PLACES + 1; n++) {
                 begin(n, all_are_alike);
                 while (host.placement.hold_ns == LIMIT_PLACE_HOLD_MIN_MS * MS)
-                        load(&host, MS);
+                        host_load(&host, MS);
                 assert_int_equal(__builtin_popcountll(host.tried), MIN(n, LIMIT_PLACES));
-                load(&host, 2 * SECOND);
+                host_load(&host, 2 * SECOND);
                 assert_int_equal(__builtin_popcountll(host.tried), n);
         }
 }
@@ -353,7 +205,7 @@ static void a_light_load_is_never_moved(void **state)
 {
         (void)state;
         begin(2, light);
-        load(&host, 10 * SECOND);
+        host_load(&host, 10 * SECOND);
         assert_int_equal(host.n_moves, 0);
 }
 
@@ -362,8 +214,8 @@ static void a_few_requests_are_never_moved(void **state)
         (void)state;
         begin(2, first_is_best);
         for (unsigned i = 0; i < 1000; i++) {
-                load(&host, 3 * MS); /* 30 of them */
-                rest(&host, 50 * MS);
+                host_load(&host, 3 * MS); /* 30 of them */
+                host_rest(&host, 50 * MS);
         }
         assert_int_equal(host.n_moves, 0);
 }
@@ -372,20 +224,20 @@ static void what_has_become_worse_is_left_soon(void **state)
 {
         (void)state;
         begin(2, first_gets_worse);
-        load(&host, 2 * SECOND);
+        host_load(&host, 2 * SECOND);
         assert_int_equal(host.placement.place, 0);
-        load(&host, 150 * MS);
+        host_load(&host, 150 * MS);
         assert_int_equal(host.placement.chosen, PLACE_FREE);
-        assert_true(done_in(&host, 5 * SECOND) > 10000 * 5 * 96 / 100);
+        assert_true(host_done_in(&host, 5 * SECOND) > 10000 * 5 * 96 / 100);
 }
 
 static void what_has_become_better_is_found_within_two_seconds(void **state)
 {
         (void)state;
         begin(2, first_gets_better);
-        load(&host, 2 * SECOND);
+        host_load(&host, 2 * SECOND);
         assert_int_equal(host.placement.chosen, PLACE_FREE);
-        load(&host, 2 * SECOND);
+        host_load(&host, 2 * SECOND);
         assert_int_equal(host.placement.chosen, 0);
 }
 
@@ -393,9 +245,9 @@ static void another_load_has_another_trial(void **state)
 {
         (void)state;
         begin(2, load_gets_heavier);
-        load(&host, 2 * SECOND);
+        host_load(&host, 2 * SECOND);
         assert_int_equal(host.placement.place, 0);
-        load(&host, 50 * MS);
+        host_load(&host, 50 * MS);
         assert_int_equal(host.placement.chosen, PLACE_FREE);
 }
 
@@ -403,13 +255,13 @@ static void a_load_that_ends_is_free_two_ticks_later_and_goes_back_without_a_tri
 {
         (void)state;
         begin(2, first_is_best);
-        load(&host, SECOND);
+        host_load(&host, SECOND);
         assert_int_equal(host.placement.place, 0);
-        rest(&host, 2 * LIMIT_PLACE_TICK_MS * MS);
+        host_rest(&host, 2 * LIMIT_PLACE_TICK_MS * MS);
         assert_int_equal(host.placement.place, PLACE_FREE);
-        rest(&host, 500 * MS);
+        host_rest(&host, 500 * MS);
         host.tried = 0;
-        load(&host, 20 * MS);
+        host_load(&host, 20 * MS);
         assert_int_equal(host.placement.place, 0);
         assert_int_equal(host.tried, 1);
 }
@@ -420,8 +272,8 @@ static void a_load_of_bursts_is_tried_again_all_the_same(void **state)
         (void)state;
         begin(2, first_gets_better);
         while (host.now_ns < CHANGE + 6 * SECOND) {
-                load(&host, 150 * MS);
-                rest(&host, 450 * MS);
+                host_load(&host, 150 * MS);
+                host_rest(&host, 450 * MS);
         }
         assert_int_equal(host.placement.chosen, 0);
 }
@@ -436,7 +288,7 @@ static void how_a_load_begins_is_not_believed(void **state)
 {
         (void)state;
         begin(2, free_is_good_at_first);
-        load(&host, 60 * MS);
+        host_load(&host, 60 * MS);
         assert_int_equal(host.placement.chosen, 0);
 }
 
@@ -444,10 +296,10 @@ static void what_was_long_ago_is_tried_anew(void **state)
 {
         (void)state;
         begin(2, first_is_best);
-        load(&host, SECOND);
-        rest(&host, LIMIT_PLACE_MEMORY_MS * MS + SECOND);
+        host_load(&host, SECOND);
+        host_rest(&host, LIMIT_PLACE_MEMORY_MS * MS + SECOND);
         host.tried = 0;
-        load(&host, 500 * MS);
+        host_load(&host, 500 * MS);
         assert_int_equal(host.tried, 3);
 }
 
@@ -455,7 +307,7 @@ static void the_end_of_the_load_is_free_at_once(void **state)
 {
         (void)state;
         begin(2, first_is_best);
-        load(&host, SECOND);
+        host_load(&host, SECOND);
         placement_rest(&host.placement);
         assert_int_equal(host.placement.place, PLACE_FREE);
 }
@@ -466,8 +318,8 @@ static void trials_cost_two_percent_of_the_time(void **state)
 {
         (void)state;
         begin(LIMIT_PLACES, cpus_are_bad);
-        load(&host, SECOND); /* the credit that it begins with */
-        assert_true(done_in(&host, 20 * SECOND) > 100000 * 20 * 979 / 1000);
+        host_load(&host, SECOND); /* the credit that it begins with */
+        assert_true(host_done_in(&host, 20 * SECOND) > 100000 * 20 * 979 / 1000);
 }
 
 static void bursts_that_are_too_short_for_a_trial_do_not_try_for_ever(void **state)
@@ -476,8 +328,8 @@ static void bursts_that_are_too_short_for_a_trial_do_not_try_for_ever(void **sta
         begin(LIMIT_PLACES, cpus_are_bad);
         host.requests = 0;
         for (unsigned i = 0; i < 500; i++) {
-                load(&host, 8 * MS);
-                rest(&host, 30 * MS);
+                host_load(&host, 8 * MS);
+                host_rest(&host, 30 * MS);
         }
         assert_true(host.requests > 100000 * 4 * 96 / 100);
 }
@@ -488,15 +340,15 @@ static void a_pause_in_a_trial_is_not_its_loss(void **state)
         (void)state;
         for (unsigned looks = 0; looks < 5; looks++) {
                 begin(2, first_is_better);
-                load(&host, 200 * MS);
+                host_load(&host, 200 * MS);
                 while (host.placement.state != PLACEMENT_TRYING || host.placement.place != PLACE_FREE)
-                        load_step(&host, UINT64_MAX);
+                        host_step(&host, UINT64_MAX);
                 for (uint64_t begun = host.requests; host.requests < begun + looks * PLACE_LOOK;)
-                        load_step(&host, UINT64_MAX);
+                        host_step(&host, UINT64_MAX);
                 assert_int_equal(host.placement.place, PLACE_FREE);
                 host.now_ns += 300 * MS; /* all is free: nobody ticks */
                 host.next_tick_ns = host.now_ns;
-                load(&host, 50 * MS);
+                host_load(&host, 50 * MS);
                 assert_true(host.placement.credit_ns > -(int64_t)(20 * MS));
                 assert_int_equal(host.placement.chosen, 0);
         }
@@ -507,13 +359,13 @@ static void a_host_that_stood_still_in_a_trial_is_tried_again_within_seven_secon
         (void)state;
         begin(2, first_is_best);
         while (host.placement.place != 1)
-                load_step(&host, UINT64_MAX);
+                host_step(&host, UINT64_MAX);
         host.now_ns += 60 * SECOND;
         host.next_tick_ns = host.now_ns;
-        load(&host, 100 * MS);
+        host_load(&host, 100 * MS);
         assert_true(host.placement.credit_ns < 0);
         host.tried = 0;
-        load(&host, 7 * SECOND);
+        host_load(&host, 7 * SECOND);
         assert_int_equal(host.tried & 2, 2);
 }
 
@@ -522,10 +374,10 @@ static void a_cpu_that_does_nothing_is_left_within_three_ticks(void **state)
         (void)state;
         begin(2, first_is_taken);
         while (host.placement.place != 0)
-                load(&host, MS);
-        load(&host, (LIMIT_PLACE_WINDOW_MS + LIMIT_PLACE_TICK_MS) * MS);
+                host_load(&host, MS);
+        host_load(&host, (LIMIT_PLACE_WINDOW_MS + LIMIT_PLACE_TICK_MS) * MS);
         assert_int_not_equal(host.placement.place, 0);
-        load(&host, 100 * MS);
+        host_load(&host, 100 * MS);
         assert_int_equal(host.placement.chosen, PLACE_FREE);
 }
 
@@ -534,13 +386,13 @@ static void a_cpu_that_cannot_be_had_is_not_tried_for_a_while(void **state)
         (void)state;
         begin(2, first_is_best);
         while (host.placement.place != 0)
-                load(&host, MS);
+                host_load(&host, MS);
         placement_bar(&host.placement, host.now_ns, 0);
         assert_int_equal(host.placement.place, PLACE_FREE);
         host.tried = 0;
-        load(&host, (LIMIT_PLACE_BARRED_MS - 10) * MS);
+        host_load(&host, (LIMIT_PLACE_BARRED_MS - 10) * MS);
         assert_int_equal(host.tried & 1, 0);
-        load(&host, 3 * SECOND);
+        host_load(&host, 3 * SECOND);
         assert_int_equal(host.placement.chosen, 0);
 }
 
@@ -560,9 +412,9 @@ static bool guard(struct placement *p, uint64_t own_ms, uint64_t idle0_ms, uint6
 static void hold_first(void)
 {
         begin(2, first_is_best);
-        load(&host, SECOND);
+        host_load(&host, SECOND);
         while (host.placement.state != PLACEMENT_HOLDING)
-                load(&host, MS);
+                host_load(&host, MS);
         assert_int_equal(host.placement.place, 0);
 }
 
@@ -575,7 +427,7 @@ static void a_cpu_of_which_others_need_more_than_half_is_left(void **state)
         assert_true(guard(&host.placement, 499, 0, 1000)); /* 501 */
         assert_int_equal(host.placement.place, PLACE_FREE);
         host.tried = 0;
-        load(&host, (LIMIT_PLACE_BARRED_MS - 10) * MS);
+        host_load(&host, (LIMIT_PLACE_BARRED_MS - 10) * MS);
         assert_int_equal(host.tried & 1, 0);
 }
 
@@ -615,7 +467,7 @@ static void what_is_free_is_not_guarded(void **state)
         (void)state;
         begin(2, all_are_alike);
         assert_false(guard(&host.placement, 0, 0, 1000));
-        load(&host, SECOND);
+        host_load(&host, SECOND);
         assert_int_equal(host.placement.chosen, PLACE_FREE);
         assert_false(guard(&host.placement, 0, 0, 1000));
 }
@@ -628,10 +480,10 @@ static void two_lanes_that_fill_one_cpu_do_not_stay_there_both(void **state)
 
         (void)state;
         hold_first();
-        begin_host(&other, 2, first_is_best);
-        load(&other, SECOND);
+        host_begin(&other, 2, first_is_best);
+        host_load(&other, SECOND);
         while (other.placement.state != PLACEMENT_HOLDING)
-                load(&other, MS);
+                host_load(&other, MS);
         for (unsigned i = 0; i < array_size(both); i++) {
                 bool together = host.placement.place == 0 && other.placement.place == 0;
 
@@ -647,8 +499,6 @@ int main(void)
             cmocka_unit_test(a_cpu_that_is_clearly_better_is_chosen_and_kept),
             cmocka_unit_test(what_is_not_clearly_better_is_left_free),
             cmocka_unit_test(where_requests_take_turns_a_cpu_need_not_be_better_than_free),
-            cmocka_unit_test(a_worker_is_alone_on_a_cpu_that_is_not_worse_than_free),
-            cmocka_unit_test(what_is_to_be_apart_is_another_load_than_what_is_not),
             cmocka_unit_test(where_requests_take_turns_the_next_trial_waits_until_the_last_is_repaid),
             cmocka_unit_test(noise_costs_little),
             cmocka_unit_test(of_many_cpus_each_trial_has_a_few_and_the_good_one_is_found),
