@@ -19,9 +19,8 @@
  * Turns: where requests come one at a time, the driver waits for each, and two CPUs win nothing. So a CPU need not be better than free
  * there, as long as it is not worse; and what others use of it while nothing is asked of the lane is no harm: it is the driver, or
  * somebody whom we leave that much. A trial of such a slow load is long: what it chose is held for many times that (PLACE_TURNS_HOLD).
- * Alone: the worker has a CPU to itself, and the lane's thread any other. Where many requests wait both have enough to do at once, and are
- * seldom woken; that is tried beside one CPU for both, on LIMIT_PLACES_ALONE CPUs, since they are all alike but for the driver's. Where
- * requests are large, both copy all the time: there it is all that is tried, and stays as long as it is no worse than free.
+ * Alone: the worker has a CPU to itself, its lane any other. Where many requests wait both have enough to do at once; that is tried, too,
+ * on LIMIT_PLACES_ALONE CPUs: all are alike but the driver's. Where they are large it is all that is tried, and need not be better than free.
  * Pure arithmetic: no clock, no system call.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
