@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proto/base/checked.h"
+#include "proto/base/limits.h"
 #include "tests/harness/blk_front.h"
 #include "tests/power_cut/cut_disk.h"
 #include "tests/power_cut/cut_stamp.h"
@@ -38,6 +39,7 @@ struct asked {
         uint64_t since;      /* events before it */
         uint64_t generation; /* the worker that was there */
         uint64_t through;    /* the spell of writethrough it was posted in; 0: none */
+        unsigned kills;      /* of workers that may have had it */
 };
 
 struct session {
@@ -89,15 +91,29 @@ static void see(struct session *session, const struct guest_event *event)
 
 /* ---- kills ---- */
 
+/* The most of any that is under way. */
+static unsigned most_kills(const struct session *session)
+{
+        unsigned most = 0;
+
+        for (unsigned i = 0; i < BLK_FRONT_SLOTS; i++)
+                if (session->blk.slots[i].busy)
+                        most = MAX(most, session->asked[i].kills);
+        return most;
+}
+
 static void kill_worker(struct session *session)
 {
+        for (unsigned i = 0; i < BLK_FRONT_SLOTS; i++)
+                session->asked[i].kills++;
         session->killed_generation = session->control->generation;
         session->round->n_kills++;
         (void)stack_kill_worker(session->stack, "blk");
 }
 
 /* Only when the worker that is there has completed something, so that it was worth starting. One kill in
- * four is followed by another before the successor has done anything. */
+ * four is followed by another before the successor has done anything. A request that has seen two is sent alone, to see whether
+ * it kills (LIMIT_POISON_ATTEMPTS): it does not, and nobody is killed before it is answered. */
 static void arm_sometimes(struct session *session)
 {
         uint64_t generation = session->control->generation;
@@ -108,7 +124,9 @@ static void arm_sometimes(struct session *session)
         if (session->served_generation != generation || generation == session->killed_generation ||
             pick(session, 8) != 0)
                 return;
-        if (pick(session, 4) == 0) {
+        if (most_kills(session) >= LIMIT_POISON_ATTEMPTS)
+                return;
+        if (pick(session, 4) == 0 && most_kills(session) == 0) {
                 kill_point_arm(session->control, generation + 1, point, 1 + pick(session, 4));
                 kill_worker(session);
         } else {
