@@ -9,7 +9,7 @@ from guest.backend import Bulkhead, Disk, listening
 from guest.child import Child
 from guest.deadline import wait_until
 
-from .plan import OURS, TWIN, TWIN_MAPPED
+from .plan import OURS, TWIN, TWIN_MAPPED, WALKER
 
 START_SECONDS = 30
 
@@ -24,7 +24,7 @@ class Wishes:
     def __init__(self, options, directory, file, queues=1, direct=False, spare=None):
         self.directory, self.file, self.queues, self.direct = directory, file, queues, direct
         self.build, self.programs = options.build, options.programs
-        self.cpus, self.poll_us = options.server_cpus, options.poll_us
+        self.cpus, self.client_cpu, self.poll_us = options.server_cpus, options.client_cpu, options.poll_us
         self.keys = {**options.keys, **({"direct": "true"} if direct else {})}  # more keys of bulkhead's disk
         self.spare = spare  # makes a file on a disk when it is first wanted
 
@@ -60,6 +60,9 @@ class Server:
     def words(self):
         return f"polls {self.polls}"
 
+    def prefix(self):
+        return self.wishes.prefix()
+
     @property
     def pid(self):
         return self.child.pid
@@ -67,7 +70,7 @@ class Server:
     def launch(self, argv, socket):
         self.socket = socket
         log = f"{self.wishes.directory}/{self.name}.log"
-        self.child = Child(self.name, argv, log, prefix=self.wishes.prefix())
+        self.child = Child(self.name, argv, log, prefix=self.prefix())
         wait_until(lambda: listening(socket), START_SECONDS, f"the socket of {self.name}", alive=self.child.must_run)
         return self
 
@@ -100,7 +103,7 @@ class OurServer(Server):
         if checked.returncode != 0:
             raise Absent(f"its configuration is refused: {last_line(checked.stderr).split('error: ')[-1]}")
         self.vm = vm
-        vm.prefix = self.wishes.prefix()
+        vm.prefix = self.prefix()
         vm.start(START_SECONDS)
         self.child, self.socket = vm.child, vm.socket(disk)
         return self
@@ -143,7 +146,10 @@ class Reference(Server):
 
 
 class Twin(Server):
-    """One process and one thread that maps guest memory, and the image too if told so, and walks with the product's own walker."""
+    """One process and one thread that maps guest memory, and the image too if told so, and walks with the product's own walker; or
+    cut in two, of which the one without guest memory walks by messages."""
+
+    WAYS = {TWIN: [], TWIN_MAPPED: ["--map-image"], WALKER: ["--messages", "--batch", "32"]}
 
     def start(self):
         wishes = self.wishes
@@ -152,12 +158,20 @@ class Twin(Server):
             raise Absent("bulkhead-twin is not built")
         socket = f"{wishes.directory}/{self.name}.sock"
         argv = [program, "--socket", socket, "--file", wishes.file, "--queues", str(wishes.queues)]
-        if self.name == TWIN_MAPPED:
-            argv += ["--map-image"]
+        argv += self.WAYS[self.name]
         if wishes.poll_us is not None:
             argv += ["--poll-us", str(wishes.poll_us)]
             self.polls = f"up to {wishes.poll_us} us"
         return self.launch(argv, socket)
+
+    def prefix(self):
+        """Two processes that wait for each other at every access are fastest on one CPU, and on the client's."""
+        if self.name == WALKER and not self.wishes.cpus:
+            return ["taskset", "-c", self.wishes.client_cpu]
+        return super().prefix()
+
+    def words(self):
+        return super().words() + ("; on the client's CPU" if self.name == WALKER and not self.wishes.cpus else "")
 
 
 def last_line(text):
@@ -176,7 +190,7 @@ def make(name, wishes, others=()):
     """The server of that name. others: {name: programs} of further builds of bulkhead."""
     if name == OURS:
         return OurServer(name, wishes)
-    if name in (TWIN, TWIN_MAPPED):
+    if name in Twin.WAYS:
         return Twin(name, wishes)
     if name in Reference.AIO:
         return Reference(name, wishes)

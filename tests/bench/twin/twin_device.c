@@ -17,12 +17,18 @@
 
 static void on_later(uv_timer_t *timer);
 
+static bool is_cut(const struct device *device)
+{
+        return device->walker.pid > 0;
+}
+
 int twin_device_init(struct device *device, uv_loop_t *loop, const char *path, unsigned n_queues,
-                     bool map_image, int epoll)
+                     bool map_image, const struct walker *walker, int epoll)
 {
         int r;
 
-        *device = (struct device){.n_queues = n_queues, .epoll = epoll, .disk.file.fd = -1};
+        *device =
+            (struct device){.n_queues = n_queues, .epoll = epoll, .disk.file.fd = -1, .walker = *walker};
         for (unsigned i = 0; i < LIMIT_QUEUES; i++)
                 device->rings[i].kick = device->rings[i].call = -1;
         r = twin_disk_open(&device->disk, path, n_queues, map_image);
@@ -44,6 +50,7 @@ int twin_device_init(struct device *device, uv_loop_t *loop, const char *path, u
 void twin_device_done(struct device *device)
 {
         uv_close((uv_handle_t *)&device->later, NULL);
+        walker_done(&device->walker);
         for (unsigned i = 0; i < device->n_queues; i++)
                 twin_ring_done(&device->rings[i]);
         device->memory = guest_memory_unref(device->memory);
@@ -85,6 +92,11 @@ unsigned twin_device_serve(struct device *device, const struct twin_batch *batch
                 served += n > 0 ? (unsigned)n : 0;
         }
         return served;
+}
+
+int twin_device_serve_walker(struct device *device)
+{
+        return walker_serve(&device->walker, device->memory);
 }
 
 /* ---- callbacks that are due ---- */
@@ -133,15 +145,19 @@ unsigned device_queue_groups(const struct device *device)
         return 1;
 }
 
+/* The walker knows split rings. */
 uint64_t device_features(const struct device *device)
 {
-        return features_offered(device->disk.hello.device_type, device->disk.hello.features, GUEST_MODERN);
+        uint64_t offered =
+            features_offered(device->disk.hello.device_type, device->disk.hello.features, GUEST_MODERN);
+
+        return is_cut(device) ? offered & ~FEATURE_BIT(VIRTIO_F_RING_PACKED_BIT) : offered;
 }
 
 static bool any_running(const struct device *device)
 {
         for (unsigned i = 0; i < device->n_queues; i++)
-                if (device->rings[i].queue.started)
+                if (device_queue_running(device, i))
                         return true;
         return false;
 }
@@ -183,6 +199,14 @@ bool device_config_is_vmms(const struct device *device)
         return false;
 }
 
+static int set_writeback(struct device *device, bool writeback)
+{
+        int r = twin_disk_set_writeback(&device->disk, writeback);
+
+        return r == 0 && is_cut(device) ? walker_set_writeback(&device->walker, device->memory, writeback)
+                                        : r;
+}
+
 int device_config_write(struct device *device, uint32_t offset, uint32_t len, const uint8_t *bytes,
                         void (*done)(void *context, int error), void *context)
 {
@@ -195,7 +219,7 @@ int device_config_write(struct device *device, uint32_t offset, uint32_t len, co
                 return r;
         if (device->written)
                 return -EBUSY;
-        device->write_result = value > 1 ? -EINVAL : twin_disk_set_writeback(&device->disk, value == 1);
+        device->write_result = value > 1 ? -EINVAL : set_writeback(device, value == 1);
         if (device->write_result == 0)
                 config_space_set(&device->space, field, value);
         device->written = done;
@@ -293,6 +317,41 @@ static void unwatch(const struct device *device, int kick)
         (void)!read(kick, &kicks, sizeof(kicks)); /* nobody has read it till now */
 }
 
+static int start_walked(struct device *device, unsigned queue, const struct queue_layout *layout,
+                        const struct queue_features *features, uint32_t base, int kick, int call)
+{
+        const struct walker_start start = {.layout = *layout,
+                                           .features = *features,
+                                           .base = base,
+                                           .driver = device->disk.features,
+                                           .writeback = device->disk.writeback_field};
+        int r = queue_layout_ok(layout, false)
+                    ? walker_start_queue(&device->walker, device->memory, queue, &start, kick, call)
+                    : -EINVAL;
+
+        if (r == 0)
+                device->walked |= UINT64_C(1) << queue;
+        return r;
+}
+
+static int start_here(struct device *device, unsigned queue, const struct queue_layout *layout,
+                      const struct queue_features *features, uint32_t base, int *kick, int *call)
+{
+        int r = watch(device, queue, *kick);
+
+        if (r < 0)
+                return r;
+        r = twin_ring_start(&device->rings[queue], device->memory, layout, features, base, *kick, *call);
+        if (r < 0) {
+                unwatch(device, *kick);
+                return r;
+        }
+        take_fd(kick);
+        take_fd(call);
+        device->active |= UINT64_C(1) << queue;
+        return 0;
+}
+
 int device_queue_start(struct device *device, unsigned queue, const struct queue_layout *layout,
                        uint32_t base, int kick_fd, int call_fd)
 {
@@ -306,24 +365,15 @@ int device_queue_start(struct device *device, unsigned queue, const struct queue
 
         if (queue >= device->n_queues)
                 return -EINVAL;
-        if (device->rings[queue].queue.started)
+        if (device_queue_running(device, queue))
                 return -EBUSY;
         r = duplicate(kick_fd, &kick);
         if (r == 0)
                 r = duplicate(call_fd, &call);
-        if (r == 0)
-                r = watch(device, queue, kick);
         if (r < 0)
                 return r;
-        r = twin_ring_start(&device->rings[queue], device->memory, layout, &features, base, kick, call);
-        if (r < 0) {
-                unwatch(device, kick);
-                return r;
-        }
-        take_fd(&kick);
-        take_fd(&call);
-        device->active |= UINT64_C(1) << queue;
-        return 0;
+        return is_cut(device) ? start_walked(device, queue, layout, &features, base, kick, call)
+                              : start_here(device, queue, layout, &features, base, &kick, &call);
 }
 
 int device_queue_set_call(struct device *device, unsigned queue, int call_fd)
@@ -334,17 +384,19 @@ int device_queue_set_call(struct device *device, unsigned queue, int call_fd)
         if (queue >= device->n_queues)
                 return -EINVAL;
         ring = &device->rings[queue];
-        if (!ring->queue.started)
+        if (!device_queue_running(device, queue))
                 return 0;
         r = duplicate(call_fd, &copy);
         if (r < 0)
                 return r;
-        cleanup_close(&ring->call);
+        cleanup_close(&ring->call); /* -1 of a ring that is walked: the walker has a copy of its own */
         ring->call = copy;
+        if (is_cut(device))
+                r = walker_set_call(&device->walker, device->memory, queue, copy);
         /* A completion may have been signaled to the old descriptor just before it was replaced. */
         if (copy >= 0)
                 (void)device_signal(device, copy);
-        return 0;
+        return r;
 }
 
 bool device_signal(struct device *device, int fd)
@@ -358,6 +410,13 @@ bool device_signal(struct device *device, int fd)
 
 static uint32_t stop_now(struct device *device, unsigned queue)
 {
+        if (is_cut(device)) {
+                int base = walker_stop_queue(&device->walker, device->memory, queue);
+
+                device->walked &= ~(UINT64_C(1) << queue);
+                (void)twin_ring_stop(&device->rings[queue]);
+                return base < 0 ? 0 : (uint32_t)base;
+        }
         device->active &= ~(UINT64_C(1) << queue);
         unwatch(device, device->rings[queue].kick);
         return twin_ring_stop(&device->rings[queue]);
@@ -374,7 +433,8 @@ void device_queue_stop(struct device *device, unsigned queue, void (*stopped)(vo
 
 bool device_queue_running(const struct device *device, unsigned queue)
 {
-        return queue < device->n_queues && device->rings[queue].queue.started;
+        return queue < device->n_queues &&
+               (device->rings[queue].queue.started || device->walked & UINT64_C(1) << queue);
 }
 
 void device_reset(struct device *device)
@@ -382,7 +442,7 @@ void device_reset(struct device *device)
         device->written = NULL;
         for (unsigned i = 0; i < device->n_queues; i++) {
                 device->stops[i].stopped = NULL;
-                if (device->rings[i].queue.started)
+                if (device_queue_running(device, i))
                         (void)stop_now(device, i);
         }
         device->committed = device->disk.features = 0;

@@ -11,7 +11,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "broker/core/fault_safe.h"
 #include "broker/core/memory_service.h"
 #include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
@@ -125,26 +124,46 @@ static int transfer(struct twin_disk *disk, const struct guest_memory *memory, c
         return 0;
 }
 
-/* Copies readable bytes: what is judged must not change any more. */
-static int load(const struct guest_memory *memory, const struct request *request, uint32_t offset,
-                uint8_t *bytes, uint32_t len)
+/* By messages bytes rest here on their way, a message's worth at a time. */
+static int transfer_bounced(struct twin_disk *disk, const struct twin_reach *reach,
+                            const struct request *request, uint32_t at, const struct blk_range *range,
+                            bool write)
 {
-        struct iovec iov[LIMIT_BLK_RANGES + 2];
-        size_t n = 0;
+        int r = 0;
 
-        if (memory_service_iovec_readable(memory, request, offset, len, iov, array_size(iov), &n) !=
-            (int64_t)len)
-                return -EFAULT;
-        for (size_t i = 0; i < n; bytes += iov[i++].iov_len)
-                if (fault_safe_copy(bytes, iov[i].iov_base, iov[i].iov_len) != 0)
-                        return -EFAULT;
-        return 0;
+        for (uint32_t done = 0, n; done < range->len && r == 0; done += n) {
+                n = range->len - done < DMA_MESSAGE_BYTES ? (uint32_t)range->len - done : DMA_MESSAGE_BYTES;
+                r = write ? twin_reach_load(reach, request, at + done, reach->bounce, n)
+                          : blk_file_read(&disk->file, reach->bounce, n, range->offset + done);
+                if (r < 0)
+                        return r;
+                r = write ? blk_file_write(&disk->file, reach->bounce, n, range->offset + done)
+                          : twin_reach_store(reach, request, at + done, reach->bounce, n);
+        }
+        return r;
+}
+
+static int read_data(struct twin_disk *disk, const struct twin_reach *reach, const struct request *request,
+                     const struct blk_range *range)
+{
+        if (!reach->memory)
+                return transfer_bounced(disk, reach, request, 0, range, false);
+        return transfer(disk, reach->memory, request, 0, range, memory_service_iovec_writable, host_read);
+}
+
+static int write_data(struct twin_disk *disk, const struct twin_reach *reach, const struct request *request,
+                      const struct blk_range *range)
+{
+        if (!reach->memory)
+                return transfer_bounced(disk, reach, request, BLK_HEADER_BYTES, range, true);
+        return transfer(disk, reach->memory, request, BLK_HEADER_BYTES, range, memory_service_iovec_readable,
+                        host_write);
 }
 
 /* ---- requests ---- */
 
-static int judge(const struct twin_disk *disk, const struct guest_memory *memory,
-                 const struct request *request, struct blk_req *ret_req)
+static int judge(const struct twin_disk *disk, const struct twin_reach *reach, const struct request *request,
+                 struct blk_req *ret_req)
 {
         uint8_t bytes[BLK_JUDGED_BYTES];
         uint32_t readable = request->chain.readable, len;
@@ -152,12 +171,13 @@ static int judge(const struct twin_disk *disk, const struct guest_memory *memory
 
         if (readable < BLK_HEADER_BYTES)
                 return -EPROTO;
-        r = load(memory, request, 0, bytes, BLK_HEADER_BYTES);
+        r = twin_reach_load(reach, request, 0, bytes, BLK_HEADER_BYTES);
         if (r < 0)
                 return r;
         len = blk_req_judged_len(bytes, readable);
         if (len > BLK_HEADER_BYTES)
-                r = load(memory, request, BLK_HEADER_BYTES, bytes + BLK_HEADER_BYTES, len - BLK_HEADER_BYTES);
+                r = twin_reach_load(reach, request, BLK_HEADER_BYTES, bytes + BLK_HEADER_BYTES,
+                                    len - BLK_HEADER_BYTES);
         if (r < 0)
                 return r;
         return blk_req_check(&disk->disk, readable, request->chain.writable, bytes, len, ret_req);
@@ -172,7 +192,7 @@ static int discard(struct twin_disk *disk, const struct blk_req *req)
         return r;
 }
 
-static int carry_out(struct twin_disk *disk, const struct guest_memory *memory, const struct request *request,
+static int carry_out(struct twin_disk *disk, const struct twin_reach *reach, const struct request *request,
                      const struct blk_req *req)
 {
         const struct blk_range *range = req->ranges;
@@ -180,16 +200,14 @@ static int carry_out(struct twin_disk *disk, const struct guest_memory *memory, 
 
         switch (req->op) {
         case BLK_OP_READ:
-                return transfer(disk, memory, request, 0, &req->range, memory_service_iovec_writable,
-                                host_read);
+                return read_data(disk, reach, request, &req->range);
         case BLK_OP_WRITE:
-                r = transfer(disk, memory, request, BLK_HEADER_BYTES, &req->range,
-                             memory_service_iovec_readable, host_write);
+                r = write_data(disk, reach, request, &req->range);
                 break;
         case BLK_OP_FLUSH:
                 return blk_file_flush(&disk->file);
         case BLK_OP_GET_ID:
-                return memory_service_write(memory, request, 0, serial, req->id_len);
+                return twin_reach_store(reach, request, 0, serial, req->id_len);
         case BLK_OP_DISCARD:
                 r = discard(disk, req);
                 break;
@@ -201,27 +219,27 @@ static int carry_out(struct twin_disk *disk, const struct guest_memory *memory, 
 }
 
 /* The status is the last writable byte: the end of the last segment. */
-static int store_status(const struct guest_memory *memory, const struct chain *chain, int error)
+static int store_status(const struct twin_reach *reach, const struct chain *chain, int error)
 {
         const struct segment *last = &chain->segments[chain->n_readable + chain->n_writable - 1];
         uint8_t status = error == 0             ? BLK_STATUS_OK
                          : error == -EOPNOTSUPP ? BLK_STATUS_UNSUPP
                                                 : BLK_STATUS_IOERR;
 
-        return guest_memory_write(memory, GPA(last->at.v + last->len - 1), &status, 1);
+        return twin_reach_store_byte(reach, GPA(last->at.v + last->len - 1), status);
 }
 
-int twin_disk_serve(struct twin_disk *disk, const struct guest_memory *memory, const struct request *request)
+int twin_disk_serve(struct twin_disk *disk, const struct twin_reach *reach, const struct request *request)
 {
         struct blk_req req;
         int r;
 
         if (request->chain.writable == 0)
                 return -EPROTO;
-        r = judge(disk, memory, request, &req);
+        r = judge(disk, reach, request, &req);
         if (r == -EPROTO)
                 return r;
         if (r == 0)
-                r = carry_out(disk, memory, request, &req);
-        return store_status(memory, &request->chain, r);
+                r = carry_out(disk, reach, request, &req);
+        return store_status(reach, &request->chain, r);
 }

@@ -1,11 +1,10 @@
 /* One disk served straight between guest memory and the image: the judge of a block worker, its file, its
- * configuration, and no copy of a byte.
+ * configuration, and, where memory is mapped, no copy of a byte.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "broker/core/guest_memory.h"
-#include "broker/core/request_table.h"
 #include "proto/control.h"
+#include "tests/bench/twin/twin_reach.h"
 #include "workers/blk/blk_file.h"
 #include "workers/blk/blk_req.h"
 
@@ -23,7 +22,7 @@ void twin_disk_close(struct twin_disk *disk);
 
 /* Carries out the chain of `request` (nothing else of it is used) and writes its status. 0: all its writable
  * bytes are used; -EPROTO: the guest has broken the protocol of the device; -EFAULT: its memory is gone. */
-int twin_disk_serve(struct twin_disk *disk, const struct guest_memory *memory, const struct request *request);
+int twin_disk_serve(struct twin_disk *disk, const struct twin_reach *reach, const struct request *request);
 
 /* The driver writes the field `writeback`. What was written before becomes stable with the change. */
 int twin_disk_set_writeback(struct twin_disk *disk, bool writeback);

@@ -3,7 +3,9 @@
  * session, walker, judge and file calls, without the wall and the messages.
  *
  *      bulkhead-twin --socket PATH --file IMAGE [--queues N] [--poll-us N] [--batch N]
- *                    [--batch-kib N]
+ *                    [--batch-kib N] [--map-image] [--messages]
+ *
+ * Cut in two by --messages (walker.h): then this process answers the other one's accesses to guest memory.
  *
  * How it works: kicks are watched by an epoll of our own, edge-triggered; everything else (listener, session,
  * signals) is libuv's loop, whose own descriptor is one more of that epoll. So a request costs a wait, one
@@ -31,19 +33,20 @@
 #include "proto/base/log.h"
 #include "tests/bench/twin/twin_device.h"
 
-#define CONTROL       UINT32_MAX /* event data of libuv's loop */
-#define BATCH_DEFAULT 8u         /* chains shown at once: both sides work at the same time from there on */
-#define BATCH_KIB     256u       /* ... or so much of large ones */
-#define BATCH_KIB_MAX 32768u     /* LIMIT_CHAIN_BYTES */
-#define ROUNDS        4u         /* batches of each ring between two looks at the session */
-#define POLL_US_MAX   1000000ul  /* the session waits so long at most */
+#define CONTROL       UINT32_MAX       /* event data of libuv's loop ... */
+#define WALKER        (UINT32_MAX - 1) /* ... and of the walker */
+#define BATCH_DEFAULT 8u        /* chains shown at once: both sides work at the same time from there on */
+#define BATCH_KIB     256u      /* ... or so much of large ones */
+#define BATCH_KIB_MAX 32768u    /* LIMIT_CHAIN_BYTES */
+#define ROUNDS        4u        /* batches of each ring between two looks at the session */
+#define POLL_US_MAX   1000000ul /* the session waits so long at most */
 
 struct options {
         const char *socket, *file;
         unsigned n_queues;
         struct twin_batch batch;
         uint64_t poll_ns;
-        bool map_image;
+        bool map_image, messages;
 };
 
 static struct device device;
@@ -106,20 +109,23 @@ static void serve(const struct options *options)
 
 static int wait_for_events(int epoll, uv_loop_t *loop, bool *ret_control)
 {
-        struct epoll_event events[LIMIT_QUEUES + 1];
+        struct epoll_event events[LIMIT_QUEUES + 2];
         int timeout = device.active != 0 ? 0 : uv_backend_timeout(loop);
-        int n = epoll_wait(epoll, events, LIMIT_QUEUES + 1, timeout);
+        int n = epoll_wait(epoll, events, LIMIT_QUEUES + 2, timeout);
+        int r = 0;
 
         if (n < 0 && errno != EINTR)
                 return -errno;
         *ret_control = n <= 0; /* a timer, perhaps, or a signal */
-        for (int i = 0; i < n; i++) {
+        for (int i = 0; i < n && r == 0; i++) {
                 if (events[i].data.u32 == CONTROL)
                         *ret_control = true;
+                else if (events[i].data.u32 == WALKER)
+                        r = twin_device_serve_walker(&device);
                 else if (device_queue_running(&device, events[i].data.u32))
                         device.active |= UINT64_C(1) << events[i].data.u32;
         }
-        return 0;
+        return r;
 }
 
 static int run(int epoll, uv_loop_t *loop, const struct options *options)
@@ -158,14 +164,23 @@ static int listen_at(const char *path, int *ret_fd)
         return 0;
 }
 
-static int start(uv_loop_t *loop, const struct options *options, int epoll)
+static int watch_walker(const struct walker *walker, int epoll)
+{
+        struct epoll_event event = {.events = EPOLLIN, .data.u32 = WALKER};
+
+        return walker->pid > 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, walker->dma, &event) < 0 ? -errno : 0;
+}
+
+static int start(uv_loop_t *loop, const struct options *options, const struct walker *walker, int epoll)
 {
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = CONTROL};
         int fd, r = uv_loop_init(loop);
 
         if (r == 0)
                 r = twin_device_init(&device, loop, options->file, options->n_queues, options->map_image,
-                                     epoll);
+                                     walker, epoll);
+        if (r == 0)
+                r = watch_walker(walker, epoll);
         if (r == 0)
                 r = fault_safe_install(); /* behind the image's: what is none of its faults goes on to that */
         if (r == 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, uv_backend_fd(loop), &event) < 0)
@@ -182,7 +197,7 @@ static int start(uv_loop_t *loop, const struct options *options, int epoll)
 static int usage(void)
 {
         fprintf(stderr, "usage: bulkhead-twin --socket PATH --file IMAGE [--queues N] [--poll-us N] "
-                        "[--batch N] [--batch-kib N] [--map-image]\n");
+                        "[--batch N] [--batch-kib N] [--map-image] [--messages]\n");
         return 2;
 }
 
@@ -228,6 +243,9 @@ static bool take_option(int option, struct options *options)
         case 'm':
                 options->map_image = true;
                 break;
+        case 'd':
+                options->messages = true;
+                break;
         default:
                 ok = false;
         }
@@ -237,15 +255,21 @@ static bool take_option(int option, struct options *options)
 int main(int argc, char **argv)
 {
         static const struct option names[] = {
-            {"socket", required_argument, NULL, 's'}, {"file", required_argument, NULL, 'f'},
-            {"queues", required_argument, NULL, 'q'}, {"poll-us", required_argument, NULL, 'p'},
-            {"batch", required_argument, NULL, 'b'},  {"batch-kib", required_argument, NULL, 'k'},
-            {"map-image", no_argument, NULL, 'm'},    {0},
+            {"socket", required_argument, NULL, 's'},
+            {"file", required_argument, NULL, 'f'},
+            {"queues", required_argument, NULL, 'q'},
+            {"poll-us", required_argument, NULL, 'p'},
+            {"batch", required_argument, NULL, 'b'},
+            {"batch-kib", required_argument, NULL, 'k'},
+            {"map-image", no_argument, NULL, 'm'},
+            {"messages", no_argument, NULL, 'd'},
+            {0},
         };
         struct options options = {.n_queues = 1, .batch = {BATCH_DEFAULT, BATCH_KIB << 10}};
-        _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
+        struct walker walker = {0};
+        _cleanup_close_ int epoll = -1;
         static uv_loop_t loop; /* as long as the program runs: nobody closes what ends with it */
-        int option, r;
+        int option, r = 0;
 
         while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
                 if (!take_option(option, &options))
@@ -254,7 +278,11 @@ int main(int argc, char **argv)
                 return usage();
         log_init("bulkhead-twin", LOG_LEVEL_INFO);
         (void)signal(SIGPIPE, SIG_IGN);
-        r = epoll < 0 ? -errno : start(&loop, &options, epoll);
+        if (options.messages)
+                r = walker_fork(&walker, options.file, options.n_queues, &options.batch);
+        epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (r == 0)
+                r = epoll < 0 ? -errno : start(&loop, &options, &walker, epoll);
         if (r == 0) {
                 log_info("serving %s at %s", options.file, options.socket);
                 r = run(epoll, &loop, &options);

@@ -55,7 +55,8 @@ uint32_t twin_ring_stop(struct twin_ring *ring)
 static void serve_one(struct twin_ring *ring, struct twin_disk *disk)
 {
         const struct chain *chain = &ring->request.chain;
-        int r = twin_disk_serve(disk, ring->queue.memory, &ring->request);
+        const struct twin_reach reach = {.memory = ring->queue.memory, .dma = -1};
+        int r = twin_disk_serve(disk, &reach, &ring->request);
 
         if (r < 0)
                 (void)queue_break(&ring->queue, r == -EPROTO ? QUEUE_FAULT_DEVICE : QUEUE_FAULT_MEMORY);
