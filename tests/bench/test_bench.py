@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
 from guest.backend import BUILD, Bulkhead, Disk, StandIn  # noqa: E402
+from guest.child import Child  # noqa: E402
 from guest.claims import claim, main, needs, require  # noqa: E402
 from runner import parts, plan, table  # noqa: E402
 
@@ -76,6 +78,24 @@ def bench_verifies_its_peer(t):
 
 
 @claim(seconds=60)
+def bench_verifies_who_walks_by_messages(t):
+    device = disk(t, queues=2)
+    path = f"{t.directory}/twin.sock"
+    twin = Child("bulkhead-twin", [os.path.join(BUILD, "bin", "bulkhead-twin"), "--socket", path, "--file", device.path, "--queues", "2", "--messages"],
+                 f"{t.directory}/twin.log")
+    t.undo.callback(twin.stop)
+    twin.wait_for_line("serving", 20)
+    little = ["--area", "4M", "--rounds", "1"]
+    serving = types.SimpleNamespace(socket=lambda _: path)
+    all_measured(verified(t, serving, device, ["read:4k:1", "mixed:4k:32", "mixed:1M:2"], *little))
+    all_measured(verified(t, serving, device, ["mixed:64k:8"], "--segment", "4k", *little))
+    for words in (["--without", "indirect"], ["--without", "event-idx"]):
+        all_measured(verified(t, serving, device, ["mixed:4k:64", "mixed:64k:4"], *words, *little))
+    require("no packed ring" in verified(t, serving, device, ["mixed:4k:32:packed"], *little)["mixed:4k:32:packed"]["skipped"], "it has packed rings")
+    t.stage("large requests, in pages, without indirect descriptors, and without the event index")
+
+
+@claim(seconds=60)
 def bench_finds_a_byte_that_changed(t):
     device = disk(t)
     serving = Bulkhead(t.directory, [device])
@@ -129,6 +149,9 @@ def bench_run_makes_its_table(t):
             require(bar["verdict"] in ("met", "aim met", "MISSED", "not measured"), f"{bar}")
         if shutil.which("qemu-storage-daemon"):
             require(row["bars"][0]["verdict"] != "not measured", f"{row}")
+        walks = [bar for bar in row["bars"] if bar["against"] == plan.WALKER]
+        require(len(walks) == 1 and walks[0]["ratio"]["median"] > 0, f"{row}")
+    require("twin-messages polls nothing; on the client's CPU" in done.stdout, done.stdout)
     require("4 KiB random read, depth 1 " in done.stdout and "bars: " in done.stdout, done.stdout)
     require(not shutil.which("gnuplot") or os.path.getsize(f"{t.directory}/bench.svg") > 0, "there is no picture")
     t.stage("table, file and picture are there")
