@@ -283,7 +283,10 @@ def bench_bars_are_judged_by_the_median_of_ratios(t):
         require(judged(ours, theirs) == verdicts, f"{ours} by {theirs}: {judged(ours, theirs)}")
     empty = plan.judge(row, {plan.OURS: {"skipped": "it cannot"}})
     require([words["verdict"] for words in empty] == ["not measured"] * 3, f"{empty}")
-    require(len({bar.against for line in plan.ROWS for bar in line.bars}) == 5, "rows without their bars")
+    require(len({bar.against for line in plan.ROWS for bar in line.bars}) == 6, "rows without their bars")
+    for line in plan.ROWS:
+        require([bar.least for bar in line.bars if bar.against == plan.WALKER] == [bar.least for bar in line.bars if bar.constant],
+                f"{line.name}: one of its bars by messages that walk is another")
 
 
 if __name__ == "__main__":
