@@ -291,6 +291,30 @@ enum outcome attack_judge(struct attack *attack, unsigned ring, unsigned wanted,
         return outcome;
 }
 
+static int64_t not_run_us(const struct attack *attack)
+{
+        return attack->broker > 0 ? process_family_delay_us(attack->broker) : 0;
+}
+
+struct attack_patience attack_be_patient(struct attack *attack)
+{
+        struct attack_patience patience = {.start_ms = now_ms(),
+                                           .not_run_us = not_run_us(attack),
+                                           .deadline_ms = attack->front.wire.deadline_ms};
+
+        attack->front.wire.deadline_ms += STARVED_MS;
+        return patience;
+}
+
+bool attack_was_in_time(struct attack *attack, const struct attack_patience *patience)
+{
+        double took_ms = now_ms() - patience->start_ms;
+        double not_run_ms = (double)(not_run_us(attack) - patience->not_run_us) / 1e3;
+
+        attack->front.wire.deadline_ms = patience->deadline_ms;
+        return took_ms - not_run_ms <= 2.0 * patience->deadline_ms;
+}
+
 bool attack_lives(struct attack *attack)
 {
         uint64_t features;

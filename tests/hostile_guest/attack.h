@@ -103,6 +103,16 @@ uint16_t attack_used(const struct attack *attack, unsigned ring, uint32_t *ret_i
  * session was closed. OUTCOME_NOTHING at the deadline. */
 enum outcome attack_judge(struct attack *attack, unsigned ring, unsigned wanted, int timeout_ms);
 
+/* The messages between the two may each take longer than the deadline of the wire, but not all of them longer than twice that. Not
+ * counted, as by attack_judge: time in which the broker's threads, or its workers', were not run. */
+struct attack_patience {
+        double start_ms;
+        int64_t not_run_us;
+        int deadline_ms;
+};
+struct attack_patience attack_be_patient(struct attack *attack);
+bool attack_was_in_time(struct attack *attack, const struct attack_patience *patience);
+
 /* Has the err descriptor of the ring fired (and not been seen)? */
 bool attack_err_fired(struct attack *attack, unsigned ring);
 

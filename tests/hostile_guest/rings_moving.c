@@ -174,8 +174,7 @@ static enum outcome one_batch(struct oracle *oracle, struct attack *attack, cons
         return outcome == SERVED && !answer_is_one_of_both(attack, mutation) ? OUTCOME_NOTHING : outcome;
 }
 
-/* A broken ring starts again, so that one flip does not end the case. */
-static bool start_again(struct attack *attack, const struct mutation *mutation)
+static bool stop_and_start(struct attack *attack, const struct mutation *mutation)
 {
         struct ring_plan plan = attack->ring[0];
         uint16_t base;
@@ -186,6 +185,15 @@ static bool start_again(struct attack *attack, const struct mutation *mutation)
         plan.base = mutation->base;
         write_request(attack, mutation);
         return attack_start(attack, 0, &plan) == 0;
+}
+
+/* A broken ring starts again, so that one flip does not end the case. */
+static bool start_again(struct attack *attack, const struct mutation *mutation)
+{
+        struct attack_patience patience = attack_be_patient(attack);
+        bool done = stop_and_start(attack, mutation);
+
+        return attack_was_in_time(attack, &patience) && done;
 }
 
 static int64_t now_ms(void)

@@ -431,9 +431,11 @@ static void *mutate(void *argument)
 static bool start_again(struct attack *attack)
 {
         struct ring_plan plan = ring_plan_at(0, MOVING_SIZE);
+        struct attack_patience patience = attack_be_patient(attack);
         uint16_t base;
+        bool done = attack_stop(attack, 0, &base) == 0 && attack_start(attack, 0, &plan) == 0;
 
-        return attack_stop(attack, 0, &base) == 0 && attack_start(attack, 0, &plan) == 0;
+        return attack_was_in_time(attack, &patience) && done;
 }
 
 /* A request that the flipped flags have hidden, or that comes back with an id which the driver does not know, is no
