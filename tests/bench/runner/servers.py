@@ -159,7 +159,7 @@ class Twin(Server):
         socket = f"{wishes.directory}/{self.name}.sock"
         argv = [program, "--socket", socket, "--file", wishes.file, "--queues", str(wishes.queues)]
         argv += self.WAYS[self.name]
-        if wishes.poll_us is not None:
+        if wishes.poll_us is not None and self.name != WALKER:  # which cannot
             argv += ["--poll-us", str(wishes.poll_us)]
             self.polls = f"up to {wishes.poll_us} us"
         return self.launch(argv, socket)

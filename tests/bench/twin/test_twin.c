@@ -145,6 +145,25 @@ static void data_are_right_when_it_polls(void **state)
         run_load(4000);
 }
 
+/* By messages there is nothing to look at while it waits. */
+static void polling_is_refused(void **state)
+{
+        int status = -1;
+
+        (void)state;
+        twin = fork();
+        assert_true(twin >= 0);
+        if (twin == 0) {
+                execl(program, program, "--socket", "/nowhere/sock", "--file", "/dev/null", "--poll-us",
+                      "200", option, (char *)NULL);
+                _exit(127);
+        }
+        assert_int_equal(waitpid(twin, &status, 0), twin);
+        twin = 0;
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 2);
+}
+
 static void stop_and_resume_under_load(void **state)
 {
         (void)state;
@@ -190,7 +209,7 @@ static void each_queue_serves(void **state)
 
 int main(int argc, char **argv)
 {
-        const struct CMUnitTest tests[] = {
+        struct CMUnitTest tests[] = {
 #define TWIN_TEST(name) cmocka_unit_test_setup_teardown(name, make_image, end)
             TWIN_TEST(data_are_right_at_every_depth),
             TWIN_TEST(data_are_right_when_it_polls),
@@ -204,5 +223,7 @@ int main(int argc, char **argv)
         }
         program = argv[1];
         option = argv[2];
+        if (option && strcmp(option, "--messages") == 0)
+                tests[1] = (struct CMUnitTest)cmocka_unit_test(polling_is_refused);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

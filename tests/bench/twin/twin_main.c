@@ -3,7 +3,7 @@
  * session, walker, judge and file calls, without the wall and the messages.
  *
  *      bulkhead-twin --socket PATH --file IMAGE [--queues N] [--poll-us N] [--batch N]
- *                    [--batch-kib N] [--map-image] [--messages]
+ *                    [--batch-kib N] [--map-image | --messages]
  *
  * Cut in two by --messages (walker.h): then this process answers the other one's accesses to guest memory.
  *
@@ -197,7 +197,7 @@ static int start(uv_loop_t *loop, const struct options *options, const struct wa
 static int usage(void)
 {
         fprintf(stderr, "usage: bulkhead-twin --socket PATH --file IMAGE [--queues N] [--poll-us N] "
-                        "[--batch N] [--batch-kib N] [--map-image] [--messages]\n");
+                        "[--batch N] [--batch-kib N] [--map-image | --messages]\n");
         return 2;
 }
 
@@ -274,7 +274,8 @@ int main(int argc, char **argv)
         while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
                 if (!take_option(option, &options))
                         return usage();
-        if (!options.socket || !options.file || optind != argc)
+        if (!options.socket || !options.file || optind != argc ||
+            (options.messages && (options.map_image || options.poll_ns > 0)))
                 return usage();
         log_init("bulkhead-twin", LOG_LEVEL_INFO);
         (void)signal(SIGPIPE, SIG_IGN);
