@@ -120,7 +120,7 @@ class Hostile(Case):
         said, pid, devices = self.calm(child)
         self.assert_no_growth(pid, before)
         self.assertEqual(devices["rng0"]["pid"], devices_before["rng0"]["pid"], "its neighbour's worker")
-        self.assertEqual({device["restarts"] for device in devices.values()}, {0}, "a worker that died for no reset")
+        self.assertEqual({device["restarts"] for device in devices.values()}, {0}, f"a worker that died for no reset\n{self.log()}")
         child.stdin.write(b"b")
         said += self.said_until(child, b"end\n")
         self.assertEqual(child.wait(DEADLINE_S), 0, said + self.log())
