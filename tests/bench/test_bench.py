@@ -87,12 +87,12 @@ def bench_verifies_who_walks_by_messages(t):
     twin.wait_for_line("serving", 20)
     little = ["--area", "4M", "--rounds", "1"]
     serving = types.SimpleNamespace(socket=lambda _: path)
-    all_measured(verified(t, serving, device, ["read:4k:1", "mixed:4k:32", "mixed:1M:2"], *little))
+    all_measured(verified(t, serving, device, ["read:4k:1", "mixed:4k:32", "mixed:1M:2", "mixed:2M:1"], *little))
     all_measured(verified(t, serving, device, ["mixed:64k:8"], "--segment", "4k", *little))
     for words in (["--without", "indirect"], ["--without", "event-idx"]):
         all_measured(verified(t, serving, device, ["mixed:4k:64", "mixed:64k:4"], *words, *little))
     require("no packed ring" in verified(t, serving, device, ["mixed:4k:32:packed"], *little)["mixed:4k:32:packed"]["skipped"], "it has packed rings")
-    t.stage("large requests, in pages, without indirect descriptors, and without the event index")
+    t.stage("requests of more than a message, in pages, without indirect descriptors, and without the event index")
 
 
 @claim(seconds=60)

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/bench/twin/dma_message.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,11 +24,6 @@ struct head {
 };
 
 _Static_assert(sizeof(struct head) == 32, "a header of 16 bytes, address and count");
-
-static uint64_t shorter(uint64_t a, uint64_t b)
-{
-        return a < b ? a : b;
-}
 
 static int receive(int sock, void *bytes, size_t len)
 {
@@ -76,7 +72,7 @@ static int await_answer(int sock, const struct head *asked, void *bytes)
         return bytes ? receive(sock, bytes, head.count) : 0;
 }
 
-/* One message; with `to` a read, else a write. */
+/* With `to` a read, else a write. */
 static int access_by_message(int sock, gpa_t at, void *to, const void *from, uint32_t len)
 {
         static uint16_t id;
@@ -86,29 +82,21 @@ static int access_by_message(int sock, gpa_t at, void *to, const void *from, uin
                             .address = at.v,
                             .count = len};
         struct iovec iov[2] = {{&head, sizeof(head)}, {(void *)(uintptr_t)from, len}};
-        int r = send_all(sock, iov, to ? 1 : 2);
+        int r;
 
+        assert(len <= DMA_MESSAGE_BYTES);
+        r = send_all(sock, iov, to ? 1 : 2);
         return r < 0 ? r : await_answer(sock, &head, to);
 }
 
-int dma_read(int sock, gpa_t at, void *bytes, uint64_t len)
+int dma_read(int sock, gpa_t at, void *bytes, uint32_t len)
 {
-        int r = 0;
-
-        for (uint64_t done = 0; done < len && r == 0; done += DMA_MESSAGE_BYTES)
-                r = access_by_message(sock, GPA(at.v + done), (uint8_t *)bytes + done, NULL,
-                                      (uint32_t)shorter(len - done, DMA_MESSAGE_BYTES));
-        return r;
+        return access_by_message(sock, at, bytes, NULL, len);
 }
 
-int dma_write(int sock, gpa_t at, const void *bytes, uint64_t len)
+int dma_write(int sock, gpa_t at, const void *bytes, uint32_t len)
 {
-        int r = 0;
-
-        for (uint64_t done = 0; done < len && r == 0; done += DMA_MESSAGE_BYTES)
-                r = access_by_message(sock, GPA(at.v + done), NULL, (const uint8_t *)bytes + done,
-                                      (uint32_t)shorter(len - done, DMA_MESSAGE_BYTES));
-        return r;
+        return access_by_message(sock, at, NULL, bytes, len);
 }
 
 /* ---- who answers ---- */
@@ -120,7 +108,7 @@ static int discard(int sock, uint64_t len)
         int r = 0;
 
         for (uint64_t piece; len > 0 && r == 0; len -= piece) {
-                piece = shorter(len, sizeof(bytes));
+                piece = MIN(len, sizeof(bytes));
                 r = receive(sock, bytes, piece);
         }
         return r;

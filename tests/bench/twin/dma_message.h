@@ -8,12 +8,11 @@
 
 #include "broker/core/guest_memory.h"
 
-#define DMA_MESSAGE_BYTES                                                                                    \
-        (1u << 20) /* of one message: a longer access is several, as by libvfio-user's default */
+#define DMA_MESSAGE_BYTES (1u << 20) /* most of one message, as by libvfio-user's default */
 
-/* The side without memory. 0; -EFAULT: the other side has not got these bytes; else what the socket said. */
-int dma_read(int sock, gpa_t at, void *bytes, uint64_t len);
-int dma_write(int sock, gpa_t at, const void *bytes, uint64_t len);
+/* The side without memory: one message, of at most DMA_MESSAGE_BYTES. 0; -EFAULT: the other side has not got these bytes; else what the socket said. */
+int dma_read(int sock, gpa_t at, void *bytes, uint32_t len);
+int dma_write(int sock, gpa_t at, const void *bytes, uint32_t len);
 
 /* The side with memory: waits for one message and answers it. NULL: nothing is there. 0; -EPIPE: the other side has gone;
  * -EPROTO: it does not keep to the above; else what the socket said. */

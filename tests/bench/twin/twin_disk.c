@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -132,7 +133,7 @@ static int transfer_bounced(struct twin_disk *disk, const struct twin_reach *rea
         int r = 0;
 
         for (uint32_t done = 0, n; done < range->len && r == 0; done += n) {
-                n = range->len - done < DMA_MESSAGE_BYTES ? (uint32_t)range->len - done : DMA_MESSAGE_BYTES;
+                n = MIN((uint32_t)range->len - done, DMA_MESSAGE_BYTES);
                 r = write ? twin_reach_load(reach, request, at + done, reach->bounce, n)
                           : blk_file_read(&disk->file, reach->bounce, n, range->offset + done);
                 if (r < 0)
@@ -227,6 +228,18 @@ static int store_status(const struct twin_reach *reach, const struct chain *chai
                                                 : BLK_STATUS_IOERR;
 
         return twin_reach_store_byte(reach, GPA(last->at.v + last->len - 1), status);
+}
+
+int twin_request_init(struct request *request, uint16_t max_segments)
+{
+        *request = (struct request){.chain.max_segments = max_segments,
+                                    .chain.segments = calloc(max_segments, sizeof(struct segment))};
+        return request->chain.segments ? 0 : -ENOMEM;
+}
+
+void twin_request_done(struct request *request)
+{
+        free(take_ptr(request->chain.segments));
 }
 
 int twin_disk_serve(struct twin_disk *disk, const struct twin_reach *reach, const struct request *request)

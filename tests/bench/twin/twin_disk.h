@@ -20,6 +20,10 @@ struct twin_disk {
 int twin_disk_open(struct twin_disk *disk, const char *path, unsigned n_queues, bool map_image);
 void twin_disk_close(struct twin_disk *disk);
 
+/* Room for the chain of a request, of which nothing else is used. 0 or -ENOMEM. */
+int twin_request_init(struct request *request, uint16_t max_segments);
+void twin_request_done(struct request *request);
+
 /* Carries out the chain of `request` (nothing else of it is used) and writes its status. 0: all its writable
  * bytes are used; -EPROTO: the guest has broken the protocol of the device; -EFAULT: its memory is gone. */
 int twin_disk_serve(struct twin_disk *disk, const struct twin_reach *reach, const struct request *request);

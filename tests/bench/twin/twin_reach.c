@@ -22,7 +22,7 @@ static int by_messages(int dma, const struct segment *segments, unsigned n, uint
                         offset -= segments[i].len;
                         continue;
                 }
-                piece = segments[i].len - offset < len ? segments[i].len - offset : len;
+                piece = MIN(segments[i].len - offset, len);
                 if (to) {
                         r = dma_read(dma, GPA(segments[i].at.v + offset), to, piece);
                         to += piece;

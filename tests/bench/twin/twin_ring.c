@@ -4,7 +4,6 @@
 #include "tests/bench/twin/twin_ring.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "proto/base/cleanup.h"
@@ -13,19 +12,13 @@ int twin_ring_init(struct twin_ring *ring, uint16_t max_segments)
 {
         *ring = (struct twin_ring){.kick = -1, .call = -1};
         queue_init(&ring->queue);
-        ring->segments = calloc(max_segments, sizeof(ring->segments[0]));
-        if (!ring->segments)
-                return -ENOMEM;
-        ring->request.chain.segments = ring->segments;
-        ring->request.chain.max_segments = max_segments;
-        return 0;
+        return twin_request_init(&ring->request, max_segments);
 }
 
 void twin_ring_done(struct twin_ring *ring)
 {
         (void)twin_ring_stop(ring);
-        free(ring->segments);
-        ring->segments = NULL;
+        twin_request_done(&ring->request);
 }
 
 int twin_ring_start(struct twin_ring *ring, struct guest_memory *memory, const struct queue_layout *layout,

@@ -8,8 +8,7 @@
 struct twin_ring {
         struct queue queue;
         struct request request; /* the one under way: only its chain is used */
-        struct segment *segments;
-        int kick, call; /* ours; -1: none */
+        int kick, call;         /* ours; -1: none */
         bool told_broken;
 };
 

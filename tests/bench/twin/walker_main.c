@@ -55,11 +55,6 @@ static void serve_ring(unsigned index)
 
 /* ---- orders ---- */
 
-static int set_writeback(bool writeback)
-{
-        return twin_disk_set_writeback(&process.disk, writeback);
-}
-
 static int start(const struct walker_order *order, struct walker_ring *ring, struct fd_set_owned *fds)
 {
         const struct walker_start *start = &order->start;
@@ -118,7 +113,7 @@ static int carry_out(const struct walker_order *order, struct fd_set_owned *fds)
         case WALKER_SET_CALL:
                 return set_call(ring, fds);
         default:
-                return set_writeback(order->start.writeback);
+                return twin_disk_set_writeback(&process.disk, order->start.writeback);
         }
 }
 

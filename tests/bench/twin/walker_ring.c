@@ -6,7 +6,6 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "proto/base/cleanup.h"
@@ -27,19 +26,13 @@ struct wire_used {
 int walker_ring_init(struct walker_ring *ring, uint16_t max_segments)
 {
         *ring = (struct walker_ring){.kick = -1, .call = -1};
-        ring->segments = calloc(max_segments, sizeof(ring->segments[0]));
-        if (!ring->segments)
-                return -ENOMEM;
-        ring->request.chain.segments = ring->segments;
-        ring->request.chain.max_segments = max_segments;
-        return 0;
+        return twin_request_init(&ring->request, max_segments);
 }
 
 void walker_ring_done(struct walker_ring *ring)
 {
         (void)walker_ring_stop(ring);
-        free(ring->segments);
-        ring->segments = NULL;
+        twin_request_done(&ring->request);
 }
 
 /* ---- words of the ring ---- */
@@ -99,11 +92,13 @@ static int add_segment(struct chain *chain, const struct walker_descriptor *desc
         uint32_t len = le32toh(descriptor->len);
         bool write = le16toh(descriptor->flags) & FLAG_WRITE;
         unsigned n = chain->n_readable + chain->n_writable;
+        gpa_t start = GPA(le64toh(descriptor->addr)), end;
 
-        if (len == 0 || len > LIMIT_CHAIN_BYTES - chain->readable - chain->writable ||
-            n == chain->max_segments || (!write && chain->n_writable > 0))
+        if (len == 0 || !gpa_add(start, len, &end) ||
+            len > LIMIT_CHAIN_BYTES - chain->readable - chain->writable || n == chain->max_segments ||
+            (!write && chain->n_writable > 0))
                 return -EPROTO;
-        chain->segments[n] = (struct segment){GPA(le64toh(descriptor->addr)), len};
+        chain->segments[n] = (struct segment){start, len};
         if (write) {
                 chain->n_writable++;
                 chain->writable += len;
@@ -182,9 +177,8 @@ static int entries(int dma, gpa_t ring_at, uint16_t size, uint16_t from, unsigne
 
         for (unsigned done = 0, len = first; done < n; done += len, slot = 0, len = n - first) {
                 gpa_t where = at(ring_at, RING_ITEMS + (uint64_t)each * slot);
-                int r = to ? dma_read(dma, where, (uint8_t *)to + (size_t)done * each, (uint64_t)len * each)
-                           : dma_write(dma, where, (const uint8_t *)bytes + (size_t)done * each,
-                                       (uint64_t)len * each);
+                int r = to ? dma_read(dma, where, (uint8_t *)to + (size_t)done * each, len * each)
+                           : dma_write(dma, where, (const uint8_t *)bytes + (size_t)done * each, len * each);
 
                 if (r < 0)
                         return r;
@@ -241,7 +235,7 @@ static int hold_table(struct walker_ring *ring, int dma, unsigned n)
 {
         ring->table_held = n >= TABLE_PAYS;
         return ring->table_held ? dma_read(dma, ring->layout.desc, ring->table,
-                                           sizeof(ring->table[0]) * (size_t)ring->layout.size)
+                                           (uint32_t)sizeof(ring->table[0]) * ring->layout.size)
                                 : 0;
 }
 

@@ -26,7 +26,6 @@ struct walker_ring {
         uint16_t signaled;               /* `used` when a signal was last considered */
         int kick, call;                  /* ours; -1: none */
         struct request request;          /* the one under way: only its chain is used */
-        struct segment *segments;        /* of that */
         uint16_t heads[LIMIT_RING_SIZE]; /* of a batch ... */
         bool table_held;                 /* ... for which there is this, the ring's */
         struct walker_descriptor table[LIMIT_RING_SIZE];
