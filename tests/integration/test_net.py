@@ -17,6 +17,9 @@ from guest.net import SCENARIO, Namespace, Net, Peer, Server, Sink, address, dhc
 
 FEATURE_CSUM, FEATURE_MTU, FEATURE_TSO4, FEATURE_MERGEABLE, FEATURE_MANY = 0, 3, 11, 15, 22
 
+# What a worker says of it, by what it does at that moment: it reads, it sends, or it waits with frames not yet read.
+PEER_IS_GONE = "the peer of the stream (is gone|takes no more frames)|the host's end is gone"
+
 
 def net_features(guest):
     bits = guest.run("cat /sys/class/net/eth0/device/features").strip()
@@ -63,7 +66,7 @@ def stream_of(t, mtu):
 
 def lose_peer(t, peer, serving, guest):
     """It comes back, and the guest goes on as it was; what a dead worker has counted is not forgotten."""
-    serving.errors_expected = "the peer of the stream is gone|the host's end is gone"
+    serving.errors_expected = PEER_IS_GONE
     for _ in range(2):
         worker, at = worker_of(serving, "net0"), len(serving.child.lines)
         peer.go()
@@ -172,7 +175,7 @@ def survive_deaths(t, serving, guest, host, server, directory):
 def lose_passt(t, serving, guest):
     """Its connections are gone with it, and new ones pass by the next one."""
     runs = r"companion runs dev=net0 companion=passt pid=(\d+)"
-    serving.errors_expected = "the peer of the stream is gone"
+    serving.errors_expected = PEER_IS_GONE
     at = len(serving.child.lines)
     os.kill(int(serving.child.wait_for_line(runs, 5).group(1)), signal.SIGKILL)
     serving.child.wait_for_line(runs, 20, at)
