@@ -141,11 +141,44 @@ static void what_may_come_together_goes_out_in_the_longest_pieces(void **state)
         assert_true(went_out());
 }
 
+static void finish(uint64_t id, uint64_t moved)
+{
+        outbox_moved(&outbox, moved);
+        *outbox_reserve(&outbox, 1) = 0;
+        outbox_complete(&outbox, id, 0, 0, 1);
+}
+
+static void what_has_been_moved_fills_a_frame_unless_many_wait_or_longer_ones_are_better(void **state)
+{
+        (void)state;
+        finish(1, OUTBOX_MOVED - 1);
+        assert_false(went_out());
+        finish(2, 1);
+        assert_int_equal(n_in_frame(), 2);
+        finish(3, OUTBOX_MOVED - 1); /* the next frame begins with none */
+        assert_false(went_out());
+        complete(4, 0); /* and each is counted once */
+        assert_false(went_out());
+        outbox_set_longer(&outbox, true);
+        finish(5, OUTBOX_MOVED);
+        assert_false(went_out());
+        outbox_set_longer(&outbox, false);
+        outbox_expect(&outbox, OUTBOX_MANY + 1);
+        finish(6, OUTBOX_MOVED);
+        assert_false(went_out());
+        outbox_expect(&outbox, OUTBOX_MANY);
+        finish(7, 0);
+        assert_int_equal(n_in_frame(), 5);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(placed_bytes_fill_a_frame, setup, teardown),
             cmocka_unit_test_setup_teardown(a_batch_fills_a_frame_unless_many_wait, setup, teardown),
+            cmocka_unit_test_setup_teardown(
+                what_has_been_moved_fills_a_frame_unless_many_wait_or_longer_ones_are_better, setup,
+                teardown),
             cmocka_unit_test_setup_teardown(completions_that_belong_together_are_not_parted, setup, teardown),
             cmocka_unit_test_setup_teardown(completions_that_belong_together_may_join_others, setup,
                                             teardown),

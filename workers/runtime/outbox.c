@@ -19,6 +19,7 @@ void outbox_init(struct outbox *outbox, struct link *link, uint8_t *payload)
         outbox->payload = payload;
         outbox->n = 0;
         outbox->placed_len = 0;
+        outbox->moves = outbox->moved = 0;
         outbox->many_wait = outbox->longer = false;
         outbox->together = 0;
         outbox->start = outbox->used = outbox->reserved = 0;
@@ -80,6 +81,7 @@ static void outbox_send_gathered(struct outbox *outbox)
         outbox_send(outbox, &message, outbox->used - outbox->start);
         outbox->n = 0;
         outbox->placed_len = 0;
+        outbox->moved = 0;
         outbox->start = outbox->used;
 }
 
@@ -114,7 +116,8 @@ void outbox_together(struct outbox *outbox, uint32_t n)
 /* What has passed OUTBOX_BATCH because many waited goes on to OUTBOX_MANY; what belongs together may jump over either. */
 static bool outbox_is_full(const struct outbox *outbox, bool together)
 {
-        bool batch = together ? outbox->n >= OUTBOX_BATCH : outbox->n == OUTBOX_BATCH;
+        bool batch = (together ? outbox->n >= OUTBOX_BATCH : outbox->n == OUTBOX_BATCH) ||
+                     outbox->moved >= OUTBOX_MOVED;
 
         return outbox->n >= OUTBOX_MANY || (batch && !outbox->many_wait && !outbox->longer) ||
                outbox->used - outbox->start >= OUTBOX_FULL || outbox->placed_len >= OUTBOX_PLACED;
@@ -137,6 +140,8 @@ static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind,
         outbox->len[outbox->n] = element->len;
         outbox->placed[outbox->n] = element->placed;
         outbox->placed_len += element->placed;
+        outbox->moved += outbox->moves;
+        outbox->moves = 0;
         outbox->n++;
         outbox->used += element->len;
         outbox->reserved -= element->len;
@@ -148,6 +153,11 @@ static void outbox_gather(struct outbox *outbox, enum lane_kind_to_broker kind,
                 outbox_send_gathered(outbox);
         else
                 outbox_flush(outbox);
+}
+
+void outbox_moved(struct outbox *outbox, uint64_t bytes)
+{
+        outbox->moves = bytes;
 }
 
 void outbox_complete(struct outbox *outbox, uint64_t id, uint32_t status, uint32_t offset, uint32_t len)

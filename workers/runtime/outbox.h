@@ -17,9 +17,10 @@
 #define OUTBOX_BATCH 16u /* elements of a frame: then it goes out, */
 #define OUTBOX_MANY                                                                                          \
         32u /* ... or so many, where more than so many requests wait then, or longer ones are better */
-#define OUTBOX_FULL     65536u                /* bytes of payload: then it goes out */
-#define OUTBOX_PLACED   524288u               /* ... or so many in places */
-#define OUTBOX_PIECE    131072u               /* bytes of one large piece; and a status behind it: */
+#define OUTBOX_FULL     65536u  /* bytes of payload: then it goes out */
+#define OUTBOX_MOVED    131072u /* bytes of the requests that are done: then it goes out, likewise */
+#define OUTBOX_PLACED   524288u /* ... or so many in places */
+#define OUTBOX_PIECE    131072u /* bytes of one large piece; and a status behind it: */
 #define OUTBOX_PAYLOAD  (OUTBOX_PIECE + 512u) /* most that can be reserved */
 #define OUTBOX_FILE     LIMIT_FRAME_PAYLOAD   /* most bytes of a file in one frame */
 #define OUTBOX_TOGETHER 64u                   /* completions that can be promised to leave in one frame */
@@ -36,10 +37,11 @@ struct outbox {
         uint64_t id[OUTBOX_TOGETHER];
         uint32_t status[OUTBOX_TOGETHER], offset[OUTBOX_TOGETHER], len[OUTBOX_TOGETHER],
             placed[OUTBOX_TOGETHER];
-        uint32_t placed_len;  /* sum of placed */
-        uint8_t *payload;     /* OUTBOX_PAYLOAD bytes */
-        uint32_t start, used; /* payload[start, used) belongs to what is gathered */
-        uint32_t reserved;    /* bytes from `used` on that have been given out */
+        uint32_t placed_len;   /* sum of placed */
+        uint64_t moves, moved; /* bytes of the request that is done next, of those in the frame */
+        uint8_t *payload;      /* OUTBOX_PAYLOAD bytes */
+        uint32_t start, used;  /* payload[start, used) belongs to what is gathered */
+        uint32_t reserved;     /* bytes from `used` on that have been given out */
         uint8_t frame[FRAME_HEAD_BYTES + OUTBOX_HEADER];
 };
 
@@ -60,6 +62,9 @@ uint8_t *outbox_reserve(struct outbox *outbox, uint32_t len);
 /* The next n (1 to OUTBOX_TOGETHER) completions leave in one frame, so that the guest sees all of them or none. What is
  * reserved stays so, and nothing but they may come in between. */
 void outbox_together(struct outbox *outbox, uint32_t n);
+
+/* What the next completion ends was a request of so many bytes, either way. */
+void outbox_moved(struct outbox *outbox, uint64_t bytes);
 
 /* The next `len` reserved bytes go to [offset, offset + len) of the writable part, and the request is done.
  */
