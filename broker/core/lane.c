@@ -237,41 +237,47 @@ void lane_turn(struct lane *lane)
                         return;
                 if (lane->used_requests >= lane->credit_requests || lane->n_unsent > 0)
                         return; /* out of credit: a completion is the next event */
-                if (lane->poll.us > 0 && lane_poll_defers(lane))
+                if (lane_poll_defers(lane))
                         return;
                 if (!lane_ask_for_kicks(lane) || !lane_batch_begin(lane))
                         return;
         }
 }
 
-bool lane_look(struct lane *lane)
+/* What the worker has sent. Returns 0: there was nothing; positive; or negative: it is no worker of ours any more. */
+static int lane_receive(struct lane *lane)
 {
         const char *why = NULL;
         int r;
 
         if (lane->fd < 0 || lane->faulted)
-                return false;
+                return -ENOTCONN;
         r = lane_rx_run(lane, &why);
         if (r < 0)
                 lane_worker_fault(lane, why);
-        else if (r > 0)
-                lane_turn(lane);
+        return r;
+}
+
+static void lane_go_on(struct lane *lane)
+{
+        lane_turn(lane);
+        lane_place_look(lane);
+        lane_place_note(lane);
+}
+
+bool lane_look(struct lane *lane)
+{
+        int r = lane_receive(lane);
+
+        if (r > 0)
+                lane_go_on(lane);
         return r != 0;
 }
 
 void lane_readable(struct lane *lane)
 {
-        const char *why = NULL;
-
-        if (lane->fd < 0 || lane->faulted)
-                return;
-        if (lane_rx_run(lane, &why) < 0) {
-                lane_worker_fault(lane, why);
-                return;
-        }
-        lane_turn(lane);
-        lane_place_look(lane);
-        lane_place_note(lane);
+        if (lane_receive(lane) >= 0)
+                lane_go_on(lane);
 }
 
 /* One of the first two kicks since the start. */

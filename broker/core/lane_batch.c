@@ -299,6 +299,7 @@ bool lane_batch_begin(struct lane *lane)
                                                   .in_at = batch.any_in ? batch.in_at : NULL,
                                                   .out_at = batch.any_out ? batch.out_at : NULL,
                                                   .longer = lane_place_is_shared(lane)};
+        lane_place_sent(lane);
         lane_tx_begin(lane, &message, batch.payload);
         return true;
 }

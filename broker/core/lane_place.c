@@ -17,7 +17,8 @@
 
 #define LANE_PLACE_DEEP                                                                                      \
         32u /* requests under way: more than one frame of them, and than one piece of answers */
-#define LANE_PLACE_SHALLOW 64u /* looks in a row that saw no more: the load is not deep */
+#define LANE_PLACE_DEEP_BYTES (256u << 10)
+#define LANE_PLACE_SHALLOW    64u /* looks in a row that saw no more: the load is not deep */
 
 /* What clock_getcpuclockid answers, which asks the kernel for a resolution first: a call that the broker does not have. */
 #define PROCESS_CPU_CLOCK(pid) ((clockid_t)(~(unsigned)(pid) << 3 | 2u))
@@ -169,10 +170,13 @@ static bool look_is_large(const struct lane_place *place, uint64_t n, uint64_t b
         return bytes / n >= (place->placement.large ? LANE_PLACE_LARGE / 2 : LANE_PLACE_LARGE);
 }
 
-/* At once, and not for a while longer: how many there are when one looks differs. */
-static bool look_is_deep(struct lane_place *place, uint32_t n)
+/* At once, and not for a while longer: how many there are when one looks differs. Half of it is enough to stay what it is. */
+static bool look_is_deep(struct lane_place *place, uint64_t n, uint64_t bytes)
 {
-        place->shallow = n > LANE_PLACE_DEEP ? 0 : MIN(place->shallow + 1, LANE_PLACE_SHALLOW);
+        uint64_t times = place->placement.deep ? 2 : 1, under_way = place->under_way * times;
+        bool deep = under_way >= LANE_PLACE_DEEP || under_way * bytes >= n * LANE_PLACE_DEEP_BYTES;
+
+        place->shallow = deep ? 0 : MIN(place->shallow + 1, LANE_PLACE_SHALLOW);
         return place->shallow < LANE_PLACE_SHALLOW;
 }
 
@@ -188,15 +192,26 @@ void lane_place_look(struct lane *lane)
         now_ns = lane_clock_ns();
         turns = place->emptied * 4 >= n * 3;
         placement_turns(&place->placement, turns);
-        placement_deep(&place->placement, look_is_deep(place, lane->used_requests), now_ns, lane->completed,
-                       bytes);
+        placement_deep(&place->placement, look_is_deep(place, n, bytes - place->bytes), now_ns,
+                       lane->completed, bytes);
         placement_large(&place->placement, !turns && look_is_large(place, n, bytes - place->bytes), now_ns,
                         lane->completed, bytes);
         place->emptied = 0;
+        place->under_way = lane->used_requests;
         place->looked = lane->completed;
         place->bytes = bytes;
         placement_look(&place->placement, now_ns, lane->completed, bytes);
         place_follow(lane);
+}
+
+void lane_place_sent(struct lane *lane)
+{
+        lane->place.under_way = MAX(lane->place.under_way, lane->used_requests);
+}
+
+uint32_t lane_place_poll_us(const struct lane *lane)
+{
+        return place_is_alone(lane->place.at) ? LIMIT_PLACE_POLL_US : 0;
 }
 
 bool lane_place_is_shared(const struct lane *lane)

@@ -8,7 +8,8 @@
  * While both are on one CPU and requests come one at a time, the lane's thread has short turns (time_slice.h): the driver it
  * shares that CPU with has just woken it. Not otherwise: where many requests wait, it would be woken for fewer of them at a time.
  *
- * Where the place is the worker's alone, the lane's thread may be on any other CPU.
+ * Where the place is the worker's alone, the lane's thread may be on any other CPU, and looks for LIMIT_PLACE_POLL_US before it
+ * sleeps (lane_poll.h): the next answers are on their way, and to be woken for each piece of them takes more of its CPU.
  *
  * While both are on one CPU, requests say that their answers may come together (PROTOCOL.md, Turns).
  *
@@ -45,10 +46,11 @@ struct lane_place {
         int at;                        /* where both are, or the worker alone */
         bool
             brief; /* the lane's thread has short turns: both are on a CPU, and requests come one at a time */
-        uint64_t looked;  /* requests done at the last look, ... */
-        uint64_t bytes;   /* ... and bytes */
-        uint64_t emptied; /* how often since then nothing was left to do */
-        uint32_t shallow; /* looks in a row that saw few requests under way */
+        uint64_t looked;    /* requests done at the last look, ... */
+        uint64_t bytes;     /* ... and bytes */
+        uint64_t emptied;   /* how often since then nothing was left to do */
+        uint32_t under_way; /* requests, at most since then */
+        uint32_t shallow;   /* looks in a row that saw few requests under way */
         struct placement placement;
         struct lane_place_gaps gaps;
         struct lane_place_guard guard;
@@ -75,6 +77,12 @@ void lane_place_look(struct lane *lane);
 /* Requests may have come or gone. Looks at the clock only where both are guarded, and the first has come or the last has
  * gone. */
 void lane_place_note(struct lane *lane);
+
+/* A frame of requests has been made. */
+void lane_place_sent(struct lane *lane);
+
+/* How long a lane without poll_us is to look for more before it sleeps, where it is now: 0 .. LIMIT_PLACE_POLL_US. */
+uint32_t lane_place_poll_us(const struct lane *lane);
 
 /* Are both on one CPU? */
 bool lane_place_is_shared(const struct lane *lane);

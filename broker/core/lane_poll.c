@@ -18,9 +18,15 @@ void lane_set_poll(struct lane *lane, uint32_t poll_us)
         lane->poll = (struct lane_poll){.us = poll_us};
 }
 
+/* Of a lane that is placed: by the place. */
+static uint32_t poll_us(const struct lane *lane)
+{
+        return lane->poll.us > 0 ? lane->poll.us : lane_place_poll_us(lane);
+}
+
 bool lane_poll_defers(struct lane *lane)
 {
-        if (lane->poll.resting || !spin_wanted(&lane->poll.spin))
+        if (poll_us(lane) == 0 || lane->poll.resting || !spin_wanted(&lane->poll.spin))
                 return false;
         lane->poll.deferred = true;
         return true;
@@ -30,7 +36,8 @@ bool lane_poll_defers(struct lane *lane)
  * for; nor where nothing may be taken off any ring. */
 static bool poll_may(const struct lane *lane)
 {
-        if (lane->fd < 0 || lane->faulted || lane->wait_ms > 0 || lane->again || lane_wants_write(lane))
+        if (poll_us(lane) == 0 || lane->fd < 0 || lane->faulted || lane->wait_ms > 0 || lane->again ||
+            lane_wants_write(lane))
                 return false;
         for (unsigned i = 0; i < lane->n_queues; i++)
                 if (lane_takes_from(lane, &lane->queues[i]))
@@ -60,6 +67,7 @@ static bool poll_rings(struct lane *lane)
         if (!poll_sees_chain(lane))
                 return false;
         lane_turn(lane);
+        lane_place_note(lane);
         return atomic_load_explicit(&lane->stats.requests, memory_order_relaxed) != before;
 }
 
@@ -75,7 +83,7 @@ static inline void poll_pause(void)
 /* The clock is read last, so a lane that was taken off its CPU has looked at least once. */
 static enum poll_end poll_spin(struct lane *lane, const atomic_bool *called)
 {
-        const uint64_t end = lane_clock_ns() + UINT64_C(1000) * lane->poll.us;
+        const uint64_t end = lane_clock_ns() + UINT64_C(1000) * poll_us(lane);
 
         do {
                 if (atomic_load_explicit(called, memory_order_relaxed))

@@ -3,7 +3,8 @@
  * How it works: a lane that may spin does not ask for kicks when it has emptied its rings (lane_poll_defers). Before its
  * loop sleeps it looks, for poll_us at most, at the rings' available indices and, while requests are with the worker, at
  * the socket. What it finds is served, and it looks anew; nothing found: it asks for kicks, looks again, and sleeps.
- * proto/base/spin.h says which wake-ups are followed by this.
+ * proto/base/spin.h says which wake-ups are followed by this. A lane without poll_us looks for LIMIT_PLACE_POLL_US while its
+ * worker has a CPU to itself (lane_place.h), and not otherwise.
  *
  * A ring that has not been asked for kicks is a ring whose guest will not wake us. So nothing sleeps between
  * lane_poll_defers and the lane_poll that returns false.
@@ -19,7 +20,7 @@
 struct lane;
 
 struct lane_poll {
-        uint32_t us;   /* 0: never; what follows is then unused */
+        uint32_t us;   /* 0: where its place says so */
         bool deferred; /* rings have been emptied and not asked for kicks */
         bool resting;  /* they are being asked */
         struct spin spin;
@@ -28,9 +29,9 @@ struct lane_poll {
 /* Once, before anything is started. */
 void lane_set_poll(struct lane *lane, uint32_t poll_us);
 
-/* For lane_turn, of a lane with poll_us: true when it must not ask for kicks now. */
+/* For lane_turn: true when it must not ask for kicks now. */
 bool lane_poll_defers(struct lane *lane);
 
-/* Call it before each sleep of a lane with poll_us. True: do not sleep, serve the loop's other events and call again;
+/* Call it before each sleep of a lane with poll_us, or one that may be placed. True: do not sleep, serve the loop's other events and call again;
  * that happens when `called` is or becomes true, and when LIMIT_POLL_SERVED things were found. */
 bool lane_poll(struct lane *lane, const atomic_bool *called);

@@ -173,7 +173,7 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void thread_follow_poll(struct lane_thread *thread)
 {
-        if (thread->lane.poll.us == 0 || thread->polls)
+        if ((thread->lane.poll.us == 0 && !thread->lane.place.host) || thread->polls)
                 return;
         thread->polls = true;
         uv_prepare_init(&thread->loop, &thread->prepare);

@@ -25,6 +25,7 @@
 #define PLACE_TURNS      9u /* ... where requests come one at a time: it harms nobody, and two CPUs win nothing */
 #define PLACE_TURNS_LEFT 7u         /* ... there a CPU is left for less than this */
 #define PLACE_TURNS_HOLD 16u        /* ... and is held for so many times what its trial took */
+#define PLACE_LOOKS      3u         /* of a window at least, before it tells anything */
 #define PLACE_STILL      11u        /* ... that another CPU must have of the chosen one's */
 #define PLACE_WORSE      5u         /* tenths of what was expected: less, or the inverse, is another load */
 #define PLACE_ALERT      4u         /* windows in the mean that may leave a CPU */
@@ -40,6 +41,7 @@ void placement_init(struct placement *placement, const uint16_t *cpus, unsigned 
         assert(n_cpus > 0 && n_cpus <= LIMIT_PLACE_CPUS);
         *placement = (struct placement){.place = PLACE_FREE,
                                         .chosen = PLACE_FREE,
+                                        .next = PLACE_FREE,
                                         .cpus = cpus,
                                         .n_cpus = n_cpus,
                                         .hold_ns = LIMIT_PLACE_HOLD_MIN_MS * MS,
@@ -61,7 +63,21 @@ enum window_end {
 
 static void window_begin(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
-        p->window = (struct placement_window){.begin_ns = now_ns, .requests = requests, .bytes = bytes};
+        p->window = (struct placement_window){
+            .begin_ns = now_ns, .requests = requests, .bytes = bytes, .seen_ns = now_ns};
+}
+
+static void window_note(struct placement_window *w, uint64_t now_ns, uint64_t cost)
+{
+        if (cost == w->seen_cost)
+                return;
+        w->looks++;
+        if (now_ns - w->seen_ns > w->pause_ns) {
+                w->pause_ns = now_ns - w->seen_ns;
+                w->pause_cost = cost - w->seen_cost;
+        }
+        w->seen_ns = now_ns;
+        w->seen_cost = cost;
 }
 
 static void window_move(struct placement *p, int place, uint64_t now_ns, uint64_t requests, uint64_t bytes)
@@ -85,22 +101,45 @@ static bool window_is_full(const struct placement *p, uint64_t requests, uint64_
                (requests >= PLACE_BIG && bytes >= PLACE_BIG_BYTES);
 }
 
-/* *ret_score: cost done in a millisecond, so far. A window that took too long has met a pause, or is of a load that is too
- * light, however many requests it ended with: it says nothing of the place. */
+/* One look that took as long as all others: the host had somebody else's work on that CPU, which says nothing of the place. */
+static bool window_has_pause(const struct placement_window *w, uint64_t elapsed_ns)
+{
+        return w->looks >= PLACE_LOOKS && 2 * w->pause_ns >= elapsed_ns;
+}
+
+/* *ret_score: so far. A window that took too long has met a pause, or is of a load that is too light, however many requests it ended
+ * with: it says nothing of the place. */
 static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes,
                                    uint64_t *ret_score)
 {
-        uint64_t elapsed_ns = now_ns - p->window.begin_ns;
-        uint64_t n = requests - p->window.requests, n_bytes = bytes - p->window.bytes;
+        struct placement_window *w = &p->window;
+        uint64_t elapsed_ns = now_ns - w->begin_ns;
+        uint64_t n = requests - w->requests, n_bytes = bytes - w->bytes, cost = n * PLACE_COST + n_bytes;
+        bool light = elapsed_ns > LIMIT_PLACE_WINDOW_MS * MS;
 
-        *ret_score = (n * PLACE_COST + n_bytes) * 1000 / MAX(elapsed_ns / 1000, UINT64_C(1));
-        if (elapsed_ns > LIMIT_PLACE_WINDOW_MS * MS)
+        window_note(w, now_ns, cost);
+        if (window_has_pause(w, elapsed_ns)) {
+                elapsed_ns -= w->pause_ns;
+                cost -= w->pause_cost;
+        }
+        *ret_score = cost * 1000 / MAX(elapsed_ns / 1000, UINT64_C(1));
+        if (light)
                 return WINDOW_LIGHT;
-        if (p->window.settling && n >= PLACE_SETTLE)
+        if (w->seen_ns < now_ns) /* in the middle of a pause */
+                return WINDOW_OPEN;
+        if (w->settling && n >= PLACE_SETTLE)
                 window_begin(p, now_ns, requests, bytes);
-        else if (!p->window.settling && elapsed_ns >= window_ns(p) && window_is_full(p, n, n_bytes))
+        else if (!w->settling && elapsed_ns >= window_ns(p) && window_is_full(p, n, n_bytes))
                 return WINDOW_DONE;
         return WINDOW_OPEN;
+}
+
+/* Enough to give up a place that is far off. */
+static bool window_tells(const struct placement *p, uint64_t now_ns)
+{
+        uint64_t elapsed_ns = now_ns - p->window.begin_ns;
+
+        return elapsed_ns >= PLACE_WINDOW_NS && p->window.looks >= PLACE_LOOKS && p->window.seen_ns == now_ns;
 }
 
 static void earn(struct placement *p, uint64_t elapsed_ns)
@@ -156,8 +195,17 @@ static void hold(struct placement *p, int place, uint64_t now_ns, uint64_t reque
         p->state = PLACEMENT_HOLDING;
         p->chosen = place;
         p->expected = p->level;
+        p->n_worse = 0;
         p->hold_end_ns = now_ns + p->hold_ns;
         window_move(p, place, now_ns, requests, bytes);
+}
+
+static bool is_barred(const struct placement *p, int place, uint64_t now_ns)
+{
+        for (unsigned i = 0; i < p->n_cpus; i++)
+                if (p->cpus[i] == place_cpu(place))
+                        return p->barred_ns[i] > now_ns;
+        return true;
 }
 
 /* A load that comes back goes where it was, for what is left of its time: bursts have trials, too. */
@@ -165,6 +213,15 @@ static void hold_again(struct placement *p, uint64_t now_ns, uint64_t requests, 
 {
         hold(p, p->chosen, now_ns, requests, bytes);
         p->hold_end_ns = now_ns + MAX(p->hold_left_ns, LIMIT_PLACE_HOLD_MIN_MS * MS);
+}
+
+static void try_go(struct placement *p, unsigned from, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        p->state = PLACEMENT_TRYING;
+        p->tried_ns = now_ns;
+        p->second = false;
+        p->at_try = from;
+        window_move(p, p->tries[from].place, now_ns, requests, bytes);
 }
 
 /* The chosen place has a level: it need not be measured again. */
@@ -180,10 +237,7 @@ static void try_begin(struct placement *p, uint64_t now_ns, uint64_t requests, u
                 hold(p, p->chosen, now_ns, requests, bytes);
                 return;
         }
-        p->state = PLACEMENT_TRYING;
-        p->tried_ns = now_ns;
-        p->second = false;
-        window_move(p, p->tries[p->at_try].place, now_ns, requests, bytes);
+        try_go(p, p->at_try, now_ns, requests, bytes);
 }
 
 static const struct placement_try *try_find(const struct placement *p, int place)
@@ -195,15 +249,21 @@ static const struct placement_try *try_find(const struct placement *p, int place
         return &p->tries[i];
 }
 
-/* Who is freed runs on where he was for a while: if a CPU has to be no more than not worse, it must not be held to be better. */
+/* If a CPU has to be no more than not worse, it must not be held to be better. */
 static bool is_lenient(const struct placement *p)
 {
         return p->turns || p->large;
 }
 
-static unsigned try_worth(const struct placement *p)
+/* Those who are freed from two CPUs run on where they were for a while: their free score is the place's own. */
+static bool is_kept(const struct placement *p, int place)
 {
-        return is_lenient(p) ? PLACE_TURNS : PLACE_BETTER;
+        return is_lenient(p) || (place == p->chosen && place_is_alone(place));
+}
+
+static unsigned try_worth(const struct placement *p, int place)
+{
+        return is_kept(p, place) ? PLACE_TURNS : PLACE_BETTER;
 }
 
 /* The first is the chosen one, so it stays where others are not clearly better. */
@@ -217,7 +277,7 @@ static const struct placement_try *try_best(const struct placement *p)
                 if (t->place != PLACE_FREE && (!best || t->score * 10 > best->score * PLACE_STILL))
                         best = t;
         }
-        return best && best->score * 10 >= free->score * try_worth(p) ? best : free;
+        return best && best->score * 10 >= free->score * try_worth(p, best->place) ? best : free;
 }
 
 /* What would have been done in the time that was spent elsewhere. */
@@ -253,6 +313,19 @@ static void try_again(struct placement *p, const struct placement_try *best, uin
         window_move(p, PLACE_FREE, now_ns, requests, bytes);
 }
 
+static int try_next(const struct placement *p, int best)
+{
+        const struct placement_try *next = NULL;
+
+        for (unsigned i = 0; i < p->n_tries; i++) {
+                const struct placement_try *t = &p->tries[i];
+
+                if (t->place != best && t->place != PLACE_FREE && (!next || t->score > next->score))
+                        next = t;
+        }
+        return next ? next->place : PLACE_FREE;
+}
+
 static uint64_t try_took(const struct placement *p)
 {
         uint64_t took_ns = 0;
@@ -283,6 +356,7 @@ static void try_decide(struct placement *p, uint64_t now_ns, uint64_t requests, 
                 return;
         }
         p->hold_ns = try_hold(p, confirmed);
+        p->next = try_next(p, best->place);
         p->level = best->score;
         p->free_score = try_find(p, PLACE_FREE)->score;
         hold(p, best->place, now_ns, requests, bytes);
@@ -326,8 +400,8 @@ static void try_look(struct placement *p, uint64_t now_ns, uint64_t requests, ui
                 rest_and_watch(p, now_ns, requests, bytes);
                 return;
         }
-        if (end == WINDOW_OPEN && (settling || now_ns - p->window.begin_ns < PLACE_WINDOW_NS ||
-                                   score * 10 >= try_best_score(p) * PLACE_HOPE))
+        if (end == WINDOW_OPEN &&
+            (settling || !window_tells(p, now_ns) || score * 10 >= try_best_score(p) * PLACE_HOPE))
                 return;
         try_note(p, MAX(score, UINT64_C(1)), now_ns - p->moved_ns);
         if (p->at_try == p->n_tries)
@@ -341,7 +415,7 @@ static void try_look(struct placement *p, uint64_t now_ns, uint64_t requests, ui
 static bool remembers(const struct placement *p, uint64_t now_ns, uint64_t score)
 {
         return p->level > 0 && p->free_score > 0 && now_ns - p->rested_ns < LIMIT_PLACE_MEMORY_MS * MS &&
-               score * 2 >= p->free_score && p->free_score * 2 >= score;
+               score * 3 >= p->free_score && p->free_score * 3 >= score;
 }
 
 static void watch_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
@@ -365,6 +439,17 @@ static void watch_look(struct placement *p, uint64_t now_ns, uint64_t requests, 
         }
 }
 
+/* The load or the host is another: is what was next best better now? That is less than a trial, and needs no credit. */
+static void doubt(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        p->n_tries = 0;
+        try_add(p, p->chosen, p->level);
+        try_add(p, PLACE_FREE, 0);
+        if (p->next != PLACE_FREE && p->next != p->chosen && !is_barred(p, p->next, now_ns))
+                try_add(p, p->next, 0);
+        try_go(p, 1, now_ns, requests, bytes);
+}
+
 static void leave(struct placement *p, uint64_t now_ns)
 {
         p->level = p->free_score = 0;
@@ -372,12 +457,12 @@ static void leave(struct placement *p, uint64_t now_ns)
         hold(p, PLACE_FREE, now_ns, p->window.requests, p->window.bytes);
 }
 
-static bool is_worse(const struct placement *p)
+static bool is_worse(const struct placement *p, uint64_t score)
 {
-        unsigned least = is_lenient(p) ? PLACE_TURNS_LEFT : 10;
+        unsigned least = is_kept(p, p->chosen) ? PLACE_TURNS_LEFT : 10;
 
-        return p->level * 10 < p->expected * PLACE_WORSE ||
-               (p->chosen != PLACE_FREE && p->level * 10 < p->free_score * least);
+        return score * 10 < p->expected * PLACE_WORSE ||
+               (p->chosen != PLACE_FREE && score * 10 < p->free_score * least);
 }
 
 static bool is_other_load(const struct placement *p)
@@ -388,6 +473,7 @@ static bool is_other_load(const struct placement *p)
 static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
         uint64_t score, inertia = p->chosen == PLACE_FREE ? PLACE_CALM : PLACE_ALERT;
+        bool other;
         enum window_end end = window_look(p, now_ns, requests, bytes, &score);
 
         if (end == WINDOW_LIGHT)
@@ -399,10 +485,12 @@ static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, u
         p->level = p->level > 0 ? ((inertia - 1) * p->level + score) / inertia : score;
         if (p->chosen == PLACE_FREE)
                 p->free_score = p->level;
-        if (p->credit_ns >= 0 && (now_ns >= p->hold_end_ns || is_worse(p) || is_other_load(p)))
+        p->n_worse = is_worse(p, score) ? p->n_worse + 1 : 0;
+        other = p->n_worse >= inertia || is_other_load(p);
+        if (p->credit_ns >= 0 && (now_ns >= p->hold_end_ns || other))
                 try_begin(p, now_ns, requests, bytes);
-        else if (p->chosen != PLACE_FREE && is_worse(p))
-                leave(p, now_ns);
+        else if (p->chosen != PLACE_FREE && other)
+                doubt(p, now_ns, requests, bytes);
 }
 
 /* ---- from outside ---- */

@@ -8,7 +8,8 @@
  * is worth it: a window of so many requests within LIMIT_PLACE_WINDOW_MS. Then TRYING goes through the places, one window
  * each, and HOLDING stays at the best. A place is not a CPU but one that is clearly better than free (PLACE_BETTER); a
  * trial that finds it again doubles the time until the next. While holding, each window is compared with what was found:
- * another load, or another host, is another trial at once.
+ * another load, or another host, is another trial at once, or, without credit for it, one of free and what was next best.
+ * A pause in a window is left out: a host that gives its CPU to somebody else for a moment says nothing of the place.
  *
  * What trials may cost: their loss against the place that was chosen is taken from a credit, which grows by one part in
  * PLACE_CREDIT of the busy time; without credit there is no trial. Bursts that are too short for a trial pay too.
@@ -20,7 +21,8 @@
  * there, as long as it is not worse; and what others use of it while nothing is asked of the lane is no harm: it is the driver, or
  * somebody whom we leave that much. A trial of such a slow load is long: what it chose is held for many times that (PLACE_TURNS_HOLD).
  * Alone: the worker has a CPU to itself, its lane any other. Where many requests wait both have enough to do at once; that is tried, too,
- * on LIMIT_PLACES_ALONE CPUs: all are alike but the driver's. Where they are large it is all that is tried, and need not be better than free.
+ * on LIMIT_PLACES_ALONE CPUs: all are alike but the driver's. Who is freed from there runs on on two CPUs for a while, so it need not
+ * be better than free to be kept. Where they are large it is all that is tried, and need not be better than free.
  * Pure arithmetic: no clock, no system call.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -44,6 +46,9 @@ enum placement_state {
 struct placement_window {
         uint64_t begin_ns, requests, bytes; /* the totals when it began */
         bool settling;                      /* the first requests at a new place: not counted */
+        unsigned looks;                     /* that saw requests done, ... */
+        uint64_t seen_ns, seen_cost;        /* ... the last of them, ... */
+        uint64_t pause_ns, pause_cost; /* ... and the longest time between two, and what was done in it */
 };
 
 struct placement_try {
@@ -55,7 +60,8 @@ struct placement_try {
 struct placement {
         enum placement_state state;
         int place;  /* where lane and worker belong now: PLACE_FREE, a CPU, or PLACE_ALONE and a CPU */
-        int chosen; /* by the last trial */
+        int chosen; /* by the last trial, ... */
+        int next;   /* ... and which CPU was next best; PLACE_FREE: none */
         const uint16_t *cpus;
         unsigned n_cpus, rotation, rotation_alone; /* which CPUs the next trial begins with */
         struct placement_window window;
@@ -64,6 +70,7 @@ struct placement {
         uint64_t level;      /* of the chosen place lately; 0: unknown */
         uint64_t expected;   /* ... when it was chosen; 0: nothing is */
         uint64_t free_score; /* of no placement, in the last trial; 0: unknown */
+        unsigned n_worse;    /* windows in a row that were too bad for the chosen place */
         uint64_t hold_ns, hold_end_ns;
         uint64_t hold_left_ns; /* when the load ended */
         int64_t credit_ns;

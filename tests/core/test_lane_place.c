@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "broker/core/lane_poll.h"
 #include "tests/core/lane_bench.h"
 
 #define WORKER 4711
@@ -26,6 +27,7 @@ static uint64_t now_ns, own_ns, idle_ns[2];
 static cpu_set_t lane_set, worker_set;
 static unsigned n_calls, n_stats, n_clocks, n_slices;
 static bool brief; /* the turns of the lane's thread */
+static bool polls; /* each look at the clock is a look for more */
 static int lane_error, worker_error, stat_error;
 
 int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time);
@@ -34,6 +36,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time)
         uint64_t ns = id == CLOCK_THREAD_CPUTIME_ID ? own_ns / 2 : id < 0 ? own_ns - own_ns / 2 : now_ns;
 
         n_clocks += id == CLOCK_MONOTONIC;
+        now_ns += polls ? 10 * US : 0;
         *ret_time =
             (struct timespec){.tv_sec = (time_t)(ns / (1000 * MS)), .tv_nsec = (long)(ns % (1000 * MS))};
         return 0;
@@ -102,12 +105,23 @@ static uint64_t request_ns(void)
 static unsigned own_percent;
 static uint64_t gap_ns; /* from one request to the next */
 
+/* What the lane's thread does before it sleeps. */
+static void sleep_now(void)
+{
+        static atomic_bool called;
+
+        polls = true;
+        assert_false(lane_poll(&bench.lane, &called));
+        polls = false;
+}
+
 static void serve_one(void)
 {
         const uint64_t ns = request_ns();
         uint16_t head;
         uint32_t len;
 
+        sleep_now();
         now_ns += gap_ns;
         idle_ns[0] += gap_ns;
         model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
@@ -129,6 +143,7 @@ static void serve_two(void)
         uint16_t head;
         uint32_t len;
 
+        sleep_now();
         for (unsigned i = 0; i < 2; i++)
                 model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
         assert_int_equal(bench_requests(&bench), 2);
@@ -153,11 +168,13 @@ static void serve_large(void)
         uint16_t head;
         uint32_t len;
 
+        sleep_now();
         for (unsigned i = 0; i < 2; i++)
                 model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, large, false}, 1);
         assert_int_equal(bench_requests(&bench), 2);
         for (unsigned i = 0; i < 2; i++) {
-                assert_false(bench.requests[i].longer);
+                assert_int_equal(bench.requests[i].longer,
+                                 place_of(&lane_set) != PLACE_FREE && CPU_EQUAL(&lane_set, &worker_set));
                 now_ns += ns;
                 own_ns += ns * own_percent / 100;
                 idle_ns[0] += ns / 2;
@@ -315,6 +332,7 @@ static void serve_many(unsigned n)
         uint16_t head;
         uint32_t len;
 
+        sleep_now();
         for (unsigned i = 0; i < n; i++)
                 model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
         assert_int_equal(bench_requests(&bench), n);
@@ -333,17 +351,54 @@ static bool is_deep_by(unsigned n, unsigned times)
         return bench.lane.place.placement.deep;
 }
 
-/* One look in PLACE_LOOK requests. 48 and then none are under way when the first 16 of 64 have been answered. */
-static void more_than_32_requests_under_way_are_many_until_64_looks_have_seen_no_more(void **state)
+/* One look in PLACE_LOOK requests. */
+static void from_32_requests_under_way_on_they_are_many_until_64_looks_have_seen_less_than_half(void **state)
 {
         (void)state;
         begin();
-        assert_false(is_deep_by(48, 10)); /* 32 at a look, 16 and none */
-        assert_true(is_deep_by(64, 1));   /* three more looks see no more */
-        assert_true(is_deep_by(16, 60));
-        assert_false(is_deep_by(16, 1));
+        assert_false(is_deep_by(31, 10));
+        assert_true(is_deep_by(32, 1));
+        assert_true(is_deep_by(16, 100));
+        assert_true(is_deep_by(8, 2 * 63));
+        assert_false(is_deep_by(8, 2));
         assert_false(is_deep_by(16, 10));
-        assert_true(is_deep_by(64, 1));
+        assert_true(is_deep_by(32, 1));
+        bench_done(&bench);
+}
+
+static bool is_deep_by_bytes(uint32_t bytes, unsigned looks)
+{
+        large = bytes;
+        for (unsigned i = 0; i < looks * PLACE_LOOK / 2; i++)
+                serve_large();
+        return bench.lane.place.placement.deep;
+}
+
+static void from_256_kib_under_way_on_they_are_many_as_well(void **state)
+{
+        (void)state;
+        begin();
+        assert_false(is_deep_by_bytes((128u << 10) - 1, 10));
+        assert_true(is_deep_by_bytes(128u << 10, 2)); /* the first one has seen some of before */
+        assert_true(is_deep_by_bytes(64u << 10, 100));
+        assert_true(is_deep_by_bytes((64u << 10) - 1, 63));
+        assert_false(is_deep_by_bytes((64u << 10) - 1, 2));
+        bench_done(&bench);
+}
+
+static void a_lane_looks_before_it_sleeps_where_its_worker_is_alone_and_nowhere_else(void **state)
+{
+        (void)state;
+        begin();
+        assert_int_equal(lane_place_poll_us(&bench.lane), 0);
+        serve(100 * MS);
+        assert_int_equal(place(), 5);
+        assert_int_equal(lane_place_poll_us(&bench.lane), 0);
+        while (bench.lane.place.placement.chosen != (PLACE_ALONE | 5))
+                serve_large();
+        assert_int_equal(lane_place_poll_us(&bench.lane), LIMIT_PLACE_POLL_US);
+        lane_place_end(&bench.lane);
+        assert_int_equal(lane_place_poll_us(&bench.lane), 0);
         bench_done(&bench);
 }
 
@@ -502,7 +557,7 @@ static void a_cpu_that_both_use_alone_is_kept(void **state)
         own_percent = 51;
         serve(2000 * MS);
         assert_int_equal(bench.lane.place.placement.chosen, 5);
-        assert_in_range(n_stats, 5, 9); /* in two seconds */
+        assert_in_range(n_stats, 5, 10); /* in two seconds */
         bench_done(&bench);
 }
 
@@ -527,7 +582,10 @@ int main(void)
             cmocka_unit_test(turns_are_as_before_when_requests_do_not_come_one_at_a_time),
             cmocka_unit_test(a_worker_of_large_requests_has_a_cpu_to_itself),
             cmocka_unit_test(from_256_kib_in_the_mean_on_and_until_half_of_that_requests_are_large),
-            cmocka_unit_test(more_than_32_requests_under_way_are_many_until_64_looks_have_seen_no_more),
+            cmocka_unit_test(
+                from_32_requests_under_way_on_they_are_many_until_64_looks_have_seen_less_than_half),
+            cmocka_unit_test(from_256_kib_under_way_on_they_are_many_as_well),
+            cmocka_unit_test(a_lane_looks_before_it_sleeps_where_its_worker_is_alone_and_nowhere_else),
             cmocka_unit_test(a_worker_that_is_alone_leaves_a_cpu_that_others_need),
             cmocka_unit_test(a_light_load_costs_no_system_call_and_few_looks_at_the_clock),
             cmocka_unit_test(a_lane_without_a_host_or_a_worker_is_never_placed),

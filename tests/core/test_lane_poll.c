@@ -345,6 +345,62 @@ static void without_poll_us_kicks_are_asked_for_at_once(void **state)
         bench_done(&bench);
 }
 
+/* ---- a lane that is placed ---- */
+
+static void begin_alone(void)
+{
+        begin_with(false, 1);
+        lane_set_poll(&bench.lane, 0);
+        bench.lane.place.at = PLACE_ALONE | 1;
+        post();
+        assert_int_equal(bench_requests(&bench), 1);
+}
+
+static void one_whose_worker_has_a_cpu_to_itself_looks_for_a_moment(void **state)
+{
+        (void)state;
+        begin_alone();
+        post();
+        assert_int_equal(kicks(), 0);
+        lane_turn(&bench.lane);
+        assert_in_range(looks_of(false), LIMIT_PLACE_POLL_US / TICK_US, LIMIT_PLACE_POLL_US / TICK_US + 1);
+        post();
+        assert_int_equal(kicks(), 1);
+        bench_done(&bench);
+}
+
+/* Between its turn and its sleep. */
+static void one_that_is_set_free_asks_for_kicks_before_it_sleeps(void **state)
+{
+        (void)state;
+        begin_alone();
+        post();
+        assert_int_equal(kicks(), 0);
+        bench.lane.place.at = PLACE_FREE;
+        assert_int_equal(looks_of(false), 0);
+        assert_int_equal(taken(), 2); /* what had come without one */
+        post();
+        assert_int_equal(kicks(), 1);
+        bench_done(&bench);
+}
+
+static void leave(unsigned look)
+{
+        if (look == 2)
+                bench.lane.place.at = PLACE_FREE;
+}
+
+static void one_that_is_set_free_while_it_looks_stops(void **state)
+{
+        (void)state;
+        begin_alone();
+        happens = leave;
+        assert_in_range(looks_of(false), 3, 4);
+        post();
+        assert_int_equal(kicks(), 1);
+        bench_done(&bench);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -359,6 +415,9 @@ int main(void)
             cmocka_unit_test(a_lane_that_may_take_nothing_does_not_spin),
             cmocka_unit_test(a_hold_ends_the_spin),
             cmocka_unit_test(a_ring_that_breaks_during_the_spin_is_told),
+            cmocka_unit_test(one_whose_worker_has_a_cpu_to_itself_looks_for_a_moment),
+            cmocka_unit_test(one_that_is_set_free_asks_for_kicks_before_it_sleeps),
+            cmocka_unit_test(one_that_is_set_free_while_it_looks_stops),
             cmocka_unit_test(without_poll_us_kicks_are_asked_for_at_once),
         };
 

@@ -102,7 +102,7 @@ static void a_cpu_that_is_clearly_better_is_chosen_and_kept(void **state)
         (void)state;
         begin(2, first_is_best);
         host_load(&host, 100 * MS);
-        assert_int_equal(host.placement.place, 0);
+        assert_int_equal(host.placement.chosen, 0);
         assert_true(host_done_in(&host, 10 * SECOND) > 28000 * 10 * 97 / 100);
 }
 
@@ -229,6 +229,84 @@ static void what_has_become_worse_is_left_soon(void **state)
         host_load(&host, 150 * MS);
         assert_int_equal(host.placement.chosen, PLACE_FREE);
         assert_true(host_done_in(&host, 5 * SECOND) > 10000 * 5 * 96 / 100);
+}
+
+/* 280,000: a window of a trial has 8 ms of it, one while it is held 3. */
+static uint64_t fast(int place, uint64_t now_ns)
+{
+        return 10 * first_is_best(place, now_ns);
+}
+
+/* The host has others' work on a CPU for 10 ms, wherever in a window that comes. */
+static void stand_still(void)
+{
+        host.now_ns += 10 * MS;
+        host.next_tick_ns = MAX(host.next_tick_ns, host.now_ns + 1);
+}
+
+static void a_host_that_stands_still_for_a_moment_says_nothing_of_a_place(void **state)
+{
+        (void)state;
+        for (uint64_t us = 100; us < 8000; us += 300) {
+                begin(2, fast);
+                while (host.placement.place != 0)
+                        host_step(&host, UINT64_MAX);
+                host_load(&host, us * MS / 1000);
+                stand_still();
+                while (host.placement.state == PLACEMENT_TRYING)
+                        host_step(&host, UINT64_MAX);
+                assert_int_equal(host.placement.chosen, 0);
+                assert_in_range(host.placement.level / (2 * BLOCK), 270, 285);
+        }
+}
+
+/* Three windows. */
+static uint64_t first_is_slow_for_9_ms(int place, uint64_t now_ns)
+{
+        return now_ns >= CHANGE && now_ns < CHANGE + 9 * MS ? 50000 : fast(place, now_ns);
+}
+
+static uint64_t first_is_slow_for_16_ms(int place, uint64_t now_ns)
+{
+        return now_ns >= CHANGE && now_ns < CHANGE + 16 * MS ? 50000 : fast(place, now_ns);
+}
+
+static unsigned moves_after_change(uint64_t (*rate)(int place, uint64_t now_ns))
+{
+        begin(2, rate);
+        host_load(&host, 2 * SECOND - MS);
+        while (host.placement.state != PLACEMENT_HOLDING || host.now_ns < CHANGE - MS / 2)
+                host_step(&host, CHANGE);
+        assert_int_equal(host.placement.place, 0);
+        host.placement.hold_end_ns = CHANGE + SECOND;
+        host.n_moves = 0;
+        host_load(&host, 30 * MS);
+        return host.n_moves;
+}
+
+static void three_bad_windows_in_a_row_leave_no_place_and_four_do(void **state)
+{
+        (void)state;
+        assert_int_equal(moves_after_change(first_is_slow_for_9_ms), 0);
+        assert_true(moves_after_change(first_is_slow_for_16_ms) > 0);
+}
+
+static uint64_t second_is_next(int place, uint64_t now_ns)
+{
+        return place == 1 ? 20000 : first_gets_worse(place, now_ns);
+}
+
+/* A whole trial has to wait for its credit. */
+static void what_has_become_worse_is_left_for_what_was_next_best(void **state)
+{
+        (void)state;
+        begin(2, second_is_next);
+        host_load(&host, 2 * SECOND);
+        assert_int_equal(host.placement.place, 0);
+        host.placement.credit_ns = -(int64_t)(60 * MS);
+        host_load(&host, 200 * MS);
+        assert_int_equal(host.placement.chosen, 1);
+        assert_true(host.placement.credit_ns < 0);
 }
 
 static void what_has_become_better_is_found_within_two_seconds(void **state)
@@ -506,6 +584,9 @@ int main(void)
             cmocka_unit_test(a_light_load_is_never_moved),
             cmocka_unit_test(a_few_requests_are_never_moved),
             cmocka_unit_test(what_has_become_worse_is_left_soon),
+            cmocka_unit_test(a_host_that_stands_still_for_a_moment_says_nothing_of_a_place),
+            cmocka_unit_test(three_bad_windows_in_a_row_leave_no_place_and_four_do),
+            cmocka_unit_test(what_has_become_worse_is_left_for_what_was_next_best),
             cmocka_unit_test(what_has_become_better_is_found_within_two_seconds),
             cmocka_unit_test(another_load_has_another_trial),
             cmocka_unit_test(a_load_that_ends_is_free_two_ticks_later_and_goes_back_without_a_trial),

@@ -141,6 +141,28 @@ static void where_many_are_under_way_it_is_alone_if_that_is_clearly_best(void **
         assert_int_equal(host.placement.chosen, 0);
 }
 
+static uint64_t alone_ns; /* when it was last */
+
+/* Who is freed runs on where he was, until somebody moves him. */
+static uint64_t freed_runs_on(int place, uint64_t now_ns)
+{
+        if (place == ALONE(1))
+                alone_ns = now_ns;
+        return place == PLACE_FREE && now_ns < alone_ns + 20 * MS
+                   ? 42000
+                   : second_is_best_for_it_alone(place, now_ns);
+}
+
+static void one_that_is_alone_is_not_freed_because_it_would_run_on(void **state)
+{
+        (void)state;
+        alone_ns = 0;
+        begin_deep(2, freed_runs_on);
+        host_load(&host, 200 * MS);
+        assert_int_equal(host.placement.chosen, ALONE(1));
+        assert_true(host_done_in(&host, 10 * SECOND) > 42000 * 10 * 97 / 100);
+}
+
 static void what_is_no_better_for_a_worker_alone_costs_two_percent(void **state)
 {
         static uint64_t (*const hosts[])(int place, uint64_t now_ns) = {all_are_alike, cpus_are_bad};
@@ -233,6 +255,7 @@ int main(void)
             cmocka_unit_test(where_requests_are_large_it_is_alone_on_a_cpu_that_is_not_worse_than_free),
             cmocka_unit_test(large_requests_are_another_load_than_small_ones),
             cmocka_unit_test(where_many_are_under_way_it_is_alone_if_that_is_clearly_best),
+            cmocka_unit_test(one_that_is_alone_is_not_freed_because_it_would_run_on),
             cmocka_unit_test(what_is_no_better_for_a_worker_alone_costs_two_percent),
             cmocka_unit_test(where_few_are_under_way_it_is_never_alone),
             cmocka_unit_test(when_there_are_no_longer_many_it_is_another_load),
