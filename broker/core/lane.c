@@ -271,7 +271,7 @@ bool lane_look(struct lane *lane)
 
         if (r > 0)
                 lane_go_on(lane);
-        return r != 0;
+        return r != 0 && r != -ENOTCONN;
 }
 
 void lane_readable(struct lane *lane)

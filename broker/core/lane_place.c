@@ -15,10 +15,9 @@
 #define LANE_PLACE_LARGE                                                                                     \
         (256u << 10) /* bytes of a request in the mean: then both have enough to do at once */
 
-#define LANE_PLACE_DEEP                                                                                      \
-        32u /* requests under way: more than one frame of them, and than one piece of answers */
-#define LANE_PLACE_DEEP_BYTES (256u << 10)
-#define LANE_PLACE_SHALLOW    64u /* looks in a row that saw no more: the load is not deep */
+#define LANE_PLACE_DEEP       32u          /* requests under way: two pieces of answers, ... */
+#define LANE_PLACE_DEEP_BYTES (256u << 10) /* ... or bytes of more than one */
+#define LANE_PLACE_SHALLOW    64u          /* looks in a row that saw no more: the load is not deep */
 
 /* What clock_getcpuclockid answers, which asks the kernel for a resolution first: a call that the broker does not have. */
 #define PROCESS_CPU_CLOCK(pid) ((clockid_t)(~(unsigned)(pid) << 3 | 2u))
@@ -145,6 +144,7 @@ void lane_place_begin(struct lane *lane, pid_t worker)
         place->worker = worker;
         place->looked = lane->completed;
         place->bytes = bytes_of(lane);
+        place->emptied = place->under_way = 0;
         place->shallow = LANE_PLACE_SHALLOW;
         placement_init(&place->placement, place->host->cpus, place->host->n_cpus);
         place->guard.cpu = PLACE_FREE;
@@ -174,7 +174,8 @@ static bool look_is_large(const struct lane_place *place, uint64_t n, uint64_t b
 static bool look_is_deep(struct lane_place *place, uint64_t n, uint64_t bytes)
 {
         uint64_t times = place->placement.deep ? 2 : 1, under_way = place->under_way * times;
-        bool deep = under_way >= LANE_PLACE_DEEP || under_way * bytes >= n * LANE_PLACE_DEEP_BYTES;
+        bool deep = under_way >= LANE_PLACE_DEEP ||
+                    (place->under_way > 1 && under_way * bytes >= n * LANE_PLACE_DEEP_BYTES);
 
         place->shallow = deep ? 0 : MIN(place->shallow + 1, LANE_PLACE_SHALLOW);
         return place->shallow < LANE_PLACE_SHALLOW;

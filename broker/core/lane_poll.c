@@ -103,7 +103,13 @@ static void poll_rest(struct lane *lane)
         lane->poll.deferred = false;
         lane->poll.resting = true;
         lane_turn(lane);
+        lane_place_note(lane);
         lane->poll.resting = false;
+}
+
+bool lane_polls(const struct lane *lane)
+{
+        return lane->poll.deferred || poll_us(lane) > 0;
 }
 
 bool lane_poll(struct lane *lane, const atomic_bool *called)

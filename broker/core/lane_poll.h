@@ -32,6 +32,9 @@ void lane_set_poll(struct lane *lane, uint32_t poll_us);
 /* For lane_turn: true when it must not ask for kicks now. */
 bool lane_poll_defers(struct lane *lane);
 
+/* Has lane_poll anything to do? */
+bool lane_polls(const struct lane *lane);
+
 /* Call it before each sleep of a lane with poll_us, or one that may be placed. True: do not sleep, serve the loop's other events and call again;
  * that happens when `called` is or becomes true, and when LIMIT_POLL_SERVED things were found. */
 bool lane_poll(struct lane *lane, const atomic_bool *called);

@@ -31,7 +31,7 @@ struct lane_thread {
         uv_timer_t later;     /* a turn has left work, or must wait before it takes more */
         uv_prepare_t prepare; /* this and idle: with `polls` */
         uv_idle_t idle;       /* active: the loop must not sleep */
-        bool polls;           /* the lane has poll_us */
+        bool polls;           /* the lane has poll_us, or may be placed */
         uv_timer_t tick;      /* with `placed`: runs only while it is confined to a CPU */
         bool placed;          /* the lane may be placed */
         atomic_bool wanted;   /* `call` waits to be made */
@@ -162,9 +162,12 @@ static void on_idle(uv_idle_t *idle)
 static void on_prepare(uv_prepare_t *prepare)
 {
         struct lane_thread *thread = prepare->data;
-        bool again = lane_poll(&thread->lane, &thread->wanted);
+        bool again = false;
 
-        thread_follow(thread);
+        if (lane_polls(&thread->lane)) {
+                again = lane_poll(&thread->lane, &thread->wanted);
+                thread_follow(thread);
+        }
         if (again)
                 uv_idle_start(&thread->idle, on_idle);
         else

@@ -1,7 +1,7 @@
 /* Where a lane's thread and its worker run.
  * Owns nothing; called by lane_place.c, in the lane's thread. TRUST: how many requests end when is a worker's and a guest's
  * doing: between them they can bring about any choice among the CPUs that both may use anyway, and any number of looks,
- * but no more trials than their credit pays.
+ * but no more trials than their credit pays, and a comparison each LIMIT_PLACE_DOUBT_MS.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/placement.h"
 
@@ -107,7 +107,7 @@ static bool window_has_pause(const struct placement_window *w, uint64_t elapsed_
         return w->looks >= PLACE_LOOKS && 2 * w->pause_ns >= elapsed_ns;
 }
 
-/* *ret_score: so far. A window that took too long has met a pause, or is of a load that is too light, however many requests it ended
+/* *ret_score: cost done in a millisecond, so far and but for a pause. A window that took too long has met a pause, or is of a load that is too light, however many requests it ended
  * with: it says nothing of the place. */
 static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes,
                                    uint64_t *ret_score)
@@ -118,7 +118,7 @@ static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_
         bool light = elapsed_ns > LIMIT_PLACE_WINDOW_MS * MS;
 
         window_note(w, now_ns, cost);
-        if (window_has_pause(w, elapsed_ns)) {
+        if (!light && window_has_pause(w, elapsed_ns)) {
                 elapsed_ns -= w->pause_ns;
                 cost -= w->pause_cost;
         }
@@ -132,6 +132,12 @@ static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_
         else if (!w->settling && elapsed_ns >= window_ns(p) && window_is_full(p, n, n_bytes))
                 return WINDOW_DONE;
         return WINDOW_OPEN;
+}
+
+/* With its pauses: they are short of nothing that others do there again and again. */
+static uint64_t window_mean(const struct placement *p, uint64_t now_ns)
+{
+        return p->window.seen_cost * 1000 / MAX((now_ns - p->window.begin_ns) / 1000, UINT64_C(1));
 }
 
 /* Enough to give up a place that is far off. */
@@ -198,6 +204,11 @@ static void hold(struct placement *p, int place, uint64_t now_ns, uint64_t reque
         p->n_worse = 0;
         p->hold_end_ns = now_ns + p->hold_ns;
         window_move(p, place, now_ns, requests, bytes);
+}
+
+static bool may_be_alone(const struct placement *p)
+{
+        return p->deep || p->large;
 }
 
 static bool is_barred(const struct placement *p, int place, uint64_t now_ns)
@@ -351,12 +362,13 @@ static void try_decide(struct placement *p, uint64_t now_ns, uint64_t requests, 
         bool confirmed = best->place == p->chosen;
 
         spend(p, try_loss(p, best->score));
+        if (!p->second) /* then only two have been measured */
+                p->next = try_next(p, best->place);
         if (!try_is_sure(p, best)) {
                 try_again(p, best, now_ns, requests, bytes);
                 return;
         }
         p->hold_ns = try_hold(p, confirmed);
-        p->next = try_next(p, best->place);
         p->level = best->score;
         p->free_score = try_find(p, PLACE_FREE)->score;
         hold(p, best->place, now_ns, requests, bytes);
@@ -439,14 +451,17 @@ static void watch_look(struct placement *p, uint64_t now_ns, uint64_t requests, 
         }
 }
 
-/* The load or the host is another: is what was next best better now? That is less than a trial, and needs no credit. */
+/* The load or the host is another: is what was next best better now? That is less than a trial, and is done without
+ * credit, though not often. */
 static void doubt(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
         p->n_tries = 0;
         try_add(p, p->chosen, p->level);
         try_add(p, PLACE_FREE, 0);
-        if (p->next != PLACE_FREE && p->next != p->chosen && !is_barred(p, p->next, now_ns))
+        if (p->next != PLACE_FREE && p->next != p->chosen && !is_barred(p, p->next, now_ns) &&
+            (may_be_alone(p) || !place_is_alone(p->next)))
                 try_add(p, p->next, 0);
+        p->doubted_ns = now_ns;
         try_go(p, 1, now_ns, requests, bytes);
 }
 
@@ -472,7 +487,7 @@ static bool is_other_load(const struct placement *p)
 
 static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
-        uint64_t score, inertia = p->chosen == PLACE_FREE ? PLACE_CALM : PLACE_ALERT;
+        uint64_t score, mean, inertia = p->chosen == PLACE_FREE ? PLACE_CALM : PLACE_ALERT;
         bool other;
         enum window_end end = window_look(p, now_ns, requests, bytes, &score);
 
@@ -481,15 +496,18 @@ static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, u
         if (end != WINDOW_DONE)
                 return;
         earn(p, now_ns - p->window.begin_ns);
+        mean = window_mean(p, now_ns);
         window_begin(p, now_ns, requests, bytes);
-        p->level = p->level > 0 ? ((inertia - 1) * p->level + score) / inertia : score;
+        p->level = p->level > 0 ? ((inertia - 1) * p->level + mean) / inertia : mean;
         if (p->chosen == PLACE_FREE)
                 p->free_score = p->level;
         p->n_worse = is_worse(p, score) ? p->n_worse + 1 : 0;
         other = p->n_worse >= inertia || is_other_load(p);
+        if (other) /* what was before says nothing */
+                p->level = mean;
         if (p->credit_ns >= 0 && (now_ns >= p->hold_end_ns || other))
                 try_begin(p, now_ns, requests, bytes);
-        else if (p->chosen != PLACE_FREE && other)
+        else if (p->chosen != PLACE_FREE && other && now_ns - p->doubted_ns >= LIMIT_PLACE_DOUBT_MS * MS)
                 doubt(p, now_ns, requests, bytes);
 }
 
@@ -510,10 +528,8 @@ static void forget(struct placement *p, uint64_t now_ns, uint64_t requests, uint
 
 void placement_deep(struct placement *p, bool deep, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
-        bool was_deep = p->deep;
-
         p->deep = deep;
-        if (was_deep && !deep && !p->large && place_is_alone(p->chosen))
+        if (!may_be_alone(p) && place_is_alone(p->chosen))
                 forget(p, now_ns, requests, bytes);
 }
 

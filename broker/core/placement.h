@@ -1,30 +1,26 @@
 /* Where a lane's thread and its worker run: free, or both on one CPU, or the worker alone on one. This decides; lane_place.c does it.
  *
- * Why: they wake each other for every request, and on some hosts to wake another CPU that has gone idle costs ten times as
- * much as to change threads on one's own. The kernel's scheduler prefers the idle CPU always; nobody but the one who sees
- * requests end can tell which is faster, and it depends on the host, the driver's CPU and the load. So it is tried out.
+ * Why: they wake each other for every request, and on some hosts to wake another CPU that has gone idle costs ten times as much as to
+ * change threads on one's own. The kernel's scheduler prefers the idle CPU always; nobody but the one who sees requests end can tell
+ * which is faster, and it depends on the host, the driver's CPU and the load. So it is tried out.
  *
- * How it works: RESTING measures nothing. With the first requests comes WATCHING, which asks whether there is a load that
- * is worth it: a window of so many requests within LIMIT_PLACE_WINDOW_MS. Then TRYING goes through the places, one window
- * each, and HOLDING stays at the best. A place is not a CPU but one that is clearly better than free (PLACE_BETTER); a
- * trial that finds it again doubles the time until the next. While holding, each window is compared with what was found:
- * another load, or another host, is another trial at once, or, without credit for it, one of free and what was next best.
- * A pause in a window is left out: a host that gives its CPU to somebody else for a moment says nothing of the place.
- *
- * What trials may cost: their loss against the place that was chosen is taken from a credit, which grows by one part in
- * PLACE_CREDIT of the busy time; without credit there is no trial. Bursts that are too short for a trial pay too.
- * A load that rests is free again, and what was chosen for it is remembered: when as much load comes back soon, it goes
- * there without a trial. Harm to others: a CPU of which others use more than half while another has more to give is left and not
- * tried for LIMIT_PLACE_BARRED_MS (placement_guard).
- *
- * Turns: where requests come one at a time, the driver waits for each, and two CPUs win nothing. So a CPU need not be better than free
- * there, as long as it is not worse; and what others use of it while nothing is asked of the lane is no harm: it is the driver, or
- * somebody whom we leave that much. A trial of such a slow load is long: what it chose is held for many times that (PLACE_TURNS_HOLD).
- * Alone: the worker has a CPU to itself, its lane any other. Where many requests wait both have enough to do at once; that is tried, too,
- * on LIMIT_PLACES_ALONE CPUs: all are alike but the driver's. Who is freed from there runs on on two CPUs for a while, so it need not
- * be better than free to be kept. Where they are large it is all that is tried, and need not be better than free.
- * Pure arithmetic: no clock, no system call.
- * SPDX-License-Identifier: Apache-2.0 */
+ * How it works: RESTING measures nothing. With the first requests comes WATCHING, which asks whether there is a load that is worth it: a
+ * window of so many requests within LIMIT_PLACE_WINDOW_MS. Then TRYING goes through the places, one window each, and HOLDING stays at
+ * the best. A place is not a CPU but one that is clearly better than free (PLACE_BETTER); a trial that finds it again doubles the time
+ * until the next. While holding, each window is compared with what was found: another load, or another host, is another trial at once, or,
+ * without credit for it, one of free and what was next best, each LIMIT_PLACE_DOUBT_MS at most. A pause in a window says nothing of the
+ * place, since the host has had somebody else's work on that CPU: it counts for the level that is held, and for nothing else.
+ * Costs: the loss of trials against the place that was chosen is taken from a credit, which grows by one part in PLACE_CREDIT of the
+ * busy time; without credit there is no whole trial. Bursts that are too short for one pay too.
+ * A load that rests is free again, and what was chosen is remembered: when as much load comes back soon, it goes there without a trial.
+ * Harm to others: a CPU of which others use more than half while another has more to give is left, for LIMIT_PLACE_BARRED_MS (placement_guard).
+ * Turns: where requests come one at a time, the driver waits for each, and two CPUs win nothing. So a CPU need not be better than free,
+ * only not worse; and what others use of it while nothing is asked of the lane is no harm: it is the driver, or somebody whom we leave that
+ * much. A trial of such a slow load is long: what it chose is held for many times that (PLACE_TURNS_HOLD).
+ * Alone: the worker has a CPU to itself, its lane any other. Where much is under way both have enough to do at once; that is tried, too,
+ * on LIMIT_PLACES_ALONE CPUs: all are alike but the driver's. Who is freed from there runs on on two CPUs for a while, so it need not be
+ * better than free to be kept. Where requests are large it is all that is tried, and need not be better than free.
+ * Pure arithmetic: no clock, no system call. SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>
@@ -73,6 +69,7 @@ struct placement {
         unsigned n_worse;    /* windows in a row that were too bad for the chosen place */
         uint64_t hold_ns, hold_end_ns;
         uint64_t hold_left_ns; /* when the load ended */
+        uint64_t doubted_ns;
         int64_t credit_ns;
         struct placement_try tries[LIMIT_PLACES + 1];
         unsigned n_tries, at_try;

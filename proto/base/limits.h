@@ -71,6 +71,7 @@
 #define LIMIT_PLACE_WINDOW_MS   50u   /* of a window at most: a load that does not fill it is too light to be placed */
 #define LIMIT_PLACE_HOLD_MIN_MS 50u   /* from a trial to the next: doubles while it finds the same, ... */
 #define LIMIT_PLACE_HOLD_MAX_MS 1000u /* ... up to this: a host that has changed is seen in a second */
+#define LIMIT_PLACE_DOUBT_MS    100u  /* from one comparison without credit to the next: it takes 8 to 20 ms */
 #define LIMIT_PLACE_TICK_MS     10u   /* a device that has been idle for so long is confined nowhere */
 #define LIMIT_PLACE_MEMORY_MS   10000u /* so long a choice is remembered over a rest: loads come in bursts */
 #define LIMIT_PLACE_GUARD_MS    250u  /* between two looks at what others use: the kernel counts in ticks of 10 ms */

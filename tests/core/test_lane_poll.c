@@ -347,11 +347,14 @@ static void without_poll_us_kicks_are_asked_for_at_once(void **state)
 
 /* ---- a lane that is placed ---- */
 
+static const struct place_host two_cpus = {.cpus = {0, 1}, .n_cpus = 2, .stat_fd = -1};
+
 static void begin_alone(void)
 {
         begin_with(false, 1);
         lane_set_poll(&bench.lane, 0);
-        bench.lane.place.at = PLACE_ALONE | 1;
+        lane_set_place(&bench.lane, &two_cpus);
+        bench.lane.place.at = PLACE_ALONE | 1; /* of no worker that could be moved */
         post();
         assert_int_equal(bench_requests(&bench), 1);
 }
@@ -366,6 +369,7 @@ static void one_whose_worker_has_a_cpu_to_itself_looks_for_a_moment(void **state
         assert_in_range(looks_of(false), LIMIT_PLACE_POLL_US / TICK_US, LIMIT_PLACE_POLL_US / TICK_US + 1);
         post();
         assert_int_equal(kicks(), 1);
+        bench.lane.place.at = PLACE_FREE;
         bench_done(&bench);
 }
 

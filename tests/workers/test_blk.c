@@ -250,15 +250,15 @@ static void a_batch_of_long_reads_brings_each_its_bytes_and_its_status(void **st
         finish();
 }
 
-/* Each frame brings half a MiB of what lies in places: the guest does not wait for all of it. */
-static void what_lies_in_places_leaves_in_pieces(void **state)
+/* Each frame brings so many requests: the guest does not wait for all of them. */
+static void read_into_places(bool longer, unsigned n_frames)
 {
         static struct fake_request requests[24];
         static struct io ios[24];
 
-        (void)state;
         start();
         broker.lend = true;
+        broker.longer = longer;
         for (unsigned i = 0; i < 24; i++) {
                 io_init(&ios[i], T_IN, i * 256, NULL, 0, 131073);
                 requests[i] = ios[i].request;
@@ -272,8 +272,16 @@ static void what_lies_in_places_leaves_in_pieces(void **state)
                 io_done(&ios[i]);
         }
         assert_int_equal(broker.n_placed, 24);
-        assert_int_equal(broker.n_completes, 6);
+        assert_int_equal(broker.n_completes, n_frames);
+        broker.longer = false;
         finish();
+}
+
+static void what_lies_in_places_leaves_in_pieces_of_128_kib_or_longer_ones_of_512(void **state)
+{
+        (void)state;
+        read_into_places(false, 24);
+        read_into_places(true, 6);
 }
 
 /* n writes of a sector each, in one batch: how many frames answer them. */
@@ -565,7 +573,7 @@ int main(void)
             cmocka_unit_test(a_long_read_is_pieces_and_a_frame_without_a_place),
             cmocka_unit_test(a_read_that_has_a_place_goes_there_with_its_status_behind_it),
             cmocka_unit_test(writes_are_found_in_places_that_lie_close),
-            cmocka_unit_test(what_lies_in_places_leaves_in_pieces),
+            cmocka_unit_test(what_lies_in_places_leaves_in_pieces_of_128_kib_or_longer_ones_of_512),
             cmocka_unit_test(a_batch_of_long_reads_brings_each_its_bytes_and_its_status),
             cmocka_unit_test(answers_leave_in_longer_pieces_while_many_wait),
             cmocka_unit_test(a_batch_of_small_reads_comes_back_in_pieces),

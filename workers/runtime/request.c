@@ -163,7 +163,7 @@ static void request_finish(struct request *request, uint32_t status, uint32_t of
 
         if (!range_inside(offset, len, request->writable))
                 worker_trap();
-        outbox_moved(&lane->outbox, (uint64_t)request->readable + request->writable);
+        outbox_moved(&lane->outbox, (uint64_t)request->readable + offset + len);
         inbox_remove(&lane->inbox, request);
         outbox_complete(&lane->outbox, id, status, offset, len);
 }
@@ -190,7 +190,7 @@ void request_complete_placed(struct request *request, uint32_t placed, uint32_t 
 
         if (!request->out || !range_inside(placed, len, request->writable))
                 worker_trap();
-        outbox_moved(&lane->outbox, (uint64_t)request->readable + request->writable);
+        outbox_moved(&lane->outbox, (uint64_t)request->readable + placed + len);
         inbox_remove(&lane->inbox, request);
         outbox_complete_placed(&lane->outbox, id, placed, len);
 }
