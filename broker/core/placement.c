@@ -107,8 +107,8 @@ static bool window_has_pause(const struct placement_window *w, uint64_t elapsed_
         return w->looks >= PLACE_LOOKS && 2 * w->pause_ns >= elapsed_ns;
 }
 
-/* *ret_score: cost done in a millisecond, so far and but for a pause. A window that took too long has met a pause, or is of a load that is too light, however many requests it ended
- * with: it says nothing of the place. */
+/* *ret_score: cost done in a millisecond, so far and but for a pause. A window that took too long has met a long one, or is of
+ * a load that is too light, however many requests it ended with: it says nothing of the place. */
 static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes,
                                    uint64_t *ret_score)
 {
@@ -134,7 +134,7 @@ static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_
         return WINDOW_OPEN;
 }
 
-/* With its pauses: they are short of nothing that others do there again and again. */
+/* With its pauses: what others do there again and again belongs to the place. */
 static uint64_t window_mean(const struct placement *p, uint64_t now_ns)
 {
         return p->window.seen_cost * 1000 / MAX((now_ns - p->window.begin_ns) / 1000, UINT64_C(1));
