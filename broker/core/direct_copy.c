@@ -84,11 +84,11 @@ static bool direct_take_out(struct direct_copy *direct, uint32_t n, struct area_
         return area_take(&direct->outs, n, ret_span);
 }
 
-void direct_lend(struct direct_copy *direct, struct request *request)
+void direct_lend(struct direct_copy *direct, struct request *request, bool single)
 {
-        uint32_t len = request->chain.writable;
+        uint32_t len = request->chain.writable, least = single ? DIRECT_SINGLE_MIN : DIRECT_LEND_MIN;
 
-        if (direct->open && direct->peer.area.out && len >= DIRECT_LEND_MIN && len <= LIMIT_DIRECT_LEND)
+        if (direct->open && direct->peer.area.out && len >= least && len <= LIMIT_DIRECT_LEND)
                 (void)direct_take_out(direct, n_steps(len, LIMIT_AREA_PAGE), &request->out);
 }
 
@@ -97,9 +97,9 @@ bool direct_may_fetch(const struct request *request, uint32_t len)
         return len <= request->chain.writable && len <= request->out.n * LIMIT_AREA_PAGE;
 }
 
-bool direct_takes(const struct direct_copy *direct, uint32_t len)
+bool direct_takes(const struct direct_copy *direct, uint32_t len, bool single)
 {
-        return direct->open && len >= DIRECT_MIN && len <= LIMIT_DIRECT_PART;
+        return direct->open && len >= (single ? DIRECT_SINGLE_MIN : DIRECT_MIN) && len <= LIMIT_DIRECT_PART;
 }
 
 /* Neither ever reaches into the other's: each is given as many as the other has left, and `end` says how many those are. */

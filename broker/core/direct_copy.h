@@ -29,6 +29,8 @@
         4096u /* bytes of a readable part that is worth it: it takes whole places, whatever its length */
 #define DIRECT_LEND_MIN                                                                                      \
         4096u /* ... and of a writable part: one call fetches those of a whole frame, so shorter ones pay */
+#define DIRECT_SINGLE_MIN                                                                                    \
+        8192u /* ... either way, of the only request under way: one call for it alone costs more than the socket */
 #define DIRECT_RANGES                                                                                        \
         63u /* ranges of the worker that one call names, either way: what the broker's filter lets through (sandbox/policy/broker.c) */
 #define DIRECT_SPANS                                                                                         \
@@ -59,8 +61,8 @@ void direct_forget(struct request *request);
 /* No more pages from now on. What is handed out stays good. */
 void direct_end(struct direct_copy *direct);
 
-/* Is a readable part of this length pushed, if there is room? */
-bool direct_takes(const struct direct_copy *direct, uint32_t len);
+/* Is a readable part of this length pushed, if there is room? `single`: it is the only request under way. */
+bool direct_takes(const struct direct_copy *direct, uint32_t len, bool single);
 
 /* Takes pages for the readable part (request->in). False: there are none. */
 bool direct_take(struct direct_copy *direct, struct request *request);
@@ -73,7 +75,7 @@ int direct_push(struct direct_copy *direct, const struct guest_memory *memory,
                 struct request *const *requests, size_t n);
 
 /* Pages for the writable part (request->out), if the worker wants any for it, it is long enough and there are any. */
-void direct_lend(struct direct_copy *direct, struct request *request);
+void direct_lend(struct direct_copy *direct, struct request *request, bool single);
 
 /* Do `len` bytes of its writable part lie in pages that it has been lent? */
 bool direct_may_fetch(const struct request *request, uint32_t len);

@@ -100,6 +100,7 @@ struct lane {
         uint32_t n_unsent;                                  /* requests that wait to be sent (again) */
         uint32_t credit_requests, credit_bytes, max_inline; /* of Hello */
         uint32_t used_requests, used_bytes;
+        bool single; /* the last frame with requests had one, and nothing else was with the worker */
         struct quota_lane quota; /* of the attached worker */
         uint32_t n_aging;        /* requests with the worker that may not stay there for ever */
         uint32_t n_waits;        /* those of work queues that may (lane_wait.h) */

@@ -56,13 +56,19 @@ static bool batch_inline(struct lane *lane, const struct batch *batch, struct re
         return true;
 }
 
+/* Where the last request was the only one under way, so is this, if nothing else is. */
+static bool batch_is_single(const struct lane *lane)
+{
+        return lane->single && lane->used_requests == 0;
+}
+
 /* Takes pages in the worker's area for the readable bytes. 1: it has them; 0: the bytes go through the socket, if they go at
  * all; -EAGAIN: it must wait for the next frame. */
 static int batch_take_pages(struct lane *lane, struct batch *batch, struct request *request)
 {
         uint32_t len = request->chain.readable;
 
-        if (request->must_fail || !direct_takes(&lane->direct, len))
+        if (request->must_fail || !direct_takes(&lane->direct, len, batch_is_single(lane)))
                 return 0;
         if (batch->n > 0 && len > LIMIT_DIRECT_PUSH - MIN(batch->pushed, LIMIT_DIRECT_PUSH))
                 return -EAGAIN;
@@ -86,7 +92,7 @@ static bool batch_add(struct lane *lane, struct batch *batch, struct request *re
         if (placed == 0 && !batch_inline(lane, batch, request))
                 return false;
         if (request->is_work && !request->must_fail)
-                direct_lend(&lane->direct, request);
+                direct_lend(&lane->direct, request, batch_is_single(lane));
         batch->request[batch->n++] = request;
         batch->payload += request->inlined;
         lane->used_requests++;
@@ -285,6 +291,7 @@ bool lane_batch_begin(struct lane *lane)
                 lane_worker_fault(lane, "has no memory where it said");
         if (batch.n == 0)
                 return false;
+        lane->single = lane->used_requests == 1;
         batch.any_in = batch.any_out = false;
         for (size_t i = 0; i < batch.n; i++)
                 batch_fill(lane, &batch, i);

@@ -124,7 +124,41 @@ static void short_and_endless_parts_go_through_the_socket(void **state)
                 assert_int_equal(request->in_at > 0, rows[i].direct);
                 assert_int_equal(bench.lane.used_bytes, request->in_at ? 0 : request->inlined);
                 answered(request->id, head);
+                bench.lane.single = false; /* as if it had had company */
         }
+}
+
+static void goes_direct(uint32_t len, bool direct)
+{
+        uint16_t head = post(A, len, false);
+        const struct bench_request *request = one();
+
+        assert_int_equal(request->in_at > 0, direct);
+        answered(request->id, head);
+}
+
+/* A call for it alone costs more than it saves. Whether others come with it is known by the one before. */
+static void short_parts_of_the_only_request_go_through_the_socket(void **state)
+{
+        uint16_t heads[2];
+        uint64_t ids[2];
+
+        (void)state;
+        goes_direct(DIRECT_MIN, true);
+        goes_direct(DIRECT_MIN, false);
+        goes_direct(DIRECT_SINGLE_MIN - 1, false);
+        goes_direct(DIRECT_SINGLE_MIN, true);
+        for (unsigned i = 0; i < 2; i++)
+                heads[i] = post(A, DIRECT_MIN, false);
+        assert_int_equal(bench_requests(&bench), 2);
+        for (unsigned i = 0; i < 2; i++) {
+                assert_int_equal(bench.requests[i].in_at > 0, i > 0);
+                ids[i] = bench.requests[i].id;
+        }
+        for (unsigned i = 0; i < 2; i++)
+                answered(ids[i], heads[i]);
+        goes_direct(DIRECT_MIN, true);
+        goes_direct(DIRECT_MIN, false);
 }
 
 /* Pages are for what is copied to them: what the guest lends for writing comes through the socket. */
@@ -302,6 +336,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(a_long_readable_part_is_there_before_its_request, begin, end),
             cmocka_unit_test_setup_teardown(a_part_of_many_segments_arrives_in_order, begin, end),
             cmocka_unit_test_setup_teardown(short_and_endless_parts_go_through_the_socket, begin, end),
+            cmocka_unit_test_setup_teardown(short_parts_of_the_only_request_go_through_the_socket, begin,
+                                            end),
             cmocka_unit_test_setup_teardown(writable_parts_get_no_place, begin, end),
             cmocka_unit_test_setup_teardown(the_worker_hears_of_requests_before_too_much_is_put_there, begin,
                                             end),

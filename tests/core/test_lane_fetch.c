@@ -95,6 +95,28 @@ static void writable_parts_of_some_length_have_room_in_the_area(void **state)
                 fake_worker_complete(&bench.worker, request->id, 0, NULL, 0);
                 bench_used(&bench, 0, head, 0);
                 assert_true(no_page_is_used());
+                bench.lane.single = false; /* as if it had had company */
+        }
+}
+
+/* One call for it alone costs more than it saves. */
+static void short_writable_parts_of_the_only_request_have_none(void **state)
+{
+        static const struct {
+                uint32_t len, pages;
+        } rows[] = {{DIRECT_LEND_MIN, 1},
+                    {DIRECT_LEND_MIN, 0},
+                    {DIRECT_SINGLE_MIN - 1, 0},
+                    {DIRECT_SINGLE_MIN, DIRECT_SINGLE_MIN / LIMIT_AREA_PAGE}};
+
+        (void)state;
+        for (size_t i = 0; i < array_size(rows); i++) {
+                uint16_t head = post(A, rows[i].len);
+                const struct bench_request *request = one();
+
+                assert_int_equal(bench.lane.requests.oldest->out.n, rows[i].pages);
+                fake_worker_complete(&bench.worker, request->id, 0, NULL, 0);
+                bench_used(&bench, 0, head, 0);
         }
 }
 
@@ -397,6 +419,7 @@ static void placed_bytes_are_worth_the_wake_ups_of_their_frame(void **state)
         (void)state;
         for (unsigned i = 0; i < 3 * LIMIT_QUOTA_SHORT_TURNS; i++) {
                 post(A, 4096);
+                bench.lane.single = false;
                 fake_worker_complete_placed(&bench.worker, one()->id, 4096, NULL, 0);
                 bench.worker.step = 20;
                 bench_run(&bench);
@@ -467,6 +490,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             FETCH_TEST(writable_parts_of_some_length_have_room_in_the_area),
+            FETCH_TEST(short_writable_parts_of_the_only_request_have_none),
             FETCH_TEST(a_worker_that_wants_no_room_gets_none),
             FETCH_TEST(buffers_that_are_lent_for_input_have_no_room),
             FETCH_TEST(a_request_that_must_fail_has_no_room),
