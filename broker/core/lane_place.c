@@ -220,6 +220,11 @@ bool lane_place_is_shared(const struct lane *lane)
         return is_shared(&lane->place);
 }
 
+bool lane_place_takes_turns(const struct lane *lane)
+{
+        return is_shared(&lane->place) && lane->place.placement.turns;
+}
+
 bool lane_place_ticks(const struct lane *lane)
 {
         return lane->place.worker > 0 && lane->place.at != PLACE_FREE;

@@ -87,6 +87,9 @@ uint32_t lane_place_poll_us(const struct lane *lane);
 /* Are both on one CPU? */
 bool lane_place_is_shared(const struct lane *lane);
 
+/* ... and do requests come one at a time? */
+bool lane_place_takes_turns(const struct lane *lane);
+
 /* Must lane_place_tick be called? */
 bool lane_place_ticks(const struct lane *lane);
 void lane_place_tick(struct lane *lane);

@@ -24,9 +24,14 @@ static uint32_t poll_us(const struct lane *lane)
         return lane->poll.us > 0 ? lane->poll.us : lane_place_poll_us(lane);
 }
 
+static bool poll_comes(const struct lane *lane)
+{
+        return poll_us(lane) > 0 ? spin_wanted(&lane->poll.spin) : lane_place_takes_turns(lane);
+}
+
 bool lane_poll_defers(struct lane *lane)
 {
-        if (poll_us(lane) == 0 || lane->poll.resting || !spin_wanted(&lane->poll.spin))
+        if (lane->poll.resting || !poll_comes(lane))
                 return false;
         lane->poll.deferred = true;
         return true;
@@ -112,12 +117,26 @@ bool lane_polls(const struct lane *lane)
         return lane->poll.deferred || poll_us(lane) > 0;
 }
 
+/* The worker has the CPU as soon as it is sent something, and has answered by now, if it answers at once. */
+static void poll_turns(struct lane *lane)
+{
+        for (unsigned served = 0; served < LIMIT_POLL_SERVED && lane->used_requests > 0; served++)
+                if (!lane_look(lane))
+                        return;
+}
+
 bool lane_poll(struct lane *lane, const atomic_bool *called)
 {
         struct spin *spin = &lane->poll.spin;
 
+        if (poll_us(lane) == 0) {
+                poll_turns(lane);
+                poll_rest(lane);
+                return false;
+        }
         if (!spin_wanted(spin)) {
-                spin_skip(spin); /* this wake-up has asked for kicks itself */
+                spin_skip(spin);
+                poll_rest(lane); /* of one that has just been placed */
                 return false;
         }
         for (unsigned served = 0; poll_may(lane); served++) {

@@ -4,7 +4,9 @@
  * loop sleeps it looks, for poll_us at most, at the rings' available indices and, while requests are with the worker, at
  * the socket. What it finds is served, and it looks anew; nothing found: it asks for kicks, looks again, and sleeps.
  * proto/base/spin.h says which wake-ups are followed by this. A lane without poll_us looks for LIMIT_PLACE_POLL_US while its
- * worker has a CPU to itself (lane_place.h), and not otherwise.
+ * worker has a CPU to itself (lane_place.h). Where both have one CPU and requests come one at a time, it looks at the socket
+ * once: the worker has run as soon as it was sent something, and what it has answered by then needs no wake-up. Elsewhere it
+ * does not look.
  *
  * A ring that has not been asked for kicks is a ring whose guest will not wake us. So nothing sleeps between
  * lane_poll_defers and the lane_poll that returns false.
@@ -20,7 +22,7 @@
 struct lane;
 
 struct lane_poll {
-        uint32_t us;   /* 0: where its place says so */
+        uint32_t us;   /* 0: as its place says */
         bool deferred; /* rings have been emptied and not asked for kicks */
         bool resting;  /* they are being asked */
         struct spin spin;
@@ -35,6 +37,6 @@ bool lane_poll_defers(struct lane *lane);
 /* Has lane_poll anything to do? */
 bool lane_polls(const struct lane *lane);
 
-/* Call it before each sleep of a lane with poll_us, or one that may be placed. True: do not sleep, serve the loop's other events and call again;
- * that happens when `called` is or becomes true, and when LIMIT_POLL_SERVED things were found. */
+/* Call it before each sleep of a lane for which lane_polls. True: do not sleep, serve the loop's other events and call
+ * again; that happens when `called` is or becomes true, and when LIMIT_POLL_SERVED things were found. */
 bool lane_poll(struct lane *lane, const atomic_bool *called);

@@ -34,7 +34,7 @@
 #define PLACE_CREDIT_MAX (20 * MS)  /* saved up: two or three trials */
 #define PLACE_DEBT_MAX   (100 * MS) /* owed: five seconds without a trial */
 #define PLACE_SLACK      16u        /* ... of a look at others: idle time is told in ticks of 10 ms */
-#define PLACE_IDLE       4u         /* fewer requests in a tick, and none outstanding: the load has ended */
+#define PLACE_IDLE       4u /* fewer requests in LIMIT_PLACE_REST_MS, and none outstanding: the load has ended */
 
 void placement_init(struct placement *placement, const uint16_t *cpus, unsigned n_cpus)
 {
@@ -42,6 +42,7 @@ void placement_init(struct placement *placement, const uint16_t *cpus, unsigned 
         *placement = (struct placement){.place = PLACE_FREE,
                                         .chosen = PLACE_FREE,
                                         .next = PLACE_FREE,
+                                        .last = PLACE_FREE,
                                         .cpus = cpus,
                                         .n_cpus = n_cpus,
                                         .hold_ns = LIMIT_PLACE_HOLD_MIN_MS * MS,
@@ -107,6 +108,12 @@ static bool window_has_pause(const struct placement_window *w, uint64_t elapsed_
         return w->looks >= PLACE_LOOKS && 2 * w->pause_ns >= elapsed_ns;
 }
 
+/* That CPU does nothing for us. Who is free is looked at when something has been done, so there it says nothing. */
+static bool window_stalls(const struct placement *p, uint64_t now_ns)
+{
+        return p->place != PLACE_FREE && now_ns - p->window.seen_ns > LIMIT_PLACE_STALL_MS * MS;
+}
+
 /* *ret_score: cost done in a millisecond, so far and but for a pause. A window that took too long has met a long one, or is of
  * a load that is too light, however many requests it ended with: it says nothing of the place. */
 static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes,
@@ -115,9 +122,10 @@ static enum window_end window_look(struct placement *p, uint64_t now_ns, uint64_
         struct placement_window *w = &p->window;
         uint64_t elapsed_ns = now_ns - w->begin_ns;
         uint64_t n = requests - w->requests, n_bytes = bytes - w->bytes, cost = n * PLACE_COST + n_bytes;
-        bool light = elapsed_ns > LIMIT_PLACE_WINDOW_MS * MS;
+        bool light;
 
         window_note(w, now_ns, cost);
+        light = elapsed_ns > LIMIT_PLACE_WINDOW_MS * MS || window_stalls(p, now_ns);
         if (!light && window_has_pause(w, elapsed_ns)) {
                 elapsed_ns -= w->pause_ns;
                 cost -= w->pause_cost;
@@ -200,6 +208,8 @@ static void hold(struct placement *p, int place, uint64_t now_ns, uint64_t reque
 {
         p->state = PLACEMENT_HOLDING;
         p->chosen = place;
+        if (place != PLACE_FREE)
+                p->last = place;
         p->expected = p->level;
         p->n_worse = 0;
         p->hold_end_ns = now_ns + p->hold_ns;
@@ -430,6 +440,37 @@ static bool remembers(const struct placement *p, uint64_t now_ns, uint64_t score
                score * 3 >= p->free_score && p->free_score * 3 >= score;
 }
 
+static void doubt_add(struct placement *p, int place, uint64_t now_ns)
+{
+        if (place == PLACE_FREE || is_barred(p, place, now_ns) || (place_is_alone(place) && !may_be_alone(p)))
+                return;
+        for (unsigned i = 0; i < p->n_tries; i++)
+                if (p->tries[i].place == place)
+                        return;
+        try_add(p, place, 0);
+}
+
+/* The load or the host is another: is what was next best better now, or, of who is free, where it was last? That is less than
+ * a trial, and is done without credit, though not often. */
+static void doubt(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
+{
+        p->n_tries = 0;
+        try_add(p, p->chosen, p->level);
+        if (p->chosen != PLACE_FREE)
+                try_add(p, PLACE_FREE, 0);
+        doubt_add(p, p->last, now_ns);
+        doubt_add(p, p->next, now_ns);
+        if (p->n_tries == 1)
+                return;
+        p->doubted_ns = now_ns;
+        try_go(p, 1, now_ns, requests, bytes);
+}
+
+static bool may_doubt(const struct placement *p, uint64_t now_ns)
+{
+        return now_ns - p->doubted_ns >= LIMIT_PLACE_DOUBT_MS * MS;
+}
+
 static void watch_look(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
 {
         uint64_t score;
@@ -448,21 +489,13 @@ static void watch_look(struct placement *p, uint64_t now_ns, uint64_t requests, 
                 try_begin(p, now_ns, requests, bytes);
         } else {
                 window_begin(p, now_ns, requests, bytes);
+                if (end == WINDOW_DONE && may_doubt(p, now_ns)) {
+                        p->chosen = PLACE_FREE;
+                        p->level = p->free_score = score;
+                        p->hold_ns = LIMIT_PLACE_HOLD_MIN_MS * MS;
+                        doubt(p, now_ns, requests, bytes);
+                }
         }
-}
-
-/* The load or the host is another: is what was next best better now? That is less than a trial, and is done without
- * credit, though not often. */
-static void doubt(struct placement *p, uint64_t now_ns, uint64_t requests, uint64_t bytes)
-{
-        p->n_tries = 0;
-        try_add(p, p->chosen, p->level);
-        try_add(p, PLACE_FREE, 0);
-        if (p->next != PLACE_FREE && p->next != p->chosen && !is_barred(p, p->next, now_ns) &&
-            (may_be_alone(p) || !place_is_alone(p->next)))
-                try_add(p, p->next, 0);
-        p->doubted_ns = now_ns;
-        try_go(p, 1, now_ns, requests, bytes);
 }
 
 static void leave(struct placement *p, uint64_t now_ns)
@@ -507,7 +540,7 @@ static void hold_look(struct placement *p, uint64_t now_ns, uint64_t requests, u
                 p->level = mean;
         if (p->credit_ns >= 0 && (now_ns >= p->hold_end_ns || other))
                 try_begin(p, now_ns, requests, bytes);
-        else if (p->chosen != PLACE_FREE && other && now_ns - p->doubted_ns >= LIMIT_PLACE_DOUBT_MS * MS)
+        else if (other && may_doubt(p, now_ns))
                 doubt(p, now_ns, requests, bytes);
 }
 
@@ -567,11 +600,15 @@ int placement_tick(struct placement *p, uint64_t now_ns, uint64_t requests, uint
 {
         bool few = requests - p->tick_requests < PLACE_IDLE;
 
-        p->tick_requests = requests;
-        if (!idle || !few)
-                return placement_look(p, now_ns, requests, bytes);
-        placement_rest(p);
-        return p->place;
+        if (idle && few && now_ns - p->tick_ns >= LIMIT_PLACE_REST_MS * MS) {
+                placement_rest(p);
+                return p->place;
+        }
+        if (!idle || !few) {
+                p->tick_requests = requests;
+                p->tick_ns = now_ns;
+        }
+        return placement_look(p, now_ns, requests, bytes);
 }
 
 /* A trial that was broken off has found nothing, and is paid for. */

@@ -8,8 +8,9 @@
  * window of so many requests within LIMIT_PLACE_WINDOW_MS. Then TRYING goes through the places, one window each, and HOLDING stays at
  * the best. A place is not a CPU but one that is clearly better than free (PLACE_BETTER); a trial that finds it again doubles the time
  * until the next. While holding, each window is compared with what was found: another load, or another host, is another trial at once, or,
- * without credit for it, one of free and what was next best, each LIMIT_PLACE_DOUBT_MS at most. A pause in a window says nothing of the
- * place, since the host has had somebody else's work on that CPU: it counts for the level that is held, and for nothing else.
+ * without credit for it, one of free, where it was last and what was next best, each LIMIT_PLACE_DOUBT_MS at most. A pause in a
+ * window says nothing of the place, since the host has had somebody else's work on that CPU: it counts for the level that is
+ * held, and for nothing else. But a CPU on which nothing at all is done for LIMIT_PLACE_STALL_MS is left.
  * Costs: the loss of trials against the place that was chosen is taken from a credit, which grows by one part in PLACE_CREDIT of the
  * busy time; without credit there is no whole trial. Bursts that are too short for one pay too.
  * A load that rests is free again, and what was chosen is remembered: when as much load comes back soon, it goes there without a trial.
@@ -58,15 +59,16 @@ struct placement {
         int place;  /* where lane and worker belong now: PLACE_FREE, a CPU, or PLACE_ALONE and a CPU */
         int chosen; /* by the last trial, ... */
         int next;   /* ... and which CPU was next best; PLACE_FREE: none */
+        int last;   /* that was chosen and is not free; PLACE_FREE: none has been */
         const uint16_t *cpus;
         unsigned n_cpus, rotation, rotation_alone; /* which CPUs the next trial begins with */
         struct placement_window window;
         uint64_t moved_ns, tried_ns, seen_ns, rested_ns;
-        uint64_t tick_requests;
-        uint64_t level;      /* of the chosen place lately; 0: unknown */
-        uint64_t expected;   /* ... when it was chosen; 0: nothing is */
-        uint64_t free_score; /* of no placement, in the last trial; 0: unknown */
-        unsigned n_worse;    /* windows in a row that were too bad for the chosen place */
+        uint64_t tick_requests, tick_ns; /* as of the last tick that was not idle */
+        uint64_t level;                  /* of the chosen place lately; 0: unknown */
+        uint64_t expected;               /* ... when it was chosen; 0: nothing is */
+        uint64_t free_score;             /* of no placement, in the last trial; 0: unknown */
+        unsigned n_worse;                /* windows in a row that were too bad for the chosen place */
         uint64_t hold_ns, hold_end_ns;
         uint64_t hold_left_ns; /* when the load ended */
         uint64_t doubted_ns;

@@ -68,11 +68,13 @@
 #define LIMIT_PLACES_ALONE      2u    /* ... of which as many for the worker alone, unless requests are large: one is the driver's at most */
 #define LIMIT_PLACE_CPUS        64u   /* CPUs that are candidates at all: where there are more, the rest is not looked at */
 #define LIMIT_PLACE_POLL_US     50u   /* a lane whose worker has a CPU to itself looks so long for more: a piece of answers takes about as long */
-#define LIMIT_PLACE_WINDOW_MS   50u   /* of a window at most: a load that does not fill it is too light to be placed */
+#define LIMIT_PLACE_WINDOW_MS   250u  /* of a window at most: a load that does not fill it is too light to be placed */
 #define LIMIT_PLACE_HOLD_MIN_MS 50u   /* from a trial to the next: doubles while it finds the same, ... */
 #define LIMIT_PLACE_HOLD_MAX_MS 1000u /* ... up to this: a host that has changed is seen in a second */
 #define LIMIT_PLACE_DOUBT_MS    100u  /* from one comparison without credit to the next: it takes 8 to 20 ms */
-#define LIMIT_PLACE_TICK_MS     10u   /* a device that has been idle for so long is confined nowhere */
+#define LIMIT_PLACE_TICK_MS     10u   /* from one look by the clock to the next, while both or one are confined */
+#define LIMIT_PLACE_REST_MS     50u   /* a device that has been idle for so long is confined nowhere */
+#define LIMIT_PLACE_STALL_MS    50u   /* a CPU on which nothing has been done for so long, though something is asked, is left */
 #define LIMIT_PLACE_MEMORY_MS   10000u /* so long a choice is remembered over a rest: loads come in bursts */
 #define LIMIT_PLACE_GUARD_MS    250u  /* between two looks at what others use: the kernel counts in ticks of 10 ms */
 #define LIMIT_PLACE_BARRED_MS   4000u /* a CPU that others need is not tried for so long */

@@ -7,15 +7,18 @@
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "broker/core/lane_poll.h"
 #include "tests/core/lane_bench.h"
 
-#define WORKER 4711
-#define US     UINT64_C(1000)
-#define MS     (1000 * US)
+#define WORKER     4711
+#define REST_TICKS (LIMIT_PLACE_REST_MS / LIMIT_PLACE_TICK_MS + 1)
+
+#define US UINT64_C(1000)
+#define MS (1000 * US)
 
 static struct lane_bench bench;
 static const struct place_host host = {
@@ -110,8 +113,9 @@ static void sleep_now(void)
 {
         static atomic_bool called;
 
-        polls = true;
-        assert_false(lane_poll(&bench.lane, &called));
+        polls = lane_place_poll_us(&bench.lane) > 0;
+        if (lane_polls(&bench.lane))
+                assert_false(lane_poll(&bench.lane, &called));
         polls = false;
 }
 
@@ -242,7 +246,7 @@ static void lane_and_worker_go_together_and_come_back_when_the_load_ends(void **
 {
         (void)state;
         begin_at_five();
-        rest(2);
+        rest(REST_TICKS);
         assert_int_equal(place(), PLACE_FREE);
         assert_false(lane_place_ticks(&bench.lane));
         bench_done(&bench);
@@ -257,9 +261,104 @@ static void turns_are_short_while_both_are_confined(void **state)
         serve(20 * MS);
         assert_true(brief);
         assert_int_equal(n_slices, 0); /* once is enough */
-        rest(2);
+        rest(REST_TICKS);
         assert_false(brief);
         assert_int_equal(n_slices, 1);
+        bench_done(&bench);
+}
+
+static uint64_t kicks(void)
+{
+        uint64_t n;
+
+        return read(bench.guest.queues[0].kick, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static void post_one(void)
+{
+        model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
+}
+
+static void answer_one(void)
+{
+        fake_worker_complete(&bench.worker, bench.requests[0].id, 0, NULL, 0);
+        fake_worker_push(&bench.worker);
+}
+
+/* The worker has had the CPU already. And whoever looks anyway is told of nothing before. */
+static void where_requests_take_turns_a_lane_looks_once_before_it_asks_for_kicks(void **state)
+{
+        uint16_t head;
+        uint32_t len;
+
+        (void)state;
+        begin_at_five();
+        sleep_now();
+        post_one();
+        assert_int_equal(bench_requests(&bench), 1);
+        post_one();
+        assert_int_equal(kicks(), 0);
+        answer_one();
+        sleep_now();
+        assert_true(model_reap(&bench.guest, 0, &head, &len));
+        assert_int_equal(bench_requests(&bench), 1); /* it has been found */
+        answer_one();
+        bench_run(&bench);
+        sleep_now();
+        assert_true(model_reap(&bench.guest, 0, &head, &len));
+        post_one();
+        assert_int_equal(kicks(), 1);
+        bench_done(&bench);
+}
+
+static void elsewhere_it_asks_for_them_at_once(void **state)
+{
+        uint16_t head;
+        uint32_t len;
+
+        (void)state;
+        begin();
+        sleep_now();
+        post_one();
+        assert_int_equal(bench_requests(&bench), 1);
+        answer_one();
+        sleep_now();
+        assert_false(model_reap(&bench.guest, 0, &head, &len));
+        post_one();
+        assert_int_equal(kicks(), 1);
+        bench_done(&bench);
+}
+
+/* Spins that found nothing are followed by wake-ups without one, and those do not ask for what others have put off. */
+static void what_was_put_off_is_done_wherever_the_lane_has_gone_meanwhile(void **state)
+{
+        (void)state;
+        begin_at_five();
+        sleep_now();
+        post_one();
+        assert_int_equal(bench_requests(&bench), 1);
+        assert_true(bench.lane.poll.deferred);
+        bench.lane.poll.spin.left = 3;
+        bench.lane.place.at = PLACE_ALONE | 5;
+        sleep_now();
+        assert_false(bench.lane.poll.deferred);
+        post_one();
+        assert_int_equal(kicks(), 1);
+        bench_done(&bench);
+}
+
+static void a_lane_whose_worker_has_died_sleeps_all_the_same(void **state)
+{
+        (void)state;
+        begin_at_five();
+        sleep_now();
+        post_one();
+        assert_int_equal(bench_requests(&bench), 1);
+        fake_worker_close(&bench.worker);
+        sleep_now();
+        assert_int_equal(bench.faults, 1);
+        assert_false(bench.lane.poll.deferred);
+        lane_detach(&bench.lane);
         bench_done(&bench);
 }
 
@@ -423,7 +522,7 @@ static void a_light_load_costs_no_system_call_and_few_looks_at_the_clock(void **
         begin();
         for (unsigned i = 0; i < 1000; i++) {
                 serve_one();
-                now_ns += MS;
+                now_ns += 4 * MS;
         }
         assert_int_equal(n_calls + n_stats + n_slices, 0);
         assert_in_range(n_clocks, 1, 1000 / PLACE_LOOK + 1);
@@ -579,6 +678,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(lane_and_worker_go_together_and_come_back_when_the_load_ends),
             cmocka_unit_test(turns_are_short_while_both_are_confined),
+            cmocka_unit_test(where_requests_take_turns_a_lane_looks_once_before_it_asks_for_kicks),
+            cmocka_unit_test(elsewhere_it_asks_for_them_at_once),
+            cmocka_unit_test(what_was_put_off_is_done_wherever_the_lane_has_gone_meanwhile),
+            cmocka_unit_test(a_lane_whose_worker_has_died_sleeps_all_the_same),
             cmocka_unit_test(turns_are_as_before_when_requests_do_not_come_one_at_a_time),
             cmocka_unit_test(a_worker_of_large_requests_has_a_cpu_to_itself),
             cmocka_unit_test(from_256_kib_in_the_mean_on_and_until_half_of_that_requests_are_large),

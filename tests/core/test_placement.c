@@ -63,7 +63,13 @@ static uint64_t first_is_better(int place, uint64_t now_ns)
 
 static uint64_t light(int place, uint64_t now_ns)
 {
-        return first_is_best(place, now_ns) / 10;
+        return first_is_best(place, now_ns) / 50;
+}
+
+/* A guest that waits for each request, and has something else to do in between. */
+static uint64_t slow(int place, uint64_t now_ns)
+{
+        return first_is_best(place, now_ns) / 20;
 }
 
 #define CHANGE (1002 * SECOND)
@@ -209,13 +215,22 @@ static void a_light_load_is_never_moved(void **state)
         assert_int_equal(host.n_moves, 0);
 }
 
+static void a_slow_load_is_placed_all_the_same(void **state)
+{
+        (void)state;
+        begin(2, slow);
+        host_load(&host, 2 * SECOND);
+        assert_int_equal(host.placement.chosen, 0);
+        assert_true(host_done_in(&host, 5 * SECOND) > 27000 / 20 * 5 * 96 / 100);
+}
+
 static void a_few_requests_are_never_moved(void **state)
 {
         (void)state;
         begin(2, first_is_best);
         for (unsigned i = 0; i < 1000; i++) {
                 host_load(&host, 3 * MS); /* 30 of them */
-                host_rest(&host, 50 * MS);
+                host_rest(&host, LIMIT_PLACE_WINDOW_MS * MS);
         }
         assert_int_equal(host.n_moves, 0);
 }
@@ -309,6 +324,53 @@ static void what_has_become_worse_is_left_for_what_was_next_best(void **state)
         assert_true(host.placement.credit_ns < 0);
 }
 
+/* Another host: what was known of who is free says nothing. */
+static uint64_t all_get_slower(int place, uint64_t now_ns)
+{
+        return first_is_best(place, now_ns) / (now_ns >= CHANGE ? 5 : 1);
+}
+
+static void who_is_free_without_credit_goes_back_to_where_it_was_if_that_is_better(void **state)
+{
+        (void)state;
+        begin(2, all_get_slower);
+        host_load(&host, 1900 * MS);
+        assert_int_equal(host.placement.place, 0);
+        host_rest(&host, 500 * MS);
+        host.placement.credit_ns = -(int64_t)(60 * MS);
+        host_load(&host, 200 * MS);
+        assert_int_equal(host.placement.chosen, 0);
+        assert_true(host.placement.credit_ns < 0);
+}
+
+/* ... or to what was next best. */
+static uint64_t second_is_next_then_only_one(int place, uint64_t now_ns)
+{
+        return now_ns < CHANGE ? second_is_next(place, now_ns) : place == 1 ? 28000 : 2500;
+}
+
+static void or_to_what_was_next_best(void **state)
+{
+        (void)state;
+        begin(2, second_is_next_then_only_one);
+        host_load(&host, 1900 * MS);
+        assert_int_equal(host.placement.place, 0);
+        host_rest(&host, 500 * MS);
+        host.placement.credit_ns = -(int64_t)(60 * MS);
+        host_load(&host, 300 * MS);
+        assert_int_equal(host.placement.chosen, 1);
+        assert_true(host.placement.credit_ns < 0);
+}
+
+static void a_pause_of_the_load_that_is_short_leaves_no_place(void **state)
+{
+        (void)state;
+        begin(2, first_is_best);
+        host_load(&host, SECOND);
+        host_rest(&host, (LIMIT_PLACE_REST_MS - LIMIT_PLACE_TICK_MS) * MS);
+        assert_int_equal(host.placement.place, 0);
+}
+
 static void what_has_become_better_is_found_within_two_seconds(void **state)
 {
         (void)state;
@@ -329,13 +391,13 @@ static void another_load_has_another_trial(void **state)
         assert_int_equal(host.placement.chosen, PLACE_FREE);
 }
 
-static void a_load_that_ends_is_free_two_ticks_later_and_goes_back_without_a_trial(void **state)
+static void a_load_that_ends_is_free_soon_and_goes_back_without_a_trial(void **state)
 {
         (void)state;
         begin(2, first_is_best);
         host_load(&host, SECOND);
         assert_int_equal(host.placement.place, 0);
-        host_rest(&host, 2 * LIMIT_PLACE_TICK_MS * MS);
+        host_rest(&host, (LIMIT_PLACE_REST_MS + LIMIT_PLACE_TICK_MS) * MS);
         assert_int_equal(host.placement.place, PLACE_FREE);
         host_rest(&host, 500 * MS);
         host.tried = 0;
@@ -453,7 +515,7 @@ static void a_cpu_that_does_nothing_is_left_within_three_ticks(void **state)
         begin(2, first_is_taken);
         while (host.placement.place != 0)
                 host_load(&host, MS);
-        host_load(&host, (LIMIT_PLACE_WINDOW_MS + LIMIT_PLACE_TICK_MS) * MS);
+        host_load(&host, (LIMIT_PLACE_STALL_MS + 2 * LIMIT_PLACE_TICK_MS) * MS);
         assert_int_not_equal(host.placement.place, 0);
         host_load(&host, 100 * MS);
         assert_int_equal(host.placement.chosen, PLACE_FREE);
@@ -582,14 +644,18 @@ int main(void)
             cmocka_unit_test(of_many_cpus_each_trial_has_a_few_and_the_good_one_is_found),
             cmocka_unit_test(a_trial_has_eight_cpus_and_a_host_with_one_more_has_two_trials),
             cmocka_unit_test(a_light_load_is_never_moved),
+            cmocka_unit_test(a_slow_load_is_placed_all_the_same),
             cmocka_unit_test(a_few_requests_are_never_moved),
             cmocka_unit_test(what_has_become_worse_is_left_soon),
             cmocka_unit_test(a_host_that_stands_still_for_a_moment_says_nothing_of_a_place),
             cmocka_unit_test(three_bad_windows_in_a_row_leave_no_place_and_four_do),
             cmocka_unit_test(what_has_become_worse_is_left_for_what_was_next_best),
+            cmocka_unit_test(who_is_free_without_credit_goes_back_to_where_it_was_if_that_is_better),
+            cmocka_unit_test(or_to_what_was_next_best),
+            cmocka_unit_test(a_pause_of_the_load_that_is_short_leaves_no_place),
             cmocka_unit_test(what_has_become_better_is_found_within_two_seconds),
             cmocka_unit_test(another_load_has_another_trial),
-            cmocka_unit_test(a_load_that_ends_is_free_two_ticks_later_and_goes_back_without_a_trial),
+            cmocka_unit_test(a_load_that_ends_is_free_soon_and_goes_back_without_a_trial),
             cmocka_unit_test(a_load_of_bursts_is_tried_again_all_the_same),
             cmocka_unit_test(how_a_load_begins_is_not_believed),
             cmocka_unit_test(what_was_long_ago_is_tried_anew),
