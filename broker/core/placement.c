@@ -440,9 +440,15 @@ static bool remembers(const struct placement *p, uint64_t now_ns, uint64_t score
                score * 3 >= p->free_score && p->free_score * 3 >= score;
 }
 
+/* What was found for another load may be none of this one's places. */
+static bool is_place_of_load(const struct placement *p, int place)
+{
+        return place_is_alone(place) ? may_be_alone(p) : !p->large;
+}
+
 static void doubt_add(struct placement *p, int place, uint64_t now_ns)
 {
-        if (place == PLACE_FREE || is_barred(p, place, now_ns) || (place_is_alone(place) && !may_be_alone(p)))
+        if (place == PLACE_FREE || is_barred(p, place, now_ns) || !is_place_of_load(p, place))
                 return;
         for (unsigned i = 0; i < p->n_tries; i++)
                 if (p->tries[i].place == place)

@@ -509,7 +509,7 @@ static void a_host_that_stood_still_in_a_trial_is_tried_again_within_seven_secon
         assert_int_equal(host.tried & 2, 2);
 }
 
-static void a_cpu_that_does_nothing_is_left_within_three_ticks(void **state)
+static void a_cpu_that_does_nothing_is_left_soon(void **state)
 {
         (void)state;
         begin(2, first_is_taken);
@@ -664,7 +664,7 @@ int main(void)
             cmocka_unit_test(bursts_that_are_too_short_for_a_trial_do_not_try_for_ever),
             cmocka_unit_test(a_pause_in_a_trial_is_not_its_loss),
             cmocka_unit_test(a_host_that_stood_still_in_a_trial_is_tried_again_within_seven_seconds),
-            cmocka_unit_test(a_cpu_that_does_nothing_is_left_within_three_ticks),
+            cmocka_unit_test(a_cpu_that_does_nothing_is_left_soon),
             cmocka_unit_test(a_cpu_that_cannot_be_had_is_not_tried_for_a_while),
             cmocka_unit_test(a_cpu_of_which_others_need_more_than_half_is_left),
             cmocka_unit_test(where_requests_take_turns_what_others_use_in_the_gaps_is_no_harm),

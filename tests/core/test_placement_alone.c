@@ -89,6 +89,19 @@ static void a_place_has_one_cpu_whoever_is_there(void **state)
 
 /* ---- large requests ---- */
 
+static void where_small_ones_were_large_ones_are_never_tried(void **state)
+{
+        (void)state;
+        host_begin(&host, 2, first_is_best);
+        host_load(&host, 2 * SECOND);
+        assert_int_equal(host.placement.place, 0);
+        set_large(true);
+        host.tried = 0;
+        host.placement.credit_ns = -(int64_t)(60 * MS);
+        host_load(&host, 500 * MS);
+        assert_int_equal(host.tried, 0);
+}
+
 static void where_requests_are_large_it_is_alone_on_a_cpu_that_is_not_worse_than_free(void **state)
 {
         (void)state;
@@ -252,6 +265,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(a_place_has_one_cpu_whoever_is_there),
+            cmocka_unit_test(where_small_ones_were_large_ones_are_never_tried),
             cmocka_unit_test(where_requests_are_large_it_is_alone_on_a_cpu_that_is_not_worse_than_free),
             cmocka_unit_test(large_requests_are_another_load_than_small_ones),
             cmocka_unit_test(where_many_are_under_way_it_is_alone_if_that_is_clearly_best),
