@@ -74,7 +74,8 @@ bool direct_take(struct direct_copy *direct, struct request *request);
 int direct_push(struct direct_copy *direct, const struct guest_memory *memory,
                 struct request *const *requests, size_t n);
 
-/* Pages for the writable part (request->out), if the worker wants any for it, it is long enough and there are any. */
+/* Pages for the writable part (request->out), if the worker wants any for it, it is long enough and there are any. `single`: as
+ * above. */
 void direct_lend(struct direct_copy *direct, struct request *request, bool single);
 
 /* Do `len` bytes of its writable part lie in pages that it has been lent? */

@@ -11,7 +11,8 @@
 
 #define MS UINT64_C(1000000) /* in nanoseconds */
 
-#define PLACE_REQUESTS   64u        /* of a window: about 6 ms of the slowest load that is worth it */
+#define PLACE_REQUESTS                                                                                       \
+        64u /* of a window: 250 ms of the slowest load that is worth it, 6 of one of a busy guest */
 #define PLACE_AGAIN      32u        /* ... that only has to show that a load is the remembered one */
 #define PLACE_BIG        16u        /* ... where they are large, ... */
 #define PLACE_BIG_BYTES  (8u << 20) /* ... with so many bytes in all */

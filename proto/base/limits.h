@@ -71,7 +71,7 @@
 #define LIMIT_PLACE_WINDOW_MS   250u  /* of a window at most: a load that does not fill it is too light to be placed */
 #define LIMIT_PLACE_HOLD_MIN_MS 50u   /* from a trial to the next: doubles while it finds the same, ... */
 #define LIMIT_PLACE_HOLD_MAX_MS 1000u /* ... up to this: a host that has changed is seen in a second */
-#define LIMIT_PLACE_DOUBT_MS    100u  /* from one comparison without credit to the next: it takes 8 to 20 ms */
+#define LIMIT_PLACE_DOUBT_MS    100u  /* from one comparison without credit to the next: it takes 8 to 20 ms of a busy load, and three windows at most */
 #define LIMIT_PLACE_TICK_MS     10u   /* from one look by the clock to the next, while both or one are confined */
 #define LIMIT_PLACE_REST_MS     50u   /* a device that has been idle for so long is confined nowhere */
 #define LIMIT_PLACE_STALL_MS    50u   /* a CPU on which nothing has been done for so long, though something is asked, is left */

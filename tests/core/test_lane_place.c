@@ -271,6 +271,7 @@ static void turns_are_short_while_both_are_confined(void **state)
 static uint64_t kicks(void)
 {
         uint64_t n = 0;
+
         return read(bench.guest.queues[0].kick, &n, sizeof(n)) == sizeof(n) ? n : 0;
 }
 
@@ -420,7 +421,6 @@ static void from_256_kib_in_the_mean_on_and_until_half_of_that_requests_are_larg
 /* So many at once, answered one after the other. */
 static void serve_many(unsigned n)
 {
-
         sleep_now();
         for (unsigned i = 0; i < n; i++)
                 model_post(&bench.guest, 0, &(struct model_buffer){MODEL_BUFFERS, 100, true}, 1);
