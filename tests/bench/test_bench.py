@@ -13,7 +13,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
 from guest.backend import BUILD, Bulkhead, Disk, StandIn  # noqa: E402
 from guest.child import Child  # noqa: E402
 from guest.claims import claim, main, needs, require  # noqa: E402
-from runner import parts, plan, table  # noqa: E402
+from runner import parts, plan, stolen, table  # noqa: E402
 
 CLIENT = os.path.join(BUILD, "tests", "bulkhead_bench_blk")
 CASES = ["read:4k:1", "write:4k:32", "mixed:4k:128", "mixed:64k:8", "read:1M:4", "write:1M:4", "mixed:512:256:seq",
@@ -145,6 +145,7 @@ def bench_run_makes_its_table(t):
     require([row["case"] for row in result["rows"]] == ["read:4k:1", "read:64k:8"], f"{result['rows']}")
     for row in result["rows"]:
         require(row["servers"]["bulkhead"]["iops"]["median"] > 0, f"{row}")
+        require(0 <= row["stolen"] < 1, f"{row}")
         for bar in row["bars"]:
             require(bar["verdict"] in ("met", "aim met", "MISSED", "not measured"), f"{bar}")
         if shutil.which("qemu-storage-daemon"):
@@ -152,9 +153,27 @@ def bench_run_makes_its_table(t):
         walks = [bar for bar in row["bars"] if bar["against"] == plan.WALKER]
         require(len(walks) == 1 and walks[0]["ratio"]["median"] > 0, f"{row}")
     require("twin-messages polls nothing; on the client's CPU" in done.stdout, done.stdout)
+    require("the host kept " in done.stdout, done.stdout)
     require("4 KiB random read, depth 1 " in done.stdout and "bars: " in done.stdout, done.stdout)
     require(not shutil.which("gnuplot") or os.path.getsize(f"{t.directory}/bench.svg") > 0, "there is no picture")
     t.stage("table, file and picture are there")
+
+
+@claim(seconds=30)
+def bench_knows_what_the_host_kept(t):
+    looks = []
+    for fields in ("100 10 50 1000 7 1 2 20 3 0", "160 10 80 5000 9 2 3 45 3 0"):  # busy 163 and 255
+        with open(f"{t.directory}/stat", "w", encoding="ascii") as file:
+            file.write(f"cpu  {fields}\ncpu0 1 2 3 4 5 6 7 8 9 0\n")
+        looks.append(stolen.times(f"{t.directory}/stat"))
+    require(looks == [(163, 20), (255, 45)], f"{looks}")
+    require(abs(stolen.share(*looks) - 25 / 117) < 1e-9, f"{stolen.share(*looks)}")
+    require(stolen.share(looks[0], looks[0]) == 0, "nothing was wanted, and some of it was kept")
+    require("2% (1%..30%)" in stolen.words([0.3, 0.01, 0.02]), stolen.words([0.3, 0.01, 0.02]))
+    with open(f"{t.directory}/stat", "w", encoding="ascii") as file:
+        file.write("cpu  1 2 3 4\n")  # a kernel from before there was any
+    require(stolen.times(f"{t.directory}/stat") == (6, 0), "an old kernel's line")
+    t.stage("what the host kept is counted by what was wanted")
 
 
 def part(t, name, *lines, status=0):
