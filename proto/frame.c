@@ -1,5 +1,5 @@
 /* A frame's two lengths.
- * Owns nothing; called by everybody who reads or writes a framed socket.
+ * Owns nothing; called by everybody who reads or writes frames.
  * TRUST: the eight bytes are the peer's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/frame.h"

@@ -1,6 +1,7 @@
 /* The messages between broker and spawner as judged structs (schema/spawn.proto). The channel is a
  * SOCK_STREAM pair of frames without payload; Spawned carries descriptors in this order: the broker's ends
- * of control and of each lane, then the worker's pidfd, then the read end of the pipe that is its standard error.
+ * of control and of each lane (what it reads, what it writes), then the worker's pidfd, then the read end of
+ * the pipe that is its standard error.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 

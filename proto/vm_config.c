@@ -345,8 +345,12 @@ bool vm_config_loader(const struct vm_config *config, struct device_config *ret_
 {
         if (config->frontend != VM_FRONTEND_KVM)
                 return false;
-        *ret_loader = (struct device_config){
-            .name = VM_CONFIG_LOADER, .type = DEVICE_TYPE_LOADER, .n_lanes = 1, .boot = &config->boot};
+        /* Long messages only. And what a file system is slow with, on its way into a pipe, would hold the pipe's reader. */
+        *ret_loader = (struct device_config){.name = VM_CONFIG_LOADER,
+                                             .type = DEVICE_TYPE_LOADER,
+                                             .n_lanes = 1,
+                                             .copy = DEVICE_COPY_SOCKET,
+                                             .boot = &config->boot};
         return true;
 }
 

@@ -61,7 +61,7 @@ struct device_rate {
 /* How long parts of requests come to the worker and back. */
 enum device_copy {
         DEVICE_COPY_AUTO = 0, /* by one system call, where the kernel lets us */
-        DEVICE_COPY_SOCKET,   /* through its sockets, always */
+        DEVICE_COPY_SOCKET,   /* with the messages, always */
         DEVICE_COPY_COUNT_,
 };
 

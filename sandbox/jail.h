@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "proto/base/fd.h"
 #include "proto/base/limits.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/policy.h"
@@ -65,7 +66,7 @@ struct jail_spec {
         int null_fd;   /* /dev/null, read and write */
         int output_fd; /* its standard error; 0: /dev/null */
         int control_fd;
-        const int *lane_fds;
+        const struct fd_duplex *lanes;
         unsigned n_lanes; /* at most LIMIT_LANES */
         const int *resource_fds;
         unsigned n_resources;                    /* at most LIMIT_RESOURCES */

@@ -118,14 +118,16 @@ static int stage_fds(struct jail_run *run)
 {
         const struct jail_spec *spec = run->spec;
         int count = jail_fd_count(spec), n = 0;
-        int from[3 + 1 + LIMIT_LANES + LIMIT_RESOURCES + 1 + 3];
+        int from[3 + 1 + 2 * LIMIT_LANES + LIMIT_RESOURCES + 1 + 3];
 
         from[n++] = spec->null_fd;
         from[n++] = spec->null_fd;
         from[n++] = spec->output_fd > 0 ? spec->output_fd : spec->null_fd;
         from[n++] = spec->control_fd;
-        for (unsigned i = 0; i < spec->n_lanes; i++)
-                from[n++] = spec->lane_fds[i];
+        for (unsigned i = 0; i < spec->n_lanes; i++) {
+                from[n++] = spec->lanes[i].in;
+                from[n++] = spec->lanes[i].out;
+        }
         for (unsigned i = 0; i < spec->n_resources; i++)
                 from[n++] = spec->resource_fds[i];
         from[n++] = run->policy_fd;

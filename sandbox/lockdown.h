@@ -4,20 +4,31 @@
 #pragma once
 
 /* Descriptors of a worker, in this order and nothing else: 0 and 1 are /dev/null; 2 is the write end of a pipe
- * whose reader, the broker, logs what comes (or /dev/null too); then control; then n_lanes lanes; then n_resources resources; then the run filter. argv[1] is n_lanes, argv[2] is n_resources, in
- * decimal. */
+ * whose reader, the broker, logs what comes (or /dev/null too); then control, a socket; then of each of n_lanes
+ * lanes the pipe that it reads and the one that it writes (or one socket, twice); then n_resources resources; then the run filter.
+ * argv[1] is n_lanes, argv[2] is n_resources, in decimal. */
 #define WORKER_FD_OUTPUT  2
 #define WORKER_FD_CONTROL 3
 #define WORKER_FD_LANE    4
 
+static inline int worker_fd_lane_in(unsigned i)
+{
+        return (int)(WORKER_FD_LANE + 2 * i);
+}
+
+static inline int worker_fd_lane_out(unsigned i)
+{
+        return (int)(WORKER_FD_LANE + 2 * i + 1);
+}
+
 static inline int worker_fd_resource(unsigned n_lanes, unsigned i)
 {
-        return (int)(WORKER_FD_LANE + n_lanes + i);
+        return (int)(WORKER_FD_LANE + 2 * n_lanes + i);
 }
 
 static inline int worker_fd_policy(unsigned n_lanes, unsigned n_resources)
 {
-        return (int)(WORKER_FD_LANE + n_lanes + n_resources);
+        return (int)(WORKER_FD_LANE + 2 * n_lanes + n_resources);
 }
 
 /* Reads the run filter from policy_fd and closes it, makes the process non-dumpable, enters a Landlock domain

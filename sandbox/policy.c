@@ -223,6 +223,13 @@ static size_t policy_one_value(int64_t value, uint64_t *ret_values)
         return 1;
 }
 
+static size_t policy_lane_values(const struct policy_layout *layout, uint64_t *ret_values)
+{
+        for (unsigned i = 0; i < layout->n_lanes; i++)
+                ret_values[i] = (uint64_t)worker_fd_lane_out(i);
+        return layout->n_lanes;
+}
+
 size_t policy_subject_values(enum policy_subject subject, const struct policy_layout *layout,
                              uint64_t *ret_values)
 {
@@ -233,14 +240,16 @@ size_t policy_subject_values(enum policy_subject subject, const struct policy_la
                 return policy_one_value(WORKER_FD_CONTROL, ret_values);
         case POLICY_OUTPUT:
                 return policy_one_value(WORKER_FD_OUTPUT, ret_values);
-        case POLICY_CHANNEL:
-                for (unsigned i = 0; i <= layout->n_lanes; i++)
-                        ret_values[n++] = WORKER_FD_CONTROL + i;
-                return n;
-        case POLICY_LANE:
+        case POLICY_CHANNEL_IN:
+                ret_values[n++] = WORKER_FD_CONTROL;
                 for (unsigned i = 0; i < layout->n_lanes; i++)
-                        ret_values[n++] = WORKER_FD_LANE + i;
+                        ret_values[n++] = (uint64_t)worker_fd_lane_in(i);
                 return n;
+        case POLICY_CHANNEL_OUT:
+                ret_values[n++] = WORKER_FD_CONTROL;
+                return n + policy_lane_values(layout, ret_values + n);
+        case POLICY_LANE_OUT:
+                return policy_lane_values(layout, ret_values);
         case POLICY_RESOURCE:
                 return policy_resource_values(layout, RESOURCE_FILE, ~0u, ret_values);
         case POLICY_RESOURCE_RW:

@@ -42,8 +42,9 @@ struct policy_test {
 enum policy_subject {
         POLICY_ANY = 0,     /* argument 0 is not bound by this */
         POLICY_CONTROL,     /* the control descriptor */
-        POLICY_CHANNEL,     /* control and every lane */
-        POLICY_LANE,        /* every lane */
+        POLICY_CHANNEL_IN,  /* control, and of every lane what is read */
+        POLICY_CHANNEL_OUT, /* control, and of every lane what is written */
+        POLICY_LANE_OUT,    /* of every lane what is written */
         POLICY_OUTPUT,      /* standard error: the pipe to the broker */
         POLICY_RESOURCE,    /* resources that are files or block devices */
         POLICY_RESOURCE_RW, /* of these, what the configuration lets it write: none on a read-only disk */

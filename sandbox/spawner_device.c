@@ -29,19 +29,23 @@
 
 #define DEVICE_SLICE_MS 1 /* a killed worker is at its end in less */
 
-/* Control first, then the lanes; and the pipe behind its standard error. */
+/* What connects it with the broker, to which the first of each pair goes; and the pipe behind its standard error. */
 struct spawner_channels {
-        int ours[1 + LIMIT_LANES]; /* go to the broker */
-        int theirs[1 + LIMIT_LANES];
-        unsigned n;
-        int output_r, output_w; /* 0: none yet */
+        int control[2]; /* and output: 0: none yet */
+        int output_r, output_w;
+        struct fd_duplex ours[LIMIT_LANES], theirs[LIMIT_LANES];
+        unsigned n_lanes;
 };
 
-static void cleanup_channels(const struct spawner_channels *channels)
+static void cleanup_channels(struct spawner_channels *channels)
 {
-        for (unsigned i = 0; i < channels->n; i++) {
-                close(channels->ours[i]);
-                close(channels->theirs[i]);
+        for (unsigned i = 0; i < channels->n_lanes; i++) {
+                fd_duplex_close(&channels->ours[i]);
+                fd_duplex_close(&channels->theirs[i]);
+        }
+        if (channels->control[0] > 0) {
+                close(channels->control[0]);
+                close(channels->control[1]);
         }
         if (channels->output_r > 0) {
                 close(channels->output_r);
@@ -54,31 +58,43 @@ const struct device_config *spawner_worker(const struct spawner *spawner, uint32
         return i < spawner->config->n_devices ? &spawner->config->devices[i] : &spawner->loader;
 }
 
-static int channel_widen(const int pair[static 2])
+/* Pipes are quicker with short messages, a socket with long ones: which they are where all bytes go with them. */
+static int lane_make(const struct device_config *config, struct fd_duplex ret_ends[static 2])
 {
-        int r = fd_set_send_buffer(pair[0], LIMIT_LANE_SOCKET);
+        int pair[2];
+        int r;
 
-        return r < 0 ? r : fd_set_send_buffer(pair[1], LIMIT_LANE_SOCKET);
+        if (config->copy != DEVICE_COPY_SOCKET)
+                return fd_pipe_pair(ret_ends);
+        r = fd_stream_pair(pair);
+        if (r < 0)
+                return r;
+        for (unsigned i = 0; i < 2; i++) {
+                (void)fd_set_send_buffer(pair[i], LIMIT_LANE_SOCKET);
+                ret_ends[i] = (struct fd_duplex){.in = pair[i], .out = pair[i]};
+        }
+        return 0;
 }
 
-static int channels_make(struct spawner_channels *channels, unsigned n)
+static int channels_make(struct spawner_channels *channels, const struct device_config *config)
 {
         int output[2];
+        int r = fd_stream_pair(channels->control);
 
+        if (r < 0)
+                return r;
         if (pipe2(output, O_CLOEXEC) < 0)
                 return -errno;
         channels->output_r = output[0];
         channels->output_w = output[1];
-        while (channels->n < n) {
-                int pair[2];
-                int r = fd_stream_pair(pair);
+        while (channels->n_lanes < config->n_lanes) {
+                struct fd_duplex ends[2];
 
+                r = lane_make(config, ends);
                 if (r < 0)
                         return r;
-                channels->ours[channels->n] = pair[0];
-                channels->theirs[channels->n++] = pair[1];
-                if (channels->n > 1 && (r = channel_widen(pair)) < 0) /* the first is control */
-                        return r;
+                channels->ours[channels->n_lanes] = ends[0];
+                channels->theirs[channels->n_lanes++] = ends[1];
         }
         return 0;
 }
@@ -244,9 +260,9 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
             .binary_fd = spawner->program_fds[config->type],
             .null_fd = spawner->null_fd,
             .output_fd = channels->output_w,
-            .control_fd = channels->theirs[0],
-            .lane_fds = &channels->theirs[1],
-            .n_lanes = channels->n - 1,
+            .control_fd = channels->control[1],
+            .lanes = channels->theirs,
+            .n_lanes = channels->n_lanes,
             .resource_fds = resources->fds,
             .n_resources = resources->n,
             .resources_rw = resources->rw,
@@ -297,12 +313,17 @@ static int device_tell_spawned(struct spawner *spawner, uint32_t device, uid_t u
 {
         struct spawn_to_broker message = {
             .kind = SPAWN_SPAWNED, .device = device, .pid = (uint32_t)child->pid, .uid = uid};
-        int fds[1 + LIMIT_LANES + 2];
+        int fds[1 + 2 * LIMIT_LANES + 2];
+        unsigned n = 0;
 
-        memcpy(fds, channels->ours, channels->n * sizeof(fds[0]));
-        fds[channels->n] = child->pidfd;
-        fds[channels->n + 1] = channels->output_r;
-        return spawner_send(spawner, &message, fds, channels->n + 2);
+        fds[n++] = channels->control[0];
+        for (unsigned i = 0; i < channels->n_lanes; i++) {
+                fds[n++] = channels->ours[i].in;
+                fds[n++] = channels->ours[i].out;
+        }
+        fds[n++] = child->pidfd;
+        fds[n++] = channels->output_r;
+        return spawner_send(spawner, &message, fds, n);
 }
 
 static int device_jail_failed(const struct spawner *spawner, uint32_t device,
@@ -335,9 +356,9 @@ int spawner_device_spawn(struct spawner *spawner, uint32_t device)
         r = resources_open(config, &state->held, &resources, text, sizeof(text));
         if (r < 0)
                 return device_failed(spawner, device, r, text);
-        r = channels_make(&channels, 1 + config->n_lanes);
+        r = channels_make(&channels, config);
         if (r < 0)
-                return device_failed(spawner, device, r, "no sockets and pipe for its channels");
+                return device_failed(spawner, device, r, "no sockets and pipes for its channels");
         r = device_cgroup(spawner, spawner->cgroup_vm, config, &resources, &state->cgroup, text,
                           sizeof(text));
         if (r < 0)

@@ -164,7 +164,7 @@ int device_config_write(struct device *device, uint32_t offset, uint32_t len, co
         config_space_set(&device->space, field, value);
         device->config_written = done;
         device->config_context = context;
-        /* Requests that the driver posts after its write must not overtake it on the other socket. */
+        /* Requests that the driver posts after its write must not overtake it on the lane. */
         device_call_hold(device);
         if (!device_worker_send_config(device, field, on_config_written, device))
                 on_config_written(device, -ECANCELED);

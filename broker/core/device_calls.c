@@ -204,7 +204,7 @@ static void call_mark(struct lane *lane, void *argument)
 }
 
 struct attach_call {
-        int *fd;
+        struct fd_duplex *ends;
         const struct direct_peer *peer;
         uint32_t movable; /* the worker's pid; 0: it cannot be moved */
 };
@@ -213,7 +213,7 @@ static void call_attach(struct lane *lane, void *argument)
 {
         const struct attach_call *call = argument;
 
-        lane_attach(lane, take_fd(call->fd), call->peer);
+        lane_attach(lane, fd_duplex_take(call->ends), call->peer);
         if (call->movable > 0)
                 lane_place_begin(lane, (pid_t)call->movable);
 }
@@ -363,10 +363,11 @@ enum queue_fault device_call_fault(struct device *device, unsigned queue, struct
         return call.fault;
 }
 
-void device_call_attach(struct device *device, unsigned lane, int *fd, const struct direct_peer *peer,
-                        bool movable)
+void device_call_attach(struct device *device, unsigned lane, struct fd_duplex *ends,
+                        const struct direct_peer *peer, bool movable)
 {
-        struct attach_call call = {.fd = fd, .peer = peer, .movable = movable ? device->supervisor.pid : 0};
+        struct attach_call call = {
+            .ends = ends, .peer = peer, .movable = movable ? device->supervisor.pid : 0};
 
         lane_thread_call(device->lanes[lane], call_attach, &call);
 }

@@ -120,7 +120,7 @@ int device_call_signal(struct device *device, int fd); /* of any queue */
 void device_call_drain(struct device *device, unsigned queue);
 uint32_t device_call_stop(struct device *device, unsigned queue);
 enum queue_fault device_call_fault(struct device *device, unsigned queue, struct segment *ret_outside);
-void device_call_attach(struct device *device, unsigned lane, int *fd, /* takes *fd */
+void device_call_attach(struct device *device, unsigned lane, struct fd_duplex *ends, /* takes *ends */
                         const struct direct_peer *peer, bool movable);
 /* on every lane */
 void device_call_isolate(struct device *device); /* one that has suspects isolates, if any; the others wait */

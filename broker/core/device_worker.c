@@ -139,10 +139,18 @@ static void drop_lanes(struct device *device)
         device->n_lanes = 0;
 }
 
+static void on_held(void *context)
+{
+        struct device *device = context;
+
+        supervisor_kill_holder(&device->supervisor);
+}
+
 static int make_lanes(struct device *device)
 {
         const struct lane_events events = {.context = device,
                                            .worker_fault = report_fault,
+                                           .held = on_held,
                                            .queue_broken = report_broken,
                                            .queue_drained = report_drained,
                                            .queue_suspicious = report_suspicious,
@@ -361,7 +369,7 @@ static bool may_copy(struct device *device)
         if (r < 0 && r != -ESRCH && !device->direct_told) {
                 device->direct_told = true;
                 log_warning("the kernel refuses to copy from guest memory to the worker (errno=%d): bytes go "
-                            "through its sockets, which is slower dev=%s",
+                            "with its messages, which is slower dev=%s",
                             -r, device->config->name);
         }
         return r == 0;
@@ -386,7 +394,7 @@ static bool may_move(struct device *device)
         return r == 0;
 }
 
-static void on_serving(void *context, int *lane_fds, unsigned n_lanes)
+static void on_serving(void *context, struct fd_duplex *lanes, unsigned n_lanes)
 {
         struct device *device = context;
         struct direct_peer peer = {.pid = device->supervisor.pid, .area = device->area};
@@ -396,8 +404,9 @@ static void on_serving(void *context, int *lane_fds, unsigned n_lanes)
         device_call_isolate(device);
         for (unsigned i = 0; i < n_lanes && i < device->n_lanes; i++) {
                 peer.area.at = device->area.at + (uint64_t)i * device->area.len;
-                fd_set_nonblock(lane_fds[i]);
-                device_call_attach(device, i, &lane_fds[i], device->direct ? &peer : NULL, movable);
+                fd_set_nonblock(lanes[i].in);
+                fd_set_nonblock(lanes[i].out);
+                device_call_attach(device, i, &lanes[i], device->direct ? &peer : NULL, movable);
         }
         settle_waiting_config(device);
         device_shmem_settle(device);

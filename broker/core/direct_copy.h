@@ -5,7 +5,7 @@
  * How it works: with a request whose readable part is long enough come pages for it, until it is completed. The bytes are put
  * there before the worker is told of the request, those of a whole frame by one call. A worker that has asked for it gets pages
  * for writable parts, too: what it puts there is fetched when it completes the request (direct_fetch.h). No pages left, or no
- * right to copy: bytes go through the socket, as short ones do.
+ * right to copy: bytes go with the messages, as short ones do.
  *
  * Places for readable parts are taken from the area's beginning, the lowest first, and pages for writable ones from its end;
  * where the ones would meet the others, there are none left. So short requests of one kind lie next to each other: the kernel
@@ -30,7 +30,7 @@
 #define DIRECT_LEND_MIN                                                                                      \
         4096u /* ... and of a writable part: one call fetches those of a whole frame, so shorter ones pay */
 #define DIRECT_SINGLE_MIN                                                                                    \
-        8192u /* ... either way, of the only request under way: one call for it alone costs more than the socket */
+        8192u /* ... either way, of the only request under way: one call for it alone costs more than the pipe */
 #define DIRECT_RANGES                                                                                        \
         63u /* ranges of the worker that one call names, either way: what the broker's filter lets through (sandbox/policy/broker.c) */
 #define DIRECT_SPANS                                                                                         \

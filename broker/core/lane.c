@@ -1,7 +1,7 @@
 /* A lane: the life of requests between the rings and the worker.
- * Owns its queues, the table of outstanding requests, the worker's socket and the kick and call descriptors
- * of its queues; called by lane_thread.c. TRUST: guest bytes come judged from queue_pop, worker bytes judged
- * from lane_rx.c.
+ * Owns its queues, the table of outstanding requests, the ends of the worker's pipes and the kick and call
+ * descriptors of its queues; called by lane_thread.c. TRUST: guest bytes come judged from queue_pop, worker
+ * bytes judged from lane_rx.c.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/lane.h"
 
@@ -36,7 +36,7 @@ int lane_init(struct lane *lane, const struct lane_events *events, unsigned firs
         int r;
 
         assert(first < n_device_queues); /* no lane without a queue: vm_config_judge */
-        *lane = (struct lane){.events = *events, .fd = -1, .place.at = PLACE_FREE};
+        *lane = (struct lane){.events = *events, .ends = {-1, -1}, .place.at = PLACE_FREE};
         lane_set_max_age(lane, LIMIT_REQUEST_AGE_MS);
         quota_lane_reset(&lane->quota);
         lane->queues = calloc(n, sizeof(lane->queues[0]));
@@ -131,12 +131,12 @@ static void lane_recall(struct lane *lane)
                         lane_supply_recall(lane, &lane->queues[i]);
 }
 
-void lane_attach(struct lane *lane, int fd, const struct direct_peer *peer)
+void lane_attach(struct lane *lane, struct fd_duplex ends, const struct direct_peer *peer)
 {
         lane_detach(lane);
         lane_fail_end(lane);
         direct_open(&lane->direct, peer);
-        lane->fd = fd;
+        lane->ends = ends;
         lane->faulted = false;
         lane->completed = 0;
         for (unsigned i = 0; i < lane->n_queues; i++) {
@@ -148,10 +148,11 @@ void lane_attach(struct lane *lane, int fd, const struct direct_peer *peer)
 
 void lane_detach(struct lane *lane)
 {
-        if (lane->fd < 0)
+        if (!lane_is_attached(lane))
                 return;
         lane_place_end(lane);
-        lane_close(lane, &lane->fd);
+        lane_close(lane, &lane->ends.in);
+        lane_close(lane, &lane->ends.out);
         lane_tx_reset(&lane->tx);
         lane_rx_reset(&lane->rx);
         direct_close(&lane->direct);
@@ -214,7 +215,7 @@ void lane_turn(struct lane *lane)
                 return;
         }
         lane->more = false;
-        if (lane->fd < 0 || lane->faulted)
+        if (!lane_is_attached(lane) || lane->faulted)
                 return;
         for (unsigned frames = 0;; frames++) {
                 int r = lane_tx_flush(lane);
@@ -224,7 +225,7 @@ void lane_turn(struct lane *lane)
                         return;
                 }
                 if (r == 0)
-                        return; /* the socket is full: its writability is the next event */
+                        return; /* the pipe is full: its writability is the next event */
                 if (frames == LIMIT_LANE_FRAMES) {
                         lane->more = true;
                         return;
@@ -250,7 +251,7 @@ static int lane_receive(struct lane *lane)
         const char *why = NULL;
         int r;
 
-        if (lane->fd < 0 || lane->faulted)
+        if (!lane_is_attached(lane) || lane->faulted)
                 return -ENOTCONN;
         r = lane_rx_run(lane, &why);
         if (r < 0)
@@ -305,7 +306,7 @@ void lane_kicked(struct lane *lane, struct lane_queue *queue, uint64_t count)
 
 bool lane_wants_write(const struct lane *lane)
 {
-        return lane->fd >= 0 && !lane->faulted && (lane_tx_busy(&lane->tx) || lane->more);
+        return lane_is_attached(lane) && !lane->faulted && (lane_tx_busy(&lane->tx) || lane->more);
 }
 
 void lane_withdraw(struct lane *lane, struct request *request)
@@ -531,7 +532,7 @@ uint32_t lane_queue_stop(struct lane *lane, struct lane_queue *queue)
 {
         uint32_t base = queue->ring.started ? queue_stop(&queue->ring) : 0;
 
-        assert(queue->outstanding == 0 || lane->fd < 0);
+        assert(queue->outstanding == 0 || !lane_is_attached(lane));
         lane_raw_stop(lane, queue);
         lane_forget(lane, queue);
         lane_place_rest(lane);

@@ -1,8 +1,8 @@
-/* A lane: some queues of a device, the table of their outstanding requests, and one socket to the worker.
+/* A lane: some queues of a device, the table of their outstanding requests, and two pipes: to the worker and back.
  *
  * How it works: lane_turn takes chains off the rings and sends them in batches while the worker has credit;
  * lane_readable takes the worker's answers, lets their bytes land in the guest's buffers and completes
- * requests. Both stop when the socket would block. The order matters: requests that a dead worker held are
+ * requests. Both stop when their pipe would block. The order matters: requests that a dead worker held are
  * sent again before any new chain is taken, and a ring is asked for kicks only when nothing more can be taken
  * off it, and not while its thread looks for more by itself (lane_poll.h).
  *
@@ -30,6 +30,7 @@
 #include "broker/core/quota.h"
 #include "broker/core/rate_limit.h"
 #include "broker/core/request_table.h"
+#include "proto/base/fd.h"
 #include "proto/control.h"
 
 struct lane;
@@ -49,6 +50,9 @@ struct lane_events {
         /* A worker died with this request alone; it must fail at the next. `hopeless`: even that has killed
          * its workers. Comes from inside lane_detach only. */
         void (*poison)(void *context, const struct request *request, bool hopeless);
+        /* It has not answered the main thread, whose call this comes from, for LIMIT_LANE_HELD_MS: its worker may hold it (a page
+         * fault inside a call on one of our pipes has the pipe's lock), and lets go when it is killed. May be NULL. */
+        void (*held)(void *context);
         /* A descriptor is about to be closed. Whoever polls it must let go first: the peer holds the same
          * open file, so closing alone would leave it in the poll set for ever. May be NULL. */
         void (*closing)(struct lane *lane, int fd);
@@ -91,9 +95,9 @@ struct lane_stats {
 
 struct lane {
         struct lane_events events;
-        int fd;        /* to the worker; -1: none is attached */
-        bool faulted;  /* the attached worker is finished; reported once */
-        unsigned hold; /* > 0: nothing is taken off any ring */
+        struct fd_duplex ends; /* of the pipes to the worker; none: none is attached */
+        bool faulted;          /* the attached worker is finished; reported once */
+        unsigned hold;         /* > 0: nothing is taken off any ring */
         struct guest_memory *memory;
         struct request_table requests;
         struct direct_copy direct;                          /* with the attached worker */
@@ -120,7 +124,7 @@ struct lane {
         bool throttled;
         uint64_t wait_ms; /* > 0: until the rate allows the next chain */
         bool again;       /* a turn has left work: it wants another one soon */
-        bool more;        /* a turn has ended at its bound; the socket, which is writable, brings the next */
+        bool more;        /* a turn has ended at its bound; the pipe, which is writable, brings the next */
         struct lane_miss miss;
         struct lane_poll poll;
         struct lane_place place;
@@ -142,17 +146,22 @@ int lane_configure(struct lane *lane, const struct control_hello *hello);
 /* NULL: this lane has no such queue. */
 struct lane_queue *lane_queue_find(struct lane *lane, unsigned queue);
 
-/* A worker is ready: takes the socket (non-blocking), sends it what its predecessor held, releases held
+/* A worker is ready: takes the ends of its pipes (non-blocking), sends it what its predecessor held, releases held
  * queues. `peer`: where bytes may be copied to; NULL: nowhere. */
-void lane_attach(struct lane *lane, int fd, const struct direct_peer *peer);
+void lane_attach(struct lane *lane, struct fd_duplex ends, const struct direct_peer *peer);
 
-/* The worker is finished: closes the socket; what it held waits for the next one. */
+/* The worker is finished: closes its pipes; what it held waits for the next one. */
 void lane_detach(struct lane *lane);
 
-/* Sends what can be sent. Call after any change, after a kick, and when the socket is writable. */
+static inline bool lane_is_attached(const struct lane *lane)
+{
+        return lane->ends.in >= 0;
+}
+
+/* Sends what can be sent. Call after any change, after a kick, and when its pipe is writable. */
 void lane_turn(struct lane *lane);
 
-/* Takes what the worker has sent, then a turn. Call when the socket is readable. */
+/* Takes what the worker has sent, then a turn. Call when its pipe is readable. */
 void lane_readable(struct lane *lane);
 
 /* As lane_readable, but does nothing where nothing has come. False: nothing has. */

@@ -38,7 +38,7 @@ void lane_set_max_age(struct lane *lane, uint64_t max_age_ms)
 
 bool lane_ages(const struct lane *lane)
 {
-        return lane->fd >= 0 && !lane->faulted && lane->n_aging > 0;
+        return lane_is_attached(lane) && !lane->faulted && lane->n_aging > 0;
 }
 
 uint64_t lane_check_age(struct lane *lane, uint64_t now_ms)

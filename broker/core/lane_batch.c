@@ -62,7 +62,7 @@ static bool batch_is_single(const struct lane *lane)
         return lane->single && lane->used_requests == 0;
 }
 
-/* Takes pages in the worker's area for the readable bytes. 1: it has them; 0: the bytes go through the socket, if they go at
+/* Takes pages in the worker's area for the readable bytes. 1: it has them; 0: the bytes go with the message, if they go at
  * all; -EAGAIN: it must wait for the next frame. */
 static int batch_take_pages(struct lane *lane, struct batch *batch, struct request *request)
 {
@@ -284,7 +284,7 @@ bool lane_batch_begin(struct lane *lane)
         struct lane_to_worker message = {.kind = LANE_REQUESTS};
         int r = batch_gather(lane, &batch);
 
-        /* There are no more pages: all goes through the socket, and that says whether the worker is gone. */
+        /* There are no more pages: all goes through the pipe, and that says whether the worker is gone. */
         if (r == -ESRCH)
                 r = batch_gather(lane, &batch);
         if (r < 0)

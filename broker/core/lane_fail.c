@@ -15,7 +15,7 @@
 
 void lane_fail_begin(struct lane *lane)
 {
-        assert(lane->fd < 0);
+        assert(!lane_is_attached(lane));
         lane->isolation = LANE_OPEN;
         lane->fails = true;
         for (unsigned i = 0; i < lane->n_queues; i++)

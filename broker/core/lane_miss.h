@@ -4,7 +4,7 @@
  * when the snapshot changes, and each step that lacks something is not begun:
  *     a chain is taken    the queue is parked (queue.h); others are served
  *     a request is sent   again, after its worker has died: what waits to be sent waits on, in its order
- *     an answer is judged or its payload goes on landing: nothing more is received from the worker. The socket is not looked at, and
+ *     an answer is judged or its payload goes on landing: nothing more is received from the worker. Its pipe is not looked at, and
  *                         the worker is not blamed for the time
  *     a MemRead is answered  not yet
  * All of them are tried again when a snapshot comes. Nothing waits that somebody else waits for: while a queue of the device is to stop

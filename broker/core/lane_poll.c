@@ -37,12 +37,12 @@ bool lane_poll_defers(struct lane *lane)
         return true;
 }
 
-/* Where something else brings the next event (a timer, the socket's writability, the device) there is nothing to look
+/* Where something else brings the next event (a timer, the pipe's writability, the device) there is nothing to look
  * for; nor where nothing may be taken off any ring. */
 static bool poll_may(const struct lane *lane)
 {
-        if (poll_us(lane) == 0 || lane->fd < 0 || lane->faulted || lane->wait_ms > 0 || lane->again ||
-            lane_wants_write(lane))
+        if (poll_us(lane) == 0 || !lane_is_attached(lane) || lane->faulted || lane->wait_ms > 0 ||
+            lane->again || lane_wants_write(lane))
                 return false;
         for (unsigned i = 0; i < lane->n_queues; i++)
                 if (lane_takes_from(lane, &lane->queues[i]))

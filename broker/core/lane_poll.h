@@ -2,9 +2,9 @@
  *
  * How it works: a lane that may spin does not ask for kicks when it has emptied its rings (lane_poll_defers). Before its
  * loop sleeps it looks, for poll_us at most, at the rings' available indices and, while requests are with the worker, at
- * the socket. What it finds is served, and it looks anew; nothing found: it asks for kicks, looks again, and sleeps.
+ * their pipe. What it finds is served, and it looks anew; nothing found: it asks for kicks, looks again, and sleeps.
  * proto/base/spin.h says which wake-ups are followed by this. A lane without poll_us looks for LIMIT_PLACE_POLL_US while its
- * worker has a CPU to itself (lane_place.h). Where both have one CPU and requests come one at a time, it looks at the socket
+ * worker has a CPU to itself (lane_place.h). Where both have one CPU and requests come one at a time, it looks at the pipe
  * once: the worker has run as soon as it was sent something, and what it has answered by then needs no wake-up. Elsewhere it
  * does not look.
  *

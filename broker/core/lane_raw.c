@@ -52,14 +52,14 @@ int lane_raw_start(struct lane *lane, struct lane_queue *queue, const struct que
         queue->ring.parked = true;
         queue->raw = true;
         queue->raw_again = true; /* what is there already is looked at, kick or not */
-        if (lane->fd >= 0)
+        if (lane_is_attached(lane))
                 quota_lane_earn(&lane->quota, raw_worth(queue), 0);
         return 0;
 }
 
 void lane_raw_stop(struct lane *lane, struct lane_queue *queue)
 {
-        if (queue->raw && lane->fd >= 0)
+        if (queue->raw && lane_is_attached(lane))
                 quota_lane_settle(&lane->quota, raw_worth(queue), 0);
         queue->raw = queue->raw_again = false;
 }

@@ -17,8 +17,8 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "broker/core/direct_fetch.h"
 #include "broker/core/lane.h"
@@ -30,7 +30,7 @@
 #include "proto/base/status.h"
 
 #define RX_READS_A_TURN                                                                                      \
-        16u            /* system calls before other lanes' events get a look in: the socket stays readable */
+        16u            /* system calls before other lanes' events get a look in: the pipe stays readable */
 #define RX_UNTOLD 4u   /* completions that the guest may not have been told of while the next frame is here */
 #define RX_IOVEC  256u /* spans of one call: a full piece of small completions */
 
@@ -371,16 +371,16 @@ static ssize_t rx_receive_in_place(struct lane *lane, bool *ret_all)
 {
         struct lane_rx *rx = &lane->rx;
         struct iovec iov[RX_IOVEC + 1] _uninitialized_; /* the first n count */
-        struct msghdr msg = {.msg_iov = iov};
-        int64_t room = rx_gather(lane, iov, RX_IOVEC, &msg.msg_iovlen, ret_all);
+        size_t n_iov;
+        int64_t room = rx_gather(lane, iov, RX_IOVEC, &n_iov, ret_all);
         size_t ahead = room > 0 && *ret_all ? LANE_RX_FIRST_LONG : 0;
         ssize_t got;
 
         if (room < 0)
                 return -EFAULT;
         if (ahead > 0)
-                iov[msg.msg_iovlen++] = (struct iovec){.iov_base = rx->buf, .iov_len = ahead};
-        got = recvmsg(lane->fd, &msg, MSG_DONTWAIT);
+                iov[n_iov++] = (struct iovec){.iov_base = rx->buf, .iov_len = ahead};
+        got = readv(lane->ends.in, iov, (int)n_iov);
         if (got < 0)
                 return -errno;
         *ret_all = got < room + (int64_t)ahead;
@@ -476,7 +476,7 @@ static ssize_t rx_fill(struct lane *lane, bool *ret_all)
         room = LANE_RX_BUFFER - rx->have;
         if (rx->state == LANE_RX_HEAD)
                 room = MIN(room, (size_t)(rx->long_frames ? LANE_RX_FIRST_LONG : LANE_RX_FIRST));
-        n = recv(lane->fd, rx->buf + rx->have, room, MSG_DONTWAIT);
+        n = read(lane->ends.in, rx->buf + rx->have, room);
         if (n < 0)
                 return -errno;
         rx->have += (size_t)n;

@@ -39,9 +39,9 @@ struct lane_thread {
         uv_cond_t done;
         void (*call)(struct lane *lane, void *argument);
         void *argument;
-        bool stopping; /* the lane's thread's own */
-        struct watch *socket;
-        struct watch **kicks; /* one a queue */
+        bool stopping;          /* the lane's thread's own */
+        struct watch *in, *out; /* of the pipes to the worker */
+        struct watch **kicks;   /* one a queue */
 };
 
 static void watch_closed(uv_handle_t *handle)
@@ -93,14 +93,16 @@ static void on_closing(struct lane *lane, int fd)
         struct lane_thread *thread = (struct lane_thread *)lane;
 
         _Static_assert(offsetof(struct lane_thread, lane) == 0, "the cast above");
-        if (thread->socket && thread->socket->fd == fd)
-                watch_close(&thread->socket);
+        if (thread->in && thread->in->fd == fd)
+                watch_close(&thread->in);
+        if (thread->out && thread->out->fd == fd)
+                watch_close(&thread->out);
         for (unsigned i = 0; i < lane->n_queues; i++)
                 if (thread->kicks[i] && thread->kicks[i]->fd == fd)
                         watch_close(&thread->kicks[i]);
 }
 
-static void on_socket(uv_poll_t *poll, int status, int events);
+static void on_worker(uv_poll_t *poll, int status, int events);
 static void on_kick(uv_poll_t *poll, int status, int events);
 static void on_age(uv_timer_t *timer);
 static void on_later(uv_timer_t *timer);
@@ -129,15 +131,25 @@ static void thread_follow_place(struct lane_thread *thread)
                 uv_timer_stop(&thread->tick);
 }
 
+static void thread_follow_worker(struct lane_thread *thread)
+{
+        struct lane *lane = &thread->lane;
+        const struct fd_duplex ends = lane->faulted ? (struct fd_duplex){-1, -1} : lane->ends;
+        int in = lane->rx.parked ? 0 : UV_READABLE, out = lane_wants_write(lane) ? UV_WRITABLE : 0;
+
+        if (watch_follow(thread, &thread->in, ends.in, in, on_worker) == 0 &&
+            watch_follow(thread, &thread->out, ends.out, out, on_worker) == 0)
+                return;
+        lane_worker_fault(lane, "cannot be watched");
+        watch_close(&thread->in);
+        watch_close(&thread->out);
+}
+
 static void thread_follow(struct lane_thread *thread)
 {
         struct lane *lane = &thread->lane;
-        int events = (lane->rx.parked ? 0 : UV_READABLE) | (lane_wants_write(lane) ? UV_WRITABLE : 0);
 
-        if (watch_follow(thread, &thread->socket, lane->faulted ? -1 : lane->fd, events, on_socket) < 0) {
-                lane_worker_fault(lane, "cannot be watched");
-                watch_close(&thread->socket);
-        }
+        thread_follow_worker(thread);
         for (unsigned i = 0; i < lane->n_queues; i++) {
                 struct lane_queue *queue = &lane->queues[i];
                 bool listens = queue->ring.started && queue->ring.fault == QUEUE_FAULT_NONE;
@@ -220,11 +232,11 @@ static void on_age(uv_timer_t *timer)
         thread_follow(thread);
 }
 
-static void on_socket(uv_poll_t *poll, int status, int events)
+static void on_worker(uv_poll_t *poll, int status, int events)
 {
         struct lane_thread *thread = poll->data;
 
-        /* An error is a worker that died with requests of ours unread: what it completed before is there to
+        /* An error is a worker that died: nobody reads our pipe any more. What it completed before is there to
          * be read, and then the end of file. libuv polls no longer, so this event must do. */
         if (status < 0) {
                 lane_readable(&thread->lane);
@@ -304,7 +316,8 @@ static void call_stop(struct lane *lane, void *argument)
         struct lane_thread *thread = argument;
 
         thread->stopping = true;
-        watch_close(&thread->socket);
+        watch_close(&thread->in);
+        watch_close(&thread->out);
         for (unsigned i = 0; i < lane->n_queues; i++)
                 watch_close(&thread->kicks[i]);
         if (thread->polls) {
@@ -421,9 +434,19 @@ struct lane_thread *lane_thread_free(struct lane_thread *thread)
         return NULL;
 }
 
+/* It has not answered in time, for the n-th time. */
+static void thread_rouse(struct lane_thread *thread, unsigned n)
+{
+        (void)pthread_kill(thread->thread, SIGURG);
+        if (n == LIMIT_LANE_HELD_MS / LIMIT_LANE_CALL_MS && thread->lane.events.held)
+                thread->lane.events.held(thread->lane.events.context);
+}
+
 void lane_thread_call(struct lane_thread *thread, void (*call)(struct lane *lane, void *argument),
                       void *argument)
 {
+        unsigned late = 0;
+
         uv_mutex_lock(&thread->mutex);
         thread->call = call;
         thread->argument = argument;
@@ -434,7 +457,7 @@ void lane_thread_call(struct lane_thread *thread, void (*call)(struct lane *lane
                     uv_cond_timedwait(&thread->done, &thread->mutex, LIMIT_LANE_CALL_MS * UINT64_C(1000000));
 
                 if (r == UV_ETIMEDOUT && thread->call)
-                        (void)pthread_kill(thread->thread, SIGURG);
+                        thread_rouse(thread, ++late);
         }
         uv_mutex_unlock(&thread->mutex);
 }

@@ -1,10 +1,11 @@
-/* A lane's thread: its own loop, which watches the worker's socket and the kicks of its queues.
+/* A lane's thread: its own loop, which watches the worker's pipes and the kicks of its queues.
  *
  * The main thread changes a lane only through lane_thread_call, which runs a function in the lane's thread
  * and waits for it. A lane never waits for the main thread, and its work between two events is bounded, so
- * the wait is short and cannot deadlock. One thing can hold a lane: an eventfd of its front end, which shares
- * the open file with us and may clear O_NONBLOCK behind our back. Then the lane's thread is interrupted
- * (SIGURG, every LIMIT_LANE_CALL_MS, until it answers), and the ring whose descriptor it was is broken.
+ * the wait is short and cannot deadlock. Two things can hold a lane. An eventfd of its front end, which shares
+ * the open file with us and may clear O_NONBLOCK behind our back: the lane's thread is interrupted
+ * (SIGURG, every LIMIT_LANE_CALL_MS, until it answers), and the ring whose descriptor it was is broken. And its
+ * worker, which takes a page fault with a pipe's lock held: it is killed after LIMIT_LANE_HELD_MS.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 

@@ -10,7 +10,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "broker/core/fault_safe.h"
 #include "broker/core/lane.h"
@@ -65,9 +65,8 @@ int lane_tx_flush(struct lane *lane)
         struct lane_tx *tx = &lane->tx;
 
         while (lane_tx_busy(tx)) {
-                struct msghdr msg = {.msg_iov = &tx->iov[tx->next],
-                                     .msg_iovlen = MIN(tx->n_iov - tx->next, (size_t)IOV_MAX)};
-                ssize_t n = sendmsg(lane->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+                ssize_t n = writev(lane->ends.out, &tx->iov[tx->next],
+                                   (int)MIN(tx->n_iov - tx->next, (size_t)IOV_MAX));
 
                 if (n >= 0)
                         tx_advance(tx, (size_t)n);

@@ -41,7 +41,7 @@ struct lane_tx {
 int lane_tx_init(struct lane_tx *tx);
 void lane_tx_done(struct lane_tx *tx);
 
-/* Forgets the frame under way and all unanswered reads: the socket is gone. */
+/* Forgets the frame under way and all unanswered reads: the pipe is gone. */
 void lane_tx_reset(struct lane_tx *tx);
 
 static inline bool lane_tx_busy(const struct lane_tx *tx)
@@ -49,7 +49,7 @@ static inline bool lane_tx_busy(const struct lane_tx *tx)
         return tx->next < tx->n_iov;
 }
 
-/* Sends on. 1: idle now; 0: the socket is full; negative errno: the worker is gone. */
+/* Sends on. 1: idle now; 0: the pipe is full; negative errno: the worker is gone. */
 int lane_tx_flush(struct lane *lane);
 
 /* Moves what is left of the frame under way out of guest memory into our own: before the memory table

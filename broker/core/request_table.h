@@ -30,7 +30,7 @@ struct request {
         bool must_fail;
         bool faulted;             /* guest memory under it went away */
         bool completing;          /* named by a Complete that is being received */
-        uint32_t inlined;         /* bytes that were or will be sent with it, through the socket */
+        uint32_t inlined;         /* bytes that were or will be sent with it, through the pipe */
         uint32_t written;         /* high-water mark of the writable bytes: the used length */
         struct area_span in, out; /* its pages in the worker that holds it, one part's each (direct_copy.h) */
         uint64_t born_ms;

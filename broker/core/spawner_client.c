@@ -29,19 +29,20 @@ static int client_spawned(struct spawner_client *client, const struct spawn_to_b
         unsigned n_lanes = client->n_lanes[message->device];
         struct spawned_worker worker = {.pid = message->pid, .uid = message->uid, .n_lanes = n_lanes};
 
-        if (fds->n != n_lanes + SPAWNED_FDS)
+        if (fds->n != 2 * n_lanes + SPAWNED_FDS)
                 return -EPROTO;
         worker.control_fd = fd_set_take(fds, 0);
         for (unsigned i = 0; i < n_lanes; i++)
-                worker.lane_fds[i] = fd_set_take(fds, 1 + i);
-        worker.pidfd = fd_set_take(fds, 1 + n_lanes);
-        worker.output_fd = fd_set_take(fds, 2 + n_lanes);
+                worker.lanes[i] =
+                    (struct fd_duplex){.in = fd_set_take(fds, 1 + 2 * i), .out = fd_set_take(fds, 2 + 2 * i)};
+        worker.pidfd = fd_set_take(fds, 1 + 2 * n_lanes);
+        worker.output_fd = fd_set_take(fds, 2 + 2 * n_lanes);
         client->ops->spawned(client->context, message->device, &worker);
         cleanup_close(&worker.control_fd);
         cleanup_close(&worker.pidfd);
         cleanup_close(&worker.output_fd);
         for (unsigned i = 0; i < n_lanes; i++)
-                cleanup_close(&worker.lane_fds[i]);
+                fd_duplex_close(&worker.lanes[i]);
         return 0;
 }
 
@@ -93,7 +94,7 @@ static void client_ended(void *context, int error)
 }
 
 static const struct channel_ops client_channel_ops = {
-    .max_fds = LIMIT_LANES + SPAWNED_FDS,
+    .max_fds = 2 * LIMIT_LANES + SPAWNED_FDS,
     .frame = client_frame,
     .ended = client_ended,
 };

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "proto/base/fd.h"
 #include "proto/base/limits.h"
 #include "proto/spawn.h"
 
@@ -13,7 +14,7 @@
 struct spawned_worker {
         uint32_t pid, uid;
         int control_fd;
-        int lane_fds[LIMIT_LANES];
+        struct fd_duplex lanes[LIMIT_LANES];
         unsigned n_lanes;
         int pidfd;
         int output_fd; /* what its standard error writes into */

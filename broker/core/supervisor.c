@@ -93,10 +93,8 @@ int supervisor_init(struct supervisor *supervisor, uv_loop_t *loop, const char *
 
 static void close_lanes(struct supervisor *supervisor)
 {
-        for (unsigned i = 0; i < supervisor->n_lanes; i++) {
-                cleanup_close(&supervisor->lane_fds[i]);
-                supervisor->lane_fds[i] = -1;
-        }
+        for (unsigned i = 0; i < supervisor->n_lanes; i++)
+                fd_duplex_close(&supervisor->lanes[i]);
         supervisor->n_lanes = 0;
 }
 
@@ -138,14 +136,14 @@ static void put_down(struct supervisor *supervisor)
         if (served && was_useful(supervisor))
                 restart_policy_clear(&supervisor->policy);
         set_state(supervisor, WORKER_DYING);
-        /* Lanes first: what waits for an answer of the link lets them go on when the link ends. */
+        send_kill(supervisor); /* first: to close a pipe is to wait for who is inside a call on it */
+        /* Lanes before the link: what waits for an answer of the link lets them go on when the link ends. */
         if (served)
                 supervisor->ops->lost(supervisor->context);
         if (greeted && supervisor->ops->ended)
                 supervisor->ops->ended(supervisor->context);
         supervisor->link = worker_link_free(supervisor->link);
         close_lanes(supervisor);
-        send_kill(supervisor);
         set_timer(supervisor, LIMIT_KILL_MS);
 }
 
@@ -157,6 +155,15 @@ void supervisor_fault(struct supervisor *supervisor, const char *why)
                     supervisor->pid);
         supervisor->by_us = false;
         put_down(supervisor);
+}
+
+void supervisor_kill_holder(struct supervisor *supervisor)
+{
+        if (supervisor->pidfd < 0)
+                return;
+        log_limited(LOG_LEVEL_WARNING, "worker holds a lane: killed dev=%s pid=%u", supervisor->name,
+                    supervisor->pid);
+        send_kill(supervisor);
 }
 
 static void enter_quarantine(struct supervisor *supervisor, const char *why)
@@ -456,7 +463,7 @@ void supervisor_spawned(struct supervisor *supervisor, struct spawned_worker *wo
         supervisor->told = false;
         supervisor->n_lanes = worker->n_lanes;
         for (unsigned i = 0; i < worker->n_lanes; i++)
-                supervisor->lane_fds[i] = take_fd(&worker->lane_fds[i]);
+                supervisor->lanes[i] = fd_duplex_take(&worker->lanes[i]);
         set_state(supervisor, WORKER_GREETING);
         set_timer(supervisor, LIMIT_HELLO_MS);
         r = watch_exit(supervisor);
@@ -502,7 +509,7 @@ void supervisor_try_serving(struct supervisor *supervisor)
         set_state(supervisor, WORKER_SERVING);
         uv_timer_stop(&supervisor->timer);
         supervisor->serving_ms = uv_now(supervisor->loop);
-        supervisor->ops->serving(supervisor->context, supervisor->lane_fds, supervisor->n_lanes);
+        supervisor->ops->serving(supervisor->context, supervisor->lanes, supervisor->n_lanes);
         close_lanes(supervisor);
 }
 
@@ -675,9 +682,9 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *contex
 {
         supervisor->closed = closed;
         supervisor->link = worker_link_free(supervisor->link);
-        close_lanes(supervisor);
         if (supervisor->pidfd >= 0)
                 send_kill(supervisor);
+        close_lanes(supervisor);
         drop_exit_watch(supervisor);
         supervisor->output = worker_output_free(supervisor->output);
         supervisor->state = WORKER_ABSENT;

@@ -44,9 +44,9 @@ struct supervisor_ops {
         int (*shmem)(void *context, const struct control_to_broker *message);
         /* An IommuMap or an IommuUnmap. Likewise. */
         int (*iommu)(void *context, const struct control_to_broker *message);
-        /* All told: takes the lanes' descriptors (the array's elements become -1). */
-        void (*serving)(void *context, int *lane_fds, unsigned n_lanes);
-        /* The worker must not be used any more; the lanes let their sockets go. */
+        /* All told: takes the lanes' descriptors (the array's elements become none). */
+        void (*serving)(void *context, struct fd_duplex *lanes, unsigned n_lanes);
+        /* The worker must not be used any more; the lanes let their pipes go. */
         void (*lost)(void *context);
         /* One that has said Hello is no more, whether it has served (then behind lost) or not. NULL: nobody minds. */
         void (*ended)(void *context);
@@ -76,7 +76,7 @@ struct supervisor {
         struct worker_death death; /* of the last incarnation, until it is told */
         int pidfd;
         struct worker_link *link;
-        int lane_fds[LIMIT_LANES];
+        struct fd_duplex lanes[LIMIT_LANES];
         unsigned n_lanes;
         uv_poll_t *exit_watch;
         uv_timer_t timer;  /* the spawner's answer, Hello, Done, kill and back-off deadlines; one at a time */
@@ -126,6 +126,9 @@ void supervisor_try_serving(struct supervisor *supervisor);
 
 /* The worker is at fault: it is killed and replaced. */
 void supervisor_fault(struct supervisor *supervisor, const char *why);
+
+/* Kills it, and no more: what follows comes of its end. May be called from within any call into a lane. */
+void supervisor_kill_holder(struct supervisor *supervisor);
 
 /* From inside `lost`: no successor, but quarantine. `why` must live as long as the program. */
 void supervisor_condemn(struct supervisor *supervisor, const char *why);

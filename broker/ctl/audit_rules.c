@@ -221,12 +221,13 @@ static void add_kind(char *text, size_t size, uint32_t n, const char *name)
 }
 
 /* What arises after lock-down is of a kind: connections where something listens, and what lies in its folder. */
-static bool fds_are_granted(const struct proc_facts *f, uint32_t sockets, const struct resource_counts *c)
+static bool fds_are_granted(const struct proc_facts *f, uint32_t pipes, uint32_t sockets,
+                            const struct resource_counts *c)
 {
         const uint32_t files = c->of[RESOURCE_FOLDER] > 0 ? c->born : 0;
         const uint32_t connections = c->of[RESOURCE_LISTENER] > 0 ? c->born : 0;
 
-        return f->fds_null == 2 && f->fds_pipe == 1 && f->fds_other == 0 &&
+        return f->fds_null == 2 && f->fds_pipe == pipes && f->fds_other == 0 &&
                is_within(f->fds_socket, sockets, connections) &&
                is_within(f->fds_file, c->of[RESOURCE_FILE] + c->of[RESOURCE_MEMORY], files) &&
                is_within(f->fds_folder, c->of[RESOURCE_FOLDER], files) &&
@@ -237,23 +238,25 @@ static void rule_fds(const struct audit_subject *s, struct audit_row *row)
 {
         const struct proc_facts *f = s->facts;
         struct resource_counts c;
-        uint32_t sockets;
+        uint32_t pipes = 1, sockets = 1, *lanes; /* its output, and control */
 
         audit_count_resources(s, &c);
-        sockets = 1 + s->device->n_lanes + c.of[RESOURCE_LISTENER] + c.of[RESOURCE_STREAM];
-        audit_wanted(row, "2 null, 1 output, %u sockets, %u files", sockets,
+        lanes = f->fds_pipe > 1 ? &pipes : &sockets; /* its configuration chooses: `copy` */
+        *lanes += 2 * s->device->n_lanes;
+        sockets += c.of[RESOURCE_LISTENER] + c.of[RESOURCE_STREAM];
+        audit_wanted(row, "2 null, %u pipes, %u sockets, %u files", pipes, sockets,
                      c.of[RESOURCE_FILE] + c.of[RESOURCE_MEMORY]);
         add_kind(row->wanted, sizeof(row->wanted), c.of[RESOURCE_EVENT], "eventfd");
         add_kind(row->wanted, sizeof(row->wanted), c.of[RESOURCE_TAP], "tap");
         add_kind(row->wanted, sizeof(row->wanted), c.of[RESOURCE_FOLDER], "folder");
         add_kind(row->wanted, sizeof(row->wanted), c.born, "later one");
-        audit_measured(row, "%u null, %u output, %u sockets, %u files", f->fds_null, f->fds_pipe,
+        audit_measured(row, "%u null, %u pipes, %u sockets, %u files", f->fds_null, f->fds_pipe,
                        f->fds_socket, f->fds_file);
         add_kind(row->measured, sizeof(row->measured), f->fds_event, "eventfd");
         add_kind(row->measured, sizeof(row->measured), f->fds_tap, "tap");
         add_kind(row->measured, sizeof(row->measured), f->fds_folder, "folder");
         add_kind(row->measured, sizeof(row->measured), f->fds_other, "other");
-        audit_judge(row, f->fds_error, fds_are_granted(f, sockets, &c));
+        audit_judge(row, f->fds_error, fds_are_granted(f, pipes, sockets, &c));
 }
 
 /* Its sockets come and go; what a companion never holds is a file, a tap or somebody's memory. */

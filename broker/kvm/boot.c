@@ -3,7 +3,7 @@
  * control messages come judged in form by worker_link.c, MemWrites are judged by boot_lane.c; what they say is judged here.
  *
  * Why it is killed for its last word: only a process that is gone can write no more, and its pidfd says so. What it wrote
- * before lies in the socket until then, and is taken to its end before the owner hears of anything.
+ * before lies in the pipe until then, and is taken to its end before the owner hears of anything.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/kvm/boot.h"
 
@@ -52,7 +52,8 @@ struct boot {
         uv_timer_t timer;
         uv_poll_t exit_watch, lane_watch;
         unsigned n_handles; /* that are not closed yet */
-        int pidfd, lane_fd;
+        int pidfd;
+        struct fd_duplex ends; /* of its lane */
         uint32_t pid;
         struct worker_link *link;
         struct worker_output *output;
@@ -106,11 +107,10 @@ static void stop_watch(uv_poll_t *watch)
 
 static void close_lane(struct boot *boot)
 {
-        if (boot->lane_fd < 0)
+        if (boot->ends.in < 0)
                 return;
         stop_watch(&boot->lane_watch);
-        cleanup_close(&boot->lane_fd);
-        boot->lane_fd = -1;
+        fd_duplex_close(&boot->ends);
         boot_lane_done(&boot->lane);
 }
 
@@ -298,7 +298,7 @@ static int on_hello(struct boot *boot, const struct control_hello *hello)
                 return -EPROTO;
         set_state(boot, BOOT_LOADING);
         set_timer(boot, LIMIT_BOOT_MS);
-        return watch(boot, &boot->lane_watch, boot->lane_fd, on_lane_ready);
+        return watch(boot, &boot->lane_watch, boot->ends.in, on_lane_ready);
 }
 
 static int on_booted(struct boot *boot, const struct boot_done *done)
@@ -386,7 +386,8 @@ int boot_new(const struct boot_start *start, struct boot **ret_boot)
         boot->start = *start;
         boot->options = *start->options;
         boot->start.options = &boot->options;
-        boot->pidfd = boot->lane_fd = -1;
+        boot->pidfd = -1;
+        boot->ends = (struct fd_duplex){-1, -1};
         r = uv_timer_init(start->loop, &boot->timer);
         if (r == 0)
                 r = spawner_client_spawn(start->spawner, start->index);
@@ -443,10 +444,11 @@ void boot_spawned(struct boot *boot, struct spawned_worker *worker)
                 return; /* too late: it ends with its channels */
         boot->pid = worker->pid;
         boot->pidfd = take_fd(&worker->pidfd);
-        boot->lane_fd = take_fd(&worker->lane_fds[0]);
+        boot->ends = fd_duplex_take(&worker->lanes[0]);
+        fd_set_nonblock(boot->ends.in);
         set_state(boot, BOOT_GREETING);
         set_timer(boot, LIMIT_HELLO_MS);
-        r = boot_lane_init(&boot->lane, boot->lane_fd, &boot->options, boot->start.memory);
+        r = boot_lane_init(&boot->lane, boot->ends.in, &boot->options, boot->start.memory);
         if (r == 0)
                 r = watch(boot, &boot->exit_watch, boot->pidfd, on_exit_ready);
         if (r == 0)

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "proto/base/checked.h"
 #include "proto/base/limits.h"
@@ -92,11 +92,10 @@ static int judge_header(struct boot_lane *lane, const char **ret_why)
 /* Bytes, or negative errno: -EPIPE at the end of the stream. */
 static ssize_t receive(const struct boot_lane *lane, struct iovec *iov, size_t n_iov)
 {
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n_iov};
         ssize_t n;
 
         do
-                n = recvmsg(lane->fd, &msg, MSG_DONTWAIT);
+                n = readv(lane->fd, iov, (int)n_iov);
         while (n < 0 && errno == EINTR);
         if (n < 0)
                 return errno == ECONNRESET ? -EPIPE : -errno;

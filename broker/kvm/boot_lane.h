@@ -19,7 +19,7 @@ enum boot_lane_state {
 };
 
 struct boot_lane {
-        int fd; /* borrowed; need not be non-blocking */
+        int fd; /* borrowed, non-blocking */
         const struct boot_options *options;
         struct guest_memory *memory; /* borrowed */
         enum boot_lane_state state;

@@ -1,5 +1,5 @@
 /* Descriptors: flags, and their passage over Unix sockets.
- * Owns nothing of its own; called by every room that speaks over a socket.
+ * Owns nothing of its own; called by every room that speaks over a socket or pipes.
  * TRUST: sees bytes and descriptors of any peer, judges only their count and kind.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "proto/base/fd.h"
@@ -34,11 +34,45 @@ int fd_stream_pair(int ret_fds[static 2])
         return 0;
 }
 
+int fd_pipe_pair(struct fd_duplex ret_ends[static 2])
+{
+        int there[2], back[2];
+
+        if (pipe2(there, O_CLOEXEC) < 0)
+                return -errno;
+        if (pipe2(back, O_CLOEXEC) < 0) {
+                int r = -errno;
+
+                close(there[0]);
+                close(there[1]);
+                return r;
+        }
+        ret_ends[0] = (struct fd_duplex){.in = back[0], .out = there[1]};
+        ret_ends[1] = (struct fd_duplex){.in = there[0], .out = back[1]};
+        return 0;
+}
+
 int fd_set_send_buffer(int sock, uint32_t len)
 {
         int value = (int)len;
 
         return setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+void fd_duplex_close(struct fd_duplex *ends)
+{
+        cleanup_close(&ends->in);
+        if (ends->out != ends->in)
+                cleanup_close(&ends->out);
+        *ends = (struct fd_duplex){-1, -1};
+}
+
+struct fd_duplex fd_duplex_take(struct fd_duplex *ends)
+{
+        struct fd_duplex taken = *ends;
+
+        *ends = (struct fd_duplex){-1, -1};
+        return taken;
 }
 
 static ssize_t pass_send(int sock, const struct iovec *iov, int n_iov, const int *fds, unsigned n_fds,

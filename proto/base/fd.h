@@ -16,12 +16,25 @@ struct fd_set_owned {
 
 int fd_set_nonblock(int fd);
 
+/* One end of a connection: what is read from and what is written to. Of a socket they are one number. -1: none. */
+struct fd_duplex {
+        int in, out;
+};
+
 /* SOCK_STREAM pair, both ends CLOEXEC and blocking. */
 int fd_stream_pair(int ret_fds[static 2]);
+
+/* Two pipes, one each way, CLOEXEC and blocking. */
+int fd_pipe_pair(struct fd_duplex ret_ends[static 2]);
 
 /* What may be on its way from this socket: as much as asked for, or as the host lets a socket have
  * (net.core.wmem_max). More than the default keeps both sides of a long transfer at work. 0 or negative errno. */
 int fd_set_send_buffer(int sock, uint32_t len);
+
+void fd_duplex_close(struct fd_duplex *ends);
+
+/* Leaves none. */
+struct fd_duplex fd_duplex_take(struct fd_duplex *ends);
 
 /* One sendmsg with at most LIMIT_PASS_FDS descriptors on its first byte. MSG_NOSIGNAL. The caller keeps
  * its descriptors. Returns bytes sent. */

@@ -8,7 +8,7 @@
 /* clang-format off */
 
 /* ---- descriptors ---- */
-#define LIMIT_PASS_FDS 32u /* sent with one message: control, LIMIT_LANES lanes and a pidfd, rounded up */
+#define LIMIT_PASS_FDS 40u /* sent with one message: control, two for each of LIMIT_LANES lanes, a pidfd and the output, rounded up */
 
 /* ---- frames and messages (proto/) ---- */
 #define LIMIT_FRAME_HEADER  65536u      /* bytes of protobuf in a frame: far over the largest real one (about 6 KiB) */
@@ -23,7 +23,7 @@
 /* ---- lane (broker <-> worker) ---- */
 #define LIMIT_MEM_SEGMENTS  64u  /* segments of one MemRead or MemWrite */
 #define LIMIT_MEM_READS     16u  /* MemReads a worker may have unanswered: their answers wait in the broker */
-#define LIMIT_LANE_SOCKET   (1u << 20) /* bytes on their way in each direction: the largest payload, so that both sides work */
+#define LIMIT_LANE_SOCKET   (1u << 20) /* bytes on their way in each direction, where a lane is a socket: the largest payload, so that both sides work */
 #define LIMIT_CREDITS       256u /* requests a worker may hold: one column */
 
 /* ---- direct copy (broker/core/direct_copy.h) ---- */
@@ -282,7 +282,10 @@
 #endif
 
 /* ---- supervision ---- (tests/core is built with shorter times) */
-#define LIMIT_LANE_CALL_MS    100u  /* a lane answers its main thread in microseconds, unless a peer's eventfd holds it */
+#define LIMIT_LANE_CALL_MS    100u  /* a lane answers its main thread in microseconds, unless a peer holds it */
+#ifndef LIMIT_LANE_HELD_MS
+#define LIMIT_LANE_HELD_MS    2000u /* ... and its worker is killed: a lane that is starved, and not held, has had its turn by then */
+#endif
 #ifndef LIMIT_SPAWN_MS
 #define LIMIT_SPAWN_MS        10000u /* the spawner's answer: a real one needs 5 ms. Then it is said loudly, and again */
 #endif

@@ -98,7 +98,7 @@ const struct policy_row policy_folder_start[] = {
 
 /* Their descriptors come beside Configure and have no number that a row could name. */
 const struct policy_row policy_region_start[] = {
-    {__NR_recvmsg, POLICY_CHANNEL, .reason = "worker_shmem: Configure, and the memory of regions beside it"},
+    {__NR_recvmsg, POLICY_CONTROL, .reason = "worker_shmem: Configure, and the memory of regions beside it"},
     {__NR_mmap, .tests = {ARG_IS(2, PROT_READ | PROT_WRITE), ARG_IS(3, MAP_SHARED), ARG_IS(5, 0)},
      .reason = "worker_shmem: that memory, whole; never executable"},
     {__NR_close, .tests = {ARG_ONLY(0, 127)},
@@ -107,15 +107,15 @@ const struct policy_row policy_region_start[] = {
 
 /* Which descriptor goes with it stands in memory, where no filter can judge it: the broker does. */
 const struct policy_row policy_map_run[] = {
-    {__NR_sendmsg, POLICY_CHANNEL, .tests = {ARG_IS(2, MSG_NOSIGNAL)},
+    {__NR_sendmsg, POLICY_CONTROL, .tests = {ARG_IS(2, MSG_NOSIGNAL)},
      .reason = "worker_shmem: ShmemMap, and the file beside it"},
 };
 
 const struct policy_row policy_base_run[] = {
-    {__NR_read, POLICY_CHANNEL, .reason = "link: control and lane messages"},
-    {__NR_write, POLICY_CHANNEL, .reason = "link: control and lane messages"},
-    {__NR_readv, POLICY_CHANNEL, .reason = "link: frame head, header and payload in one call"},
-    {__NR_writev, POLICY_CHANNEL, .reason = "link: frame head, header and payload in one call"},
+    {__NR_read, POLICY_CHANNEL_IN, .reason = "link: control and lane messages"},
+    {__NR_write, POLICY_CHANNEL_OUT, .reason = "link: control and lane messages"},
+    {__NR_readv, POLICY_CHANNEL_IN, .reason = "link: frame head, header and payload in one call"},
+    {__NR_writev, POLICY_CHANNEL_OUT, .reason = "link: frame head, header and payload in one call"},
     {__NR_write, POLICY_OUTPUT, .reason = "stderr: the last words of an assertion or a library"},
     {__NR_writev, POLICY_OUTPUT, .reason = "stderr: the C library's own (heap, stack protector)"},
     {__NR_ppoll, .tests = {ARG_ONLY(1, 63), ARG_IS(3, 0)},

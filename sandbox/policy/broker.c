@@ -43,7 +43,6 @@ static const struct policy_row channel[] = {
     {__NR_writev, .reason = "lane: header and guest bytes in one call"},
     {__NR_sendmsg, .reason = "vhost-user answers, back-end requests and admin answers"},
     {__NR_sendto, .reason = "send(): MSG_NOSIGNAL answers on sessions and on the admin socket"},
-    {__NR_recvfrom, .reason = "recv(): sessions that carry no descriptors"},
     {__NR_accept4, .reason = "new sessions on sockets that were bound before"},
     {__NR_shutdown, .reason = "session: end one direction so that the peer sees it"},
     {__NR_getsockopt, .tests = {ARG_IS(1, SOL_SOCKET)},

@@ -12,9 +12,9 @@ static const struct policy_row start[] = {
 
 static const struct policy_row run[] = {
     {__NR_pread64, POLICY_RESOURCE, .reason = "loader_file: headers, segments and notes of the kernel"},
-    {__NR_sendfile, POLICY_LANE, .tests = {ARG_IS_RESOURCE(1, 0)},
+    {__NR_sendfile, POLICY_LANE_OUT, .tests = {ARG_IS_RESOURCE(1, 0)},
      .reason = "link_send_file: the kernel goes to the lane without a copy of ours"},
-    {__NR_sendfile, POLICY_LANE, .tests = {ARG_IS_RESOURCE(1, 1)},
+    {__NR_sendfile, POLICY_LANE_OUT, .tests = {ARG_IS_RESOURCE(1, 1)},
      .reason = "link_send_file: the initrd goes to the lane without a copy of ours"},
 };
 

@@ -1,13 +1,13 @@
-/* A worker for tests. Owns its end of a lane. TRUST: it is the worker; here it is the attacker as well.
+/* A worker for tests. Owns its ends of a lane. TRUST: it is the worker; here it is the attacker as well.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/core/fake_worker.h"
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,21 +17,21 @@
 #include "proto/base/limits.h"
 #include "proto/base/status.h"
 
-void fake_worker_init(struct fake_worker *worker, int fd)
+void fake_worker_init(struct fake_worker *worker, struct fd_duplex ends)
 {
-        *worker = (struct fake_worker){.fd = fd};
+        signal(SIGPIPE, SIG_IGN);
+        *worker = (struct fake_worker){.ends = ends};
         worker->rx = malloc(FAKE_BUFFER);
         worker->tx = malloc(FAKE_BUFFER);
         assert_true(worker->rx && worker->tx);
         assert_int_equal(arena_init(&worker->arena, LIMIT_ARENA), 0);
-        assert_int_equal(fd_set_nonblock(fd), 0);
+        assert_int_equal(fd_set_nonblock(ends.in), 0);
+        assert_int_equal(fd_set_nonblock(ends.out), 0);
 }
 
 void fake_worker_close(struct fake_worker *worker)
 {
-        if (worker->fd >= 0)
-                close(worker->fd);
-        worker->fd = -1;
+        fd_duplex_close(&worker->ends);
 }
 
 void fake_worker_done(struct fake_worker *worker)
@@ -40,7 +40,7 @@ void fake_worker_done(struct fake_worker *worker)
         free(worker->rx);
         free(worker->tx);
         arena_done(&worker->arena);
-        *worker = (struct fake_worker){.fd = -1};
+        *worker = (struct fake_worker){.ends = {-1, -1}};
 }
 
 bool fake_worker_push(struct fake_worker *worker)
@@ -52,7 +52,7 @@ bool fake_worker_push(struct fake_worker *worker)
                 return false;
         if (worker->step > 0)
                 len = MIN(len, worker->step);
-        n = send(worker->fd, worker->tx + worker->tx_pos, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = write(worker->ends.out, worker->tx + worker->tx_pos, len);
         if (n < 0)
                 return false;
         worker->tx_pos += (size_t)n;
@@ -74,7 +74,7 @@ static bool pump_in(struct fake_worker *worker)
         room = FAKE_BUFFER - worker->rx_len;
         if (worker->step > 0)
                 room = MIN(room, worker->step);
-        n = recv(worker->fd, worker->rx + worker->rx_len, room, MSG_DONTWAIT);
+        n = read(worker->ends.in, worker->rx + worker->rx_len, room);
         if (n == 0 || (n < 0 && errno != EAGAIN))
                 worker->ended = true;
         if (n <= 0)
@@ -89,7 +89,7 @@ bool fake_worker_pump(struct fake_worker *worker)
 {
         bool moved;
 
-        if (worker->fd < 0 || worker->ended)
+        if (worker->ends.in < 0 || worker->ended)
                 return false;
         moved = fake_worker_push(worker);
         return pump_in(worker) || moved;

@@ -7,15 +7,16 @@
 #include <stdint.h>
 
 #include "proto/base/arena.h"
+#include "proto/base/fd.h"
 #include "proto/frame.h"
 #include "proto/lane.h"
 
 #define FAKE_BUFFER (4u << 20)
 
 struct fake_worker {
-        int fd;      /* -1: closed */
-        bool ended;  /* the broker has closed the lane */
-        size_t step; /* > 0: at most so many bytes a call, both ways */
+        struct fd_duplex ends; /* -1: closed */
+        bool ended;            /* the broker has closed the lane */
+        size_t step;           /* > 0: at most so many bytes a call, both ways */
         uint8_t *rx, *tx;
         size_t rx_pos, rx_len, tx_pos, tx_len;
         struct arena arena;
@@ -30,8 +31,8 @@ struct fake_frame {
         uint32_t payload_len;
 };
 
-/* Takes fd and makes it non-blocking. */
-void fake_worker_init(struct fake_worker *worker, int fd);
+/* Takes the ends and makes them non-blocking. A lane that is gone is an error here, not a signal. */
+void fake_worker_init(struct fake_worker *worker, struct fd_duplex ends);
 void fake_worker_done(struct fake_worker *worker);
 void fake_worker_close(struct fake_worker *worker); /* as a process that dies */
 

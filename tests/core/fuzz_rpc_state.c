@@ -396,7 +396,7 @@ static bool is_clear(unsigned device)
         const struct stage_worker *worker = &stage.worker[device];
 
         return stage_serves(&stage, device) && worker->running && !worker->killed && !worker->blurred &&
-               worker->control_fd >= 0 && worker->lane_fd >= 0;
+               worker->control_fd >= 0 && worker->lane_ends.in >= 0;
 }
 
 static enum verdict say(unsigned device, unsigned what)

@@ -93,12 +93,13 @@ void bench_start_queue(struct lane_bench *bench, unsigned queue, uint16_t base)
 
 void bench_attach(struct lane_bench *bench)
 {
-        int fds[2];
+        struct fd_duplex ends[2];
 
-        assert_int_equal(fd_stream_pair(fds), 0);
-        fake_worker_init(&bench->worker, fds[1]);
-        fd_set_nonblock(fds[0]);
-        lane_attach(&bench->lane, fds[0], bench->peer.area.len > 0 ? &bench->peer : NULL);
+        assert_int_equal(fd_pipe_pair(ends), 0);
+        fake_worker_init(&bench->worker, ends[1]);
+        fd_set_nonblock(ends[0].in);
+        fd_set_nonblock(ends[0].out);
+        lane_attach(&bench->lane, ends[0], bench->peer.area.len > 0 ? &bench->peer : NULL);
 }
 
 void bench_die(struct lane_bench *bench)
@@ -134,7 +135,7 @@ void bench_init(struct lane_bench *bench, const struct bench_options *options)
                                            .isolated = on_isolated,
                                            .poison = on_poison};
 
-        *bench = (struct lane_bench){.worker.fd = -1, .fds_before = count_fds()};
+        *bench = (struct lane_bench){.worker.ends = {-1, -1}, .fds_before = count_fds()};
         bench->inlined = malloc(INLINED_BYTES);
         assert_non_null(bench->inlined);
         model_guest_init(&bench->guest, options->ring_size, options->event_idx);
@@ -173,10 +174,10 @@ void bench_done(struct lane_bench *bench)
 static bool lane_step(struct lane_bench *bench)
 {
         struct lane *lane = &bench->lane;
-        struct pollfd poll_fd = {.fd = lane->fd, .events = POLLIN};
+        struct pollfd poll_fd = {.fd = lane->ends.in, .events = POLLIN};
         bool moved = false;
 
-        if (lane->fd < 0 || lane->faulted)
+        if (!lane_is_attached(lane) || lane->faulted)
                 return false;
         if (lane_wants_write(lane)) {
                 size_t before = lane->tx.next;

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -169,24 +168,29 @@ void stage_spawn(struct stage *stage, unsigned device)
 {
         struct stage_worker *worker = &stage->worker[device];
         struct spawned_worker spawned = {.pid = 1000 + device, .uid = 2000 + device, .n_lanes = 1};
-        int control[2], lane[2], output[2];
+        struct fd_duplex lane[2];
+        int control[2], output[2];
 
         if (!worker->asked)
                 return;
         memset(worker, 0, offsetof(struct stage_worker, control));
         worker->running = true;
-        assert(fd_stream_pair(control) == 0 && fd_stream_pair(lane) == 0);
+        assert(fd_stream_pair(control) == 0 && fd_pipe_pair(lane) == 0);
+        for (unsigned i = 0; i < 2; i++) /* all that a script says */
+                (void)fcntl(lane[i].out, F_SETPIPE_SZ, 1 << 20);
         assert(pipe2(output, O_CLOEXEC | O_NONBLOCK) == 0);
         spawned.control_fd = control[0];
-        spawned.lane_fds[0] = lane[0];
+        spawned.lanes[0] = lane[0];
         spawned.pidfd = worker->pidfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         spawned.output_fd = output[0];
         worker->control_fd = control[1];
-        worker->lane_fd = lane[1];
+        worker->lane_ends = lane[1];
+        assert(fd_set_nonblock(control[1]) == 0);
+        assert(fd_set_nonblock(lane[1].in) == 0 && fd_set_nonblock(lane[1].out) == 0);
         worker->output_fd = output[1];
         supervisor_spawned(device_supervisor(stage->device[device]), &spawned);
         cleanup_close(&spawned.control_fd);
-        cleanup_close(&spawned.lane_fds[0]);
+        fd_duplex_close(&spawned.lanes[0]);
         cleanup_close(&spawned.pidfd);
         cleanup_close(&spawned.output_fd);
 }
@@ -301,10 +305,21 @@ static void note_lane(struct stage *stage, struct stage_worker *worker, const ui
         }
 }
 
+/* What it reads, or what it writes to. */
+static int worker_in(const struct stage_worker *worker, bool lane)
+{
+        return lane ? worker->lane_ends.in : worker->control_fd;
+}
+
+static int worker_out(const struct stage_worker *worker, bool lane)
+{
+        return lane ? worker->lane_ends.out : worker->control_fd;
+}
+
 /* Reads what is there; whole frames are noted. */
 static void worker_read(struct stage *stage, struct stage_worker *worker, bool lane)
 {
-        int fd = lane ? worker->lane_fd : worker->control_fd;
+        int fd = worker_in(worker, lane);
         uint8_t *bytes = lane ? worker->lane : worker->control;
         size_t *len = lane ? &worker->lane_len : &worker->control_len;
         size_t size = lane ? sizeof(worker->lane) : sizeof(worker->control), pos = 0;
@@ -313,7 +328,7 @@ static void worker_read(struct stage *stage, struct stage_worker *worker, bool l
 
         if (fd < 0)
                 return;
-        n = recv(fd, bytes + *len, size - *len, MSG_DONTWAIT);
+        n = read(fd, bytes + *len, size - *len);
         *len += n > 0 ? (size_t)n : 0;
         while (*len - pos >= FRAME_HEAD_BYTES) {
                 size_t whole;
@@ -354,10 +369,10 @@ void stage_turn(struct stage *stage)
 void stage_say_bytes(struct stage *stage, unsigned device, bool on_lane, const uint8_t *bytes, size_t len)
 {
         const struct stage_worker *worker = &stage->worker[device];
-        int fd = on_lane ? worker->lane_fd : worker->control_fd;
+        int fd = worker_out(worker, on_lane);
 
         if (worker->running && fd >= 0)
-                (void)send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL); /* the broker may have let go */
+                (void)!write(fd, bytes, len); /* the broker may have let go */
 }
 
 void stage_say(struct stage *stage, unsigned device, const struct control_to_broker *message)
@@ -386,12 +401,13 @@ void stage_say_on_lane(struct stage *stage, unsigned device, const struct lane_t
 void stage_hang_up(struct stage *stage, unsigned device, bool lane)
 {
         struct stage_worker *worker = &stage->worker[device];
-        int *fd = lane ? &worker->lane_fd : &worker->control_fd;
 
         if (!worker->running)
                 return;
-        cleanup_close(fd);
-        *fd = -1;
+        if (lane)
+                fd_duplex_close(&worker->lane_ends);
+        else if (worker->control_fd >= 0)
+                close(take_fd(&worker->control_fd));
 }
 
 bool stage_serves(const struct stage *stage, unsigned device)
@@ -424,6 +440,7 @@ void stage_begin(struct stage *stage)
 {
         const struct device_owner owner = {.context = stage, .ready = on_ready, .failed = on_failed};
 
+        signal(SIGPIPE, SIG_IGN);
         memset(&timers, 0, sizeof(timers));
         timers.now = 1000000;
         the_stage = stage;

@@ -14,6 +14,7 @@
 #include "broker/core/device.h"
 #include "broker/core/device_life.h"
 #include "proto/base/arena.h"
+#include "proto/base/fd.h"
 #include "proto/control.h"
 #include "proto/lane.h"
 
@@ -26,7 +27,8 @@ struct stage_worker {
         bool asked;   /* the broker wants one to be spawned */
         bool running; /* not reaped yet */
         bool exited, killed;
-        int control_fd, lane_fd;          /* -1: closed */
+        int control_fd;                   /* -1: closed */
+        struct fd_duplex lane_ends;       /* likewise */
         int output_fd;                    /* its standard error */
         int pidfd;                        /* the broker's number */
         uint32_t n_pending, pending[256]; /* seq of the messages that want a Done */

@@ -36,8 +36,8 @@ static void look_whether_let_go(struct lane *lane, void *argument)
 {
         bool *let_go_here = argument;
 
-        *let_go_here =
-            lane->fd < 0 && !lane->direct.open && lane->direct.ins.n_pages + lane->direct.outs.n_pages == 0;
+        *let_go_here = !lane_is_attached(lane) && !lane->direct.open &&
+                       lane->direct.ins.n_pages + lane->direct.outs.n_pages == 0;
 }
 
 void __real_spawner_client_reap(struct spawner_client *client, uint32_t device);

@@ -209,7 +209,7 @@ static void only_what_is_less_than_a_line_apart_is_one_range(void **state)
             {{FULL, FULL + 5 * STEP - 15, FULL, FULL}, 1},
             {{FULL, FULL + 5 * STEP - 16, FULL, FULL}, 2},
             {{FULL, FULL + 1, FULL, FULL}, 2}, /* a place of two, nearly one of them empty */
-            {{FULL, PAGE - 1, FULL, FULL}, 1}, /* by the socket: it has no place */
+            {{FULL, PAGE - 1, FULL, FULL}, 1}, /* by the pipe: it has no place */
         };
 
         for (size_t row = 0; row < array_size(rows); row++) {
@@ -367,7 +367,7 @@ static void a_worker_without_a_page_is_at_fault(void **state)
 /* ---- both ends ---- */
 
 /* An area of so many pages: of requests of one place and one page each, so many get one. Then the others come first. */
-static void where_the_two_meet_the_rest_goes_through_the_socket(void **state)
+static void where_the_two_meet_the_rest_goes_through_the_pipe(void **state)
 {
         static const struct {
                 uint32_t pages, lead;
@@ -538,7 +538,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(a_call_that_ends_anywhere_is_done_again, begin, end),
             cmocka_unit_test_setup_teardown(a_request_whose_memory_is_gone_fails_alone, begin, end),
             cmocka_unit_test_setup_teardown(a_worker_without_a_page_is_at_fault, begin, end),
-            cmocka_unit_test_setup_teardown(where_the_two_meet_the_rest_goes_through_the_socket, begin, end),
+            cmocka_unit_test_setup_teardown(where_the_two_meet_the_rest_goes_through_the_pipe, begin, end),
             cmocka_unit_test_setup_teardown(no_byte_is_anybodys_twice, begin, end),
         };
 

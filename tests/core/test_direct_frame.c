@@ -129,7 +129,7 @@ static void post_many(size_t n, uint32_t len)
                 head[i] = post(A + i, len);
 }
 
-/* This request has come whole: with a place, or through the socket. */
+/* This request has come whole: with a place, or through the pipe. */
 static void came(size_t i, bool placed, const uint8_t *expected, uint32_t len)
 {
         const struct bench_request *request = &bench.requests[i];
@@ -349,7 +349,7 @@ static void a_worker_without_a_page_has_seen_nothing_of_the_frame(void **state)
 /* ---- calls that are refused ---- */
 
 /* The first or the second of the two that such a frame takes; and bytes in the frame's payload before and behind. */
-static void a_refused_frame_goes_through_the_socket_in_order(void **state)
+static void a_refused_frame_goes_through_the_pipe_in_order(void **state)
 {
         static const int errors[] = {ESRCH, EPERM};
 
@@ -375,8 +375,8 @@ static void a_refused_frame_goes_through_the_socket_in_order(void **state)
         }
 }
 
-/* Places cost no credit of bytes, the socket does. */
-static void what_the_socket_has_no_credit_for_waits(void **state)
+/* Places cost no credit of bytes, the pipe does. */
+static void what_the_pipe_has_no_credit_for_waits(void **state)
 {
         uint64_t id[FRAME];
         size_t n = 0;
@@ -416,8 +416,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(a_request_that_the_table_has_left_fails_alone, begin, end),
             cmocka_unit_test_setup_teardown(a_worker_without_a_page_has_seen_nothing_of_the_frame, begin,
                                             end),
-            cmocka_unit_test_setup_teardown(a_refused_frame_goes_through_the_socket_in_order, begin, end),
-            cmocka_unit_test_setup_teardown(what_the_socket_has_no_credit_for_waits, begin, end),
+            cmocka_unit_test_setup_teardown(a_refused_frame_goes_through_the_pipe_in_order, begin, end),
+            cmocka_unit_test_setup_teardown(what_the_pipe_has_no_credit_for_waits, begin, end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,7 +106,7 @@ static void a_part_of_many_segments_arrives_in_order(void **state)
         free(expected);
 }
 
-static void short_and_endless_parts_go_through_the_socket(void **state)
+static void short_and_endless_parts_go_through_the_pipe(void **state)
 {
         static const struct {
                 uint32_t len;
@@ -138,7 +138,7 @@ static void goes_direct(uint32_t len, bool direct)
 }
 
 /* A call for it alone costs more than it saves. Whether others come with it is known by the one before. */
-static void short_parts_of_the_only_request_go_through_the_socket(void **state)
+static void short_parts_of_the_only_request_go_through_the_pipe(void **state)
 {
         uint16_t heads[2];
         uint64_t ids[2];
@@ -161,7 +161,7 @@ static void short_parts_of_the_only_request_go_through_the_socket(void **state)
         goes_direct(DIRECT_MIN, false);
 }
 
-/* Pages are for what is copied to them: what the guest lends for writing comes through the socket. */
+/* Pages are for what is copied to them: what the guest lends for writing comes through the pipe. */
 static void writable_parts_get_no_place(void **state)
 {
         const struct model_buffer both[] = {{A, 64 * K, false}, {B, 64 * K, true}};
@@ -262,7 +262,7 @@ static void pages_go_to_others_when_a_request_is_answered(void **state)
         assert_int_equal(bench.lane.direct.ins.used[0], 0);
 }
 
-static void without_room_bytes_go_through_the_socket(void **state)
+static void without_room_bytes_go_through_the_pipe(void **state)
 {
         const struct bench_request *r = bench.requests;
 
@@ -335,16 +335,15 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(a_long_readable_part_is_there_before_its_request, begin, end),
             cmocka_unit_test_setup_teardown(a_part_of_many_segments_arrives_in_order, begin, end),
-            cmocka_unit_test_setup_teardown(short_and_endless_parts_go_through_the_socket, begin, end),
-            cmocka_unit_test_setup_teardown(short_parts_of_the_only_request_go_through_the_socket, begin,
-                                            end),
+            cmocka_unit_test_setup_teardown(short_and_endless_parts_go_through_the_pipe, begin, end),
+            cmocka_unit_test_setup_teardown(short_parts_of_the_only_request_go_through_the_pipe, begin, end),
             cmocka_unit_test_setup_teardown(writable_parts_get_no_place, begin, end),
             cmocka_unit_test_setup_teardown(the_worker_hears_of_requests_before_too_much_is_put_there, begin,
                                             end),
             cmocka_unit_test_setup_teardown(eight_writes_of_64_kib_and_their_heads_are_one_frame, begin, end),
             cmocka_unit_test_setup_teardown(requests_that_must_fail_get_no_place, begin, end),
             cmocka_unit_test_setup_teardown(pages_go_to_others_when_a_request_is_answered, begin, end),
-            cmocka_unit_test_setup_teardown(without_room_bytes_go_through_the_socket, begin, end),
+            cmocka_unit_test_setup_teardown(without_room_bytes_go_through_the_pipe, begin, end),
             cmocka_unit_test_setup_teardown(a_successor_gets_places_of_its_own, begin, end),
             cmocka_unit_test_setup_teardown(after_the_end_of_it_what_is_under_way_is_served, begin, end),
         };

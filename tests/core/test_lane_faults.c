@@ -99,7 +99,7 @@ static void truncation_in_the_middle_of_a_frame_to_the_worker_keeps_the_stream(v
         assert_int_equal(bench_requests(&bench), 1);
         fake_worker_read(&bench.worker, 1, bench.requests[0].id, 0, M);
         push_all();
-        lane_readable(&bench.lane); /* begins the reply: the socket holds less than a mebibyte */
+        lane_readable(&bench.lane); /* begins the reply: the pipe holds less than a mebibyte */
         assert_true(lane_wants_write(&bench.lane));
         cut();
         bench_reply(&bench, &frame);
@@ -299,7 +299,7 @@ static void a_table_change_under_copied_segments_sends_the_old_bytes(void **stat
         fake_worker_send(&bench.worker, &message, NULL, 0);
         push_all();
         lane_readable(&bench.lane);
-        assert_true(lane_wants_write(&bench.lane)); /* more than the socket takes */
+        assert_true(lane_wants_write(&bench.lane)); /* more than the pipe takes */
         low = model_guest_snapshot(&bench.guest, false);
         lane_set_memory(&bench.lane, low);
         guest_memory_unref(low);

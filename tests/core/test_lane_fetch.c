@@ -154,7 +154,7 @@ static void a_request_that_must_fail_has_no_room(void **state)
 }
 
 /* 8 MiB are 2048 pages: seven requests of 257, and 249 are left. */
-static void without_pages_answers_come_through_the_socket(void **state)
+static void without_pages_answers_come_through_the_pipe(void **state)
 {
         const struct bench_request *r = bench.requests;
 
@@ -494,7 +494,7 @@ int main(void)
             FETCH_TEST(a_worker_that_wants_no_room_gets_none),
             FETCH_TEST(buffers_that_are_lent_for_input_have_no_room),
             FETCH_TEST(a_request_that_must_fail_has_no_room),
-            FETCH_TEST(without_pages_answers_come_through_the_socket),
+            FETCH_TEST(without_pages_answers_come_through_the_pipe),
             FETCH_TEST(what_lies_in_a_place_goes_to_the_guest),
             FETCH_TEST(placed_bytes_are_a_write_at_the_beginning),
             FETCH_TEST(more_requests_than_one_call_takes_arrive),

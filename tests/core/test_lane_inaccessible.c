@@ -284,7 +284,7 @@ static void each(enum place place)
 
                 print_message("%s: %s, %s, %s, %s\n", places[place].name, way == CUT ? "cut" : "forbidden",
                               moment == SENT ? "sent" : "unseen", windows ? "windows" : "plain",
-                              direct ? "direct" : "socket");
+                              direct ? "direct" : "pipe");
                 one(place, way, moment, windows, direct);
         }
 }

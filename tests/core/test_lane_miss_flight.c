@@ -140,7 +140,7 @@ static void question_for_bytes_that_were_sent_waits_for_them(void **state)
         miss_end_alone();
 }
 
-/* It was judged while its bytes were there, and the socket is full. */
+/* It was judged while its bytes were there, and the pipe is full. */
 static void reply_that_is_late_waits_for_its_bytes(void **state)
 {
         struct bench_options options = bench_defaults;

@@ -404,7 +404,7 @@ static void step(void)
                 break;
         default:
                 fake_worker_pump(&bench.worker);
-                if (bench.lane.fd >= 0 && !bench.lane.rx.parked)
+                if (lane_is_attached(&bench.lane) && !bench.lane.rx.parked)
                         lane_readable(&bench.lane);
                 break;
         }

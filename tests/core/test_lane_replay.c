@@ -178,7 +178,7 @@ static void a_successor_gets_whole_frames_after_half_a_frame(void **state)
                 for (unsigned i = 0; i < 60; i++)
                         model_post(&bench.guest, 0, &(struct model_buffer){A, 16000, false}, 1);
                 bench_run(&bench);
-                /* more than a socket holds: the frame is stuck in its middle */
+                /* more than a pipe holds: the frame is stuck in its middle */
                 lane_queue_release(&bench.lane, lane_queue_find(&bench.lane, 0));
                 bench.worker.step = taken + 1;
                 fake_worker_pump(&bench.worker);

@@ -152,7 +152,7 @@ static void bytes_of_a_region_are_read_and_written(bool direct)
         end();
 }
 
-static void bytes_of_a_region_go_through_the_socket(void **state)
+static void bytes_of_a_region_go_through_the_pipe(void **state)
 {
         (void)state;
         bytes_of_a_region_are_read_and_written(false);
@@ -449,7 +449,7 @@ static void without_a_worker_holes_are_answered_too(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(bytes_of_a_region_go_through_the_socket),
+            cmocka_unit_test(bytes_of_a_region_go_through_the_pipe),
             cmocka_unit_test(bytes_of_a_region_go_by_direct_copy),
             cmocka_unit_test(a_hole_under_readable_bytes_must_fail),
             cmocka_unit_test(a_hole_under_readable_bytes_must_fail_by_direct_copy),

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <fcntl.h>
+
 #include <cmocka.h>
 
 #include "proto/base/checked.h"
@@ -292,8 +294,9 @@ static void a_turn_takes_a_bounded_number_of_frames_and_forgets_none(void **stat
         id = bench.requests[0].id;
         for (unsigned i = 0; i < N; i++)
                 fake_worker_write(&bench.worker, id, 0, zeros, 1);
+        assert_true(fcntl(bench.worker.ends.out, F_SETPIPE_SZ, 1 << 20) > 0);
         assert_true(fake_worker_push(&bench.worker));
-        assert_int_equal(bench.worker.tx_len, 0); /* in one piece, all of it is in the socket */
+        assert_int_equal(bench.worker.tx_len, 0); /* in one piece, all of it is in the pipe */
         before = bench.lane.quota.left.frames;
         lane_readable(&bench.lane);
         after = bench.lane.quota.left.frames;

@@ -36,7 +36,7 @@ static void on_spawned(void *context, uint32_t device, struct spawned_worker *wo
                 return;
         worker->control_fd = worker->pidfd = worker->output_fd = -1;
         for (unsigned i = 0; i < worker->n_lanes; i++)
-                worker->lane_fds[i] = -1;
+                worker->lanes[i] = (struct fd_duplex){-1, -1};
 }
 
 static void on_failed(void *context, uint32_t device, int error, const char *reason)
@@ -136,7 +136,7 @@ static void tell(const struct spawn_to_broker *message, unsigned n_fds)
         uint8_t buf[FRAME_HEAD_BYTES + 512];
         ssize_t len = spawn_make_to_broker(message, buf + FRAME_HEAD_BYTES, 512);
         struct iovec iov = {.iov_base = buf, .iov_len = FRAME_HEAD_BYTES + (size_t)len};
-        int fds[32];
+        int fds[LIMIT_PASS_FDS];
 
         assert_true(len > 0);
         frame_head_make(&(struct frame_head){.header_len = (uint32_t)len}, buf);
@@ -144,6 +144,10 @@ static void tell(const struct spawn_to_broker *message, unsigned n_fds)
                 fds[i] = test.peer;
         assert_int_equal(fd_pass_send(test.peer, &iov, 1, fds, n_fds), iov.iov_len);
 }
+
+/* What comes with a worker of one lane and of three: control, two for each lane, its pidfd, its output. */
+#define SPAWNED_1 5u
+#define SPAWNED_3 9u
 
 static const struct spawn_to_broker spawned_1 = {.kind = SPAWN_SPAWNED, .device = 1, .pid = 78, .uid = 5};
 static const struct spawn_to_broker exited_0 = {
@@ -153,7 +157,7 @@ static void what_is_not_taken_is_closed(void **state)
 {
         (void)state;
         begin();
-        tell(&spawned_1, 6);
+        tell(&spawned_1, SPAWNED_3);
         run();
         assert_int_equal(test.n_spawned, 1);
         assert_int_equal(test.worker.pid, 78);
@@ -171,14 +175,14 @@ static void what_is_taken_is_the_taker_s(void **state)
         begin();
         fds = count_fds();
         test.take = true;
-        tell(&spawned_1, 6);
+        tell(&spawned_1, SPAWNED_3);
         run();
-        assert_int_equal(count_fds(), fds + 6);
+        assert_int_equal(count_fds(), fds + SPAWNED_3);
         close(test.worker.control_fd);
         close(test.worker.pidfd);
         close(test.worker.output_fd);
         for (unsigned i = 0; i < 3; i++)
-                close(test.worker.lane_fds[i]);
+                fd_duplex_close(&test.worker.lanes[i]);
         end();
 }
 
@@ -192,9 +196,9 @@ static void messages_in_a_row_keep_their_own_descriptors(void **state)
         begin();
         tell(&exited_0, 0);
         tell(&failed, 0);
-        tell(&spawned_1, 6);
+        tell(&spawned_1, SPAWNED_3);
         tell(&exited_0, 0);
-        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = 0, .pid = 79}, 4);
+        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = 0, .pid = 79}, SPAWNED_1);
         tell(&(struct spawn_to_broker){.kind = SPAWN_COMPANION, .device = 1, .pid = 90, .starts = 3}, 0);
         tell(&(struct spawn_to_broker){.kind = SPAWN_RENEWED, .device = 1}, 0);
         tell(&(struct spawn_to_broker){.kind = SPAWN_TERMINATE}, 0);
@@ -218,12 +222,14 @@ static void the_last_of_all_workers_comes_with_its_lanes(void **state)
         for (unsigned i = 0; i < LIMIT_WORKERS; i++)
                 n_lanes[i] = 1 + i % LIMIT_LANES;
         begin_with(n_lanes, LIMIT_WORKERS);
-        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = LIMIT_WORKERS - 1, .pid = 80}, 4);
+        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = LIMIT_WORKERS - 1, .pid = 80},
+             SPAWNED_1);
         run();
         assert_int_equal(test.n_gone, 0);
         assert_int_equal(test.n_spawned, 1);
         assert_int_equal(test.worker.n_lanes, 1);
-        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = LIMIT_WORKERS - 2, .pid = 81}, 19);
+        tell(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .device = LIMIT_WORKERS - 2, .pid = 81},
+             3 + 2 * LIMIT_LANES);
         run();
         assert_int_equal(test.n_gone, 0);
         assert_int_equal(test.worker.n_lanes, 16);
@@ -236,11 +242,12 @@ static void a_message_out_of_shape_ends_the_channel(void **state)
                 struct spawn_to_broker message;
                 unsigned n_fds;
         } bad[] = {
-            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, 5},
-            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, 7},
+            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, SPAWNED_3 - 1},
+            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, 3 + 3}, /* one a lane */
+            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, SPAWNED_3 + 1},
             {{.kind = SPAWN_SPAWNED, .device = 0, .pid = 78}, 0},
-            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, LIMIT_LANES + 4},
-            {{.kind = SPAWN_SPAWNED, .device = 2, .pid = 78}, 6},
+            {{.kind = SPAWN_SPAWNED, .device = 1, .pid = 78}, 2 * LIMIT_LANES + 4},
+            {{.kind = SPAWN_SPAWNED, .device = 2, .pid = 78}, SPAWNED_3},
             {{.kind = SPAWN_EXITED, .device = 2, .pid = 77, .code = 9, .signaled = true}, 0},
         };
 

@@ -6,11 +6,13 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "broker/core/features.h"
 #include "broker/core/supervisor.h"
+#include "proto/base/cleanup.h"
 #include "tests/core/world.h"
 
 static struct world world;
@@ -501,7 +503,19 @@ static void hang_up_control(void)
 
 static void hang_up_a_lane(void)
 {
-        shutdown(world.puppet.lanes[0].fd, SHUT_RDWR);
+        fake_worker_close(&world.puppet.lanes[0]);
+}
+
+static void stop_talking_on_a_lane(void)
+{
+        close(take_fd(&world.puppet.lanes[0].ends.out));
+}
+
+/* Found out when there is something to say. */
+static void stop_listening_on_a_lane(void)
+{
+        close(take_fd(&world.puppet.lanes[0].ends.in));
+        world_post(&world, 0, 100);
 }
 
 static void send_lane_rubbish(void)
@@ -520,6 +534,8 @@ static void a_worker_that_breaks_the_protocol_is_killed_and_replaced(void **stat
                                                  send_an_endless_head,
                                                  hang_up_control,
                                                  hang_up_a_lane,
+                                                 stop_talking_on_a_lane,
+                                                 stop_listening_on_a_lane,
                                                  send_lane_rubbish};
 
         (void)state;

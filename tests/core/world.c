@@ -227,33 +227,37 @@ static void spawner_spawn(struct world *world)
 {
         struct puppet *puppet = &world->puppet;
         unsigned n_lanes = world->config.n_lanes;
-        int fds[LIMIT_LANES + 3], pair[2];
+        int fds[2 * LIMIT_LANES + 3], pair[2];
+        unsigned n = 0;
 
         assert_int_equal(puppet->pid, 0); /* no successor before the last one is dead and reaped */
         puppet_close(world);
         *puppet = (struct puppet){.pid = sleeper(), .n_lanes = n_lanes};
         assert_int_equal(fd_stream_pair(pair), 0);
-        fds[0] = pair[0];
+        fds[n++] = pair[0];
         puppet->control_fd = pair[1];
         for (unsigned i = 0; i < n_lanes; i++) {
-                assert_int_equal(fd_stream_pair(pair), 0);
-                fds[1 + i] = pair[0];
-                fake_worker_init(&puppet->lanes[i], pair[1]);
+                struct fd_duplex ends[2];
+
+                assert_int_equal(fd_pipe_pair(ends), 0);
+                fds[n++] = ends[0].in;
+                fds[n++] = ends[0].out;
+                fake_worker_init(&puppet->lanes[i], ends[1]);
                 puppet->lanes[i].heard = world->heard;
                 puppet->lanes[i].stream = 1 + i;
         }
-        fds[1 + n_lanes] = (int)syscall(SYS_pidfd_open, puppet->pid, 0);
-        assert_true(fds[1 + n_lanes] >= 0);
+        fds[n] = (int)syscall(SYS_pidfd_open, puppet->pid, 0);
+        assert_true(fds[n++] >= 0);
         assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
-        fds[2 + n_lanes] = pair[0];
+        fds[n++] = pair[0];
         puppet->output_fd = pair[1];
         world->have_puppet = true;
         world->n_spawns++;
         spawner_send(
             world,
             &(struct spawn_to_broker){.kind = SPAWN_SPAWNED, .pid = (uint32_t)puppet->pid, .uid = 4711}, fds,
-            n_lanes + 3);
-        for (unsigned i = 0; i < n_lanes + 3; i++)
+            n);
+        for (unsigned i = 0; i < n; i++)
                 close(fds[i]);
 }
 

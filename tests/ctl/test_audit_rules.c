@@ -32,8 +32,8 @@ static void fill_process(struct proc_facts *f, pid_t pid, uint32_t id, uint64_t 
             .root_read_only = true,
             .ids = {.first = id, .n = 1, .n_all = 1},
             .fds_null = 2,
-            .fds_pipe = 1,
-            .fds_socket = 2,
+            .fds_pipe = 3,
+            .fds_socket = 1,
             .limits.memory_cgroup = 64 << 20,
             .limits.memory_rlimit = 64 << 20,
             .limits.pids_cgroup = 1,
@@ -199,7 +199,7 @@ static void loosen(unsigned i, const char **ret_fact)
                 STEP(16, "root", f->root_entries = 1)
                 STEP(17, "root", f->root_read_only = false)
                 STEP(18, "descriptors", f->fds_file = 2)
-                STEP(19, "descriptors", f->fds_socket = 3)
+                STEP(19, "descriptors", f->fds_socket = 2)
                 STEP(20, "descriptors", f->fds_other = 1)
                 STEP(21, "descriptors", f->fds_null = 3)
                 STEP(22, "uid", f->status.uid[3] = 0)
@@ -217,8 +217,8 @@ static void loosen(unsigned i, const char **ret_fact)
                 STEP(34, "tracer", f->status.tracer = 999)
                 STEP(35, "tracer", f->status.tracer = vms[1].status.spawner_pid)
                 STEP(36, "other resources", f->limits.not_zero = "core file size")
-                STEP(37, "descriptors", f->fds_pipe = 2)
-                STEP(38, "descriptors", f->fds_pipe = 0)
+                STEP(37, "descriptors", f->fds_pipe = 4)
+                STEP(38, "descriptors", f->fds_pipe = 2)
                 STEP(39, "seccomp content", vms[0].status.devices[0].seccomp_log = true)
                 STEP(40, "descriptors", f->fds_event = 1)
                 STEP(41, "shared mappings", f->ring_bytes = 4096)
@@ -596,7 +596,8 @@ static void the_loader_of_a_kernel_is_measured_as_a_worker(void **state)
         strcpy(vms[0].loader_facts.program, "bulkhead-worker-loader");
         vms[0].loader_device.n_lanes = 1;
         vms[0].loader_device.resources.of[RESOURCE_FILE] = vms[0].loader_facts.fds_file = 2;
-        vms[0].loader_facts.fds_socket = 2;
+        vms[0].loader_facts.fds_pipe = 1;
+        vms[0].loader_facts.fds_socket = 3; /* its lane is a socket */
         for (size_t i = 0; i < PROC_NS_COUNT_; i++)
                 vms[0].loader_facts.ns[i] += 1000;
         for (size_t i = 0; i < 4; i++)
@@ -608,6 +609,11 @@ static void the_loader_of_a_kernel_is_measured_as_a_worker(void **state)
         assert_int_equal(audit_rules_apply(&subject, visit, &t), 0);
         assert_string_equal(t.facts, "descriptors;");
         vms[0].loader_device.resources.of[RESOURCE_FILE] = vms[0].loader_facts.fds_file = 2;
+        vms[0].loader_facts.fds_pipe = 3; /* and pipes, too */
+        t = (struct tally){0};
+        assert_int_equal(audit_rules_apply(&subject, visit, &t), 0);
+        assert_string_equal(t.facts, "descriptors;");
+        vms[0].loader_facts.fds_pipe = 1;
         vms[0].loader_facts.guest_bytes = 1;
         t = (struct tally){0};
         assert_int_equal(audit_rules_apply(&subject, visit, &t), 0);

@@ -152,7 +152,7 @@ static void each_lack_is_one_row_with_a_remedy(void **state)
         facts.yama = 2;
         finds("direct copy", DOCTOR_OK, "ptrace_scope is 2", "");
         facts.yama = 3;
-        finds("direct copy", DOCTOR_WEAKER, "ptrace_scope is 3", "through sockets");
+        finds("direct copy", DOCTOR_WEAKER, "ptrace_scope is 3", "with the messages");
         facts.files = 183;
         finds("open files", DOCTOR_MISSING, "183 open files are allowed, and a VM may need 184",
               "ulimit -Hn 184");

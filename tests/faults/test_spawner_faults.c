@@ -92,18 +92,18 @@ struct fault {
 
 /* ---- the spawner, at a restart ---- */
 
-/* Each first, second and third call of its kind; of those by which it acts as the worker's owner only the
+/* Each first, second and third call of its kind, and each pipe; of those by which it acts as the worker's owner only the
  * first: one that cannot go back to itself ends, as it must. What is transient must be survived under load: nothing that
  * is outstanding may be lost. */
 static const struct fault spawner_faults[] = {
-    {"openat", "error=EMFILE"},       {"openat", "error=ENOMEM"},      {"openat", "error=EINTR"},
-    {"newfstatat", "error=EIO"},      {"fcntl", "error=EAGAIN"},       {"fcntl", "error=EIO"},
-    {"socketpair", "error=EMFILE"},   {"socketpair", "error=ENFILE"},  {"memfd_create", "error=ENOMEM"},
-    {"pipe2", "error=EMFILE"},        {"clone3", "error=EAGAIN"},      {"clone3", "error=ENOMEM"},
-    {"clone3", "error=ENOSPC"},       {"write", "error=ENOSPC"},       {"write", "error=EINTR"},
-    {"read", "error=EINTR"},          {"lseek", "error=EIO"},          {"poll", "error=EINTR"},
-    {"sendmsg", "error=EINTR"},       {"recvfrom", "error=EINTR"},     {"mkdir", "error=ENOSPC"},
-    {"setresuid", "error=EAGAIN", 1}, {"setresgid", "error=EPERM", 1},
+    {"openat", "error=EMFILE"},     {"openat", "error=ENOMEM"},       {"openat", "error=EINTR"},
+    {"newfstatat", "error=EIO"},    {"fcntl", "error=EAGAIN"},        {"fcntl", "error=EIO"},
+    {"socketpair", "error=EMFILE"}, {"socketpair", "error=ENFILE"},   {"memfd_create", "error=ENOMEM"},
+    {"pipe2", "error=EMFILE", 5},   {"pipe2", "error=ENFILE", 5},     {"clone3", "error=EAGAIN"},
+    {"clone3", "error=ENOMEM"},     {"clone3", "error=ENOSPC"},       {"write", "error=ENOSPC"},
+    {"write", "error=EINTR"},       {"read", "error=EINTR"},          {"lseek", "error=EIO"},
+    {"poll", "error=EINTR"},        {"sendmsg", "error=EINTR"},       {"recvfrom", "error=EINTR"},
+    {"mkdir", "error=ENOSPC"},      {"setresuid", "error=EAGAIN", 1}, {"setresgid", "error=EPERM", 1},
 };
 
 static void fail_spawner_once(const struct fault *fault, unsigned when)
@@ -174,11 +174,17 @@ static void a_jail_that_cannot_be_made_is_said_and_made_later(void **state)
 /* ---- at the first start ---- */
 
 static const struct fault start_faults[] = {
-    {"clone3", "error=EAGAIN"},        {"clone3", "error=ENOSPC"},
-    {"socketpair", "error=EMFILE"},    {"memfd_create", "error=ENOMEM:when=2+"},
-    {"mount", "error=EPERM"},          {"pivot_root", "error=EINVAL"},
-    {"bind", "error=EADDRINUSE"},      {"listen", "error=ENOMEM"},
-    {"listen", "error=ENOMEM:when=3"}, {"epoll_create1", "error=EMFILE"},
+    {"clone3", "error=EAGAIN"},
+    {"clone3", "error=ENOSPC"},
+    {"socketpair", "error=EMFILE"},
+    {"pipe2", "error=EMFILE"},
+    {"memfd_create", "error=ENOMEM:when=2+"},
+    {"mount", "error=EPERM"},
+    {"pivot_root", "error=EINVAL"},
+    {"bind", "error=EADDRINUSE"},
+    {"listen", "error=ENOMEM"},
+    {"listen", "error=ENOMEM:when=3"},
+    {"epoll_create1", "error=EMFILE"},
 };
 
 static void start_with(const struct fault *fault)

@@ -31,6 +31,11 @@ extern const size_t n_attempts_reach;
         {                                                                                                    \
                 topic, key, what, ON_BLK, 0, END_SIGSYS, END_OWN | END_ERRNO, behind, 0                      \
         }
+/* Of a pipe to or from the broker. */
+#define LANE(topic, key, what, without, behind)                                                              \
+        {                                                                                                    \
+                topic, key, what, ON_WORKERS, 0, END_SIGSYS, without, behind, 0                              \
+        }
 #define SOCKET(family, what, behind)                                                                         \
         {                                                                                                    \
                 "E33", "socket", what, ON_ALL, 0, END_SIGSYS, END_OWN | END_ERRNO, behind, family            \
@@ -93,8 +98,11 @@ const struct attempt attempts_reach[] = {
     IMAGE("E30", "image-ioctl", "talk to the image's driver by ioctl", "its own image"),
     IMAGE("E30", "image-copy-range", "copy inside the image by the kernel", "its own image"),
     IMAGE("E30", "image-sendfile", "send the image to its control channel by the kernel", "its own image"),
-    {"E30", "lane-sendfile", "send one of its sockets to another by the kernel", ON_BLK, 0, END_SIGSYS,
-     END_ERRNO, "sockets are no source", 0},
+    IMAGE("E30", "image-sendfile-lane", "send the image to its lane by the kernel", "its own image"),
+    {"E30", "lane-sendfile", "send its lane to its control channel by the kernel", ON_BLK, 0, END_SIGSYS,
+     END_ERRNO, "pipes are no source", 0},
+    {"E30", "control-sendfile", "send its control channel to its lane by the kernel", ON_BLK, ATTEMPT_HURTS,
+     END_SIGSYS, 0, "it waits with the pipe's lock, for which the broker then waits: held by the filter", 0},
     IMAGE("E30", "mmap-image", "map the image", "its own image"),
     {"E31", "ro-write", "write its read-only image", ON_RO, ATTEMPT_BROKER, END_SIGSYS, END_ERRNO,
      "the descriptor is read-only", 0},
@@ -136,15 +144,27 @@ const struct attempt attempts_reach[] = {
      END_ERRNO, "capabilities", 0},
     REFUSED("E41", "open-fuse", "open /dev/fuse", "empty root"),
     OWN("E41", "pipe", "make a pipe to hang somebody on", "the broker takes no descriptor"),
-    {"E42", "send-own-end", "send its lane through its control channel", ON_WORKERS, ATTEMPT_BROKER,
-     END_SIGSYS, END_BROKER, "the broker takes none", 0},
+    {"E42", "send-own-end", "send its control channel through itself", ON_WORKERS, ATTEMPT_BROKER, END_SIGSYS,
+     END_BROKER, "the broker takes none", 0},
+    LANE("E42", "lane-splice", "splice its lane into itself", END_ERRNO, "nothing is on its way to it"),
+    LANE("E42", "lane-tee", "double into its lane what it is to read", END_ERRNO,
+         "nothing is on its way to it"),
     {"E43", "close-lane", "close its lane", ON_ALL & ~ON_ROOTED, 0, END_SIGSYS,
      END_BROKER | END_CRASH | END_OWN, "ends its own service", 0},
     {"E43", "close-lane", "close its lane", ON_ROOTED, 0, END_BROKER | END_CRASH | END_OWN,
      END_BROKER | END_CRASH | END_OWN, "ends its own service", 0},
-    {"E43", "shutdown-lane", "half-close its lane", ON_WORKERS, 0, END_SIGSYS,
+    {"E43", "close-lane-out", "close what it answers by", ON_WORKERS & ~ON_ROOTED, 0, END_SIGSYS,
+     END_BROKER | END_CRASH | END_OWN, "ends its own service", 0},
+    {"E43", "close-lane-out", "close what it answers by", ON_WORKERS &ON_ROOTED, 0,
+     END_BROKER | END_CRASH | END_OWN, END_BROKER | END_CRASH | END_OWN, "ends its own service", 0},
+    {"E43", "shutdown-control", "half-close its control channel", ON_WORKERS, 0, END_SIGSYS,
      END_BROKER | END_CRASH | END_OWN, "ends its own service", 0},
     OWN("E43", "grow-socket", "make its socket's buffer huge", "its own direction, capped by the host"),
+    LANE("E43", "pipe-shrink", "make its lane small", END_OWN | END_ERRNO,
+         "holds less of what is for itself"),
+    LANE("E43", "pipe-grow", "make its lane huge", END_ERRNO, "fs.pipe-max-size, capabilities"),
+    LANE("E44", "read-own", "read what it has written to the broker", END_ERRNO, "an end is one way"),
+    LANE("E44", "write-own", "write what it reads of the broker's", END_ERRNO, "an end is one way"),
     OWN("E44", "dup", "duplicate a descriptor", "what it has already"),
     OWN("E44", "dup-control", "duplicate its control channel", "what it has already"),
     OWN("E45", "eventfd", "make an event counter", "it shares none"),
@@ -153,6 +173,8 @@ const struct attempt attempts_reach[] = {
     OWN("E45", "epoll", "make an epoll set", "its own"),
     OWN("E45", "timerfd", "make a timer", "its own time"),
     OWN("E46", "lane-blocking", "change the flags of its lane", "the broker's end has flags of its own"),
+    LANE("E46", "pipe-flags", "make its lane one of packets", END_OWN | END_BROKER | END_CRASH,
+         "the broker's end has flags of its own"),
     OWN("E47", "o-async", "ask for signals from its lane", "signals to itself only"),
     OWN("E47", "lane-setown", "have them sent to the broker", "that pid is nobody in its pid namespace"),
     OWN("E47", "lane-setsig", "choose SIGKILL for them", "signals to itself only"),
@@ -169,6 +191,8 @@ const struct attempt attempts_reach[] = {
      "closed at lock-down, and sealed", 0},
     {"E50", "policy-seals", "find the sealed memory of its filter", ON_WORKERS, 0, END_SIGSYS, END_ERRNO,
      "closed at lock-down", 0},
+    LANE("E50", "lane-vmsplice", "fill its lane with pages that it can still change", END_BROKER,
+         "the broker copies each byte once before it looks"),
     OWN("E50", "memfd-shared", "make shared memory of its own", "the broker takes no descriptor"),
 };
 const size_t n_attempts_reach = array_size(attempts_reach);

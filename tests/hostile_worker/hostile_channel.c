@@ -49,7 +49,7 @@ int hostile_send(int fd, const void *header, size_t header_len, const void *payl
 
 int64_t hostile_linger(int ms)
 {
-        struct pollfd fds[] = {{.fd = WORKER_FD_CONTROL}, {.fd = WORKER_FD_LANE}};
+        struct pollfd fds[] = {{.fd = WORKER_FD_CONTROL}, {.fd = worker_fd_lane_in(0)}};
         struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
 
         return ppoll(fds, 2, &timeout, NULL) < 0 ? -errno : 0;

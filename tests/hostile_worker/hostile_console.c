@@ -38,7 +38,7 @@ static int64_t log_grow(struct hostile *hostile)
 /* Whatever is no log of its own. */
 static int64_t log_cut_others(struct hostile *hostile)
 {
-        static const int fds[] = {0, 1, 2, WORKER_FD_CONTROL, WORKER_FD_LANE};
+        const int fds[] = {0, 1, 2, WORKER_FD_CONTROL, worker_fd_lane_in(0), worker_fd_lane_out(0)};
         int64_t r = -EBADF;
 
         (void)hostile;
@@ -102,10 +102,10 @@ static int64_t listener_accept_who(struct hostile *hostile)
         return r == -EAGAIN ? 0 : r;
 }
 
-static int64_t accept_on_lane(struct hostile *hostile)
+static int64_t accept_on_control(struct hostile *hostile)
 {
         (void)hostile;
-        return CALL(SYS_accept4, WORKER_FD_LANE, NULL, NULL, SOCK_CLOEXEC);
+        return CALL(SYS_accept4, WORKER_FD_CONTROL, NULL, NULL, SOCK_CLOEXEC);
 }
 
 /* On each that it has: one might be a terminal. */
@@ -170,7 +170,7 @@ static const struct hostile_attack rows[] = {
     {"listener-backlog", listener_backlog, 0},
     {"listener-shutdown", listener_shutdown, 0},
     {"listener-accept-who", listener_accept_who, 0},
-    {"accept-on-lane", accept_on_lane, 0},
+    {"accept-on-control", accept_on_control, 0},
     {"terminal-type", terminal_type, 0},
     {"terminal-paste", terminal_paste, 0},
     {"terminal-console", terminal_console, 0},

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "proto/base/checked.h"
+#include "sandbox/lockdown.h"
 #include "tests/hostile_worker/hostile.h"
 #include "tests/hostile_worker/hostile_call.h"
 
@@ -309,13 +310,26 @@ static int64_t image_copy_range(struct hostile *hostile)
 static int64_t image_splice(struct hostile *hostile)
 {
         (void)hostile;
-        return CALL(SYS_sendfile, 3 /* control */, hostile_resource, NULL, 0ul);
+        return CALL(SYS_sendfile, WORKER_FD_CONTROL, hostile_resource, NULL, 0ul);
 }
 
 static int64_t lane_splice(struct hostile *hostile)
 {
         (void)hostile;
-        return CALL(SYS_sendfile, 4 /* the lane */, 3 /* control */, NULL, 1ul);
+        return CALL(SYS_sendfile, WORKER_FD_CONTROL, worker_fd_lane_in(0), NULL, 1ul);
+}
+
+/* Holds the pipe's lock until there is something to read. */
+static int64_t control_splice(struct hostile *hostile)
+{
+        (void)hostile;
+        return CALL(SYS_sendfile, worker_fd_lane_out(0), WORKER_FD_CONTROL, NULL, 1ul);
+}
+
+static int64_t image_splice_lane(struct hostile *hostile)
+{
+        (void)hostile;
+        return CALL(SYS_sendfile, worker_fd_lane_out(0), hostile_resource, NULL, 0ul);
 }
 
 static int64_t ro_write(struct hostile *hostile)
@@ -369,7 +383,9 @@ static const struct hostile_attack rows[] = {
     {"image-ioctl", image_ioctl, 0},
     {"image-copy-range", image_copy_range, 0},
     {"image-sendfile", image_splice, 0},
+    {"image-sendfile-lane", image_splice_lane, 0},
     {"lane-sendfile", lane_splice, 0},
+    {"control-sendfile", control_splice, 0},
     {"ro-write", ro_write, 0},
     {"ro-punch", ro_punch, 0},
 };

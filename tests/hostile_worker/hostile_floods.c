@@ -107,7 +107,8 @@ static int64_t flood_writes(struct hostile *hostile)
 
         for (uint64_t i = 0; i < hostile->command.number; i++) {
                 ssize_t n = lane_make_to_broker(&message, bytes, sizeof(bytes));
-                int r = n < 0 ? (int)n : hostile_send(WORKER_FD_LANE, bytes, (size_t)n, data, sizeof(data));
+                int r = n < 0 ? (int)n
+                              : hostile_send(worker_fd_lane_out(0), bytes, (size_t)n, data, sizeof(data));
 
                 if (r < 0)
                         return r;

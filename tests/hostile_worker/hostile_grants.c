@@ -24,7 +24,7 @@ static int64_t send_lane(const struct lane_to_broker *message, size_t payload_le
 
         if (len < 0)
                 return len;
-        return hostile_send(WORKER_FD_LANE, header, (size_t)len, payload, payload_len);
+        return hostile_send(worker_fd_lane_out(0), header, (size_t)len, payload, payload_len);
 }
 
 static int64_t then_wait(int64_t r)
@@ -264,7 +264,7 @@ static int64_t read_flood(struct hostile *hostile)
                 ids[i] = hostile->request_id;
                 lens[i] = 512;
         }
-        /* never read: their answers fill the socket, then the broker's list of questions */
+        /* never read: their answers fill the pipe, then the broker's list of questions */
         for (uint32_t i = 0; i < REPLAYED; i++) {
                 int64_t r;
 
@@ -287,13 +287,13 @@ static int64_t half_payload(struct hostile *hostile)
 
         if (n < 0)
                 return n;
-        hostile_send_as(WORKER_FD_LANE, (uint32_t)n, len, header, (size_t)n, payload, len / 2);
+        hostile_send_as(worker_fd_lane_out(0), (uint32_t)n, len, header, (size_t)n, payload, len / 2);
         return hostile_linger((int)hostile->command.number);
 }
 
 static int64_t half_frame(struct hostile *hostile)
 {
-        hostile_send_as(WORKER_FD_LANE, 1000, 0, "\x1a", 1, NULL, 0);
+        hostile_send_as(worker_fd_lane_out(0), 1000, 0, "\x1a", 1, NULL, 0);
         return hostile_linger((int)hostile->command.number);
 }
 

@@ -47,7 +47,7 @@ ssize_t __wrap_read(int fd, void *buf, size_t len)
 {
         ssize_t n = __real_read(fd, buf, len);
 
-        if (n > 0 && (fd == WORKER_FD_CONTROL || fd == WORKER_FD_LANE))
+        if (n > 0 && (fd == WORKER_FD_CONTROL || fd == worker_fd_lane_in(0)))
                 hostile_received(buf, (size_t)n);
         return n;
 }

@@ -29,18 +29,18 @@ static int64_t sent(int r)
 /* ---- form ---- */
 
 struct malformed {
-        int fd;
+        bool on_lane;
         const char *bytes;
         size_t len;
 };
 
 #define LANE(text)                                                                                           \
         {                                                                                                    \
-                WORKER_FD_LANE, (text), sizeof(text) - 1                                                     \
+                true, (text), sizeof(text) - 1                                                               \
         }
 #define CONTROL(text)                                                                                        \
         {                                                                                                    \
-                WORKER_FD_CONTROL, (text), sizeof(text) - 1                                                  \
+                false, (text), sizeof(text) - 1                                                              \
         }
 
 /* The command's number is an index; attempts_messages.c says what each is. */
@@ -72,33 +72,34 @@ static const struct malformed malformed[] = {
 static int64_t send_malformed(struct hostile *hostile)
 {
         const struct malformed *row = &malformed[hostile->command.number % array_size(malformed)];
+        const int fd = row->on_lane ? worker_fd_lane_out(0) : WORKER_FD_CONTROL;
 
-        return sent(hostile_send(row->fd, row->bytes, row->len, NULL, 0));
+        return sent(hostile_send(fd, row->bytes, row->len, NULL, 0));
 }
 
 /* A frame's head by itself. */
 static int64_t head_empty(struct hostile *hostile)
 {
         (void)hostile;
-        return sent(hostile_send_as(WORKER_FD_LANE, 0, 0, NULL, 0, NULL, 0));
+        return sent(hostile_send_as(worker_fd_lane_out(0), 0, 0, NULL, 0, NULL, 0));
 }
 
 static int64_t head_too_long(struct hostile *hostile)
 {
         (void)hostile;
-        return sent(hostile_send_as(WORKER_FD_LANE, LIMIT_FRAME_HEADER + 1, 0, NULL, 0, NULL, 0));
+        return sent(hostile_send_as(worker_fd_lane_out(0), LIMIT_FRAME_HEADER + 1, 0, NULL, 0, NULL, 0));
 }
 
 static int64_t head_payload_too_long(struct hostile *hostile)
 {
         (void)hostile;
-        return sent(hostile_send_as(WORKER_FD_LANE, 8, LIMIT_FRAME_PAYLOAD + 1, NULL, 0, NULL, 0));
+        return sent(hostile_send_as(worker_fd_lane_out(0), 8, LIMIT_FRAME_PAYLOAD + 1, NULL, 0, NULL, 0));
 }
 
 static int64_t head_most(struct hostile *hostile)
 {
         (void)hostile;
-        return sent(hostile_send_as(WORKER_FD_LANE, UINT32_MAX, UINT32_MAX, NULL, 0, NULL, 0));
+        return sent(hostile_send_as(worker_fd_lane_out(0), UINT32_MAX, UINT32_MAX, NULL, 0, NULL, 0));
 }
 
 static int64_t control_payload(struct hostile *hostile)
@@ -117,7 +118,7 @@ static int64_t noise(struct hostile *hostile)
                 word ^= word << 17;
                 memcpy(bytes + i, &word, BOMB_WORD);
         }
-        return sent(hostile_send(WORKER_FD_LANE, bytes, 4096, NULL, 0));
+        return sent(hostile_send(worker_fd_lane_out(0), bytes, 4096, NULL, 0));
 }
 
 /* As many unknown fields as a header holds: each would cost protobuf-c an allocation. */
@@ -133,7 +134,7 @@ static size_t fill_unknown(size_t size)
 static int64_t bomb_unknown(struct hostile *hostile)
 {
         (void)hostile;
-        return sent(hostile_send(WORKER_FD_LANE, bytes, fill_unknown(LIMIT_FRAME_HEADER), NULL, 0));
+        return sent(hostile_send(worker_fd_lane_out(0), bytes, fill_unknown(LIMIT_FRAME_HEADER), NULL, 0));
 }
 
 static int64_t bomb_unknown_control(struct hostile *hostile)
@@ -147,7 +148,7 @@ static int64_t bomb_unknown_1m(struct hostile *hostile)
         size_t len = fill_unknown(sizeof(bytes));
 
         (void)hostile;
-        return sent(hostile_send(WORKER_FD_LANE, bytes, len, NULL, 0));
+        return sent(hostile_send(worker_fd_lane_out(0), bytes, len, NULL, 0));
 }
 
 /* 32 KiB of it, for protobuf-c's parser to recurse on: from the inside out, each length in three bytes. */
@@ -170,7 +171,7 @@ static size_t fill_nested(void)
 static int64_t bomb_nested(struct hostile *hostile)
 {
         (void)hostile;
-        return sent(hostile_send(WORKER_FD_LANE, bytes, fill_nested(), NULL, 0));
+        return sent(hostile_send(worker_fd_lane_out(0), bytes, fill_nested(), NULL, 0));
 }
 
 static int64_t bomb_nested_control(struct hostile *hostile)
@@ -249,7 +250,7 @@ static int64_t control_on_lane(struct hostile *hostile)
         ssize_t len = control_make_to_broker(&message, bytes, sizeof(bytes));
 
         (void)hostile;
-        return len < 0 ? len : sent(hostile_send(WORKER_FD_LANE, bytes, (size_t)len, NULL, 0));
+        return len < 0 ? len : sent(hostile_send(worker_fd_lane_out(0), bytes, (size_t)len, NULL, 0));
 }
 
 static int64_t reply_on_lane(struct hostile *hostile)
@@ -260,7 +261,7 @@ static int64_t reply_on_lane(struct hostile *hostile)
         ssize_t len = lane_make_to_worker(&message, bytes, sizeof(bytes));
 
         (void)hostile;
-        return len < 0 ? len : sent(hostile_send(WORKER_FD_LANE, bytes, (size_t)len, NULL, 0));
+        return len < 0 ? len : sent(hostile_send(worker_fd_lane_out(0), bytes, (size_t)len, NULL, 0));
 }
 
 static int64_t config_space(size_t n, uint64_t value)

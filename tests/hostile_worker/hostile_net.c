@@ -126,7 +126,7 @@ static int64_t send_rights(int fd, int what)
 static int64_t peer_send_rights(struct hostile *hostile)
 {
         (void)hostile;
-        return send_rights(hostile_resource, WORKER_FD_LANE);
+        return send_rights(hostile_resource, worker_fd_lane_out(0));
 }
 
 static int64_t peer_receive_rights(struct hostile *hostile)

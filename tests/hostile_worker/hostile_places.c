@@ -23,7 +23,7 @@ static int64_t claim_n(size_t n, const uint64_t *id, uint32_t placed)
             .kind = LANE_COMPLETE,
             .complete = {.n = n, .id = id, .status = zero, .offset = zero, .len = zero, .placed = all}};
         ssize_t len = lane_make_to_broker(&message, header, sizeof(header));
-        int64_t r = len < 0 ? len : hostile_send(WORKER_FD_LANE, header, (size_t)len, NULL, 0);
+        int64_t r = len < 0 ? len : hostile_send(worker_fd_lane_out(0), header, (size_t)len, NULL, 0);
 
         return r < 0 ? r : hostile_linger(KILL_MS);
 }
@@ -91,7 +91,7 @@ static int64_t rest_twice(struct hostile *hostile)
         int64_t r;
 
         request_push(hostile->request);
-        r = CALL(SYS_write, WORKER_FD_LANE, frames, sizeof(frames));
+        r = CALL(SYS_write, worker_fd_lane_out(0), frames, sizeof(frames));
         return r < 0 ? r : hostile_linger(KILL_MS);
 }
 

@@ -169,7 +169,7 @@ static int64_t send_many_fds(struct hostile *hostile)
 static int64_t send_own_end(struct hostile *hostile)
 {
         (void)hostile;
-        return send_fds(WORKER_FD_CONTROL, WORKER_FD_LANE, 1);
+        return send_fds(WORKER_FD_CONTROL, WORKER_FD_CONTROL, 1);
 }
 
 static int64_t send_credentials(struct hostile *hostile)
@@ -199,10 +199,16 @@ static int64_t recv_fds(struct hostile *hostile)
 
 /* ---- own descriptors ---- */
 
-static int64_t shutdown_lane(struct hostile *hostile)
+static int64_t shutdown_control(struct hostile *hostile)
 {
         (void)hostile;
-        return CALL(SYS_shutdown, WORKER_FD_LANE, SHUT_RD);
+        return CALL(SYS_shutdown, WORKER_FD_CONTROL, SHUT_RD);
+}
+
+static int64_t close_lane_out(struct hostile *hostile)
+{
+        (void)hostile;
+        return CALL(SYS_close, worker_fd_lane_out(0));
 }
 
 static int64_t dup_control(struct hostile *hostile)
@@ -227,10 +233,10 @@ static int64_t epoll_new(struct hostile *hostile)
 
 static int64_t peer_sockopt(struct hostile *hostile)
 {
-        int size = 1 << 26;
+        int size = 1 << 26, sock = hostile_lanes > 0 ? WORKER_FD_CONTROL : hostile_resource;
 
         (void)hostile;
-        return CALL(SYS_setsockopt, WORKER_FD_LANE, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+        return CALL(SYS_setsockopt, sock, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 static const struct hostile_attack rows[] = {
@@ -252,7 +258,8 @@ static const struct hostile_attack rows[] = {
     {"send-own-end", send_own_end, 0},
     {"send-credentials", send_credentials, 0},
     {"receive-fds", recv_fds, 0},
-    {"shutdown-lane", shutdown_lane, 0},
+    {"shutdown-control", shutdown_control, 0},
+    {"close-lane-out", close_lane_out, 0},
     {"dup-control", dup_control, 0},
     {"pipe", pipe_new, 0},
     {"epoll", epoll_new, 0},

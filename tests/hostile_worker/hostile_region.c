@@ -59,7 +59,7 @@ static int file_of(enum beside beside)
         case FILE_CONTROL:
                 return WORKER_FD_CONTROL;
         case FILE_LANE:
-                return WORKER_FD_LANE;
+                return worker_fd_lane_in(0);
         case FILE_OPENED:
                 return opened;
         }
@@ -247,10 +247,20 @@ static int64_t unmap_beside(struct hostile *hostile)
         return beside_many(CONTROL_SHMEM_UNMAP, WORKER_FD_CONTROL, 1);
 }
 
+/* Nothing goes beside it there. */
+static int64_t map_on_lane(struct hostile *hostile)
+{
+        size_t len = make_frame(CONTROL_SHMEM_MAP, &whole);
+        ssize_t n = write(worker_fd_lane_out(0), bytes, len);
+
+        (void)hostile;
+        return n < 0 ? -errno : hostile_linger(KILL_MS);
+}
+
 static int64_t lane_beside(struct hostile *hostile)
 {
         (void)hostile;
-        return beside_many(CONTROL_SHMEM_MAP, WORKER_FD_LANE, 1);
+        return beside_many(CONTROL_SHMEM_MAP, worker_fd_lane_out(0), 1);
 }
 
 /* Its descriptor arrives with the end of the message. */
@@ -481,7 +491,8 @@ static const struct hostile_attack rows[] = {
     {"map-many", map_many, 0},
     {"map-flood", map_flood, 0},
     {"map-amid", amid_beside, 0},
-    {"map-on-lane", lane_beside, 0},
+    {"map-on-lane", map_on_lane, 0},
+    {"map-beside-lane", lane_beside, 0},
     {"unmap", unmap, 0},
     {"unmap-twice", unmap_twice, 0},
     {"unmap-beside", unmap_beside, 0},

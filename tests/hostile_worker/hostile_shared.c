@@ -34,18 +34,18 @@ static int64_t null_write(struct hostile *hostile)
 static int64_t lane_blocking(struct hostile *hostile)
 {
         (void)hostile;
-        return CALL(SYS_fcntl, WORKER_FD_LANE, F_SETFL, 0);
+        return CALL(SYS_fcntl, worker_fd_lane_in(0), F_SETFL, 0);
 }
 
 static int64_t lane_setown(struct hostile *hostile)
 {
-        return CALL(SYS_fcntl, WORKER_FD_LANE, F_SETOWN, hostile->command.broker_pid);
+        return CALL(SYS_fcntl, worker_fd_lane_in(0), F_SETOWN, hostile->command.broker_pid);
 }
 
 static int64_t lane_setsig(struct hostile *hostile)
 {
         (void)hostile;
-        return CALL(SYS_fcntl, WORKER_FD_LANE, F_SETSIG, SIGKILL);
+        return CALL(SYS_fcntl, worker_fd_lane_in(0), F_SETSIG, SIGKILL);
 }
 
 static int64_t image_seek(struct hostile *hostile)

@@ -127,7 +127,7 @@ void hostile_obey_plan(struct control_hello *hello)
         if (plan.what >= PLAN_EARLY_DONE && plan.what <= PLAN_EARLY_CONFIG)
                 send_early((enum plan_kind)plan.what);
         if (plan.what == PLAN_EARLY_COMPLETE)
-                hostile_send(WORKER_FD_LANE, "\x1a\x00", 2, NULL, 0);
+                hostile_send(worker_fd_lane_out(0), "\x1a\x00", 2, NULL, 0);
         change_hello((enum plan_kind)plan.what, hello);
 }
 

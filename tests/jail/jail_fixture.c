@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -64,15 +65,15 @@ void fixture_keep_rights(void)
 }
 
 void fixture_spec(struct jail_spec *spec, const struct policy *policy, struct probe *probe,
-                  int ret_theirs[static 2])
+                  struct probe_theirs *ret_theirs)
 {
-        int control[2], lane[2];
+        struct fd_duplex lane[2];
+        int control[2];
 
         assert_int_equal(fd_stream_pair(control), 0);
-        assert_int_equal(fd_stream_pair(lane), 0);
+        assert_int_equal(fd_pipe_pair(lane), 0);
         *probe = (struct probe){.control = control[0], .lane = lane[0], .child = {.pidfd = -1}};
-        ret_theirs[0] = control[1];
-        ret_theirs[1] = lane[1];
+        *ret_theirs = (struct probe_theirs){.control = control[1], .lane = lane[1]};
         *spec = (struct jail_spec){
             .policy = policy,
             .title = "bulkhead-worker-probe: test/probe",
@@ -82,33 +83,44 @@ void fixture_spec(struct jail_spec *spec, const struct policy *policy, struct pr
             .owner_gid = FIXTURE_OWNER,
             .binary_fd = open(PROBE_PROGRAM, O_RDONLY | O_CLOEXEC),
             .null_fd = open("/dev/null", O_RDWR | O_CLOEXEC),
-            .control_fd = ret_theirs[0],
-            .lane_fds = &ret_theirs[1],
+            .control_fd = ret_theirs->control,
+            .lanes = &ret_theirs->lane,
             .n_lanes = 1,
             .memory_max = FIXTURE_MEMORY,
         };
         assert_true(spec->binary_fd >= 0 && spec->null_fd >= 0);
 }
 
-void probe_start_spec(struct probe *probe, struct jail_spec *spec, const int theirs[static 2])
+void fixture_close(const struct jail_spec *spec, struct probe_theirs *theirs)
+{
+        close(theirs->control);
+        fd_duplex_close(&theirs->lane);
+        close(spec->binary_fd);
+        close(spec->null_fd);
+}
+
+void fixture_close_ours(struct probe *probe)
+{
+        close(probe->control);
+        fd_duplex_close(&probe->lane);
+}
+
+void probe_start_spec(struct probe *probe, struct jail_spec *spec, struct probe_theirs *theirs)
 {
         struct jail_failure failure = {0};
 
         if (jail_spawn(spec, &probe->child, &failure) < 0)
                 fail_msg("jail stage %s: %s", failure.stage, strerror(-failure.error));
-        close(theirs[0]);
-        close(theirs[1]);
-        close(spec->binary_fd);
-        close(spec->null_fd);
+        fixture_close(spec, theirs);
 }
 
 void probe_start(struct probe *probe, const struct policy *policy)
 {
         struct jail_spec spec;
-        int theirs[2];
+        struct probe_theirs theirs;
 
-        fixture_spec(&spec, policy, probe, theirs);
-        probe_start_spec(probe, &spec, theirs);
+        fixture_spec(&spec, policy, probe, &theirs);
+        probe_start_spec(probe, &spec, &theirs);
 }
 
 static _Noreturn void free_child(const struct jail_spec *spec, int go)
@@ -118,10 +130,11 @@ static _Noreturn void free_child(const struct jail_spec *spec, int go)
 
         if (read(go, &byte, 1) != 1)
                 _exit(3);
-        if (dup2(spec->control_fd, 60) < 0 || dup2(spec->lane_fds[0], 61) < 0 ||
-            dup2(60, WORKER_FD_CONTROL) < 0 || dup2(61, WORKER_FD_LANE) < 0)
+        if (dup2(spec->control_fd, 60) < 0 || dup2(spec->lanes[0].in, 61) < 0 ||
+            dup2(spec->lanes[0].out, 62) < 0 || dup2(60, WORKER_FD_CONTROL) < 0 ||
+            dup2(61, worker_fd_lane_in(0)) < 0 || dup2(62, worker_fd_lane_out(0)) < 0)
                 _exit(4);
-        syscall(SYS_close_range, 5u, ~0u, 0);
+        syscall(SYS_close_range, (unsigned)worker_fd_resource(1, 0), ~0u, 0);
         execve(PROBE_PROGRAM, (char *const *)argv, (char *const *)(argv + 3));
         _exit(5);
 }
@@ -129,10 +142,11 @@ static _Noreturn void free_child(const struct jail_spec *spec, int go)
 void probe_start_free(struct probe *probe)
 {
         struct jail_spec spec;
-        int theirs[2], go[2];
+        struct probe_theirs theirs;
+        int go[2];
         pid_t pid;
 
-        fixture_spec(&spec, NULL, probe, theirs);
+        fixture_spec(&spec, NULL, probe, &theirs);
         assert_int_equal(pipe2(go, O_CLOEXEC), 0);
         pid = fork();
         assert_true(pid >= 0);
@@ -141,10 +155,7 @@ void probe_start_free(struct probe *probe)
         assert_int_equal(write(go[1], "", 1), 1);
         close(go[0]);
         close(go[1]);
-        close(theirs[0]);
-        close(theirs[1]);
-        close(spec.binary_fd);
-        close(spec.null_fd);
+        fixture_close(&spec, &theirs);
         probe->child.pid = pid;
         probe->child.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 }
@@ -180,8 +191,7 @@ void probe_stop(struct probe *probe)
 {
         trace_reap(probe->child.pid);
         close(probe->child.pidfd);
-        close(probe->control);
-        close(probe->lane);
+        fixture_close_ours(probe);
 }
 
 const struct policy *fixture_open_policy(void)
@@ -226,6 +236,15 @@ unsigned fixture_count_entries(const char *path)
                 n++;
         closedir(dir);
         return n - 2; /* . and .. */
+}
+
+bool fixture_is_pipe(int fd)
+{
+        struct stat st;
+
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_true(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+        return S_ISFIFO(st.st_mode);
 }
 
 unsigned fixture_count_fds(void)

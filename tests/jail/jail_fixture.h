@@ -17,8 +17,15 @@
 
 struct probe {
         struct jail_child child;
-        int control, lane; /* our ends */
-        int status;        /* of waitpid, after it has died */
+        int control; /* our ends */
+        struct fd_duplex lane;
+        int status; /* of waitpid, after it has died */
+};
+
+/* The worker's ends. */
+struct probe_theirs {
+        int control;
+        struct fd_duplex lane;
 };
 
 #define PROBE_DEAD INT64_MIN /* it was killed instead of answering: see status */
@@ -29,13 +36,18 @@ bool fixture_needs_root(void);
 /* Once a program: root's capabilities stay when effective ids change, as in the spawner. */
 void fixture_keep_rights(void);
 
-/* Everything but descriptors that differ: fills `spec` for the probe with fresh channels in `probe`. */
+/* Everything but descriptors that differ: fills `spec`, which refers to `ret_theirs`, for the probe with fresh channels in
+ * `probe`. */
 void fixture_spec(struct jail_spec *spec, const struct policy *policy, struct probe *probe,
-                  int ret_theirs[static 2]);
+                  struct probe_theirs *ret_theirs);
+
+/* For who starts nothing: the worker's ends and what `spec` has open; and ours. */
+void fixture_close(const struct jail_spec *spec, struct probe_theirs *theirs);
+void fixture_close_ours(struct probe *probe);
 
 /* Starts; fails the test when that does not work. */
 void probe_start(struct probe *probe, const struct policy *policy);
-void probe_start_spec(struct probe *probe, struct jail_spec *spec, const int theirs[static 2]);
+void probe_start_spec(struct probe *probe, struct jail_spec *spec, struct probe_theirs *theirs);
 
 /* The same program by plain fork and exec, as we are: what an attack does without a jail. */
 void probe_start_free(struct probe *probe);
@@ -64,6 +76,9 @@ void probe_start_locked(struct probe *probe);
 /* Entries of a directory, without "." and ".."; and our own open descriptors. */
 unsigned fixture_count_entries(const char *path);
 unsigned fixture_count_fds(void);
+
+/* Of a stream of bytes: else a socket. */
+bool fixture_is_pipe(int fd);
 
 /* A file of 8192 bytes without a name. */
 int fixture_image(void);

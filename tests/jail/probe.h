@@ -73,6 +73,14 @@ enum probe_attack {
         PROBE_SETHOSTNAME,
         PROBE_SETTIME,
         PROBE_REBOOT,
+        PROBE_PIPE_FLAGS,
+        PROBE_PIPE_SHRINK,
+        PROBE_PIPE_GROW,
+        PROBE_READ_OWN,
+        PROBE_WRITE_OWN,
+        PROBE_SPLICE,
+        PROBE_TEE,
+        PROBE_VMSPLICE,
 #if defined(__x86_64__)
         PROBE_IOPERM,
         PROBE_MODIFY_LDT,
@@ -81,6 +89,7 @@ enum probe_attack {
 #endif
         PROBE_ATTACKS, /* those above are swept in every jail; those below need arguments of their own */
         PROBE_WRITE_FD = PROBE_ATTACKS,
+        PROBE_READ_FD,
         PROBE_PWRITE,
         PROBE_PREAD,
         PROBE_FALLOCATE,

@@ -59,8 +59,9 @@ static int64_t attack_unix_abstract(void)
 
 static int64_t attack_rights(void)
 {
-        char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
-        struct iovec iov = {&byte, 1};
+        char control[CMSG_SPACE(sizeof(int))] = {0};
+        struct probe_answer whole = {0}; /* so that who reads the channel keeps its step */
+        struct iovec iov = {&whole, sizeof(whole)};
         struct msghdr msg = {
             .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
@@ -68,7 +69,7 @@ static int64_t attack_rights(void)
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(sizeof(int));
-        return CALL(SYS_sendmsg, WORKER_FD_LANE, &msg, MSG_DONTWAIT);
+        return CALL(SYS_sendmsg, WORKER_FD_CONTROL, &msg, MSG_DONTWAIT);
 }
 
 static int64_t attack_exec_memfd(void)
@@ -383,13 +384,15 @@ static int64_t probe_descriptors(uint64_t attack, const uint64_t *args)
         case PROBE_DUP:
                 return CALL(SYS_dup, 0);
         case PROBE_FCNTL:
-                return CALL(SYS_fcntl, WORKER_FD_LANE, F_SETFL, O_ASYNC);
+                return CALL(SYS_fcntl, worker_fd_lane_in(0), F_SETFL, O_ASYNC);
         case PROBE_IOCTL_TIOCSTI:
                 return CALL(SYS_ioctl, 0, TIOCSTI, "x");
         case PROBE_CLOSE_CONTROL:
-                return CALL(SYS_close, WORKER_FD_LANE);
+                return CALL(SYS_close, worker_fd_lane_in(0));
         case PROBE_WRITE_FD:
                 return CALL(SYS_write, args[0], page, 1);
+        case PROBE_READ_FD:
+                return CALL(SYS_read, args[0], page, 1);
         case PROBE_PWRITE:
                 return CALL(SYS_pwrite64, args[0], page, args[1], args[2]);
         case PROBE_PREAD:
@@ -405,6 +408,33 @@ static int64_t probe_descriptors(uint64_t attack, const uint64_t *args)
         }
 }
 
+/* Of the lane: a pipe is written by one side and read by the other, but much of it both can change. */
+static int64_t probe_pipes(uint64_t attack)
+{
+        const int in = worker_fd_lane_in(0), out = worker_fd_lane_out(0);
+
+        switch ((enum probe_attack)attack) {
+        case PROBE_PIPE_FLAGS:
+                return CALL(SYS_fcntl, out, F_SETFL, O_DIRECT | O_NONBLOCK); /* each write a packet */
+        case PROBE_PIPE_SHRINK:
+                return CALL(SYS_fcntl, in, F_SETPIPE_SZ, PAGE);
+        case PROBE_PIPE_GROW:
+                return CALL(SYS_fcntl, out, F_SETPIPE_SZ, 1 << 30);
+        case PROBE_READ_OWN:
+                return CALL(SYS_read, out, page, 1);
+        case PROBE_WRITE_OWN:
+                return CALL(SYS_write, in, page, 1);
+        case PROBE_SPLICE:
+                return CALL(SYS_splice, in, NULL, out, NULL, 1ul, SPLICE_F_NONBLOCK);
+        case PROBE_TEE:
+                return CALL(SYS_tee, in, out, 1ul, SPLICE_F_NONBLOCK);
+        case PROBE_VMSPLICE:
+                return CALL(SYS_vmsplice, out, &(struct iovec){page, PAGE}, 1ul, SPLICE_F_NONBLOCK);
+        default:
+                return -ENOSYS;
+        }
+}
+
 int64_t probe_attack(uint64_t attack, const uint64_t *args)
 {
         int64_t r = probe_paths(attack);
@@ -415,6 +445,8 @@ int64_t probe_attack(uint64_t attack, const uint64_t *args)
                 r = probe_rights(attack, args);
         if (r == -ENOSYS)
                 r = probe_descriptors(attack, args);
+        if (r == -ENOSYS)
+                r = probe_pipes(attack);
         if (r == -ENOSYS)
                 r = probe_kernel(attack);
         return r;

@@ -211,14 +211,14 @@ static void passt_is_shut_in_but_for_the_network(void **state)
 static void start_in_its_place(struct probe *probe)
 {
         struct jail_spec spec;
-        int theirs[2];
+        struct probe_theirs theirs;
 
-        fixture_spec(&spec, NULL, probe, theirs);
+        fixture_spec(&spec, NULL, probe, &theirs);
         spec.allowance = &companion_find("passt")->allowance;
         spec.owner_uid = spec.owner_gid = 0;
         spec.owner_is_spawner = true;
         spec.n_born = 8;
-        probe_start_spec(probe, &spec, theirs);
+        probe_start_spec(probe, &spec, &theirs);
         assert_int_equal(namespace(probe->child.pid, "net"), namespace(getpid(), "net"));
 }
 

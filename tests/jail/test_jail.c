@@ -87,11 +87,11 @@ static void filter_only_logs_for_the_worker_that_it_is_asked_for_and_for_no_late
         for (int i = 0; i < 4; i++) {
                 struct probe probe;
                 struct jail_spec spec;
-                int theirs[2];
+                struct probe_theirs theirs;
 
-                fixture_spec(&spec, policy_find("rng"), &probe, theirs);
+                fixture_spec(&spec, policy_find("rng"), &probe, &theirs);
                 spec.seccomp_log = i % 2;
-                probe_start_spec(&probe, &spec, theirs);
+                probe_start_spec(&probe, &spec, &theirs);
                 assert_int_equal(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
                 assert_int_equal(probe_ask(&probe, PROBE_TIMERFD, 0, 0, 0, 0) != PROBE_DEAD, i % 2);
                 probe_stop(&probe);
@@ -138,14 +138,57 @@ static void worker_sees_one_mount_that_is_empty_and_read_only(void **state)
         probe_stop(&probe);
 }
 
+static void read_link(pid_t pid, int fd, char *link, size_t size)
+{
+        char path[64];
+
+        memset(link, 0, size);
+        snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+        assert_true(readlink(path, link, size - 1) > 0);
+}
+
 static void assert_fd(pid_t pid, int fd, const char *prefix)
 {
-        char path[64], link[128] = "";
+        char link[128];
 
-        snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
-        assert_true(readlink(path, link, sizeof(link) - 1) > 0);
+        read_link(pid, fd, link, sizeof(link));
         if (strncmp(link, prefix, strlen(prefix)) != 0)
                 fail_msg("descriptor %d is %s, not %s", fd, link, prefix);
+}
+
+/* As it was opened: O_RDONLY, O_WRONLY or O_RDWR. */
+static unsigned access_of(pid_t pid, int fd)
+{
+        char path[64], line[128];
+        unsigned flags = ~0u;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)pid, fd);
+        file = fopen(path, "re");
+        assert_non_null(file);
+        while (fgets(line, sizeof(line), file))
+                if (sscanf(line, "flags: %o", &flags) == 1)
+                        break;
+        fclose(file);
+        return flags & O_ACCMODE;
+}
+
+/* What it reads is the pipe that we write, and the other way round; and it can do nothing else to either. */
+static void assert_lane(const struct probe *probe, unsigned lane)
+{
+        const int in = worker_fd_lane_in(lane), out = worker_fd_lane_out(lane);
+        char ours[128], theirs[128];
+
+        assert_fd(probe->child.pid, in, "pipe:");
+        assert_fd(probe->child.pid, out, "pipe:");
+        read_link(getpid(), probe->lane.out, ours, sizeof(ours));
+        read_link(probe->child.pid, in, theirs, sizeof(theirs));
+        assert_string_equal(theirs, ours);
+        read_link(getpid(), probe->lane.in, ours, sizeof(ours));
+        read_link(probe->child.pid, out, theirs, sizeof(theirs));
+        assert_string_equal(theirs, ours);
+        assert_int_equal(access_of(probe->child.pid, in), O_RDONLY);
+        assert_int_equal(access_of(probe->child.pid, out), O_WRONLY);
 }
 
 static void worker_has_exactly_the_granted_descriptors(void **state)
@@ -157,67 +200,103 @@ static void worker_has_exactly_the_granted_descriptors(void **state)
         (void)state;
         probe_start(&probe, policy_find("rng"));
         snprintf(path, sizeof(path), "/proc/%d/fd", (int)probe.child.pid);
-        assert_int_equal(fixture_count_entries(path), 6);
+        assert_int_equal(fixture_count_entries(path), 7);
         for (int fd = 0; fd < 3; fd++)
                 assert_fd(probe.child.pid, fd, "/dev/null");
         assert_fd(probe.child.pid, WORKER_FD_CONTROL, "socket:");
-        assert_fd(probe.child.pid, WORKER_FD_LANE, "socket:");
+        assert_lane(&probe, 0);
         assert_fd(probe.child.pid, worker_fd_policy(1, 0), "/memfd:policy");
         assert_int_equal(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
-        assert_int_equal(fixture_count_entries(path), 5);
+        assert_int_equal(fixture_count_entries(path), 6);
         probe_stop(&probe);
         close(extra);
 }
 
+static void each_lane_goes_both_ways(void **state)
+{
+        struct probe_theirs theirs;
+        struct fd_duplex second[2], lanes[2];
+        struct jail_spec spec;
+        struct probe probe;
+        char byte = 'b';
+
+        (void)state;
+        fixture_spec(&spec, policy_find("rng"), &probe, &theirs);
+        assert_int_equal(fd_pipe_pair(second), 0);
+        lanes[0] = theirs.lane;
+        lanes[1] = second[1];
+        spec.lanes = lanes;
+        spec.n_lanes = 2;
+        probe_start_spec(&probe, &spec, &theirs);
+        fd_duplex_close(&second[1]);
+        assert_lane(&probe, 0);
+        assert_int_equal(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
+        for (unsigned i = 0; i < 2; i++) {
+                const struct fd_duplex *ours = i == 0 ? &probe.lane : &second[0];
+
+                assert_int_equal(write(ours->out, &byte, 1), 1);
+                assert_int_equal(probe_ask(&probe, PROBE_READ_FD, (uint64_t)worker_fd_lane_in(i), 0, 0, 0),
+                                 1);
+                assert_int_equal(probe_ask(&probe, PROBE_WRITE_FD, (uint64_t)worker_fd_lane_out(i), 0, 0, 0),
+                                 1);
+                assert_int_equal(read(ours->in, &byte, 1), 1);
+        }
+        probe_stop(&probe);
+        fd_duplex_close(&second[0]);
+}
+
+#define MOVED 4 /* numbers that are in each other's way: 3 to 6 */
+
 /* The descriptors to pass lie exactly where others have to go. */
 static void descriptors_that_stand_in_each_others_way_arrive(void **state)
 {
+        struct probe_theirs theirs, high;
+        int image = memfd_create("image", MFD_CLOEXEC), resource, null, binary, saved[MOVED];
         struct jail_spec spec;
         struct probe probe;
-        int theirs[2], resource = memfd_create("image", MFD_CLOEXEC);
-        int low[4];
 
         (void)state;
-        fixture_spec(&spec, fixture_open_policy(), &probe, theirs);
-        /* control where a resource goes, a lane where control goes, the resource where a lane goes, null high
-         */
-        low[0] = fcntl(theirs[0], F_DUPFD_CLOEXEC, 100);
-        low[1] = fcntl(theirs[1], F_DUPFD_CLOEXEC, 100);
-        low[2] = fcntl(resource, F_DUPFD_CLOEXEC, 100);
-        for (int i = 0; i < 3; i++)
-                assert_true(low[i] >= 100);
-        {
-                int saved[3];
-
-                for (int i = 0; i < 3; i++)
-                        saved[i] = fcntl(3 + i, F_DUPFD_CLOEXEC, 200);
-                dup2(low[1], 3);
-                dup2(low[2], 4);
-                dup2(low[0], 5);
-                spec.control_fd = 5;
-                spec.lane_fds = (int[]){3};
-                spec.resource_fds = (int[]){4};
-                spec.n_resources = 1;
-                spec.null_fd = fcntl(spec.null_fd, F_DUPFD_CLOEXEC, 50);
-                spec.binary_fd = open(PROBE_PROGRAM, O_RDONLY | O_CLOEXEC);
-                probe_start_spec(&probe, &spec, low);
-                for (int i = 0; i < 3; i++) {
-                        if (saved[i] >= 0) {
-                                dup2(saved[i], 3 + i);
-                                close(saved[i]);
-                        } else {
-                                close(3 + i);
-                        }
+        fixture_spec(&spec, fixture_open_policy(), &probe, &theirs);
+        high.control = fcntl(theirs.control, F_DUPFD_CLOEXEC, 100);
+        high.lane.in = fcntl(theirs.lane.in, F_DUPFD_CLOEXEC, 100);
+        high.lane.out = fcntl(theirs.lane.out, F_DUPFD_CLOEXEC, 100);
+        null = fcntl(spec.null_fd, F_DUPFD_CLOEXEC, 50);
+        binary = fcntl(spec.binary_fd, F_DUPFD_CLOEXEC, 50);
+        resource = fcntl(image, F_DUPFD_CLOEXEC, 50);
+        assert_true(high.control >= 100 && high.lane.in >= 100 && high.lane.out >= 100 && null >= 50 &&
+                    binary >= 50 && resource >= 50);
+        fixture_close(&spec, &theirs);
+        close(image);
+        spec.null_fd = null;
+        spec.binary_fd = binary;
+        for (int i = 0; i < MOVED; i++)
+                saved[i] = fcntl(3 + i, F_DUPFD_CLOEXEC, 200);
+        /* what it reads where control goes, what it writes where what it reads goes, the resource where what it writes
+         * goes, control where the resource goes */
+        dup2(high.lane.in, 3);
+        dup2(high.lane.out, 4);
+        dup2(resource, 5);
+        dup2(high.control, 6);
+        spec.lanes = &(struct fd_duplex){.in = 3, .out = 4};
+        spec.resource_fds = (int[]){5};
+        spec.n_resources = 1;
+        spec.control_fd = 6;
+        probe_start_spec(&probe, &spec, &high);
+        for (int i = 0; i < MOVED; i++) {
+                if (saved[i] >= 0) {
+                        dup2(saved[i], 3 + i);
+                        close(saved[i]);
+                } else {
+                        close(3 + i);
                 }
         }
         assert_int_equal(probe_ask(&probe, PROBE_PING, 0, 0, 0, 0), 42);
-        assert_int_equal(probe_ask(&probe, PROBE_FD_MASK, 0, 0, 0, 0), 0x7f);
+        assert_int_equal(probe_ask(&probe, PROBE_FD_MASK, 0, 0, 0, 0), 0xff);
         assert_fd(probe.child.pid, 3, "socket:");
-        assert_fd(probe.child.pid, 4, "socket:");
-        assert_fd(probe.child.pid, 5, "/memfd:image");
-        assert_fd(probe.child.pid, 6, "/memfd:policy");
+        assert_lane(&probe, 0);
+        assert_fd(probe.child.pid, 6, "/memfd:image");
+        assert_fd(probe.child.pid, 7, "/memfd:policy");
         probe_stop(&probe);
-        close(low[2]);
         close(resource);
 }
 
@@ -278,7 +357,7 @@ static void worker_has_its_limits(void **state)
         probe_start_locked(&probe);
         pid = probe.child.pid;
         assert_limit(pid, "Max open files",
-                     "6"); /* the granted ones, and the filter's that is closed by now */
+                     "7"); /* the granted ones, and the filter's that is closed by now */
         assert_limit(pid, "Max processes", "0");
         assert_limit(pid, "Max core file size", "0");
         assert_limit(pid, "Max file size", "0");
@@ -334,7 +413,7 @@ static void worker_is_in_its_group_which_goes_with_it(void **state)
         struct cgroup group;
         struct jail_spec spec;
         struct probe probe;
-        int theirs[2];
+        struct probe_theirs theirs;
         char path[PATH_MAX + 64], text[4096] = "";
         int fd;
 
@@ -343,9 +422,9 @@ static void worker_is_in_its_group_which_goes_with_it(void **state)
         cgroup_open(&host, "jailtest", "dev0", &limits, &group);
         if (group.present == 0)
                 skip();
-        fixture_spec(&spec, policy_find("rng"), &probe, theirs);
+        fixture_spec(&spec, policy_find("rng"), &probe, &theirs);
         spec.cgroup = &group;
-        probe_start_spec(&probe, &spec, theirs);
+        probe_start_spec(&probe, &spec, &theirs);
         snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)probe.child.pid);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         assert_true(read(fd, text, sizeof(text) - 1) > 0);
@@ -388,6 +467,7 @@ int main(void)
             cmocka_unit_test(worker_shares_no_namespace_with_us),
             cmocka_unit_test(worker_sees_one_mount_that_is_empty_and_read_only),
             cmocka_unit_test(worker_has_exactly_the_granted_descriptors),
+            cmocka_unit_test(each_lane_goes_both_ways),
             cmocka_unit_test(descriptors_that_stand_in_each_others_way_arrive),
             cmocka_unit_test(worker_has_its_title_and_an_empty_environment),
             cmocka_unit_test(worker_has_its_limits),

@@ -36,20 +36,20 @@
 #define ROUNDS   20000u /* of random arguments, a filter */
 
 static const struct policy_layout layouts[] = {
-    {.n_lanes = 1, .n_resources = 0, .binary_fd = 6, .report_fd = 7, .go_fd = 8, .self = 4242},
+    {.n_lanes = 1, .n_resources = 0, .binary_fd = 7, .report_fd = 8, .go_fd = 9, .self = 4242},
     {.n_lanes = 1,
      .n_resources = 1,
      .resources_rw = 1,
-     .binary_fd = 7,
-     .report_fd = 8,
-     .go_fd = -1,
-     .self = 1},
-    {.n_lanes = 4, .n_resources = 1, .binary_fd = 10, .report_fd = 11, .go_fd = -1, .self = 99999},
-    {.n_lanes = 16, .n_resources = 8, .resources_rw = 0xa5, .binary_fd = 29, .report_fd = 30, .go_fd = 31},
-    {.n_lanes = 2,
-     .n_resources = 1,
      .binary_fd = 8,
      .report_fd = 9,
+     .go_fd = -1,
+     .self = 1},
+    {.n_lanes = 4, .n_resources = 1, .binary_fd = 14, .report_fd = 15, .go_fd = -1, .self = 99999},
+    {.n_lanes = 16, .n_resources = 8, .resources_rw = 0xa5, .binary_fd = 45, .report_fd = 46, .go_fd = 47},
+    {.n_lanes = 2,
+     .n_resources = 1,
+     .binary_fd = 10,
+     .report_fd = 11,
      .go_fd = -1,
      .self = 5,
      .only_log = true},
@@ -57,8 +57,8 @@ static const struct policy_layout layouts[] = {
      .n_resources = 2,
      .resources_rw = 1,
      .resource_kinds = {RESOURCE_FILE, RESOURCE_EVENT},
-     .binary_fd = 9,
-     .report_fd = 10,
+     .binary_fd = 11,
+     .report_fd = 12,
      .go_fd = -1,
      .self = 6},
     {.n_lanes = 2,
@@ -68,9 +68,9 @@ static const struct policy_layout layouts[] = {
                         RESOURCE_EVENT, RESOURCE_FILE, RESOURCE_LISTENER, RESOURCE_STREAM, RESOURCE_TAP,
                         RESOURCE_FOLDER},
      .n_born = POLICY_BORN_MAX,
-     .binary_fd = 39,
-     .report_fd = 40,
-     .go_fd = 41,
+     .binary_fd = 41,
+     .report_fd = 42,
+     .go_fd = 43,
      .self = 7},
 };
 
@@ -86,11 +86,11 @@ static uint64_t random_u64(void)
 
 /* ---- the oracle ---- */
 
-/* Resources stand behind the lanes: 0, 1 and 2, control, the lanes. */
+/* Resources stand behind the lanes: 0, 1 and 2, control, two of each lane. */
 static bool test_matches(const struct policy_test *test, const struct policy_layout *layout, uint64_t value)
 {
         if (test->op == POLICY_RESOURCE_EQ)
-                return test->value < layout->n_resources && value == 4 + layout->n_lanes + test->value;
+                return test->value < layout->n_resources && value == 4 + 2 * layout->n_lanes + test->value;
         return test->op == POLICY_EQ ? value == test->value : (value & test->mask) == test->value;
 }
 
@@ -502,7 +502,7 @@ static void read_only_disk_has_no_way_to_write(void **state)
                 assert_int_equal(verdict, SECCOMP_RET_KILL_PROCESS);
                 data.nr = SYS_pread64;
                 assert_int_equal(bpf_sim_run(program.filter, program.n, &data, &verdict), 0);
-                assert_int_equal(verdict, fd == 5 ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS);
+                assert_int_equal(verdict, fd == 6 ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS);
         }
         policy_program_done(&program);
 }
@@ -510,21 +510,25 @@ static void read_only_disk_has_no_way_to_write(void **state)
 static void subjects_stand_for_the_descriptors_a_worker_is_born_with(void **state)
 {
         const struct policy_layout *layout = &layouts[3]; /* 16 lanes, 8 resources, rw 0xa5 */
-        uint64_t v[POLICY_SUBJECT_VALUES];
+        uint64_t v[POLICY_SUBJECT_VALUES], out[POLICY_SUBJECT_VALUES];
 
         (void)state;
         assert_int_equal(policy_subject_values(POLICY_CONTROL, layout, v), 1);
         assert_int_equal(v[0], 3);
-        assert_int_equal(policy_subject_values(POLICY_CHANNEL, layout, v), 17);
-        assert_int_equal(v[0], 3);
-        assert_int_equal(v[16], 19);
+        assert_int_equal(policy_subject_values(POLICY_CHANNEL_IN, layout, v), 17);
+        assert_int_equal(policy_subject_values(POLICY_CHANNEL_OUT, layout, out), 17);
+        assert_true(v[0] == 3 && out[0] == 3);
+        for (unsigned i = 1; i < 17; i++)
+                assert_true(v[i] == 2 + 2 * i && out[i] == 3 + 2 * i);
+        assert_int_equal(policy_subject_values(POLICY_LANE_OUT, layout, v), 16);
+        assert_memory_equal(v, out + 1, 16 * sizeof(v[0]));
         assert_int_equal(policy_subject_values(POLICY_RESOURCE, layout, v), 8);
-        assert_int_equal(v[0], 20);
-        assert_int_equal(v[7], 27);
+        assert_int_equal(v[0], 36);
+        assert_int_equal(v[7], 43);
         assert_int_equal(policy_subject_values(POLICY_RESOURCE_RW, layout, v), 4);
-        assert_int_equal(v[1], 22);
+        assert_int_equal(v[1], 38);
         assert_int_equal(policy_subject_values(POLICY_RUN_POLICY, layout, v), 1);
-        assert_int_equal(v[0], 28);
+        assert_int_equal(v[0], 44);
         assert_int_equal(policy_subject_values(POLICY_BINARY, &(struct policy_layout){.binary_fd = -1}, v),
                          0);
         assert_int_equal(policy_subject_values(POLICY_SELF, &(struct policy_layout){.self = 0}, v), 0);
@@ -569,7 +573,7 @@ static void bad_tables_are_refused(void **state)
             value_outside[] = {{SYS_read, .tests = {{1, POLICY_MASKED_EQ, 4, 3}}, .reason = "some reason"}},
             subject[] = {{SYS_read, POLICY_SUBJECT_COUNT_, .reason = "some reason"}},
             both[] = {{SYS_read, POLICY_CONTROL, .reason = "some reason"},
-                      {SYS_read, POLICY_CHANNEL, .deny_errno = 1, .reason = "some reason"}},
+                      {SYS_read, POLICY_CHANNEL_IN, .deny_errno = 1, .reason = "some reason"}},
             many[] = {{SYS_read, .reason = "some reason"},
                       {SYS_write, .reason = "some reason"},
                       {SYS_readv, .reason = "some reason"}};

@@ -38,8 +38,8 @@
 static const struct policy_layout layout = {.n_lanes = 2,
                                             .n_resources = 1,
                                             .resources_rw = 1,
-                                            .binary_fd = 8,
-                                            .report_fd = 9,
+                                            .binary_fd = 10,
+                                            .report_fd = 11,
                                             .go_fd = -1,
                                             .self = 4242};
 
@@ -52,6 +52,21 @@ static bool layout_allows(const struct policy_layout *of, const char *type, enum
         assert_int_equal(policy_compile(policy_find(type), gate, of, &program), 0);
         assert_int_equal(bpf_sim_run(program.filter, program.n, data, &verdict), 0);
         policy_program_done(&program);
+        return verdict == SECCOMP_RET_ALLOW;
+}
+
+/* The same of many calls. */
+static void compile(const char *type, enum policy_gate gate, struct policy_program *ret)
+{
+        *ret = (struct policy_program){0};
+        assert_int_equal(policy_compile(policy_find(type), gate, &layout, ret), 0);
+}
+
+static bool passes(const struct policy_program *program, const struct seccomp_data *data)
+{
+        uint32_t verdict = 0;
+
+        assert_int_equal(bpf_sim_run(program->filter, program->n, data, &verdict), 0);
         return verdict == SECCOMP_RET_ALLOW;
 }
 
@@ -108,7 +123,7 @@ static void a_worker_maps_nothing_after_lockdown_and_no_file_before(void **state
 
 static void a_disk_worker_punches_and_zeroes_and_does_nothing_else_to_its_file(void **state)
 {
-        const uint64_t image = WORKER_FD_LANE + layout.n_lanes;
+        const uint64_t image = (uint64_t)worker_fd_resource(layout.n_lanes, 0);
 
         (void)state;
         for (uint64_t mode = 0; mode < 256; mode++)
@@ -119,19 +134,74 @@ static void a_disk_worker_punches_and_zeroes_and_does_nothing_else_to_its_file(v
         assert_false(allows("blk", POLICY_GATE_START, &CALL(SYS_ftruncate, image, 0)));
 }
 
+/* Two lanes: of each the first is read and the second is written. */
 static void a_worker_speaks_on_its_own_descriptors_only(void **state)
 {
-        static const int calls[] = {SYS_read, SYS_write, SYS_readv, SYS_writev};
-        const uint64_t first = WORKER_FD_CONTROL, last = WORKER_FD_LANE + layout.n_lanes - 1;
+        static const struct {
+                int call;
+                bool writes;
+        } calls[] = {{SYS_read, false}, {SYS_readv, false}, {SYS_write, true}, {SYS_writev, true}};
+        static const char *const types[] = {"blk", "rng", "loader"};
 
         (void)state;
-        for (size_t i = 0; i < array_size(calls); i++)
-                for (uint64_t fd = 0; fd < DESCRIPTORS; fd++) {
-                        bool writes = calls[i] == SYS_write || calls[i] == SYS_writev;
+        assert_int_equal(layout.n_lanes, 2);
+        for (size_t t = 0; t < array_size(types); t++) {
+                struct policy_program program;
 
-                        assert_int_equal(allows("blk", POLICY_GATE_RUN, &CALL(calls[i], fd)),
-                                         (fd >= first && fd <= last) || (fd == WORKER_FD_OUTPUT && writes));
+                compile(types[t], POLICY_GATE_RUN, &program);
+                for (size_t i = 0; i < array_size(calls); i++)
+                        for (uint64_t fd = 0; fd < DESCRIPTORS; fd++) {
+                                const bool in = fd == 4 || fd == 6, out = fd == 5 || fd == 7 || fd == 2;
+
+                                assert_int_equal(passes(&program, &CALL(calls[i].call, fd)),
+                                                 fd == WORKER_FD_CONTROL || (calls[i].writes ? out : in));
+                        }
+                policy_program_done(&program);
+        }
+}
+
+/* Both sides could change a pipe's size, and one could fill it with pages that still change. */
+static void a_lane_is_read_or_written_and_nothing_else(void **state)
+{
+        static const int never[] = {SYS_splice, SYS_tee, SYS_vmsplice, SYS_dup3, SYS_ioctl, SYS_recvmsg};
+        static const uint64_t commands[] = {F_SETFL, F_SETPIPE_SZ, F_SETOWN, F_SETSIG, F_DUPFD};
+        const uint64_t end = (uint64_t)worker_fd_resource(layout.n_lanes, 0);
+        struct policy_program program;
+        const struct policy *policy;
+
+        (void)state;
+        for (size_t p = 0; (policy = policy_at(p)); p++) {
+                if (strncmp(policy->type, "broker", 6) == 0 || strcmp(policy->type, "vsock-proxy") == 0)
+                        continue; /* they have no lanes */
+                compile(policy->type, POLICY_GATE_RUN, &program);
+                for (uint64_t fd = WORKER_FD_LANE; fd < end; fd++) {
+                        for (size_t i = 0; i < array_size(never); i++)
+                                assert_false(passes(&program, &CALL(never[i], fd)));
+                        for (size_t i = 0; i < array_size(commands); i++)
+                                assert_false(passes(&program, &CALL(SYS_fcntl, fd, commands[i], 4096)));
+                        assert_false(passes(&program, &CALL(SYS_sendmsg, fd, 0x1000, MSG_NOSIGNAL)));
                 }
+                policy_program_done(&program);
+        }
+        compile("loader", POLICY_GATE_RUN, &program);
+        for (uint64_t to = 0; to < DESCRIPTORS; to++)
+                for (uint64_t from = 0; from < DESCRIPTORS; from++)
+                        assert_int_equal(passes(&program, &CALL(SYS_sendfile, to, from, 0x1000, 4096)),
+                                         (to == 5 || to == 7) && from == end); /* one resource: no initrd */
+        policy_program_done(&program);
+}
+
+/* Who maps files says which on control, where they go beside. */
+static void descriptors_go_beside_control_only(void **state)
+{
+        (void)state;
+        for (uint64_t fd = 0; fd < DESCRIPTORS; fd++) {
+                assert_int_equal(
+                    allows("pmem", POLICY_GATE_RUN, &CALL(SYS_sendmsg, fd, 0x1000, MSG_NOSIGNAL)),
+                    fd == WORKER_FD_CONTROL);
+                assert_int_equal(allows("sample", POLICY_GATE_START, &CALL(SYS_recvmsg, fd, 0x1000, 0)),
+                                 fd == WORKER_FD_CONTROL);
+        }
 }
 
 /* By number alone: what a transfer does is not in its arguments. */
@@ -189,16 +259,16 @@ static void each_kind_of_resource_has_a_subject_of_its_own(void **state)
         (void)state;
         for (size_t i = 0; i < array_size(kinds); i++) {
                 assert_int_equal(policy_subject_values(kinds[i].subject, &all, v), kinds[i].n);
-                assert_int_equal(v[0], 4 + 2 + kinds[i].first);
+                assert_int_equal(v[0], 4 + 2 * 2 + kinds[i].first);
                 if (kinds[i].n > 1)
-                        assert_int_equal(v[1], 4 + 2 + kinds[i].second);
+                        assert_int_equal(v[1], 4 + 2 * 2 + kinds[i].second);
         }
         assert_int_equal(policy_subject_values(POLICY_BORN, &all, v), POLICY_BORN_MAX);
         assert_int_equal(v[0], worker_fd_policy(2, LIMIT_RESOURCES));
         assert_int_equal(v[POLICY_BORN_MAX - 1], v[0] + POLICY_BORN_MAX - 1);
 }
 
-/* Two ports with logs, one lane: 5 and 8 listen, 6, 7, 9 and 10 are files, and 11 to 13 are who connects. */
+/* Two ports with logs, one lane: 6 and 9 listen, 7, 8, 10 and 11 are files, and 12 to 14 are who connects. */
 static void a_console_accepts_reads_writes_and_does_nothing_else_to_sockets(void **state)
 {
         static const struct policy_layout two = {.n_lanes = 1,
@@ -208,8 +278,8 @@ static void a_console_accepts_reads_writes_and_does_nothing_else_to_sockets(void
                                                                     RESOURCE_FILE, RESOURCE_LISTENER,
                                                                     RESOURCE_FILE, RESOURCE_FILE},
                                                  .n_born = 3,
-                                                 .binary_fd = 12,
-                                                 .report_fd = 13,
+                                                 .binary_fd = 13,
+                                                 .report_fd = 14,
                                                  .go_fd = -1};
         static const int never[] = {SYS_socket,     SYS_connect,  SYS_bind,        SYS_listen,
                                     SYS_accept,     SYS_sendmsg,  SYS_recvmsg,     SYS_getsockopt,
@@ -218,8 +288,8 @@ static void a_console_accepts_reads_writes_and_does_nothing_else_to_sockets(void
 
         (void)state;
         for (uint64_t fd = 0; fd < DESCRIPTORS; fd++) {
-                const bool listens = fd == 5 || fd == 8, connected = fd >= 11 && fd <= 13;
-                const bool file = fd == 6 || fd == 7 || fd == 9 || fd == 10;
+                const bool listens = fd == 6 || fd == 9, connected = fd >= 12 && fd <= 14;
+                const bool file = fd == 7 || fd == 8 || fd == 10 || fd == 11;
                 const enum policy_gate gate = POLICY_GATE_RUN;
                 const uint64_t quiet = MSG_DONTWAIT | MSG_NOSIGNAL;
 
@@ -254,7 +324,7 @@ static void an_eventfd_is_read_and_nothing_else(void **state)
                                              .resource_kinds = {RESOURCE_FILE, RESOURCE_EVENT},
                                              .binary_fd = -1,
                                              .report_fd = -1};
-        const uint64_t image = WORKER_FD_LANE + direct.n_lanes, event = image + 1;
+        const uint64_t image = (uint64_t)worker_fd_resource(direct.n_lanes, 0), event = image + 1;
 
         (void)state;
         for (size_t i = 0; i < array_size(calls); i++) {
@@ -273,11 +343,11 @@ static void only_a_worker_that_will_be_traced_waits_and_is_dumpable(void **state
         struct policy_layout traced = layout;
 
         (void)state;
-        traced.go_fd = 10;
+        traced.go_fd = 12;
         for (size_t i = 0; i < array_size(gates); i++) {
                 enum policy_gate gate = gates[i];
                 const struct seccomp_data dumpable = CALL(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
-                const struct seccomp_data wait = CALL(SYS_read, 10, 0x1000, 1);
+                const struct seccomp_data wait = CALL(SYS_read, 12, 0x1000, 1);
 
                 assert_int_equal(layout_allows(&traced, "rng", gate, &dumpable), gate == POLICY_GATE_START);
                 assert_int_equal(layout_allows(&traced, "rng", gate, &wait), gate == POLICY_GATE_START);
@@ -509,6 +579,8 @@ int main(void)
             cmocka_unit_test(a_worker_maps_nothing_after_lockdown_and_no_file_before),
             cmocka_unit_test(a_disk_worker_punches_and_zeroes_and_does_nothing_else_to_its_file),
             cmocka_unit_test(a_worker_speaks_on_its_own_descriptors_only),
+            cmocka_unit_test(a_lane_is_read_or_written_and_nothing_else),
+            cmocka_unit_test(descriptors_go_beside_control_only),
             cmocka_unit_test(only_direct_disks_begin_asynchronous_transfers),
             cmocka_unit_test(an_eventfd_is_read_and_nothing_else),
             cmocka_unit_test(only_a_worker_that_will_be_traced_waits_and_is_dumpable),

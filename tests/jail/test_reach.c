@@ -26,6 +26,12 @@
 #include "sandbox/process_rights.h"
 #include "tests/jail/jail_fixture.h"
 
+/* Of a worker of one lane and one resource. */
+#define RESOURCE ((uint64_t)worker_fd_resource(1, 0))
+#define LANE_IN  ((uint64_t)worker_fd_lane_in(0))
+#define LANE_OUT ((uint64_t)worker_fd_lane_out(0))
+#define BEYOND   ((uint64_t)worker_fd_policy(1, 1))
+
 /* ---- who may reach into it ---- */
 
 /* In a child that is what the broker is: its uid, no capability, not dumpable. Returns the child's exit code.
@@ -128,20 +134,20 @@ static void directory_that_slipped_in_leads_nowhere(void **state)
         int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         struct jail_spec spec;
         struct probe probe;
-        int theirs[2];
+        struct probe_theirs theirs;
 
         (void)state;
-        fixture_spec(&spec, fixture_open_policy(), &probe, theirs);
+        fixture_spec(&spec, fixture_open_policy(), &probe, &theirs);
         spec.resource_fds = &etc;
         spec.n_resources = 1;
-        probe_start_spec(&probe, &spec, theirs);
+        probe_start_spec(&probe, &spec, &theirs);
         if (probe.child.layers_missing & JAIL_LAYER_BIT(JAIL_LAYER_LANDLOCK))
                 skip();
         /* Already in the domain that holds from before its exec; a number is freed, or there were none. */
         assert_int_equal(probe_ask(&probe, PROBE_CLOSE_CONTROL, 0, 0, 0, 0), 0);
-        assert_int_equal(probe_ask(&probe, PROBE_OPEN_BELOW, 5, 0, 0, 0), -EACCES);
+        assert_int_equal(probe_ask(&probe, PROBE_OPEN_BELOW, RESOURCE, 0, 0, 0), -EACCES);
         assert_int_equal(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
-        assert_int_equal(probe_ask(&probe, PROBE_OPEN_BELOW, 5, 0, 0, 0), -EACCES);
+        assert_int_equal(probe_ask(&probe, PROBE_OPEN_BELOW, RESOURCE, 0, 0, 0), -EACCES);
         probe_stop(&probe);
         close(etc);
 }
@@ -165,14 +171,14 @@ static void worker_has_a_session_keyring_of_its_own(void **state)
 static void start_disk(struct probe *probe, int fd, bool writable)
 {
         struct jail_spec spec;
-        int theirs[2];
+        struct probe_theirs theirs;
 
-        fixture_spec(&spec, policy_find("blk"), probe, theirs);
+        fixture_spec(&spec, policy_find("blk"), probe, &theirs);
         spec.resource_fds = &fd;
         spec.n_resources = 1;
         spec.resources_rw = writable;
         spec.file_size_max = 8192;
-        probe_start_spec(probe, &spec, theirs);
+        probe_start_spec(probe, &spec, &theirs);
         assert_int_equal(probe_ask(probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
 }
 
@@ -183,12 +189,13 @@ static void disk_worker_reads_and_writes_inside_its_image_only(void **state)
 
         (void)state;
         start_disk(&probe, image, true);
-        assert_int_equal(probe_ask(&probe, PROBE_PREAD, 5, 512, 0, 0), 512);
-        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, 5, 512, 7680, 0), 512);
-        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, 5, 512, 8192, 0), -EFBIG);
-        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, 5, 512, INT64_MAX - 512, 0), -EFBIG);
-        assert_int_equal(probe_ask(&probe, PROBE_FALLOCATE, 5, 3, 0, 4096), 0);    /* punch, keep size */
-        assert_int_equal(probe_ask(&probe, PROBE_FALLOCATE, 5, 3, 8192, 4096), 0); /* beyond: nothing there */
+        assert_int_equal(probe_ask(&probe, PROBE_PREAD, RESOURCE, 512, 0, 0), 512);
+        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, RESOURCE, 512, 7680, 0), 512);
+        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, RESOURCE, 512, 8192, 0), -EFBIG);
+        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, RESOURCE, 512, INT64_MAX - 512, 0), -EFBIG);
+        assert_int_equal(probe_ask(&probe, PROBE_FALLOCATE, RESOURCE, 3, 0, 4096), 0); /* punch, keep size */
+        assert_int_equal(probe_ask(&probe, PROBE_FALLOCATE, RESOURCE, 3, 8192, 4096),
+                         0); /* beyond: nothing there */
         assert_int_equal(lseek(image, 0, SEEK_END), 8192);
         probe_stop(&probe);
         close(image);
@@ -210,18 +217,23 @@ static void disk_worker_is_killed_beyond_its_rows(void **state)
         int image = fixture_image();
 
         (void)state;
-        assert_killed(image, true, PROBE_FALLOCATE, 5, 0, 0, 4096);  /* allocate, grow */
-        assert_killed(image, true, PROBE_FALLOCATE, 5, 1, 0, 4096);  /* keep size alone */
-        assert_killed(image, true, PROBE_FALLOCATE, 5, 8, 0, 4096);  /* collapse */
-        assert_killed(image, true, PROBE_FALLOCATE, 5, 32, 0, 4096); /* insert */
-        assert_killed(image, true, PROBE_FALLOCATE, 4, 3, 0, 4096);  /* of a lane */
-        assert_killed(image, true, PROBE_PWRITE, 4, 1, 0, 0);
-        assert_killed(image, true, PROBE_PREAD, 3, 1, 0, 0);
-        assert_killed(image, true, PROBE_PREAD, 6, 1, 0, 0);
-        assert_killed(image, true, PROBE_WRITE_FD, 5, 0, 0, 0); /* by the shared offset */
+        assert_killed(image, true, PROBE_FALLOCATE, RESOURCE, 0, 0, 4096);  /* allocate, grow */
+        assert_killed(image, true, PROBE_FALLOCATE, RESOURCE, 1, 0, 4096);  /* keep size alone */
+        assert_killed(image, true, PROBE_FALLOCATE, RESOURCE, 8, 0, 4096);  /* collapse */
+        assert_killed(image, true, PROBE_FALLOCATE, RESOURCE, 32, 0, 4096); /* insert */
+        assert_killed(image, true, PROBE_FALLOCATE, LANE_IN, 3, 0, 4096);   /* of a lane */
+        assert_killed(image, true, PROBE_FALLOCATE, LANE_OUT, 3, 0, 4096);
+        assert_killed(image, true, PROBE_PWRITE, LANE_OUT, 1, 0, 0);
+        assert_killed(image, true, PROBE_PREAD, WORKER_FD_CONTROL, 1, 0, 0);
+        assert_killed(image, true, PROBE_PREAD, LANE_IN, 1, 0, 0);
+        assert_killed(image, true, PROBE_PREAD, BEYOND, 1, 0, 0);
+        assert_killed(image, true, PROBE_READ_FD, LANE_OUT, 0, 0, 0);
+        assert_killed(image, true, PROBE_WRITE_FD, LANE_IN, 0, 0, 0);
+        assert_killed(image, true, PROBE_READ_FD, RESOURCE, 0, 0, 0);
+        assert_killed(image, true, PROBE_WRITE_FD, RESOURCE, 0, 0, 0); /* by the shared offset */
         assert_killed(image, true, PROBE_WRITE_FD, 0, 0, 0, 0);
-        assert_killed(image, false, PROBE_PWRITE, 5, 512, 0, 0);
-        assert_killed(image, false, PROBE_FALLOCATE, 5, 3, 0, 4096);
+        assert_killed(image, false, PROBE_PWRITE, RESOURCE, 512, 0, 0);
+        assert_killed(image, false, PROBE_FALLOCATE, RESOURCE, 3, 0, 4096);
         close(image);
 }
 

@@ -70,7 +70,7 @@ static void enter(void)
 }
 
 static void rootless_spec(struct jail_spec *spec, const struct policy *policy, struct probe *probe,
-                          int theirs[2])
+                          struct probe_theirs *theirs)
 {
         int binary = open(PROBE_PROGRAM, O_RDONLY | O_CLOEXEC); /* while the path may still be walked */
 
@@ -89,12 +89,12 @@ static void body_worker(void)
         struct jail_spec spec;
         struct probe probe;
         struct iovec local = {text, 8}, remote = {NULL, 8};
-        int theirs[2];
+        struct probe_theirs theirs;
 
-        rootless_spec(&spec, policy_find("rng"), &probe, theirs);
+        rootless_spec(&spec, policy_find("rng"), &probe, &theirs);
         enter();
         CHECK(spawner_keep_rights() == 0);
-        probe_start_spec(&probe, &spec, theirs);
+        probe_start_spec(&probe, &spec, &theirs);
         CHECK(probe.child.layers_missing & JAIL_LAYER_BIT(JAIL_LAYER_UNIQUE_UID));
         CHECK(probe.child.layers_missing & JAIL_LAYER_BIT(JAIL_LAYER_NO_GROUPS));
         CHECK(!(probe.child.layers_missing & JAIL_LAYER_BIT(JAIL_LAYER_NO_NAMESPACES)));
@@ -125,12 +125,12 @@ static void body_no_way_back(void)
             PROBE_PROCESS_VM_WRITE, PROBE_CAPSET, PROBE_SETUID_ROOT, PROBE_MMAP_EXEC, PROBE_EXEC_PATH};
         struct jail_spec spec;
         struct probe probe;
-        int theirs[2];
+        struct probe_theirs theirs;
 
-        rootless_spec(&spec, fixture_open_policy(), &probe, theirs);
+        rootless_spec(&spec, fixture_open_policy(), &probe, &theirs);
         enter();
         CHECK(spawner_keep_rights() == 0);
-        probe_start_spec(&probe, &spec, theirs);
+        probe_start_spec(&probe, &spec, &theirs);
         CHECK(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0) == 0);
         for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
                 int64_t r = probe_ask(&probe, attacks[i], (uint64_t)getppid(), 0, 0, 0);
@@ -159,9 +159,9 @@ static void body_stages(void)
         struct jail_child child = {0};
         struct probe probe;
         const char *stage;
-        int theirs[2];
+        struct probe_theirs theirs;
 
-        rootless_spec(&spec, policy_find("rng"), &probe, theirs);
+        rootless_spec(&spec, policy_find("rng"), &probe, &theirs);
         enter();
         CHECK(spawner_keep_rights() == 0);
         for (size_t i = 0; (stage = jail_stage_name(i)); i++) {
@@ -224,9 +224,9 @@ static void body_forbidden_spawn(void)
         struct jail_failure failure;
         struct jail_child child = {0};
         struct probe probe;
-        int theirs[2];
+        struct probe_theirs theirs;
 
-        fixture_spec(&spec, policy_find("rng"), &probe, theirs);
+        fixture_spec(&spec, policy_find("rng"), &probe, &theirs);
         forbid_user_namespaces();
         spec.uid = spec.owner_uid = 0;
         spec.gid = spec.owner_gid = getegid();

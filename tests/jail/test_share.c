@@ -137,13 +137,13 @@ static void start_as(struct folder *folder, const char *name, bool read_only, co
         static unsigned n;
         struct jail_spec spec;
         char hook[16], why[256];
-        int theirs[2];
+        struct probe_theirs theirs;
 
         snprintf(hook, sizeof(hook), "%u", n++);
         if (share_mount(at(name), place, hook, read_only, ids, &folder->root_fd, &folder->mapped, why,
                         sizeof(why)) < 0)
                 fail_msg("%s", why);
-        fixture_spec(&spec, policy_of(ids, read_only), &folder->probe, theirs);
+        fixture_spec(&spec, policy_of(ids, read_only), &folder->probe, &theirs);
         spec.first_id = ids->count > 0 ? ids->uid : 0;
         spec.n_ids = ids->count;
         close(spec.binary_fd);
@@ -154,7 +154,7 @@ static void start_as(struct folder *folder, const char *name, bool read_only, co
         spec.root_fd = folder->root_fd;
         spec.file_size_max = UINT64_MAX;
         spec.n_born = 16;
-        probe_start_spec(&folder->probe, &spec, theirs);
+        probe_start_spec(&folder->probe, &spec, &theirs);
 }
 
 static void start(struct folder *folder, bool read_only)
@@ -388,19 +388,15 @@ static void no_worker_has_capabilities_without_a_range_or_a_range_with_others(vo
                 struct jail_failure failure = {0};
                 struct jail_spec spec;
                 struct probe probe;
-                int theirs[2];
+                struct probe_theirs theirs;
 
-                fixture_spec(&spec, policy_of(&many, false), &probe, theirs);
+                fixture_spec(&spec, policy_of(&many, false), &probe, &theirs);
                 spec.first_id = bad[i].first;
                 spec.n_ids = bad[i].count;
                 assert_int_equal(jail_spawn(&spec, &probe.child, &failure), -EINVAL);
                 assert_string_equal(failure.stage, "prepare");
-                close(theirs[0]);
-                close(theirs[1]);
-                close(probe.control);
-                close(probe.lane);
-                close(spec.binary_fd);
-                close(spec.null_fd);
+                fixture_close(&spec, &theirs);
+                fixture_close_ours(&probe);
         }
 }
 
@@ -495,15 +491,16 @@ static void spawner_does_not_stay_in_the_folder_when_no_child_can_be_made(void *
         struct folder folder;
         struct probe probe;
         unsigned failed = 0;
-        int theirs[2], r;
+        struct probe_theirs theirs;
+        int r;
 
         (void)state;
         start(&folder, false);
         assert_non_null(getcwd(before, sizeof(before)));
-        fixture_spec(&spec, fixture_open_policy(), &probe, theirs);
+        fixture_spec(&spec, fixture_open_policy(), &probe, &theirs);
         spec.root_fd = folder.root_fd;
         assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
-        limit = (struct rlimit){.rlim_cur = (rlim_t)theirs[0], .rlim_max = was.rlim_max};
+        limit = (struct rlimit){.rlim_cur = (rlim_t)theirs.control, .rlim_max = was.rlim_max};
         do {
                 limit.rlim_cur++;
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -515,10 +512,7 @@ static void spawner_does_not_stay_in_the_folder_when_no_child_can_be_made(void *
         } while (r < 0 && limit.rlim_cur < 256);
         assert_int_equal(r, 0);
         assert_true(failed >= 2); /* at our own folder's descriptor, and at the child's */
-        close(theirs[0]);
-        close(theirs[1]);
-        close(spec.binary_fd);
-        close(spec.null_fd);
+        fixture_close(&spec, &theirs);
         probe_stop(&probe);
         stop(&folder);
 }

@@ -103,6 +103,7 @@ static void make_config(void)
                 devices[i].n_queues = 1;
                 devices[i].n_lanes = i == 1 ? 4 : 1;
         }
+        devices[1].copy = DEVICE_COPY_SOCKET;
         in_dir("image", image_path, sizeof(image_path));
         devices[2].options = BLK_SET(.path = image_path);
 }
@@ -175,9 +176,11 @@ static void spawn(uint32_t device, struct spawned *ret)
 {
         say(SPAWN_SPAWN, device);
         hear_kind(ret, SPAWN_SPAWNED, device);
-        CHECK(ret->fds.n == devices[device].n_lanes + 3);
+        CHECK(ret->fds.n == 2 * devices[device].n_lanes + 3);
+        for (unsigned i = 1; i <= 2 * devices[device].n_lanes; i++)
+                CHECK(fixture_is_pipe(ret->fds.fds[i]) == (devices[device].copy != DEVICE_COPY_SOCKET));
         ret->probe.control = ret->fds.fds[0];
-        ret->probe.lane = ret->fds.fds[1];
+        ret->probe.lane = (struct fd_duplex){.in = ret->fds.fds[1], .out = ret->fds.fds[2]};
         ret->probe.child.pid = (pid_t)ret->message.pid;
         ret->probe.child.pidfd = ret->fds.fds[ret->fds.n - 2];
         CHECK(probe_ask(&ret->probe, PROBE_PING, 0, 0, 0, 0) == 42);
@@ -241,8 +244,6 @@ static bool exists(const char *name)
         return access(path, F_OK) == 0;
 }
 
-/* ---- the good order ---- */
-
 static void broker_life(void)
 {
         struct spawned first, second, other, disk, exited;
@@ -251,7 +252,7 @@ static void broker_life(void)
         spawn(1, &other);
         spawn(2, &disk);
         CHECK(first.message.uid != other.message.uid && other.message.uid != disk.message.uid);
-        CHECK(probe_ask(&disk.probe, PROBE_PREAD, 5, 512, 0, 0) == 512);
+        CHECK(probe_ask(&disk.probe, PROBE_PREAD, 6, 512, 0, 0) == 512);
         end_worker(&first);
         hear_kind(&exited, SPAWN_EXITED, 0);
         CHECK(exited.message.pid == first.message.pid && exited.message.signaled &&
@@ -286,8 +287,7 @@ static void devices_are_spawned_reaped_and_spawned_again(void **state)
         }
 }
 
-/* The broker's pidfd is as fast as the spawner's signal: Reap and Spawn may come before the spawner has
- * looked. */
+/* The broker's pidfd is as fast as the spawner's signal: Reap and Spawn may come before it has looked. */
 static void broker_hasty(void)
 {
         struct spawned worker, next;
@@ -329,7 +329,7 @@ static void broker_confined(void)
         say(SPAWN_SPAWN, 0);
         hear_kind(&worker, SPAWN_SPAWNED, 0);
         worker.probe.control = worker.fds.fds[0];
-        worker.probe.child.pidfd = worker.fds.fds[2];
+        worker.probe.child.pidfd = worker.fds.fds[worker.fds.n - 2];
         address = (uint64_t)probe_ask(&worker.probe, PROBE_BUFFER, 0, 0, 0, 0);
         CHECK(probe_ask(&worker.probe, PROBE_LOCKDOWN, 0, 0, 0, 0) == 0);
         remote = (struct iovec){(void *)(uintptr_t)address, 8};

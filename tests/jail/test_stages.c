@@ -45,14 +45,10 @@ static void assert_no_worker(struct jail_spec *spec, const char *stage, int erro
         assert_int_equal(geteuid(), 0);
 }
 
-static void drop_spec(const struct jail_spec *spec, const struct probe *probe, const int *theirs)
+static void drop_spec(const struct jail_spec *spec, struct probe *probe, struct probe_theirs *theirs)
 {
-        close(theirs[0]);
-        close(theirs[1]);
-        close(probe->control);
-        close(probe->lane);
-        close(spec->binary_fd);
-        close(spec->null_fd);
+        fixture_close(spec, theirs);
+        fixture_close_ours(probe);
 }
 
 static void each_stage_that_fails_means_no_worker_and_is_named(void **state)
@@ -60,15 +56,15 @@ static void each_stage_that_fails_means_no_worker_and_is_named(void **state)
         const char *stage;
         struct jail_spec spec;
         struct probe probe;
-        int theirs[2];
+        struct probe_theirs theirs;
 
         (void)state;
-        fixture_spec(&spec, policy_find("rng"), &probe, theirs);
+        fixture_spec(&spec, policy_find("rng"), &probe, &theirs);
         for (size_t i = 0; (stage = jail_stage_name(i)); i++) {
                 spec.fail_stage = stage;
                 assert_no_worker(&spec, stage, -EIO);
         }
-        drop_spec(&spec, &probe, theirs);
+        drop_spec(&spec, &probe, &theirs);
 }
 
 static void each_stage_has_its_reason_and_a_name_of_its_own(void **state)
@@ -94,30 +90,34 @@ static void program_that_is_none_fails_at_exec(void **state)
 {
         struct jail_spec spec;
         struct probe probe;
-        int theirs[2];
+        struct probe_theirs theirs;
 
         (void)state;
-        fixture_spec(&spec, policy_find("rng"), &probe, theirs);
+        fixture_spec(&spec, policy_find("rng"), &probe, &theirs);
         close(spec.binary_fd);
         spec.binary_fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
         assert_no_worker(&spec, "exec", -EACCES);
         close(spec.binary_fd);
         spec.binary_fd = open("/bin/sh", O_RDONLY | O_CLOEXEC); /* its loader is not in the empty root */
         assert_no_worker(&spec, "exec", -EACCES);
-        drop_spec(&spec, &probe, theirs);
+        drop_spec(&spec, &probe, &theirs);
 }
 
 static void descriptor_that_is_closed_fails_at_fds(void **state)
 {
         struct jail_spec spec;
         struct probe probe;
-        int theirs[2], bad = 999;
+        struct probe_theirs theirs;
+        struct fd_duplex bad;
 
         (void)state;
-        fixture_spec(&spec, policy_find("rng"), &probe, theirs);
-        spec.lane_fds = &bad;
+        fixture_spec(&spec, policy_find("rng"), &probe, &theirs);
+        spec.lanes = &bad;
+        bad = (struct fd_duplex){.in = 999, .out = theirs.lane.out};
         assert_no_worker(&spec, "fds", -EBADF);
-        drop_spec(&spec, &probe, theirs);
+        bad = (struct fd_duplex){.in = theirs.lane.in, .out = 999};
+        assert_no_worker(&spec, "fds", -EBADF);
+        drop_spec(&spec, &probe, &theirs);
 }
 
 static void assert_no_worker_of(struct jail_spec *spec, uid_t uid, uid_t owner)
@@ -131,10 +131,10 @@ static void lanes_resources_and_uids_beyond_the_limits_are_refused(void **state)
 {
         struct jail_spec spec;
         struct probe probe;
-        int theirs[2];
+        struct probe_theirs theirs;
 
         (void)state;
-        fixture_spec(&spec, policy_find("rng"), &probe, theirs);
+        fixture_spec(&spec, policy_find("rng"), &probe, &theirs);
         spec.n_lanes = LIMIT_LANES + 1;
         assert_no_worker(&spec, "prepare", -EINVAL);
         spec.n_lanes = 1;
@@ -144,32 +144,35 @@ static void lanes_resources_and_uids_beyond_the_limits_are_refused(void **state)
         assert_no_worker_of(&spec, 0, FIXTURE_OWNER);
         assert_no_worker_of(&spec, FIXTURE_WORKER, 0);
         assert_no_worker_of(&spec, FIXTURE_OWNER, FIXTURE_OWNER);
-        drop_spec(&spec, &probe, theirs);
+        drop_spec(&spec, &probe, &theirs);
 }
 
 static void worker_with_all_lanes_and_resources_starts(void **state)
 {
-        int lanes[LIMIT_LANES], resources[LIMIT_RESOURCES], theirs[2], image = fixture_image();
+        const uint64_t first = (uint64_t)worker_fd_resource(LIMIT_LANES, 0);
+        int resources[LIMIT_RESOURCES], image = fixture_image();
+        struct fd_duplex lanes[LIMIT_LANES];
+        struct probe_theirs theirs;
         struct jail_spec spec;
         struct probe probe;
 
         (void)state;
-        fixture_spec(&spec, policy_find("blk"), &probe, theirs);
+        fixture_spec(&spec, policy_find("blk"), &probe, &theirs);
         for (size_t i = 0; i < LIMIT_LANES; i++)
-                lanes[i] = theirs[1];
+                lanes[i] = theirs.lane;
         for (size_t i = 0; i < LIMIT_RESOURCES; i++)
                 resources[i] = image;
-        spec.lane_fds = lanes;
+        spec.lanes = lanes;
         spec.n_lanes = LIMIT_LANES;
         spec.resource_fds = resources;
         spec.n_resources = LIMIT_RESOURCES;
         spec.resources_rw = 0x80;
         spec.file_size_max = 8192;
-        probe_start_spec(&probe, &spec, theirs);
+        probe_start_spec(&probe, &spec, &theirs);
         assert_int_equal(probe_ask(&probe, PROBE_LOCKDOWN, 0, 0, 0, 0), 0);
-        assert_int_equal(probe_ask(&probe, PROBE_PREAD, 20, 512, 0, 0), 512);
-        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, 27, 512, 0, 0), 512);
-        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, 26, 512, 0, 0), PROBE_DEAD);
+        assert_int_equal(probe_ask(&probe, PROBE_PREAD, first, 512, 0, 0), 512);
+        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, first + 7, 512, 0, 0), 512);
+        assert_int_equal(probe_ask(&probe, PROBE_PWRITE, first + 6, 512, 0, 0), PROBE_DEAD);
         probe_stop(&probe);
         close(image);
 }
@@ -203,11 +206,11 @@ static void turns_are_short_where_that_is_asked_for_and_last_over_exec(void **st
         for (int brief = 0; brief < 2; brief++) {
                 struct jail_spec spec;
                 struct probe probe;
-                int theirs[2];
+                struct probe_theirs theirs;
 
-                fixture_spec(&spec, policy_find("blk"), &probe, theirs);
+                fixture_spec(&spec, policy_find("blk"), &probe, &theirs);
                 spec.short_turns = brief;
-                probe_start_spec(&probe, &spec, theirs);
+                probe_start_spec(&probe, &spec, &theirs);
                 assert_int_equal(slice_of(probe.child.pid), brief ? LIMIT_SLICE_NS : own_ns);
                 assert_int_equal(slice_of(0), own_ns);
                 probe_stop(&probe);

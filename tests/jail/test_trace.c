@@ -31,11 +31,11 @@ static int child_signals; /* readable when a child has stopped or ended */
 static void traced_start(struct probe *probe, const char *type, bool trace)
 {
         struct jail_spec spec;
-        int theirs[2];
+        struct probe_theirs theirs;
 
-        fixture_spec(&spec, policy_find(type), probe, theirs);
+        fixture_spec(&spec, policy_find(type), probe, &theirs);
         spec.trace = trace;
-        probe_start_spec(probe, &spec, theirs);
+        probe_start_spec(probe, &spec, &theirs);
         assert_int_equal(probe->child.trace_error, 0);
         assert_int_equal(probe->child.trace.pid, trace ? probe->child.pid : 0);
 }
@@ -195,7 +195,7 @@ static void worker_dies_while_another_one_starts(void **state)
         struct probe dying, starting;
         struct pollfd pfds[2];
         struct jail_spec spec;
-        int theirs[2];
+        struct probe_theirs theirs;
 
         (void)state;
         traced_start(&dying, "rng", true);
@@ -204,13 +204,13 @@ static void worker_dies_while_another_one_starts(void **state)
         pfds[1] = (struct pollfd){.fd = dying.child.pidfd, .events = POLLIN};
         assert_int_equal(poll(pfds, 1, WAIT_MS), 1);
         assert_int_equal(poll(&pfds[1], 1, 20), 0); /* it waits for its tracer */
-        fixture_spec(&spec, policy_find("rng"), &starting, theirs);
+        fixture_spec(&spec, policy_find("rng"), &starting, &theirs);
         spec.trace = true;
         spec.wake_fd = child_signals;
         spec.wake = serve_other;
         spec.wake_context = &dying;
         n_woken = 0;
-        probe_start_spec(&starting, &spec, theirs);
+        probe_start_spec(&starting, &spec, &theirs);
         assert_true(n_woken > 0);
         assert_int_equal(poll(&pfds[1], 1, WAIT_MS), 1);
         probe_stop(&starting);
@@ -257,10 +257,10 @@ static void failure_behind_the_tracer_leaves_no_child(void **state)
         struct jail_child child;
         struct jail_spec spec;
         struct probe probe;
-        int theirs[2];
+        struct probe_theirs theirs;
 
         (void)state;
-        fixture_spec(&spec, policy_find("rng"), &probe, theirs);
+        fixture_spec(&spec, policy_find("rng"), &probe, &theirs);
         spec.trace = true;
         spec.fail_stage = "exec";
         assert_int_equal(jail_spawn(&spec, &child, &failure), -EIO);
@@ -272,12 +272,8 @@ static void failure_behind_the_tracer_leaves_no_child(void **state)
         assert_string_equal(failure.stage, "exec");
         assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
         assert_int_equal(errno, ECHILD);
-        close(spec.binary_fd);
-        close(spec.null_fd);
-        close(theirs[0]);
-        close(theirs[1]);
-        close(probe.control);
-        close(probe.lane);
+        fixture_close(&spec, &theirs);
+        fixture_close_ours(&probe);
 }
 
 static int compare_times(const void *a, const void *b)

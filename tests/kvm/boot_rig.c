@@ -4,6 +4,7 @@
 #include "tests/kvm/boot_rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@
 #include "proto/frame.h"
 #include "tests/unit/unit.h"
 
-#define INDEX 0u /* of the loader: the spawner has nobody else */
+#define INDEX    0u           /* of the loader: the spawner has nobody else */
+#define RIG_PIPE (256 * 1024) /* a test writes more than a page of frames before anybody reads */
 
 /* ---- from the spawner's channel ---- */
 
@@ -124,7 +126,9 @@ void rig_begin(struct boot_rig *rig)
 
         memset(rig, 0, sizeof(*rig));
         rig->fds_before = unit_count_fds();
-        rig->control = rig->lane = -1;
+        rig->control = -1;
+        rig->lane = (struct fd_duplex){-1, -1};
+        signal(SIGPIPE, SIG_IGN); /* a pipe has no MSG_NOSIGNAL */
         assert_int_equal(uv_loop_init(&rig->loop), 0);
         assert_int_equal(fd_stream_pair(pair), 0);
         rig->spawner_fd = pair[0];
@@ -167,7 +171,7 @@ void rig_end(struct boot_rig *rig)
         assert_int_equal(uv_loop_close(&rig->loop), 0);
         close_end(&rig->spawner_fd);
         close_end(&rig->control);
-        close_end(&rig->lane);
+        fd_duplex_close(&rig->lane);
         if (rig->pid > 0)
                 rig_child_status(rig);
         guest_memory_unref(rig->memory);
@@ -221,19 +225,21 @@ static pid_t waiting_child(void)
 
 void rig_spawned(struct boot_rig *rig)
 {
-        int control[2], lane[2], output[2], pidfd;
+        int control[2], output[2], pidfd;
+        struct fd_duplex lane[2];
 
         rig->pid = waiting_child();
         pidfd = (int)syscall(SYS_pidfd_open, rig->pid, 0);
         assert_int_equal(fd_stream_pair(control), 0);
-        assert_int_equal(fd_stream_pair(lane), 0);
+        assert_int_equal(fd_pipe_pair(lane), 0);
+        assert_true(fcntl(lane[1].out, F_SETPIPE_SZ, RIG_PIPE) >= RIG_PIPE);
         assert_int_equal(pipe(output), 0);
         tell_broker(rig,
                     &(struct spawn_to_broker){
                         .kind = SPAWN_SPAWNED, .device = INDEX, .pid = (uint32_t)rig->pid, .uid = 1000},
-                    (const int[]){control[0], lane[0], pidfd, output[0]}, 4);
+                    (const int[]){control[0], lane[0].in, lane[0].out, pidfd, output[0]}, 5);
         close(control[0]);
-        close(lane[0]);
+        fd_duplex_close(&lane[0]);
         close(pidfd);
         close(output[0]);
         close(output[1]);
@@ -289,24 +295,24 @@ bool rig_was_reaped(struct boot_rig *rig)
 
 /* ---- the loader ---- */
 
-static void send_frame(int fd, uint8_t *header, ssize_t len, const void *payload, uint32_t payload_len)
+static void put_frame(int fd, uint8_t *header, ssize_t len, const void *payload, uint32_t payload_len)
 {
         uint8_t head_bytes[FRAME_HEAD_BYTES];
         struct frame_head head = {.header_len = (uint32_t)len, .payload_len = payload_len};
 
         assert_true(len > 0);
         frame_head_make(&head, head_bytes);
-        assert_int_equal(send(fd, head_bytes, sizeof(head_bytes), MSG_NOSIGNAL), sizeof(head_bytes));
-        assert_int_equal(send(fd, header, (size_t)len, MSG_NOSIGNAL), len);
+        assert_int_equal(fd_write_all(fd, head_bytes, sizeof(head_bytes)), 0);
+        assert_int_equal(fd_write_all(fd, header, (size_t)len), 0);
         if (payload_len > 0)
-                assert_int_equal(send(fd, payload, payload_len, MSG_NOSIGNAL), payload_len);
+                assert_int_equal(fd_write_all(fd, payload, payload_len), 0);
 }
 
 void rig_control(struct boot_rig *rig, const struct control_to_broker *message)
 {
         static uint8_t header[16384];
 
-        send_frame(rig->control, header, control_make_to_broker(message, header, sizeof(header)), NULL, 0);
+        put_frame(rig->control, header, control_make_to_broker(message, header, sizeof(header)), NULL, 0);
 }
 
 void rig_hello(struct boot_rig *rig, uint32_t device_type)
@@ -326,7 +332,7 @@ void rig_lane(struct boot_rig *rig, const struct lane_to_broker *message, const 
 {
         static uint8_t header[16384];
 
-        send_frame(rig->lane, header, lane_make_to_broker(message, header, sizeof(header)), payload, len);
+        put_frame(rig->lane.out, header, lane_make_to_broker(message, header, sizeof(header)), payload, len);
 }
 
 void rig_write(struct boot_rig *rig, uint64_t range, uint32_t offset, const void *bytes, uint32_t len)

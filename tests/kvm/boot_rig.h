@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "broker/kvm/boot.h"
+#include "proto/base/fd.h"
 #include "proto/control.h"
 #include "proto/lane.h"
 
@@ -25,8 +26,9 @@ struct boot_rig {
         struct guest_memory *memory;
         uint8_t *low, *high; /* what the RAM holds */
         struct boot *boot;
-        pid_t pid;         /* of the child; 0: none */
-        int control, lane; /* the loader's ends; -1: none */
+        pid_t pid;             /* of the child; 0: none */
+        int control;           /* the loader's end; -1: none */
+        struct fd_duplex lane; /* the same */
         unsigned n_booted, n_failed;
         struct boot_entry entry;
         char why[1024];

@@ -3,7 +3,6 @@
  * TRUST: its own inputs.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "proto/base/checked.h"
@@ -146,11 +145,11 @@ static void a_completion(void)
 }
 static void rubbish(void)
 {
-        assert_true(send(rig.lane, "\xff\xff\xff\xff\xff\xff\xff\xff", 8, MSG_NOSIGNAL) == 8);
+        assert_int_equal(fd_write_all(rig.lane.out, "\xff\xff\xff\xff\xff\xff\xff\xff", 8), 0);
 }
 static void a_header_of_rubbish(void)
 {
-        assert_true(send(rig.lane, "\4\0\0\0\1\0\0\0abcd", 12, MSG_NOSIGNAL) == 12);
+        assert_int_equal(fd_write_all(rig.lane.out, "\4\0\0\0\1\0\0\0abcd", 12), 0);
 }
 static void entry_outside_of_ram(void)
 {
@@ -288,9 +287,8 @@ static void a_frame_that_never_ends_spoils_the_last_word(void **state)
         (void)state;
         begin_loading();
         rig_booted(&rig, KVM_BOOT_PVH, 0, 0);
-        assert_true(send(rig.lane, "\4\0\0", 3, MSG_NOSIGNAL) == 3);
-        close(rig.lane);
-        rig.lane = -1;
+        assert_int_equal(fd_write_all(rig.lane.out, "\4\0\0", 3), 0);
+        fd_duplex_close(&rig.lane);
         expect_failed("wrote on after its end");
         rig_end(&rig);
 }

@@ -211,7 +211,7 @@ class Booting(Case):
         for fact, measured in (("program", "bulkhead-worker-loader"), ("guest memory", "0 bytes mapped"),
                                ("capabilities", "0 in 5 sets"), ("seccomp mode", "2 (filter)"), ("seccomp filters", "2"),
                                ("namespaces", "7 of its own"), ("root", "0 entries, read-only"),
-                               ("descriptors", "2 null, 1 output, 2 sockets, 1 files")):
+                               ("descriptors", "2 null, 1 pipes, 3 sockets, 1 files")):
             self.assertEqual((rows[fact]["measured"], rows[fact]["verdict"]), (measured, "ok"))
         self.assertEqual(rows["seccomp content"]["wanted"], "policy loader")
 

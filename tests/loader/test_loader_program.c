@@ -109,8 +109,8 @@ static void take_frame(void)
 /* All that it writes; then its last word, which is behind all of that. */
 static void await_last_word(struct control_to_broker *ret_word)
 {
-        struct pollfd fds[] = {{.fd = broker.lanes[0], .events = POLLIN},
-                               {.fd = broker.control, .events = POLLIN}};
+        struct pollfd fds[] = {{.fd = broker.lanes[0].in, .events = POLLIN},
+                               {.fd = broker.control.in, .events = POLLIN}};
 
         for (;;) {
                 assert_true(poll(fds, 2, FAKE_DEADLINE_S * 1000) > 0);

@@ -24,7 +24,7 @@ struct odds {
         uint32_t slow;       /* one turn in n is followed by a rest */
         uint32_t put_state;
         uint32_t eager;         /* answers before all bytes have come that it was sent or has asked for */
-        uint32_t small_buffers; /* one worker in n has a socket that takes little */
+        uint32_t small_buffers; /* one worker in n has pipes that take little */
         /* what befalls a worker, in steps of the schedule */
         uint32_t kill, kill_mid_frame, hang, offend, protocol_error, stuck_exit;
         /* at birth */

@@ -8,6 +8,7 @@
 
 #include "broker/core/device.h"
 #include "broker/core/device_life.h"
+#include "proto/base/fd.h"
 #include "proto/control.h"
 #include "proto/lane.h"
 #include "tests/sim/iommu.h"
@@ -129,7 +130,7 @@ struct answer {
 #define STALE_IDS    16u
 
 struct sim_lane {
-        int fd;
+        struct fd_duplex ends; /* the worker's; -1: none */
         uint8_t *rx, *tx;
         size_t rx_pos, rx_len, tx_pos, tx_len;
         uint64_t sent;

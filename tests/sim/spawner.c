@@ -46,7 +46,8 @@ static void say(const struct spawn_to_broker *message, const int *fds, unsigned 
 
 static void answer_spawn(struct sim_device *dev)
 {
-        int fds[SIM_LANES + 3], output[2];
+        int fds[1 + 2 * SIM_LANES + 2], output[2];
+        unsigned n;
 
         spawner.wanted[dev->index] = false;
         if (chance_one_in(dev->odds->spawn_fails)) {
@@ -59,17 +60,17 @@ static void answer_spawn(struct sim_device *dev)
                 say(&failed, NULL, 0);
                 return;
         }
-        worker_spawn(dev, fds);
+        n = worker_spawn(dev, fds);
         /* These workers say nothing on their standard error. */
         sim_check(pipe2(output, O_CLOEXEC | O_NONBLOCK) == 0, "no pipe");
         close(output[1]);
-        fds[dev->n_lanes + 2] = output[0];
+        fds[n++] = output[0];
         say(&(struct spawn_to_broker){.kind = SPAWN_SPAWNED,
                                       .device = dev->index,
                                       .pid = dev->worker.pid,
                                       .uid = 4711 + dev->index},
-            fds, dev->n_lanes + 3);
-        for (unsigned i = 0; i < dev->n_lanes + 3; i++)
+            fds, n);
+        for (unsigned i = 0; i < n; i++)
                 close(fds[i]);
 }
 

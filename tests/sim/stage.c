@@ -52,7 +52,8 @@ static void clear_device(struct sim_device *dev, unsigned index)
         for (unsigned i = 0; i < SIM_POSTINGS; i++)
                 dev->postings[i] = (struct posting){.bytes = dev->postings[i].bytes};
         for (unsigned i = 0; i < SIM_LANES; i++)
-                dev->lanes[i] = (struct sim_lane){.fd = -1, .rx = dev->lanes[i].rx, .tx = dev->lanes[i].tx};
+                dev->lanes[i] =
+                    (struct sim_lane){.ends = {-1, -1}, .rx = dev->lanes[i].rx, .tx = dev->lanes[i].tx};
         memcpy(fresh.postings, dev->postings, sizeof(fresh.postings));
         memcpy(fresh.lanes, dev->lanes, sizeof(fresh.lanes));
         *dev = fresh;

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,19 +25,18 @@ static void choose_character(struct sim_device *dev, struct sim_worker *worker)
         worker->bytes_left = chance_one_in(odds->die_young) ? (int64_t)chance_below(400) : -1;
 }
 
-/* A socket that takes little: the broker's frames go in pieces. */
-static void squeeze(struct sim_device *dev, const int *pair)
+/* A pipe that takes little: the broker's frames go in pieces. */
+static void squeeze(struct sim_device *dev, const struct fd_duplex *brokers)
 {
-        int bytes = 1; /* as little as the kernel permits */
-
         if (chance_one_in(dev->odds->small_buffers))
-                sim_check(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) == 0,
-                          "no setsockopt");
+                sim_check(fcntl(brokers->out, F_SETPIPE_SZ, 1) > 0, /* the kernel makes it a page */
+                          "a pipe that cannot be made small");
 }
 
-void worker_spawn(struct sim_device *dev, int *ret_fds)
+unsigned worker_spawn(struct sim_device *dev, int *ret_fds)
 {
         struct sim_worker *worker = &dev->worker;
+        unsigned n = 0;
         struct stat st;
         int pair[2];
 
@@ -49,22 +47,27 @@ void worker_spawn(struct sim_device *dev, int *ret_fds)
         worker->born_ms = sim_now_ms();
         choose_character(dev, worker);
         sim_check(fd_stream_pair(pair) == 0, "no socket pair");
-        ret_fds[0] = pair[0];
+        ret_fds[n++] = pair[0];
         worker->control = pair[1];
         fd_set_nonblock(pair[1]);
         for (unsigned i = 0; i < dev->n_lanes; i++) {
-                sim_check(fd_stream_pair(pair) == 0, "no socket pair");
-                ret_fds[1 + i] = pair[0];
-                fd_set_nonblock(pair[1]);
-                squeeze(dev, pair);
-                lane_reset(&dev->lanes[i], pair[1]);
+                struct fd_duplex ends[2]; /* the broker's and the worker's */
+
+                sim_check(fd_pipe_pair(ends) == 0, "no pipes");
+                ret_fds[n++] = ends[0].in;
+                ret_fds[n++] = ends[0].out;
+                fd_set_nonblock(ends[1].in);
+                fd_set_nonblock(ends[1].out);
+                squeeze(dev, &ends[0]);
+                lane_reset(&dev->lanes[i], ends[1]);
         }
         sim_check(pipe2(pair, O_CLOEXEC | O_NONBLOCK) == 0, "no pipe");
         sim_check(fstat(pair[0], &st) == 0, "no fstat");
-        ret_fds[1 + dev->n_lanes] = pair[0];
+        ret_fds[n++] = pair[0];
         worker->exit_pipe = pair[1];
         worker->pidfd_inode = st.st_ino;
         trace_event("spawned", dev->index, worker->incarnation, 0);
+        return n;
 }
 
 static void close_channels(struct sim_device *dev)
@@ -72,7 +75,7 @@ static void close_channels(struct sim_device *dev)
         close(dev->worker.control);
         dev->worker.control = -1;
         for (unsigned i = 0; i < dev->n_lanes; i++)
-                lane_reset(&dev->lanes[i], -1);
+                lane_reset(&dev->lanes[i], (struct fd_duplex){-1, -1});
 }
 
 void worker_kill(struct sim_device *dev)
@@ -177,7 +180,7 @@ void worker_init(struct sim_device *dev)
         for (unsigned i = 0; i < dev->n_lanes; i++) {
                 struct sim_lane *lane = &dev->lanes[i];
 
-                lane->fd = -1;
+                lane->ends = (struct fd_duplex){-1, -1};
                 if (!lane->rx)
                         lane->rx = malloc(LANE_BUFFER);
                 if (!lane->tx)

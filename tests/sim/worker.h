@@ -8,8 +8,9 @@
 void worker_init(struct sim_device *dev);
 void worker_done(struct sim_device *dev);
 
-/* A new incarnation. ret_fds: the broker's ends of control and lanes, then the pidfd's stand-in. */
-void worker_spawn(struct sim_device *dev, int *ret_fds);
+/* A new incarnation. ret_fds: the broker's ends of control and lanes (in and out of each), then the pidfd's stand-in.
+ * Returns how many these are. */
+unsigned worker_spawn(struct sim_device *dev, int *ret_fds);
 
 /* SIGKILL, from the broker or from anywhere. It does nothing any more, and is gone a little later. */
 void worker_kill(struct sim_device *dev);
@@ -29,7 +30,7 @@ void control_push_config(struct sim_device *dev);
 
 /* ---- worker_lane.c, worker_answer.c ---- */
 bool lane_step(struct sim_device *dev, unsigned lane);
-void lane_reset(struct sim_lane *lane, int fd);
+void lane_reset(struct sim_lane *lane, struct fd_duplex ends); /* takes the ends */
 /* One of what it holds is answered, or some of it. True: something was said. */
 bool lane_answer(struct sim_device *dev, unsigned lane);
 /* All of this queue that it holds goes back unused. */

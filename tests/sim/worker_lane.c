@@ -1,9 +1,8 @@
-/* The fake worker's end of a lane: frames in, bytes out.
+/* The fake worker's ends of a lane: frames in, bytes out.
  * Owns the lane's buffers; called by worker.c. TRUST: it is the worker; what the broker sends is judged as a
  * worker would, and against the model.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "broker/core/features.h"
@@ -15,11 +14,10 @@
 #include "tests/sim/trace.h"
 #include "tests/sim/worker.h"
 
-void lane_reset(struct sim_lane *lane, int fd)
+void lane_reset(struct sim_lane *lane, struct fd_duplex ends)
 {
-        if (lane->fd >= 0)
-                close(lane->fd);
-        lane->fd = fd;
+        fd_duplex_close(&lane->ends);
+        lane->ends = ends;
         lane->rx_pos = lane->rx_len = lane->tx_pos = lane->tx_len = 0;
         lane->sent = 0;
         lane->n_held = 0;
@@ -201,7 +199,7 @@ static bool receive(struct sim_device *dev, struct sim_lane *lane)
         room = LANE_BUFFER - lane->rx_len;
         if (chance_one_in(dev->odds->gulp))
                 room = MIN(room, (size_t)chance_between(1, 64));
-        n = recv(lane->fd, lane->rx + lane->rx_len, room, MSG_DONTWAIT);
+        n = read(lane->ends.in, lane->rx + lane->rx_len, room);
         if (n > 0)
                 lane->rx_len += (size_t)n;
         return n > 0;
@@ -232,7 +230,7 @@ static bool flush(struct sim_device *dev, struct sim_lane *lane)
                 len = MIN(len, (size_t)chance_between(1, chance_one_in(2) ? 16 : 2000));
         if (worker->bytes_left >= 0)
                 len = MIN(len, (size_t)worker->bytes_left);
-        n = send(lane->fd, lane->tx + lane->tx_pos, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = write(lane->ends.out, lane->tx + lane->tx_pos, len);
         if (n <= 0)
                 return false;
         if (worker->bytes_left >= 0)

@@ -5,10 +5,9 @@
 #include "tests/sim/wrap_calls.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -18,20 +17,22 @@
 #include "tests/sim/trace.h"
 #include "tests/sim/vthread.h"
 
-#define SPANS 1200u /* more than the broker hands to one call */
+#define SPANS 1024u /* IOV_MAX of the kernel */
 
-ssize_t __real_recv(int fd, void *buf, size_t len, int flags);
 ssize_t __real_send(int fd, const void *buf, size_t len, int flags);
 ssize_t __real_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *msg, int flags);
 ssize_t __real_read(int fd, void *buf, size_t len);
+ssize_t __real_readv(int fd, const struct iovec *iov, int n_iov);
 ssize_t __real_write(int fd, const void *buf, size_t len);
-ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags);
+ssize_t __real_writev(int fd, const struct iovec *iov, int n_iov);
 ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags);
 ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags);
 ssize_t __wrap_read(int fd, void *buf, size_t len);
+ssize_t __wrap_readv(int fd, const struct iovec *iov, int n_iov);
 ssize_t __wrap_write(int fd, const void *buf, size_t len);
+ssize_t __wrap_writev(int fd, const struct iovec *iov, int n_iov);
 
 static struct wrap_odds odds;
 
@@ -65,77 +66,108 @@ static size_t cut_len(size_t len)
         return cut(len) ? 1 + chance_below((uint32_t)(len - 1)) : len;
 }
 
-ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
+static size_t spans_len(const struct iovec *iov, size_t n_iov)
 {
-        return refused() ? -1 : __real_recv(fd, buf, cut_len(len), flags);
+        size_t len = 0;
+
+        sim_check(n_iov > 0 && n_iov <= SPANS, "a call with %zu spans, which the kernel does not take",
+                  n_iov);
+        for (size_t i = 0; i < n_iov; i++)
+                len += iov[i].iov_len;
+        return len;
 }
+
+/* The same spans with only their first bytes. Returns how many spans these are. */
+static size_t cut_spans(const struct iovec *iov, size_t len, struct iovec *ret_spans)
+{
+        size_t n = 0;
+
+        for (; len > 0; n++) {
+                ret_spans[n] = iov[n];
+                if (ret_spans[n].iov_len > len)
+                        ret_spans[n].iov_len = len;
+                len -= ret_spans[n].iov_len;
+        }
+        return n;
+}
+
+/* ---- sockets: control, and the spawner's ---- */
 
 ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags)
 {
         return refused() ? -1 : __real_send(fd, buf, cut_len(len), flags);
 }
 
-static size_t spans_len(const struct msghdr *msg)
-{
-        size_t len = 0;
-
-        for (size_t i = 0; i < msg->msg_iovlen; i++)
-                len += msg->msg_iov[i].iov_len;
-        return len;
-}
-
-/* The same message with only its first bytes. */
-static void cut_message(const struct msghdr *msg, struct iovec *spans, struct msghdr *ret_msg)
-{
-        size_t left = spans_len(msg), n = 0;
-
-        sim_check(msg->msg_iovlen <= SPANS, "a call with more spans than the kernel takes");
-        left = 1 + chance_below((uint32_t)(left - 1));
-        for (; left > 0; n++) {
-                spans[n] = msg->msg_iov[n];
-                if (spans[n].iov_len > left)
-                        spans[n].iov_len = left;
-                left -= spans[n].iov_len;
-        }
-        *ret_msg = *msg;
-        ret_msg->msg_iov = spans;
-        ret_msg->msg_iovlen = n;
-}
-
 ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-        struct iovec spans[SPANS];
-        struct msghdr less;
-
-        if (refused())
-                return -1;
-        if (msg->msg_control || !cut(spans_len(msg)))
-                return __real_recvmsg(fd, msg, flags);
-        cut_message(msg, spans, &less);
-        return __real_recvmsg(fd, &less, flags);
+        return refused() ? -1 : __real_recvmsg(fd, msg, flags);
 }
 
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
         struct iovec spans[SPANS];
-        struct msghdr less;
+        struct msghdr less = *msg;
+        size_t len = spans_len(msg->msg_iov, msg->msg_iovlen), kept;
 
         if (refused())
                 return -1;
-        if (msg->msg_control || !cut(spans_len(msg)))
+        if (msg->msg_control) /* descriptors go with whole messages */
                 return __real_sendmsg(fd, msg, flags);
-        cut_message(msg, spans, &less);
+        kept = cut_len(len);
+        if (kept == len)
+                return __real_sendmsg(fd, msg, flags);
+        less.msg_iov = spans;
+        less.msg_iovlen = cut_spans(msg->msg_iov, kept, spans);
         return __real_sendmsg(fd, &less, flags);
+}
+
+/* ---- pipes: lanes ---- */
+
+/* True: a pipe, of the broker's. An eventfd is none: it gives and takes all or nothing, and a refusal of it that nobody
+ * can explain is a fault of the queue. */
+static bool is_stream(int fd)
+{
+        return fiber_current() && fcntl(fd, F_GETPIPE_SZ) > 0;
+}
+
+ssize_t __wrap_readv(int fd, const struct iovec *iov, int n_iov)
+{
+        struct iovec spans[SPANS];
+        size_t len = spans_len(iov, (size_t)n_iov), less;
+
+        if (refused())
+                return -1;
+        less = cut_len(len);
+        if (less == len)
+                return __real_readv(fd, iov, n_iov);
+        return __real_readv(fd, spans, (int)cut_spans(iov, less, spans));
+}
+
+ssize_t __wrap_writev(int fd, const struct iovec *iov, int n_iov)
+{
+        struct iovec spans[SPANS];
+        size_t len = spans_len(iov, (size_t)n_iov), less;
+
+        if (refused())
+                return -1;
+        less = cut_len(len);
+        if (less == len)
+                return __real_writev(fd, iov, n_iov);
+        return __real_writev(fd, spans, (int)cut_spans(iov, less, spans));
 }
 
 ssize_t __wrap_read(int fd, void *buf, size_t len)
 {
+        if (is_stream(fd))
+                return refused() ? -1 : __real_read(fd, buf, cut_len(len));
         vthread_pause();
         return __real_read(fd, buf, len);
 }
 
 ssize_t __wrap_write(int fd, const void *buf, size_t len)
 {
+        if (is_stream(fd))
+                return refused() ? -1 : __real_write(fd, buf, cut_len(len));
         vthread_pause();
         return __real_write(fd, buf, len);
 }

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,7 +15,7 @@
 #include "proto/base/limits.h"
 #include "tests/unit/unit.h"
 
-#define RECV_MAX 40u /* more than LIMIT_PASS_FDS, so that only max_fds refuses */
+#define RECV_MAX (LIMIT_PASS_FDS + 8u) /* more than LIMIT_PASS_FDS, so that only max_fds refuses */
 
 struct pair {
         int ends[2];
@@ -234,6 +236,80 @@ static void a_wider_socket_holds_more(void **state)
         assert_int_equal(fd_set_send_buffer(-1, 4096), -EBADF);
 }
 
+static void pipe_pairs_are_crossed_cloexec_and_blocking(void **state)
+{
+        const unsigned before = unit_count_fds();
+        struct fd_duplex ends[2];
+        char byte;
+
+        (void)state;
+        assert_int_equal(fd_pipe_pair(ends), 0);
+        assert_int_equal(unit_count_fds(), before + 4);
+        for (int i = 0; i < 2; i++) {
+                const int fds[] = {ends[i].in, ends[i].out};
+
+                for (int j = 0; j < 2; j++) {
+                        assert_int_equal(fcntl(fds[j], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+                        assert_int_equal(fcntl(fds[j], F_GETFL) & (O_NONBLOCK | O_ACCMODE),
+                                         j == 0 ? O_RDONLY : O_WRONLY);
+                }
+                assert_int_equal(fd_write_all(ends[i].out, i == 0 ? "a" : "b", 1), 0);
+        }
+        assert_int_equal(fd_read_all(ends[1].in, &byte, 1), 0);
+        assert_int_equal(byte, 'a');
+        assert_int_equal(fd_read_all(ends[0].in, &byte, 1), 0);
+        assert_int_equal(byte, 'b');
+        fd_duplex_close(&ends[0]); /* both: what the other reads ends, what it writes goes nowhere */
+        assert_int_equal(fd_read_all(ends[1].in, &byte, 1), -EPIPE);
+        assert_int_equal(fd_write_all(ends[1].out, "c", 1), -EPIPE);
+        fd_duplex_close(&ends[1]);
+        assert_int_equal(unit_count_fds(), before);
+}
+
+static void a_pipe_pair_that_cannot_be_made_leaves_nothing(void **state)
+{
+        const unsigned before = unit_count_fds();
+        struct rlimit was, few;
+        struct fd_duplex ends[2];
+        int lowest = dup(0);
+
+        (void)state;
+        close(lowest);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+        few = was;
+        for (rlim_t room = 0; room < 4; room++) { /* lowest is free, and so are those behind it */
+                few.rlim_cur = (rlim_t)lowest + room;
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+                assert_int_equal(fd_pipe_pair(ends), -EMFILE);
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+                assert_int_equal(unit_count_fds(), before);
+        }
+}
+
+static void a_duplex_is_closed_once_and_leaves_none(void **state)
+{
+        const unsigned before = unit_count_fds();
+        struct fd_duplex one = {.in = open("/dev/null", O_RDWR | O_CLOEXEC)};
+
+        (void)state;
+        one.out = one.in;
+        assert_int_equal(unit_count_fds(), before + 1);
+        fd_duplex_close(&one);
+        assert_int_equal(unit_count_fds(), before);
+        assert_true(one.in == -1 && one.out == -1);
+        fd_duplex_close(&one); /* nothing to close */
+        assert_true(one.in == -1 && one.out == -1);
+}
+
+static void a_duplex_taken_is_its_taker_s(void **state)
+{
+        struct fd_duplex one = {.in = 1000, .out = 1001}, taken = fd_duplex_take(&one);
+
+        (void)state;
+        assert_true(taken.in == 1000 && taken.out == 1001);
+        assert_true(one.in == -1 && one.out == -1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -249,7 +325,12 @@ int main(void)
             PAIR_TEST(end_of_file_and_closed_peers_are_told_apart),
             PAIR_TEST(read_all_puts_pieces_together),
             cmocka_unit_test(a_wider_socket_holds_more),
+            cmocka_unit_test(pipe_pairs_are_crossed_cloexec_and_blocking),
+            cmocka_unit_test(a_pipe_pair_that_cannot_be_made_leaves_nothing),
+            cmocka_unit_test(a_duplex_is_closed_once_and_leaves_none),
+            cmocka_unit_test(a_duplex_taken_is_its_taker_s),
         };
 
+        signal(SIGPIPE, SIG_IGN); /* a pipe has no MSG_NOSIGNAL */
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

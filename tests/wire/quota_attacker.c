@@ -84,7 +84,7 @@ static void drip(struct request *request)
 
         frame_head_make(&(struct frame_head){.header_len = (uint32_t)header_len, .payload_len = 1}, bytes);
         for (unsigned i = 0; i < LIMIT_QUOTA_FRAMES - 1; i++)
-                send_all(WORKER_FD_LANE, bytes, whole, 1);
+                send_all(worker_fd_lane_out(0), bytes, whole, 1);
         request_complete(request, 0, 0);
         request_push(request);
 }

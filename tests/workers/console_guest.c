@@ -132,8 +132,8 @@ void guest_go_on(struct console_guest *guest)
 /* It may have a question about a request before it looks at a control message. */
 static void await_control(struct console_guest *guest)
 {
-        struct pollfd wait[] = {{.fd = guest->broker.control, .events = POLLIN},
-                                {.fd = guest->broker.lanes[0], .events = POLLIN}};
+        struct pollfd wait[] = {{.fd = guest->broker.control.in, .events = POLLIN},
+                                {.fd = guest->broker.lanes[0].in, .events = POLLIN}};
 
         while (!fake_ready(guest->broker.control)) {
                 if (fake_ready(guest->broker.lanes[0]))

@@ -1,5 +1,5 @@
 /* A broker for tests.
- * Owns its ends of the sockets and the child. Called by the tests of workers/.
+ * Owns its ends of the socket and the pipes, and the child. Called by the tests of workers/.
  * TRUST: the worker is what is tested: every message is judged, offsets are held against the request.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/workers/fake_broker.h"
@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -75,39 +74,44 @@ static void fake_child_program(const char *path, unsigned n_lanes, unsigned n_re
         _exit(98);
 }
 
-static void fake_deadline(int fd)
+static void fake_never_waits(struct fd_duplex ends)
 {
-        struct timeval limit = {.tv_sec = FAKE_DEADLINE_S};
-
-        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
-        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)), 0);
+        assert_int_equal(fd_set_nonblock(ends.in), 0);
+        assert_int_equal(fd_set_nonblock(ends.out), 0);
 }
 
-/* Makes the channels; fds gets the worker's ends, which the caller closes after the fork. */
-static void fake_channels(struct fake_broker *broker, unsigned n_lanes, int *fds)
+/* Makes the channels; fds gets the worker's ends, which the caller closes after the fork. How many. */
+static unsigned fake_channels(struct fake_broker *broker, unsigned n_lanes, int *fds)
 {
-        *broker = (struct fake_broker){.n_lanes = n_lanes, .control = -1};
-        assert_int_equal(arena_init(&broker->arena, LIMIT_ARENA), 0);
-        for (unsigned i = 0; i <= n_lanes; i++) {
-                int pair[2];
+        unsigned n = 0;
+        int pair[2];
 
-                assert_int_equal(fd_stream_pair(pair), 0);
-                fake_deadline(pair[0]);
-                if (i == 0)
-                        broker->control = pair[0];
-                else
-                        broker->lanes[i - 1] = pair[0];
-                fds[i] = pair[1];
+        signal(SIGPIPE, SIG_IGN); /* a worker that is gone is an error of write */
+        *broker = (struct fake_broker){.n_lanes = n_lanes};
+        assert_int_equal(arena_init(&broker->arena, LIMIT_ARENA), 0);
+        assert_int_equal(fd_stream_pair(pair), 0);
+        broker->control = (struct fd_duplex){pair[0], pair[0]};
+        fake_never_waits(broker->control);
+        fds[n++] = pair[1];
+        for (unsigned i = 0; i < n_lanes; i++) {
+                struct fd_duplex ends[2];
+
+                assert_int_equal(fd_pipe_pair(ends), 0);
+                broker->lanes[i] = ends[0];
+                fake_never_waits(broker->lanes[i]);
+                fds[n++] = ends[1].in;
+                fds[n++] = ends[1].out;
         }
+        return n;
 }
 
 static void fake_start(struct fake_broker *broker, const struct device_ops *ops, const char *path,
                        unsigned n_lanes, const int *resources, unsigned n_resources, int policy_fd)
 {
-        int fds[1 + LIMIT_LANES + LIMIT_RESOURCES + 1];
-        unsigned n = 1 + n_lanes;
+        int fds[1 + 2 * LIMIT_LANES + LIMIT_RESOURCES + 1];
+        const unsigned n_channels = fake_channels(broker, n_lanes, fds);
+        unsigned n = n_channels;
 
-        fake_channels(broker, n_lanes, fds);
         for (unsigned i = 0; i < n_resources; i++)
                 fds[n++] = resources[i];
         if (policy_fd >= 0)
@@ -122,7 +126,7 @@ static void fake_start(struct fake_broker *broker, const struct device_ops *ops,
                         fake_child_program(path, n_lanes, n_resources);
                 fake_child_ops(ops, n_lanes, n_resources);
         }
-        for (unsigned i = 0; i <= n_lanes; i++)
+        for (unsigned i = 0; i < n_channels; i++)
                 close(fds[i]);
 }
 
@@ -138,9 +142,9 @@ void fake_start_program(struct fake_broker *broker, const char *path, unsigned n
         fake_start(broker, NULL, path, n_lanes, resources, n_resources, policy_fd);
 }
 
-void fake_start_function(struct fake_broker *broker, void (*function)(int fd))
+void fake_start_function(struct fake_broker *broker, void (*function)(struct fd_duplex ends))
 {
-        int fds[2];
+        int fds[3];
 
         fake_channels(broker, 1, fds);
         fflush(NULL);
@@ -148,12 +152,12 @@ void fake_start_function(struct fake_broker *broker, void (*function)(int fd))
         assert_true(broker->pid >= 0);
         if (broker->pid == 0) {
                 fake_child_signals();
-                fake_child_fds(fds, 2);
-                function(WORKER_FD_LANE);
+                fake_child_fds(fds, array_size(fds));
+                function((struct fd_duplex){worker_fd_lane_in(0), worker_fd_lane_out(0)});
                 _exit(7);
         }
-        close(fds[0]);
-        close(fds[1]);
+        for (size_t i = 0; i < array_size(fds); i++)
+                close(fds[i]);
 }
 
 /* ---- frames ---- */
@@ -173,7 +177,7 @@ static void fake_forget(int fd)
 static void fake_keep(int fd)
 {
         uint8_t bytes[65536];
-        ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        ssize_t n = read(fd, bytes, sizeof(bytes));
 
         if (n <= 0)
                 return;
@@ -183,76 +187,89 @@ static void fake_keep(int fd)
         fake_kept[fd].end += (size_t)n;
 }
 
-/* As fd_read_all. */
+/* As fd_read_all: what was kept, then what comes. */
 static int fake_read(int fd, void *buf, size_t len)
 {
-        size_t kept = MIN(len, fake_kept[fd].end - fake_kept[fd].at);
+        size_t done = MIN(len, fake_kept[fd].end - fake_kept[fd].at);
 
-        if (kept > 0)
-                memcpy(buf, fake_kept[fd].bytes + fake_kept[fd].at, kept);
-        fake_kept[fd].at += kept;
+        if (done > 0)
+                memcpy(buf, fake_kept[fd].bytes + fake_kept[fd].at, done);
+        fake_kept[fd].at += done;
         if (fake_kept[fd].at == fake_kept[fd].end)
                 fake_forget(fd);
-        return fd_read_all(fd, (uint8_t *)buf + kept, len - kept);
+        while (done < len) {
+                struct pollfd wait = {.fd = fd, .events = POLLIN};
+                ssize_t n = read(fd, (uint8_t *)buf + done, len - done);
+
+                if (n == 0 || (n < 0 && errno != EAGAIN))
+                        return n == 0 ? -EPIPE : -errno;
+                if (n > 0)
+                        done += (size_t)n;
+                else
+                        assert_int_equal(poll(&wait, 1, FAKE_DEADLINE_S * 1000), 1);
+        }
+        return 0;
 }
 
-bool fake_ready(int fd)
+bool fake_ready(struct fd_duplex ends)
 {
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        struct pollfd wait = {.fd = ends.in, .events = POLLIN};
 
-        return fake_kept[fd].end > fake_kept[fd].at || poll(&wait, 1, 0) == 1;
+        return fake_kept[ends.in].end > fake_kept[ends.in].at || poll(&wait, 1, 0) == 1;
 }
 
 /* A worker that has died is found out when it is waited for. */
-void fake_send_bytes(int fd, const void *bytes, size_t len)
+void fake_send_bytes(struct fd_duplex ends, const void *bytes, size_t len)
 {
         size_t done = 0;
 
         while (done < len) {
-                ssize_t n = send(fd, (const uint8_t *)bytes + done, len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
-                struct pollfd wait = {.fd = fd, .events = POLLIN | POLLOUT};
+                ssize_t n = write(ends.out, (const uint8_t *)bytes + done, len - done);
+                struct pollfd wait[] = {{.fd = ends.out, .events = POLLOUT},
+                                        {.fd = ends.in, .events = POLLIN}};
 
                 if (n > 0)
                         done += (size_t)n;
                 else if (errno == EPIPE || errno == ECONNRESET)
                         return;
                 else
-                        assert_int_equal(poll(&wait, 1, FAKE_DEADLINE_S * 1000), 1);
-                if (n <= 0 && (wait.revents & POLLIN))
-                        fake_keep(fd);
+                        assert_true(poll(wait, array_size(wait), FAKE_DEADLINE_S * 1000) > 0);
+                if (n <= 0 && (wait[1].revents & POLLIN))
+                        fake_keep(ends.in);
         }
 }
 
-void fake_send_frame(int fd, const void *header, uint32_t header_len, const void *payload,
+void fake_send_frame(struct fd_duplex ends, const void *header, uint32_t header_len, const void *payload,
                      uint32_t payload_len)
 {
         struct frame_head head = {.header_len = header_len, .payload_len = payload_len};
         uint8_t bytes[FRAME_HEAD_BYTES];
 
         frame_head_make(&head, bytes);
-        fake_send_bytes(fd, bytes, sizeof(bytes));
-        fake_send_bytes(fd, header, header_len);
+        fake_send_bytes(ends, bytes, sizeof(bytes));
+        fake_send_bytes(ends, header, header_len);
         if (payload_len > 0)
-                fake_send_bytes(fd, payload, payload_len);
+                fake_send_bytes(ends, payload, payload_len);
 }
 
-bool fake_next_frame(int fd, struct frame_head *ret_head, uint8_t *header, uint8_t **ret_payload)
+bool fake_next_frame(struct fd_duplex ends, struct frame_head *ret_head, uint8_t *header,
+                     uint8_t **ret_payload)
 {
         uint8_t bytes[FRAME_HEAD_BYTES];
-        int r = fake_read(fd, bytes, sizeof(bytes));
+        int r = fake_read(ends.in, bytes, sizeof(bytes));
 
         if (r == -EPIPE || r == -ECONNRESET)
                 return false;
         assert_int_equal(r, 0);
         assert_int_equal(frame_head_check(bytes, LIMIT_FRAME_PAYLOAD, ret_head), 0);
-        assert_int_equal(fake_read(fd, header, ret_head->header_len), 0);
+        assert_int_equal(fake_read(ends.in, header, ret_head->header_len), 0);
         if (!ret_payload) {
                 assert_int_equal(ret_head->payload_len, 0);
                 return true;
         }
         *ret_payload = malloc(ret_head->payload_len + 1);
         assert_non_null(*ret_payload);
-        assert_int_equal(fake_read(fd, *ret_payload, ret_head->payload_len), 0);
+        assert_int_equal(fake_read(ends.in, *ret_payload, ret_head->payload_len), 0);
         return true;
 }
 
@@ -642,12 +659,11 @@ static int fake_wait(struct fake_broker *broker)
 static void fake_close(struct fake_broker *broker)
 {
         for (unsigned i = 0; i <= broker->n_lanes; i++) {
-                int *fd = i == 0 ? &broker->control : &broker->lanes[i - 1];
+                struct fd_duplex *ends = i == 0 ? &broker->control : &broker->lanes[i - 1];
 
-                if (*fd < 0)
-                        continue;
-                fake_forget(*fd);
-                close(take_fd(fd));
+                if (ends->in >= 0)
+                        fake_forget(ends->in);
+                fd_duplex_close(ends);
         }
 }
 

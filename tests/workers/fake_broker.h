@@ -1,4 +1,4 @@
-/* A broker for tests: real frames over real sockets to a worker in a process of its own, and a guest memory
+/* A broker for tests: real frames over a real socket and real pipes to a worker in a process of its own, and a guest memory
  * that is two arrays a request. Every wait has a deadline (FAKE_DEADLINE_S); reaching it fails the test.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "proto/base/arena.h"
+#include "proto/base/fd.h"
 #include "proto/control.h"
 #include "proto/frame.h"
 #include "proto/lane.h"
@@ -39,7 +40,7 @@ struct fake_request {
 
 struct fake_broker {
         pid_t pid;
-        int control, lanes[LIMIT_LANES];
+        struct fd_duplex control, lanes[LIMIT_LANES]; /* non-blocking; control is one socket */
         unsigned n_lanes;
         struct arena arena;
         struct control_hello hello;
@@ -74,20 +75,21 @@ void fake_start_ops(struct fake_broker *broker, const struct device_ops *ops, un
 void fake_start_program(struct fake_broker *broker, const char *path, unsigned n_lanes, const int *resources,
                         unsigned n_resources, int policy_fd);
 
-/* A child that runs `function` with its end of lane 0 as descriptor. */
-void fake_start_function(struct fake_broker *broker, void (*function)(int fd));
+/* A child that runs `function` with its ends of lane 0. */
+void fake_start_function(struct fake_broker *broker, void (*function)(struct fd_duplex ends));
 
 /* Any bytes on a channel, and one frame. */
-void fake_send_bytes(int fd, const void *bytes, size_t len);
-void fake_send_frame(int fd, const void *header, uint32_t header_len, const void *payload,
+void fake_send_bytes(struct fd_duplex ends, const void *bytes, size_t len);
+void fake_send_frame(struct fd_duplex ends, const void *header, uint32_t header_len, const void *payload,
                      uint32_t payload_len);
 
 /* Waits for a frame. False: end of file. The payload is in *ret_payload (malloc), which may be NULL when none
  * is expected. */
-bool fake_next_frame(int fd, struct frame_head *ret_head, uint8_t *header, uint8_t **ret_payload);
+bool fake_next_frame(struct fd_duplex ends, struct frame_head *ret_head, uint8_t *header,
+                     uint8_t **ret_payload);
 
 /* Has anything come on that channel? */
-bool fake_ready(int fd);
+bool fake_ready(struct fd_duplex ends);
 
 void fake_send_control(struct fake_broker *broker, const struct control_to_worker *message);
 

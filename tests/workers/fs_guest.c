@@ -218,7 +218,7 @@ unsigned guest_n_mapped(const struct guest *guest)
 
 static bool next_control(struct guest *guest, struct control_to_broker *ret_said)
 {
-        int fd = guest->options.dax_window > 0 ? peek_fd(guest->broker.control) : -1;
+        int fd = guest->options.dax_window > 0 ? peek_fd(guest->broker.control.in) : -1;
         bool alive = fake_next_control(&guest->broker, ret_said);
 
         if (alive && (ret_said->kind == CONTROL_SHMEM_MAP || ret_said->kind == CONTROL_SHMEM_UNMAP))
@@ -244,8 +244,8 @@ void guest_serve_window(struct guest *guest)
 static void drain(struct guest *guest)
 {
         while (guest->options.dax_window > 0 && guest->broker.n_out > guest->broker.n_waits) {
-                struct pollfd fds[] = {{guest->broker.control, POLLIN, 0},
-                                       {guest->broker.lanes[0], POLLIN, 0}};
+                struct pollfd fds[] = {{guest->broker.control.in, POLLIN, 0},
+                                       {guest->broker.lanes[0].in, POLLIN, 0}};
 
                 assert_true(poll(fds, array_size(fds), FAKE_DEADLINE_S * 1000) > 0);
                 guest_serve_window(guest);

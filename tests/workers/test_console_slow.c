@@ -78,7 +78,7 @@ static void host_hears_stream(int fd, size_t at, size_t end)
 
         while (at < end) {
                 struct pollfd wait[] = {{.fd = fd, .events = POLLIN},
-                                        {.fd = guest.broker.lanes[0], .events = POLLIN}};
+                                        {.fd = guest.broker.lanes[0].in, .events = POLLIN}};
                 ssize_t n;
 
                 if (fake_ready(guest.broker.lanes[0])) {

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,13 +20,13 @@
 static struct fake_broker broker;
 
 /* Sends back what comes, frame by frame. */
-static void echo(int fd)
+static void echo(struct fd_duplex ends)
 {
         static uint8_t stage[LINK_STAGE], frame[FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER],
             payload[LIMIT_FRAME_PAYLOAD];
         struct link link;
 
-        link_init(&link, fd, stage, LIMIT_FRAME_PAYLOAD);
+        link_init(&link, ends, stage, LIMIT_FRAME_PAYLOAD);
         for (;;) {
                 struct frame_head head;
                 const uint8_t *header;
@@ -40,19 +39,19 @@ static void echo(int fd)
         }
 }
 
-static void forget_payload(int fd)
+static void forget_payload(struct fd_duplex ends)
 {
         static uint8_t stage[LINK_STAGE];
         struct frame_head head;
         const uint8_t *header;
         struct link link;
 
-        link_init(&link, fd, stage, LIMIT_FRAME_PAYLOAD);
+        link_init(&link, ends, stage, LIMIT_FRAME_PAYLOAD);
         link_next(&link, &head, &header);
         link_next(&link, &head, &header);
 }
 
-static void take_too_much(int fd)
+static void take_too_much(struct fd_duplex ends)
 {
         static uint8_t stage[LINK_STAGE];
         struct frame_head head;
@@ -60,7 +59,7 @@ static void take_too_much(int fd)
         struct link link;
         uint8_t buf[8];
 
-        link_init(&link, fd, stage, LIMIT_FRAME_PAYLOAD);
+        link_init(&link, ends, stage, LIMIT_FRAME_PAYLOAD);
         link_next(&link, &head, &header);
         link_payload(&link, buf, head.payload_len + 1);
 }
@@ -205,24 +204,24 @@ static void a_payload_that_is_not_taken_exactly_traps(void **state)
 #define FILE_BYTES 20000u
 
 /* A frame of one byte of message and FILE_BYTES of a file. What the call said. */
-static int send_file(int sock, int file, uint64_t offset)
+static int send_file(struct fd_duplex ends, int file, uint64_t offset)
 {
         static uint8_t stage[LINK_STAGE];
         uint8_t frame[FRAME_HEAD_BYTES + 1] = {[FRAME_HEAD_BYTES] = 'f'};
         struct link link;
 
-        link_init(&link, sock, stage, LIMIT_FRAME_PAYLOAD);
+        link_init(&link, ends, stage, LIMIT_FRAME_PAYLOAD);
         return link_send_file(&link, frame, 1, &(struct link_file){file, offset, FILE_BYTES});
 }
 
-static void expect_bytes(int sock, const void *want, size_t len)
+static void expect_bytes(int pipe, const void *want, size_t len)
 {
         uint8_t *got = malloc(len);
         size_t done = 0;
 
         assert_non_null(got);
         while (done < len) {
-                ssize_t n = recv(sock, got + done, len - done, MSG_DONTWAIT);
+                ssize_t n = read(pipe, got + done, len - done);
 
                 assert_true(n > 0);
                 done += (size_t)n;
@@ -231,43 +230,45 @@ static void expect_bytes(int sock, const void *want, size_t len)
         free(got);
 }
 
-static void expect_file_frame(int sock, const uint8_t *payload)
+static void expect_file_frame(int pipe, const uint8_t *payload)
 {
         uint8_t head[FRAME_HEAD_BYTES];
 
         frame_head_make(&(struct frame_head){.header_len = 1, .payload_len = FILE_BYTES}, head);
-        expect_bytes(sock, head, sizeof(head));
-        expect_bytes(sock, "f", 1);
-        expect_bytes(sock, payload, FILE_BYTES);
+        expect_bytes(pipe, head, sizeof(head));
+        expect_bytes(pipe, "f", 1);
+        expect_bytes(pipe, payload, FILE_BYTES);
 }
 
 static void a_file_is_a_payload_and_what_it_lacks_is_zeros(void **state)
 {
-        int pair[2], file = memfd_create("file", MFD_CLOEXEC);
+        struct fd_duplex ends[2];
+        int file = memfd_create("file", MFD_CLOEXEC);
         uint8_t *bytes = noise(FILE_BYTES + 100);
 
         (void)state;
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(fd_pipe_pair(ends), 0);
+        assert_int_equal(fd_set_nonblock(ends[1].in), 0);
         assert_int_equal(write(file, bytes, FILE_BYTES + 100), FILE_BYTES + 100);
-        assert_int_equal(send_file(pair[0], file, 0), 0);
-        expect_file_frame(pair[1], bytes);
+        assert_int_equal(send_file(ends[0], file, 0), 0);
+        expect_file_frame(ends[1].in, bytes);
 
-        assert_int_equal(send_file(pair[0], file, 100), 0);
-        expect_file_frame(pair[1], bytes + 100);
+        assert_int_equal(send_file(ends[0], file, 100), 0);
+        expect_file_frame(ends[1].in, bytes + 100);
 
-        assert_int_equal(send_file(pair[0], file, 150), -EIO); /* it ends 50 bytes too early */
+        assert_int_equal(send_file(ends[0], file, 150), -EIO); /* it ends 50 bytes too early */
         memmove(bytes, bytes + 150, FILE_BYTES - 50);
         memset(bytes + FILE_BYTES - 50, 0, 50);
-        expect_file_frame(pair[1], bytes);
+        expect_file_frame(ends[1].in, bytes);
 
-        assert_int_equal(send_file(pair[0], pair[0], 0), -ESPIPE); /* a socket is no file */
+        assert_int_equal(send_file(ends[0], ends[0].in, 0), -ESPIPE); /* a pipe is no file */
         memset(bytes, 0, FILE_BYTES);
-        expect_file_frame(pair[1], bytes);
-        assert_int_equal(recv(pair[1], bytes, 1, MSG_DONTWAIT), -1);
+        expect_file_frame(ends[1].in, bytes);
+        assert_int_equal(read(ends[1].in, bytes, 1), -1);
         free(bytes);
         close(file);
-        close(pair[0]);
-        close(pair[1]);
+        fd_duplex_close(&ends[0]);
+        fd_duplex_close(&ends[1]);
 }
 
 int main(void)

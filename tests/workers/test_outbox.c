@@ -5,15 +5,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "proto/base/checked.h"
+#include "proto/base/fd.h"
 #include "workers/runtime/outbox.h"
 
-static int ends[2];
+static struct fd_duplex ends[2];
 static uint8_t stage[LINK_STAGE], payload[OUTBOX_PAYLOAD];
 static struct link link_;
 static struct outbox outbox;
@@ -21,7 +21,7 @@ static struct outbox outbox;
 static int setup(void **state)
 {
         (void)state;
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        if (fd_pipe_pair(ends) < 0 || fd_set_nonblock(ends[0].out) < 0 || fd_set_nonblock(ends[1].in) < 0)
                 return -1;
         link_init(&link_, ends[0], stage, LIMIT_FRAME_PAYLOAD);
         outbox_init(&outbox, &link_, payload);
@@ -31,8 +31,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
         (void)state;
-        close(ends[0]);
-        close(ends[1]);
+        fd_duplex_close(&ends[0]);
+        fd_duplex_close(&ends[1]);
         return 0;
 }
 
@@ -40,7 +40,7 @@ static bool went_out(void)
 {
         uint8_t bytes[4096];
 
-        return recv(ends[1], bytes, sizeof(bytes), 0) > 0;
+        return read(ends[1].in, bytes, sizeof(bytes)) > 0;
 }
 
 static void complete(uint64_t id, uint32_t placed)
@@ -86,15 +86,15 @@ static size_t n_in_frame(void)
         struct lane_to_broker message;
         struct frame_head head;
         struct arena arena;
-        ssize_t n = recv(ends[1], bytes, FRAME_HEAD_BYTES, 0);
+        ssize_t n = read(ends[1].in, bytes, FRAME_HEAD_BYTES);
 
         assert_int_equal(n, FRAME_HEAD_BYTES);
         assert_int_equal(frame_head_check(bytes, LIMIT_FRAME_PAYLOAD, &head), 0);
-        assert_int_equal(recv(ends[1], bytes, head.header_len, 0), head.header_len);
+        assert_int_equal(read(ends[1].in, bytes, head.header_len), head.header_len);
         assert_int_equal(arena_init(&arena, 65536), 0);
         assert_int_equal(lane_check_to_broker(&arena, bytes, head.header_len, head.payload_len, &message), 0);
         arena_done(&arena);
-        assert_int_equal(recv(ends[1], bytes, head.payload_len, 0), head.payload_len);
+        assert_int_equal(read(ends[1].in, bytes, head.payload_len), head.payload_len);
         return message.complete.n;
 }
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "proto/base/checked.h"
+#include "proto/base/cleanup.h"
 #include "proto/base/status.h"
 #include "tests/workers/test_device.h"
 
@@ -215,13 +216,32 @@ static void the_end_of_control_or_of_a_lane_is_a_clean_end(void **state)
 {
         (void)state;
         start_lanes(2);
-        close(broker.control);
-        broker.control = -1;
+        fd_duplex_close(&broker.control);
         assert_true(fake_exited(fake_end(&broker), 0));
         start_lanes(2);
-        close(broker.lanes[1]);
-        broker.lanes[1] = -1;
+        fd_duplex_close(&broker.lanes[1]);
         assert_true(fake_exited(fake_end(&broker), 0));
+}
+
+static void one_pipe_of_a_lane_that_ends_is_a_clean_end(void **state)
+{
+        uint8_t in[100] = {0}, out[100];
+        struct fake_request r = {.id = 5,
+                                 .queue = QUEUE_COPY,
+                                 .readable = in,
+                                 .n_readable = sizeof(in),
+                                 .inlined = FAKE_INLINE_ALL,
+                                 .writable = out,
+                                 .n_writable = sizeof(out)};
+
+        (void)state;
+        start_lanes(2);
+        close(take_fd(&broker.lanes[1].out)); /* nothing more comes */
+        assert_true(fake_exited(fake_await(&broker), 0));
+        start_lanes(2);
+        close(take_fd(&broker.lanes[0].in)); /* nobody hears the answer */
+        fake_send_requests(&broker, 0, &r, 1);
+        assert_true(fake_exited(fake_await(&broker), 0));
 }
 
 static void shutdown_is_a_clean_end(void **state)
@@ -249,7 +269,7 @@ static void a_broker_that_stops_reading_and_goes_is_a_clean_end(void **state)
         for (unsigned i = 0; i < REQUEST_AHEAD; i++)
                 assert_true(fake_serve(&broker, 0));
         broker.open_reads = 3;
-        fake_answer_reads(&broker); /* more than a socket takes comes back, and nobody reads it */
+        fake_answer_reads(&broker); /* more than a pipe takes comes back, and nobody reads it */
         assert_true(fake_exited(fake_end(&broker), 0));
         free(in);
         free(out);
@@ -268,6 +288,7 @@ int main(void)
             cmocka_unit_test(all_lanes_are_served),
             cmocka_unit_test(a_device_may_refuse_a_config_write),
             cmocka_unit_test(the_end_of_control_or_of_a_lane_is_a_clean_end),
+            cmocka_unit_test(one_pipe_of_a_lane_that_ends_is_a_clean_end),
             cmocka_unit_test(shutdown_is_a_clean_end),
             cmocka_unit_test(a_broker_that_stops_reading_and_goes_is_a_clean_end),
         };

@@ -1,5 +1,5 @@
-/* A framed socket to the broker.
- * Owns nothing: socket and stage are the caller's. Called by worker.c (control) and worker_lane.c (lanes).
+/* Frames from and to the broker.
+ * Owns nothing: descriptors and stage are the caller's. Called by worker.c (control) and worker_lane.c (lanes).
  * TRUST: bytes of the broker. A worker obeys its broker, yet a frame out of shape ends the process.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "workers/runtime/link.h"
@@ -12,12 +12,12 @@
 #include "proto/base/checked.h"
 #include "workers/runtime/trap.h"
 
-void link_init(struct link *link, int fd, uint8_t *stage, uint32_t max_payload)
+void link_init(struct link *link, struct fd_duplex ends, uint8_t *stage, uint32_t max_payload)
 {
-        *link = (struct link){.fd = fd, .stage = stage, .max_payload = max_payload};
+        *link = (struct link){.ends = ends, .stage = stage, .max_payload = max_payload};
 }
 
-/* Our sockets block, so every error but these means that a descriptor is not what it should be. */
+/* Our descriptors block, so every error but these means that a descriptor is not what it should be. */
 static void link_end_on(int error)
 {
         if (error == EPIPE || error == ECONNRESET)
@@ -29,8 +29,8 @@ static void link_end_on(int error)
 static size_t link_read(struct link *link, const struct iovec *iov, int n_iov)
 {
         for (;;) {
-                ssize_t n =
-                    n_iov == 1 ? read(link->fd, iov->iov_base, iov->iov_len) : readv(link->fd, iov, n_iov);
+                ssize_t n = n_iov == 1 ? read(link->ends.in, iov->iov_base, iov->iov_len)
+                                       : readv(link->ends.in, iov, n_iov);
 
                 if (n > 0)
                         return (size_t)n;
@@ -114,8 +114,8 @@ void link_payload(struct link *link, void *buf, uint32_t len)
 static void link_write(struct link *link, struct iovec *iov, int n_iov)
 {
         while (n_iov > 0) {
-                ssize_t n =
-                    n_iov == 1 ? write(link->fd, iov->iov_base, iov->iov_len) : writev(link->fd, iov, n_iov);
+                ssize_t n = n_iov == 1 ? write(link->ends.out, iov->iov_base, iov->iov_len)
+                                       : writev(link->ends.out, iov, n_iov);
                 size_t left;
 
                 if (n < 0) {
@@ -156,7 +156,7 @@ void link_send_fd(struct link *link, uint8_t *frame, uint32_t header_len, int fd
         ssize_t n;
 
         do
-                n = fd_pass_send(link->fd, &iov, 1, &fd, 1);
+                n = fd_pass_send(link->ends.out, &iov, 1, &fd, 1);
         while (n == -EINTR);
         if (n < 0)
                 link_end_on((int)-n);
@@ -171,7 +171,7 @@ void link_receive_fds(struct link *link, struct fd_set_owned *fds, unsigned max)
         ssize_t n;
 
         do
-                n = fd_pass_recv(link->fd, link->stage, LINK_STAGE, fds, max);
+                n = fd_pass_recv(link->ends.in, link->stage, LINK_STAGE, fds, max);
         while (n == -EINTR);
         if (n == 0)
                 worker_gone();
@@ -200,7 +200,7 @@ static ssize_t link_send_file_part(struct link *link, int fd, off_t *offset, siz
         ssize_t n;
 
         do
-                n = sendfile(link->fd, fd, offset, len);
+                n = sendfile(link->ends.out, fd, offset, len);
         while (n < 0 && errno == EINTR);
         if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
                 worker_gone();

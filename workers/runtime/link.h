@@ -1,5 +1,5 @@
-/* A framed socket to the broker, blocking. No call fails: when the broker is gone the process exits 0, when a
- * frame is not one the process traps (trap.h).
+/* Frames from and to the broker, by a socket or two pipes, blocking. No call fails: when the broker is gone
+ * the process exits 0, when a frame is not one the process traps (trap.h).
  *
  * One read takes a whole batch: bytes are read ahead into a stage, a header is judged there, and what of the
  * payload has not come along is read straight to where it belongs.
@@ -19,7 +19,7 @@
 #define LINK_STAGE (FRAME_HEAD_BYTES + LIMIT_FRAME_HEADER + LINK_AHEAD)
 
 struct link {
-        int fd;
+        struct fd_duplex ends;
         uint32_t max_payload;
         uint8_t *stage;        /* LINK_STAGE bytes, the caller's */
         size_t at, end;        /* stage[at, end) has been read and not yet taken */
@@ -27,9 +27,9 @@ struct link {
         uint64_t taken;        /* bytes of the stream taken so far */
 };
 
-void link_init(struct link *link, int fd, uint8_t *stage, uint32_t max_payload);
+void link_init(struct link *link, struct fd_duplex ends, uint8_t *stage, uint32_t max_payload);
 
-/* Position in the stream of the first byte that has not been read from the socket. */
+/* Position in the stream of the first byte that has not been read. */
 static inline uint64_t link_position(const struct link *link)
 {
         return link->taken + (link->end - link->at);
@@ -67,7 +67,7 @@ struct link_file {
         uint32_t len;
 };
 
-/* As link_send, but the payload is a file's bytes: the kernel hands its cached pages to the socket, and the one copy is the
+/* As link_send, but the payload is a file's bytes: the kernel hands its cached pages to the pipe, and the one copy is the
  * broker's. 0, or negative errno of the file (-EIO: it ends before): the rest of them was zeros then, so the stream is in
  * step. The run policy of who does so needs a row for sendfile. */
 int link_send_file(struct link *link, uint8_t *frame, uint32_t header_len, const struct link_file *file);

@@ -2,7 +2,7 @@
  * broker and worker are busy at the same time. For the runtime; devices see request.h.
  *
  * Bytes are reserved first and get their meaning afterwards, so that a host call can put them where the
- * socket takes them from.
+ * pipe takes them from.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 

@@ -211,7 +211,7 @@ int worker_init(struct worker *worker, const struct device_ops *device, unsigned
         worker->device = device;
         worker->n_lanes = n_lanes;
         worker->n_resources = n_resources;
-        link_init(&worker->control, WORKER_FD_CONTROL, stage, 0);
+        link_init(&worker->control, (struct fd_duplex){WORKER_FD_CONTROL, WORKER_FD_CONTROL}, stage, 0);
         worker_log_init(&worker->control);
         return arena_init(&worker->shared.arena, WORKER_ARENA);
 }
@@ -263,10 +263,11 @@ static int worker_allocate(struct worker *worker)
                 if (worker->hello.queue_kind[i] == QUEUE_SUPPLY)
                         worker->shared.queues_supply |= UINT64_C(1) << i;
         for (unsigned i = 0; i < worker->n_lanes; i++) {
+                const struct fd_duplex ends = {.in = worker_fd_lane_in(i), .out = worker_fd_lane_out(i)};
                 struct inbox_area area = worker_lane_area(worker, i);
-                int r = worker_lane_init(&worker->lanes[i], &worker->shared, WORKER_FD_LANE + (int)i,
-                                         worker->configure.max_payload, worker->hello.credit_requests,
-                                         worker->hello.credit_bytes, &area);
+                int r =
+                    worker_lane_init(&worker->lanes[i], &worker->shared, ends, worker->configure.max_payload,
+                                     worker->hello.credit_requests, worker->hello.credit_bytes, &area);
 
                 if (r < 0)
                         return r;
@@ -411,11 +412,11 @@ static bool worker_gather(struct worker *worker, struct worker_marks *marks)
 
                 busy |= link_has_bytes(&lane->link) || lane->inbox.waiting;
                 marks->lane[i] = link_position(&lane->link);
-                marks->fds[i] = (struct pollfd){.fd = lane->link.fd, .events = POLLIN};
+                marks->fds[i] = (struct pollfd){.fd = lane->link.ends.in, .events = POLLIN};
         }
         marks->n_own = worker_watch_fill(marks->fds + worker->n_lanes);
         marks->fds[worker->n_lanes + marks->n_own] =
-            (struct pollfd){.fd = worker->control.fd, .events = POLLIN};
+            (struct pollfd){.fd = worker->control.ends.in, .events = POLLIN};
         return busy;
 }
 

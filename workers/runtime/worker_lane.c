@@ -11,8 +11,9 @@
 #include "workers/runtime/trap.h"
 #include "workers/runtime/worker_memory.h"
 
-int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
-                     uint32_t credit_requests, uint32_t credit_bytes, const struct inbox_area *area)
+int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, struct fd_duplex ends,
+                     uint32_t max_payload, uint32_t credit_requests, uint32_t credit_bytes,
+                     const struct inbox_area *area)
 {
         struct request *requests = worker_memory((credit_requests + 1) * sizeof(*requests));
         uint8_t *bytes = worker_memory(credit_bytes + 1);
@@ -22,7 +23,7 @@ int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int
         if (!requests || !bytes || !stage || !payload)
                 return -ENOMEM;
         *lane = (struct worker_lane){.shared = shared};
-        link_init(&lane->link, fd, stage, max_payload);
+        link_init(&lane->link, ends, stage, max_payload);
         inbox_init(&lane->inbox, lane, requests, credit_requests, bytes, credit_bytes, area);
         outbox_init(&lane->outbox, &lane->link, payload);
         return 0;

@@ -1,4 +1,4 @@
-/* One lane as the worker has it: the socket, what came in, what goes out, and the questions still open.
+/* One lane as the worker has it: its pipes, what came in, what goes out, and the questions still open.
  * For the runtime; devices see request.h.
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -30,8 +30,9 @@ struct worker_lane {
 };
 
 /* Allocates everything the lane will ever use, but its area, which is the caller's. 0 or -ENOMEM. */
-int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, int fd, uint32_t max_payload,
-                     uint32_t credit_requests, uint32_t credit_bytes, const struct inbox_area *area);
+int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, struct fd_duplex ends,
+                     uint32_t max_payload, uint32_t credit_requests, uint32_t credit_bytes,
+                     const struct inbox_area *area);
 
 /* Waits for one frame: files its requests, rests, if that is the answer to worker_lane_rest, or marks what is recalled. A frame
  * of any other kind is out of order here. */

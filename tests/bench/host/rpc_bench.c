@@ -1,5 +1,5 @@
-/* A round trip by the size of the message: real frames through the code that makes and judges them, over a
- * socket, to a worker's real runtime in a process of its own. Both sides sleep while they wait.
+/* A round trip by the size of the message: real frames through the code that makes and judges them, over
+ * pipes, to a worker's real runtime in a process of its own. Both sides sleep while they wait.
  *
  *      bulkhead-bench-rpc [ROUNDS]
  *
@@ -8,14 +8,16 @@
  * size. No jail: a filter adds some tens of nanoseconds a system call. TRUST: the worker is ours.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "proto/base/checked.h"
+#include "proto/base/limits.h"
 #include "proto/base/status.h"
 #include "tests/bench/host/samples.h"
 #include "tests/workers/fake_broker.h"
@@ -79,18 +81,16 @@ static _Noreturn void give_up(const char *what)
 
 static void send_all(struct iovec *iov, int n_iov)
 {
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)n_iov};
-
-        while (msg.msg_iovlen > 0) {
-                ssize_t n = sendmsg(worker.lanes[0], &msg, MSG_NOSIGNAL);
+        while (n_iov > 0) {
+                ssize_t n = writev(worker.lanes[0].out, iov, n_iov);
 
                 if (n < 0)
                         give_up("the worker has ended");
-                for (; msg.msg_iovlen > 0 && (size_t)n >= msg.msg_iov->iov_len; msg.msg_iovlen--)
-                        n -= (ssize_t)msg.msg_iov++->iov_len;
+                for (; n_iov > 0 && (size_t)n >= iov->iov_len; n_iov--)
+                        n -= (ssize_t)iov++->iov_len;
                 if (n > 0) {
-                        msg.msg_iov->iov_base = (uint8_t *)msg.msg_iov->iov_base + n;
-                        msg.msg_iov->iov_len -= (size_t)n;
+                        iov->iov_base = (uint8_t *)iov->iov_base + n;
+                        iov->iov_len -= (size_t)n;
                 }
         }
 }
@@ -147,7 +147,7 @@ static void receive_answer(void)
         bool done = false;
 
         while (!done) {
-                ssize_t n = recv(worker.lanes[0], received + end, sizeof(received) - end, 0);
+                ssize_t n = read(worker.lanes[0].in, received + end, sizeof(received) - end);
                 size_t len;
 
                 if (n <= 0)
@@ -156,6 +156,13 @@ static void receive_answer(void)
                 while ((len = judge_frame(at, end, &done)) > 0)
                         at += len;
         }
+}
+
+/* We sleep in our calls. */
+static void ready_pipe(int pipe)
+{
+        if (fcntl(pipe, F_SETFL, 0) < 0)
+                give_up("a pipe does not wait");
 }
 
 /* ---- measuring ---- */
@@ -213,6 +220,8 @@ int main(int argc, char **argv)
         memset(payload, 0x5a, sizeof(payload));
         memset(received, 0, sizeof(received)); /* no page fault is measured */
         fake_start_ops(&worker, &ping, 1, NULL, 0);
+        ready_pipe(worker.lanes[0].in);
+        ready_pipe(worker.lanes[0].out);
         fake_configure(&worker, &configure);
         if (fake_start_queue(&worker, 0) < 0)
                 give_up("the queue does not start");

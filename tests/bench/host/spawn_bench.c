@@ -163,7 +163,7 @@ static void prime(int control)
 
 /* ---- one start ---- */
 
-/* The worker, and nothing of it left. fds: control, the lane, its pidfd, its standard error. */
+/* The worker, and nothing of it left. fds: control, the lane's two, its pidfd, its standard error. */
 static void end_worker(struct fd_set_owned *fds)
 {
         struct fd_set_owned none;

@@ -5,7 +5,7 @@
  *
  * Each case: some batches to warm up, then counted ones; then both sides write down what they have counted
  * and a line of JSON says how many requests that was. tests/bench/micro/run puts it together. What is counted
- * in the broker: what a lane does when it is kicked and when its socket is ready (walk, encode, send, receive,
+ * in the broker: what a lane does when it is kicked and when one of its pipes is ready (walk, encode, send, receive,
  * decode, complete, publish). In the worker: all from one wait to the next. Not counted: the kernel, the
  * broker's event loop, and the waits themselves. TRUST: its bytes are its own.
  * SPDX-License-Identifier: Apache-2.0 */

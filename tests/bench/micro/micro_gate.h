@@ -13,4 +13,5 @@
 
 #define GATE_NAME 64u
 #define GATE_ROOM                                                                                            \
-        (1 << 20) /* bytes asked for in a lane's socket, so that no send waits in the middle of a turn */
+        (1                                                                                                   \
+         << 20) /* bytes asked for in each of a lane's pipes, so that no write waits in the middle of a turn */

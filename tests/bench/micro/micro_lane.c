@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <valgrind/callgrind.h>
 
 #include "broker/core/fault_safe.h"
+#include "proto/base/checked.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/fd.h"
 #include "tests/bench/micro/micro_gate.h"
@@ -182,10 +182,8 @@ static void start_lane(struct micro_lane *micro)
             .indirect = true, .event_idx = true, .packed = micro->ring.is_packed};
         const struct queue_layout layout = layout_of(&micro->ring);
         struct guest_memory *memory = map_ram(&micro->ram);
-        int fd = fcntl(micro->worker.lanes[0], F_DUPFD_CLOEXEC, 3);
 
-        must(fd < 0 ? -errno : fd_set_nonblock(fd), "the lane's socket");
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){GATE_ROOM}, sizeof(int));
+        must(fcntl(micro->worker.lanes[0].out, F_SETPIPE_SZ, GATE_ROOM) < 0 ? -errno : 0, "the lane's pipe");
         must(lane_init(&micro->lane, &events, 0, 1, 1), "lane");
         must(lane_configure(&micro->lane, &micro->worker.hello), "lane");
         lane_set_memory(&micro->lane, memory);
@@ -193,20 +191,20 @@ static void start_lane(struct micro_lane *micro)
         must(lane_queue_start(&micro->lane, &micro->lane.queues[0], &layout, &features,
                               micro->ring.is_packed ? QUEUE_PACKED_BASE : 0, event_new(), event_new()),
              "queue");
-        lane_attach(&micro->lane, fd, NULL);
+        lane_attach(&micro->lane, fd_duplex_take(&micro->worker.lanes[0]), NULL);
 }
 
-/* What the lane's thread does when the socket is ready, without the loop around it. */
+/* What the lane's thread does when a pipe is ready, without the loop around it. */
 static bool lane_step(struct lane *lane, bool count)
 {
-        struct pollfd pollfd = {.fd = lane->fd,
-                                .events = (short)(POLLIN | (lane_wants_write(lane) ? POLLOUT : 0))};
+        struct pollfd fds[] = {{.fd = lane->ends.in, .events = POLLIN},
+                               {.fd = lane_wants_write(lane) ? lane->ends.out : -1, .events = POLLOUT}};
 
-        if (poll(&pollfd, 1, 0) <= 0)
+        if (poll(fds, array_size(fds), 0) <= 0)
                 return false;
         if (count)
                 CALLGRIND_TOGGLE_COLLECT;
-        if (pollfd.revents & ~POLLOUT)
+        if (fds[0].revents)
                 lane_readable(lane);
         else
                 lane_turn(lane);

@@ -7,6 +7,7 @@
  * The gate is the descriptor behind the resources. Linked with --wrap for every call that may wait. TRUST:
  * its broker is the bench.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 #include <valgrind/callgrind.h>
 
+#include "proto/base/fd.h"
 #include "proto/base/limits.h"
 #include "sandbox/lockdown.h"
 #include "tests/bench/micro/micro_gate.h"
@@ -144,7 +146,7 @@ int main(int argc, char **argv)
         if (n_lanes == 0 || n_lanes > LIMIT_LANES || n_resources > LIMIT_RESOURCES)
                 return EXIT_FAILURE;
         gate = worker_fd_policy(n_lanes, n_resources);
-        (void)setsockopt(WORKER_FD_LANE, SOL_SOCKET, SO_SNDBUF, &(int){GATE_ROOM}, sizeof(int));
+        (void)fcntl(worker_fd_lane_out(0), F_SETPIPE_SZ, GATE_ROOM);
         if (worker_init(&worker, &device_ops, n_lanes, n_resources) < 0 || worker_prepare(&worker) < 0)
                 return EXIT_FAILURE;
         worker_serve(&worker);
