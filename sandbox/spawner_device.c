@@ -29,6 +29,8 @@
 
 #define DEVICE_SLICE_MS 1 /* a killed worker is at its end in less */
 
+_Static_assert(1 + 2 * LIMIT_LANES + 2 <= LIMIT_PASS_FDS, "all that goes with Spawned");
+
 /* What connects it with the broker, to which the first of each pair goes; and the pipe behind its standard error. */
 struct spawner_channels {
         int control[2]; /* and output: 0: none yet */
@@ -70,10 +72,15 @@ static int lane_make(const struct device_config *config, struct fd_duplex ret_en
         if (r < 0)
                 return r;
         for (unsigned i = 0; i < 2; i++) {
-                (void)fd_set_send_buffer(pair[i], LIMIT_LANE_SOCKET);
                 ret_ends[i] = (struct fd_duplex){.in = pair[i], .out = pair[i]};
+                if (r == 0)
+                        r = fd_set_send_buffer(pair[i], LIMIT_LANE_SOCKET);
         }
-        return 0;
+        if (r == 0)
+                return 0;
+        fd_duplex_close(&ret_ends[0]);
+        fd_duplex_close(&ret_ends[1]);
+        return r;
 }
 
 static int channels_make(struct spawner_channels *channels, const struct device_config *config)

@@ -3,7 +3,7 @@
  * control messages come judged in form by worker_link.c, MemWrites are judged by boot_lane.c; what they say is judged here.
  *
  * Why it is killed for its last word: only a process that is gone can write no more, and its pidfd says so. What it wrote
- * before lies in the pipe until then, and is taken to its end before the owner hears of anything.
+ * before lies in its lane until then, and is taken to its end before the owner hears of anything.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/kvm/boot.h"
 

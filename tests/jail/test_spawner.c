@@ -101,7 +101,7 @@ static void make_config(void)
                 snprintf(devices[i].name, sizeof(devices[i].name), "dev%d", i);
                 devices[i].type = i == 2 ? DEVICE_TYPE_BLK : DEVICE_TYPE_RNG;
                 devices[i].n_queues = 1;
-                devices[i].n_lanes = i == 1 ? 4 : 1;
+                devices[i].n_lanes = i == 1 ? LIMIT_LANES : 1;
         }
         devices[1].copy = DEVICE_COPY_SOCKET;
         in_dir("image", image_path, sizeof(image_path));

@@ -34,7 +34,7 @@ void boot_memory_write(struct boot_memory *memory, uint32_t range, uint32_t offs
         }
 }
 
-/* By way of our own memory, for file systems that cannot hand their pages to a pipe. */
+/* By way of our own memory, for file systems that cannot hand their pages to a socket. */
 static int copy_piece(struct boot_memory *memory, uint32_t range, uint32_t offset, uint32_t len, int fd,
                       uint64_t file_offset)
 {

@@ -67,7 +67,7 @@ struct link_file {
         uint32_t len;
 };
 
-/* As link_send, but the payload is a file's bytes: the kernel hands its cached pages to the pipe, and the one copy is the
+/* As link_send, but the payload is a file's bytes: the kernel hands its cached pages to the socket, and the one copy is the
  * broker's. 0, or negative errno of the file (-EIO: it ends before): the rest of them was zeros then, so the stream is in
  * step. The run policy of who does so needs a row for sendfile. */
 int link_send_file(struct link *link, uint8_t *frame, uint32_t header_len, const struct link_file *file);

@@ -27,7 +27,7 @@ struct request;
 #define REQUEST_PIECE    OUTBOX_PIECE   /* bytes of a large transfer's pieces */
 #define REQUEST_RESERVE  OUTBOX_PAYLOAD /* most that can be reserved: a piece, and a status behind it */
 #define REQUEST_TOGETHER OUTBOX_TOGETHER
-#define REQUEST_AHEAD    4u /* pieces asked for and not yet come: what fits in the pipe */
+#define REQUEST_AHEAD    4u /* pieces asked for and not yet come: one is used while others are on their way */
 
 uint32_t request_queue(const struct request *request);
 uint32_t request_readable(const struct request *request);

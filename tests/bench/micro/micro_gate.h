@@ -12,6 +12,4 @@
 #define GATE_BACK  'b' /* to the broker: nothing is left to read */
 
 #define GATE_NAME 64u
-#define GATE_ROOM                                                                                            \
-        (1                                                                                                   \
-         << 20) /* bytes asked for in each of a lane's pipes, so that no write waits in the middle of a turn */
+#define GATE_ROOM (1 << 20) /* bytes asked for in each of a lane's pipes: no write waits inside a turn */
