@@ -19,6 +19,7 @@ struct lane_requests {
         const uint32_t *in_at;
         const uint32_t *out_at; /* likewise, with room for the writable part */
         bool longer; /* the broker shares the worker's CPU: its answers may come in longer pieces */
+        bool stay;   /* something comes on this lane again soon, if only a LANE_WAKE */
         /* payload: sum of inlined, but of those with in_at; inlined[i] <= readable[i] */
 };
 
@@ -97,6 +98,7 @@ enum lane_kind_to_worker {
         LANE_MEM_READ_REPLY = 2,
         LANE_MAY_REST = 3, /* all that was said before the question has been done. Nothing but its kind */
         LANE_RECALL = 4,
+        LANE_WAKE = 5, /* no `stay` counts any more. Nothing but its kind */
 };
 
 struct lane_to_worker {

@@ -213,7 +213,7 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
         if (n < 1 || n > LIMIT_WIRE_COLUMN || wire->n_queue != n || wire->n_readable != n ||
             wire->n_writable != n || wire->n_inlined != n || wire->n_attempt != n || wire->n_must_fail != n)
                 return -EPROTO;
-        if (wire->longer > 1 || (wire->n_in_at != 0 && wire->n_in_at != n) ||
+        if (wire->longer > 1 || wire->stay > 1 || (wire->n_in_at != 0 && wire->n_in_at != n) ||
             (wire->n_out_at != 0 && wire->n_out_at != n))
                 return -EPROTO;
         for (size_t i = 0; i < n; i++) {
@@ -234,7 +234,8 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
                                       .must_fail = wire->must_fail,
                                       .in_at = wire->n_in_at > 0 ? wire->in_at : NULL,
                                       .out_at = wire->n_out_at > 0 ? wire->out_at : NULL,
-                                      .longer = wire->longer == 1};
+                                      .longer = wire->longer == 1,
+                                      .stay = wire->stay == 1};
         return 0;
 }
 
@@ -327,6 +328,10 @@ int lane_check_to_worker(struct arena *arena, const uint8_t *header, size_t len,
                 message.kind = LANE_RECALL;
                 message.recall.queue = wire->recall->queue;
                 r = wire->recall->queue < LIMIT_QUEUES && payload_len == 0 ? 0 : -EPROTO;
+                break;
+        case BULKHEAD__LANE__TO_WORKER__KIND_WAKE:
+                message.kind = LANE_WAKE;
+                r = payload_len == 0 ? 0 : -EPROTO;
                 break;
         default:
                 return -EPROTO;

@@ -139,6 +139,7 @@ static ssize_t lane_make_requests(const struct lane_requests *message, uint8_t *
             OPTIONAL32(in_at, message->n, message->in_at),
             OPTIONAL32(out_at, message->n, message->out_at),
             .longer = message->longer,
+            .stay = message->stay,
         };
         Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
 
@@ -196,6 +197,16 @@ static ssize_t lane_make_recall(uint32_t queue, uint8_t *buf, size_t size)
         return wire_pack(&wire.base, buf, size);
 }
 
+static ssize_t lane_make_wake(uint8_t *buf, size_t size)
+{
+        Bulkhead__Lane__Wake body = BULKHEAD__LANE__WAKE__INIT;
+        Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
+
+        wire.kind_case = BULKHEAD__LANE__TO_WORKER__KIND_WAKE;
+        wire.wake = &body;
+        return wire_pack(&wire.base, buf, size);
+}
+
 ssize_t lane_make_to_broker(const struct lane_to_broker *message, uint8_t *buf, size_t size)
 {
         switch (message->kind) {
@@ -228,6 +239,8 @@ ssize_t lane_make_to_worker(const struct lane_to_worker *message, uint8_t *buf, 
                 return lane_make_may_rest(buf, size);
         case LANE_RECALL:
                 return lane_make_recall(message->recall.queue, buf, size);
+        case LANE_WAKE:
+                return lane_make_wake(buf, size);
         }
         return -EINVAL;
 }

@@ -38,6 +38,7 @@ int lane_init(struct lane *lane, const struct lane_events *events, unsigned firs
         assert(first < n_device_queues); /* no lane without a queue: vm_config_judge */
         *lane = (struct lane){.events = *events, .ends = {-1, -1}, .place.at = PLACE_FREE};
         lane_set_max_age(lane, LIMIT_REQUEST_AGE_MS);
+        lane_stay_init(&lane->stay, step);
         quota_lane_reset(&lane->quota);
         lane->queues = calloc(n, sizeof(lane->queues[0]));
         if (!lane->queues)
@@ -156,6 +157,7 @@ void lane_detach(struct lane *lane)
         lane_tx_reset(&lane->tx);
         lane_rx_reset(&lane->rx);
         direct_close(&lane->direct);
+        lane_stay_end(&lane->stay);
         lane_recall(lane);
 }
 
@@ -232,7 +234,7 @@ void lane_turn(struct lane *lane)
                 }
                 lane_isolate_step(lane);
                 if (lane_tx_mem_read_reply(lane) || lane_tx_may_rest(lane) || lane_tx_recall(lane) ||
-                    lane_batch_begin(lane))
+                    lane_stay_wake(lane) || lane_batch_begin(lane))
                         continue;
                 if (lane->faulted)
                         return;

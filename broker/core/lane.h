@@ -25,6 +25,7 @@
 #include "broker/core/lane_poll.h"
 #include "broker/core/lane_raw.h"
 #include "broker/core/lane_rx.h"
+#include "broker/core/lane_stay.h"
 #include "broker/core/lane_tx.h"
 #include "broker/core/queue.h"
 #include "broker/core/quota.h"
@@ -127,6 +128,7 @@ struct lane {
         bool more;        /* a turn has ended at its bound; the pipe, which is writable, brings the next */
         struct lane_miss miss;
         struct lane_poll poll;
+        struct lane_stay stay;
         struct lane_place place;
         struct lane_raw_state raw;
         struct lane_tx tx;

@@ -28,6 +28,7 @@ struct lane_thread {
         uv_loop_t loop;
         uv_async_t called;
         uv_timer_t age;       /* runs only while something with the worker ages */
+        uv_timer_t stay;      /* runs only while the worker may be waiting for this lane alone */
         uv_timer_t later;     /* a turn has left work, or must wait before it takes more */
         uv_prepare_t prepare; /* this and idle: with `polls` */
         uv_idle_t idle;       /* active: the loop must not sleep */
@@ -105,6 +106,7 @@ static void on_closing(struct lane *lane, int fd)
 static void on_worker(uv_poll_t *poll, int status, int events);
 static void on_kick(uv_poll_t *poll, int status, int events);
 static void on_age(uv_timer_t *timer);
+static void on_stay(uv_timer_t *timer);
 static void on_later(uv_timer_t *timer);
 static void on_tick(uv_timer_t *timer);
 
@@ -117,6 +119,18 @@ static void thread_follow_age(struct lane_thread *thread)
                 uv_timer_stop(&thread->age);
         else if (lane_ages(&thread->lane) && !active)
                 uv_timer_start(&thread->age, on_age, thread->lane.max_age_ms, 0);
+}
+
+static void thread_follow_stay(struct lane_thread *thread)
+{
+        bool stays = lane_stays(&thread->lane);
+
+        if (stays == uv_is_active((uv_handle_t *)&thread->stay))
+                return;
+        if (stays)
+                uv_timer_start(&thread->stay, on_stay, LIMIT_STAY_MS, LIMIT_STAY_MS);
+        else
+                uv_timer_stop(&thread->stay);
 }
 
 static void thread_follow_place(struct lane_thread *thread)
@@ -159,6 +173,7 @@ static void thread_follow(struct lane_thread *thread)
                         lane_queue_break(lane, queue, QUEUE_FAULT_DEVICE);
         }
         thread_follow_age(thread);
+        thread_follow_stay(thread);
         thread_follow_place(thread);
         if (lane->again || lane->wait_ms > 0)
                 uv_timer_start(&thread->later, on_later, lane->again ? 1 : lane->wait_ms, 0);
@@ -219,6 +234,14 @@ static void on_later(uv_timer_t *timer)
         struct lane_thread *thread = timer->data;
 
         lane_turn(&thread->lane);
+        thread_follow(thread);
+}
+
+static void on_stay(uv_timer_t *timer)
+{
+        struct lane_thread *thread = timer->data;
+
+        lane_stay_check(&thread->lane);
         thread_follow(thread);
 }
 
@@ -327,6 +350,7 @@ static void call_stop(struct lane *lane, void *argument)
         if (thread->placed)
                 uv_close((uv_handle_t *)&thread->tick, NULL);
         uv_close((uv_handle_t *)&thread->age, NULL);
+        uv_close((uv_handle_t *)&thread->stay, NULL);
         uv_close((uv_handle_t *)&thread->later, NULL);
         uv_close((uv_handle_t *)&thread->called, NULL);
 }
@@ -360,8 +384,9 @@ static int thread_start(struct lane_thread *thread)
         if (r < 0)
                 goto close_loop;
         uv_timer_init(&thread->loop, &thread->age);
+        uv_timer_init(&thread->loop, &thread->stay);
         uv_timer_init(&thread->loop, &thread->later);
-        thread->called.data = thread->age.data = thread->later.data = thread;
+        thread->called.data = thread->age.data = thread->stay.data = thread->later.data = thread;
         r = uv_mutex_init(&thread->mutex);
         if (r < 0)
                 goto close_handles;
@@ -376,6 +401,7 @@ destroy_mutex:
         uv_mutex_destroy(&thread->mutex);
 close_handles:
         uv_close((uv_handle_t *)&thread->age, NULL);
+        uv_close((uv_handle_t *)&thread->stay, NULL);
         uv_close((uv_handle_t *)&thread->later, NULL);
         uv_close((uv_handle_t *)&thread->called, NULL);
         uv_run(&thread->loop, UV_RUN_DEFAULT);

@@ -57,6 +57,11 @@
 #define LIMIT_CONTROL_CONFIG_BURST 64u  /* changed config spaces at once: each interrupts guest and VMM */
 #define LIMIT_CONTROL_CONFIG_RATE  16u  /* ... and a second */
 
+/* ---- a worker that waits for its lane alone (broker/core/lane_stay.h) ---- */
+#define LIMIT_STAY_GAP_MS 8u  /* frames with requests no further apart: two ticks of the coarse clock at 250 Hz, ... */
+#define LIMIT_STAY_FRAMES 16u /* ... so many in a row: then the next is not far */
+#define LIMIT_STAY_MS     20u /* of silence, and up to twice that: then it is woken. So late may it see what comes on control */
+
 /* ---- spinning before a sleep (proto/base/spin.h) ---- */
 #define LIMIT_POLL_US       1000u /* poll_us: a sleep and a wake-up cost a fiftieth; who wants more wants a core to burn */
 #define LIMIT_POLL_SERVED   16u   /* times that a spin of a lane finds something in one go: the loop has timers and calls to serve */

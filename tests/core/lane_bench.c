@@ -251,7 +251,8 @@ static void take(struct lane_bench *bench, const struct fake_frame *frame, size_
                                                                      .inlined = requests->inlined[i],
                                                                      .attempt = requests->attempt[i],
                                                                      .must_fail = requests->must_fail[i],
-                                                                     .longer = requests->longer};
+                                                                     .longer = requests->longer,
+                                                                     .stay = requests->stay};
                 taken = take_bytes(bench, requests, i, payload, bench->inlined + *at);
                 *at += taken;
                 payload += taken;

@@ -157,6 +157,7 @@ static bool puppet_dies_of(struct world *world, unsigned lane, const struct lane
 
 static void puppet_requests(struct world *world, unsigned lane, const struct lane_requests *requests)
 {
+        world->stays = requests->stay;
         for (size_t i = 0; i < requests->n; i++) {
                 assert_true(world->n_seen < WORLD_LOG);
                 world->seen[world->n_seen++] =
@@ -183,9 +184,11 @@ static void puppet_step(struct world *world)
         puppet_control(world);
         for (unsigned i = 0; world->have_puppet && i < world->puppet.n_lanes; i++) {
                 fake_worker_pump(&world->puppet.lanes[i]);
-                while (world->have_puppet && fake_worker_next(&world->puppet.lanes[i], &frame))
+                while (world->have_puppet && fake_worker_next(&world->puppet.lanes[i], &frame)) {
+                        world->n_wakes += frame.message.kind == LANE_WAKE;
                         if (frame.message.kind == LANE_REQUESTS)
                                 puppet_requests(world, i, &frame.message.requests);
+                }
                 if (world->have_puppet)
                         fake_worker_pump(&world->puppet.lanes[i]);
         }

@@ -67,6 +67,8 @@ struct world {
         bool have_puppet;
         unsigned n_seen;
         struct seen_request seen[WORLD_LOG];
+        bool stays; /* its last frame with requests has promised more */
+        unsigned n_wakes;
         /* what the device told */
         unsigned n_ready, n_failed, n_quarantined, n_front_ready, n_config_changed, n_broken, n_suspicious;
         unsigned n_stopped, n_written;

@@ -78,6 +78,7 @@ static void seed_lanes(void)
         const struct lane_to_worker lent = {
             .kind = LANE_REQUESTS, .requests = {3, id, zero, some, at, some, zero, zero, NULL, places}};
         const struct lane_to_worker rest = {.kind = LANE_MAY_REST};
+        const struct lane_to_worker wake = {.kind = LANE_WAKE};
         const struct lane_to_worker recall = {.kind = LANE_RECALL, .recall = {.queue = 1}};
         const uint32_t back[3] = {13, 13, 13};
         const struct lane_to_broker unused = {.kind = LANE_COMPLETE, .complete = {3, id, back, zero, zero}};
@@ -87,6 +88,7 @@ static void seed_lanes(void)
         seed("lane_requests_placed", LANE_DOWN, lane_make_to_worker(&placed, header, sizeof(header)), 512);
         seed("lane_requests_lent", LANE_DOWN, lane_make_to_worker(&lent, header, sizeof(header)), 4609);
         seed("lane_may_rest", LANE_DOWN, lane_make_to_worker(&rest, header, sizeof(header)), 0);
+        seed("lane_wake", LANE_DOWN, lane_make_to_worker(&wake, header, sizeof(header)), 0);
         seed("lane_complete_placed", LANE_UP, lane_make_to_broker(&up[4], header, sizeof(header)), 4609);
         seed("lane_ask_rest", LANE_UP, lane_make_to_broker(&up[5], header, sizeof(header)), 0);
         seed("lane_raw_read", LANE_UP, lane_make_to_broker(&up[6], header, sizeof(header)), 0);

@@ -147,6 +147,7 @@ struct sim_lane {
                 uint32_t inlined;
         } early[LIMIT_WIRE_COLUMN];
         bool offended; /* nothing that it says is taken any more */
+        bool stays;    /* more has been promised here */
         uint32_t read_seq;
         struct {
                 uint32_t seq, offset, len;

@@ -127,6 +127,12 @@ static bool suffer(struct sim_device *dev)
         return false;
 }
 
+/* What has come on a lane is taken after what was said on control before it. */
+static bool may_look_at_control(const struct sim_device *dev)
+{
+        return dev->n_lanes > 1 || !lane_is_asleep(&dev->lanes[0]);
+}
+
 bool worker_step(struct sim_device *dev)
 {
         struct sim_worker *worker = &dev->worker;
@@ -141,12 +147,12 @@ bool worker_step(struct sim_device *dev)
                 return false;
         if (suffer(dev))
                 return true;
-        if (chance_one_in(2))
+        if (chance_one_in(2) && may_look_at_control(dev))
                 moved = control_step(dev);
         first = chance_below(dev->n_lanes);
         for (unsigned i = 0; i < dev->n_lanes && worker->state == PROCESS_ALIVE && !moved; i++)
                 moved = lane_step(dev, (first + i) % dev->n_lanes);
-        if (!moved && worker->state == PROCESS_ALIVE)
+        if (!moved && worker->state == PROCESS_ALIVE && may_look_at_control(dev))
                 moved = control_step(dev);
         if (moved)
                 vthread_stir();

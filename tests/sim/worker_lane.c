@@ -2,6 +2,7 @@
  * Owns the lane's buffers; called by worker.c. TRUST: it is the worker; what the broker sends is judged as a
  * worker would, and against the model.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@ void lane_reset(struct sim_lane *lane, struct fd_duplex ends)
         lane->answer_first = lane->n_answers = 0;
         lane->last_taken = 0;
         lane->n_early = 0;
-        lane->offended = false;
+        lane->offended = lane->stays = false;
         lane->read_first = lane->n_reads = 0;
 }
 
@@ -105,6 +106,9 @@ static void take_request(struct sim_device *dev, unsigned index, const struct si
 static void take_requests(struct sim_device *dev, unsigned lane, const struct lane_requests *requests,
                           const uint8_t *payload)
 {
+        sim_check(!requests->stay || dev->n_lanes == 1, "%s: more is promised on one lane of many",
+                  dev->name);
+        dev->lanes[lane].stays = requests->stay;
         for (size_t i = 0; i < requests->n && dev->worker.state == PROCESS_ALIVE; i++) {
                 take_request(dev, lane,
                              &(struct sight){.lane = lane,
@@ -151,6 +155,12 @@ static bool read_early(struct sim_device *dev, unsigned index, const struct fram
         return true;
 }
 
+static void take_wake(const struct sim_device *dev, struct sim_lane *lane)
+{
+        sim_check(lane->stays, "%s: a Wake, though nothing had been promised", dev->name);
+        lane->stays = false;
+}
+
 static bool read_frame(struct sim_device *dev, unsigned index)
 {
         static uint8_t memory[LIMIT_ARENA];
@@ -179,6 +189,8 @@ static bool read_frame(struct sim_device *dev, unsigned index)
                 take_requests(dev, index, &message.requests, at);
         else if (message.kind == LANE_RECALL)
                 lane_give_back(dev, lane, message.recall.queue);
+        else if (message.kind == LANE_WAKE)
+                take_wake(dev, lane);
         else
                 lane_answer_read(dev, lane, &message.mem_read_reply, at);
         return true;
@@ -241,6 +253,13 @@ static bool flush(struct sim_device *dev, struct sim_lane *lane)
                 lane->tx_pos = lane->tx_len = 0;
         mark_answered(lane);
         return true;
+}
+
+bool lane_is_asleep(const struct sim_lane *lane)
+{
+        struct pollfd poll_fd = {.fd = lane->ends.in, .events = POLLIN};
+
+        return lane->stays && lane->rx_len == lane->rx_pos && poll(&poll_fd, 1, 0) == 0;
 }
 
 bool lane_step(struct sim_device *dev, unsigned index)

@@ -120,6 +120,7 @@ bool judged_lane_to_worker(const struct lane_to_worker *message, uint32_t payloa
                                 return false;
                 return payload_len >= reply->n;
         case LANE_MAY_REST:
+        case LANE_WAKE:
                 return payload_len == 0;
         case LANE_RECALL:
                 return message->recall.queue < LIMIT_QUEUES && payload_len == 0;

@@ -219,8 +219,8 @@ static void requests_come_back_as_they_were(void **state)
         assert_memory_equal(got.requests.must_fail, must_fail, sizeof(uint32_t) * LIMIT_WIRE_COLUMN);
 }
 
-/* Whether answers may come longer: 0 or 1. */
-static int forged_longer(uint32_t longer, struct lane_to_worker *ret)
+/* What is said of a whole frame: each 0 or 1. */
+static int forged_flags(uint32_t longer, uint32_t stay, struct lane_to_worker *ret)
 {
         Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
         Bulkhead__Lane__Requests body = BULKHEAD__LANE__REQUESTS__INIT;
@@ -231,26 +231,32 @@ static int forged_longer(uint32_t longer, struct lane_to_worker *ret)
         body.n_id = body.n_queue = body.n_readable = body.n_writable = 1;
         body.n_inlined = body.n_attempt = body.n_must_fail = 1;
         body.longer = longer;
+        body.stay = stay;
         wire.kind_case = BULKHEAD__LANE__TO_WORKER__KIND_REQUESTS;
         wire.requests = &body;
         made = wire_pack(&wire.base, buf, sizeof(buf));
         return lane_check_to_worker(&arena, buf, (size_t)made, 0, ret);
 }
 
-static void answers_may_be_longer_or_not_and_nothing_else(void **state)
+static void answers_may_be_longer_or_not_and_the_worker_may_stay_or_not(void **state)
 {
         struct lane_to_worker got, message = requests(1);
 
         (void)state;
-        for (unsigned longer = 0; longer < 2; longer++) {
-                message.requests.longer = longer;
+        for (unsigned flags = 0; flags < 4; flags++) {
+                message.requests.longer = flags & 1;
+                message.requests.stay = flags >> 1;
                 assert_int_equal(to_worker(message, 0, &got), 0);
-                assert_int_equal(got.requests.longer, longer);
-                assert_int_equal(forged_longer(longer, &got), 0);
-                assert_int_equal(got.requests.longer, longer);
+                assert_int_equal(got.requests.longer, flags & 1);
+                assert_int_equal(got.requests.stay, flags >> 1);
+                assert_int_equal(forged_flags(flags & 1, flags >> 1, &got), 0);
+                assert_int_equal(got.requests.longer, flags & 1);
+                assert_int_equal(got.requests.stay, flags >> 1);
         }
-        assert_int_equal(forged_longer(2, &got), -EPROTO);
-        assert_int_equal(forged_longer(UINT32_MAX, &got), -EPROTO);
+        assert_int_equal(forged_flags(2, 0, &got), -EPROTO);
+        assert_int_equal(forged_flags(UINT32_MAX, 0, &got), -EPROTO);
+        assert_int_equal(forged_flags(0, 2, &got), -EPROTO);
+        assert_int_equal(forged_flags(0, UINT32_MAX, &got), -EPROTO);
 }
 
 static void mem_messages_come_back_as_they_were(void **state)
@@ -479,6 +485,17 @@ static void recall_is_of_a_queue_and_has_no_payload(void **state)
         refused_by_worker(recall(0), 1);
 }
 
+static void wake_has_no_payload(void **state)
+{
+        const struct lane_to_worker wake = {.kind = LANE_WAKE};
+        struct lane_to_worker got;
+
+        (void)state;
+        assert_int_equal(to_worker(wake, 0, &got), 0);
+        assert_int_equal(got.kind, LANE_WAKE);
+        refused_by_worker(wake, 1);
+}
+
 static void columns_of_unequal_length_are_refused(void **state)
 {
         static const size_t odd[] = {0, 1, 3};
@@ -643,7 +660,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             LANE_TEST(requests_come_back_as_they_were),
-            LANE_TEST(answers_may_be_longer_or_not_and_nothing_else),
+            LANE_TEST(answers_may_be_longer_or_not_and_the_worker_may_stay_or_not),
             LANE_TEST(mem_messages_come_back_as_they_were),
             LANE_TEST(complete_comes_back_as_it_was),
             LANE_TEST(batches_of_nothing_are_refused),
@@ -656,6 +673,7 @@ int main(void)
             LANE_TEST(statuses_are_known_ones),
             LANE_TEST(what_is_given_back_unused_or_waits_has_no_bytes),
             LANE_TEST(recall_is_of_a_queue_and_has_no_payload),
+            LANE_TEST(wake_has_no_payload),
             LANE_TEST(columns_of_unequal_length_are_refused),
             LANE_TEST(messages_of_no_kind_are_refused),
             LANE_TEST(only_a_request_can_be_read),

@@ -450,6 +450,32 @@ static pid_t worker_pid(void)
         return pid;
 }
 
+/* While requests keep coming it waits for its lane alone (broker/core/lane_stay.h); a start is said on control. */
+static void a_start_behind_a_load_reaches_its_worker(void **state)
+{
+        pid_t pid;
+
+        (void)state;
+        if (!getenv("BULKHEAD_KILL_PID"))
+                skip();
+        open_scene(FRONT_END_QEMU_7_2, 1);
+        clear_disk();
+        pid = worker_pid();
+        assert_true(pid > 0);
+        for (int i = 0; i < 20; i++) {
+                uint32_t base;
+
+                run_load(200);
+                wait_all();
+                assert_int_equal(blk_front_stop(&scene.blk, &base), 0);
+                assert_int_equal(blk_front_start(&scene.blk, base), 0);
+        }
+        run_load(1);
+        wait_all();
+        assert_int_equal(worker_pid(), pid); /* nobody has waited for its answer in vain */
+        close_scene();
+}
+
 static void worker_is_killed_under_load_and_no_byte_is_wrong(void **state)
 {
         unsigned kills = 0;
@@ -534,6 +560,7 @@ int main(void)
             E2E_TEST(identity_discard_and_write_zeroes),
             E2E_TEST(requests_outside_the_disk_fail_alone),
             E2E_TEST(eventfd_that_holds_its_writer_delays_no_stop),
+            E2E_TEST(a_start_behind_a_load_reaches_its_worker),
             E2E_TEST(an_image_cut_short_fails_its_requests_and_kills_nobody),
             E2E_TEST(worker_is_killed_under_load_and_no_byte_is_wrong),
         };

@@ -413,7 +413,8 @@ void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_r
                                                       .inlined = column[3],
                                                       .attempt = column[4],
                                                       .must_fail = column[5],
-                                                      .longer = broker->longer}};
+                                                      .longer = broker->longer,
+                                                      .stay = broker->stay}};
         uint32_t len = 0;
         ssize_t header_len;
 

@@ -67,6 +67,11 @@ static void link_need(struct link *link, size_t len)
         }
 }
 
+void link_wait(struct link *link)
+{
+        link_need(link, 1);
+}
+
 static void link_take(struct link *link, size_t len)
 {
         link->at += len;

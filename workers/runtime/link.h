@@ -41,6 +41,9 @@ static inline bool link_has_bytes(const struct link *link)
         return link->end > link->at;
 }
 
+/* Waits until it has. */
+void link_wait(struct link *link);
+
 /* Waits for a frame's head and header. *ret_header lives until the next call on this link. The payload of the
  * frame before must have been taken. */
 void link_next(struct link *link, struct frame_head *ret_head, const uint8_t **ret_header);

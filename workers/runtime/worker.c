@@ -6,6 +6,8 @@
  *     wait     ppoll of the lanes, of what the device waits for and, last, of control. Descriptors are looked at
  * in this order, so a lane that is seen to have bytes has had every earlier control message before it: they are
  * seen in the same call.
+ * Who has one lane, and nothing of its own to wait for, reads that lane while the broker promises to send more on it
+ * (broker/core/lane_stay.h), and looks at control after that, not before: what it has read is older than what it does not see there.
  *     control  first; then wait again, so that lanes are served only when control was silent
  *     own      what the device watches has become ready, or its time is due (worker_watch.h)
  *     receive  frames of which the first byte was there before the wait, or one frame. What was read beyond
@@ -420,6 +422,24 @@ static bool worker_gather(struct worker *worker, struct worker_marks *marks)
         return busy;
 }
 
+static bool worker_may_stay(const struct worker *worker, const struct worker_marks *marks)
+{
+        return worker->n_lanes == 1 && worker->lanes[0].stays && worker->configure.poll_us == 0 &&
+               marks->n_own == 0 && worker_timer_left() < 0 && worker_tick_ms() < 0;
+}
+
+/* Waits for the only lane, and then looks at control. */
+static void worker_stay(struct worker *worker, struct worker_marks *marks)
+{
+        static const struct timespec no_time;
+        struct link *link = &worker->lanes[0].link;
+
+        link_wait(link);
+        marks->lane[0] = link_position(link);
+        if (ppoll(&marks->fds[1], 1, &no_time, NULL) < 0 && errno != EINTR)
+                worker_trap();
+}
+
 static void worker_wait(struct worker *worker, struct worker_marks *marks)
 {
         static const struct timespec no_time;
@@ -427,6 +447,8 @@ static void worker_wait(struct worker *worker, struct worker_marks *marks)
         marks->idle = false;
         if (worker_gather(worker, marks))
                 worker_look(worker, marks, &no_time);
+        else if (worker_may_stay(worker, marks))
+                worker_stay(worker, marks);
         else if (worker->configure.poll_us == 0 || !worker_spin(worker, marks))
                 worker_sleep(worker, marks);
 }

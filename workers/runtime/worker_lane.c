@@ -53,6 +53,7 @@ static void worker_lane_file(struct worker_lane *lane, const struct lane_request
         if (inbox_add(&lane->inbox, batch, payload_len, &bytes) < 0)
                 worker_trap();
         outbox_set_longer(&lane->outbox, batch->longer);
+        lane->stays = batch->stay;
         link_payload(&lane->link, bytes, payload_len);
 }
 
@@ -100,6 +101,9 @@ static bool worker_lane_take(struct worker_lane *lane, const struct lane_to_work
                 return true;
         case LANE_RECALL:
                 worker_lane_mark(lane, message->recall.queue);
+                return true;
+        case LANE_WAKE:
+                lane->stays = false;
                 return true;
         case LANE_MEM_READ_REPLY:
                 break;

@@ -24,6 +24,7 @@ struct worker_lane {
         struct link link;
         struct inbox inbox;
         struct outbox outbox;
+        bool stays;          /* the broker sends something here again, soon */
         uint64_t recalled;   /* bit per queue: some of what it has lent is to be given back */
         uint32_t seq_next;   /* of the next MemRead; answers come in order, */
         uint32_t seq_oldest; /* so this one is answered next */
