@@ -13,7 +13,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
 from guest.backend import BUILD, Bulkhead, Disk, StandIn  # noqa: E402
 from guest.child import Child  # noqa: E402
 from guest.claims import claim, main, needs, require  # noqa: E402
-from runner import parts, plan, stolen, table  # noqa: E402
+from runner import pace, parts, plan, stolen, table  # noqa: E402
 
 CLIENT = os.path.join(BUILD, "tests", "bulkhead_bench_blk")
 CASES = ["read:4k:1", "write:4k:32", "mixed:4k:128", "mixed:64k:8", "read:1M:4", "write:1M:4", "mixed:512:256:seq",
@@ -146,6 +146,7 @@ def bench_run_makes_its_table(t):
     for row in result["rows"]:
         require(row["servers"]["bulkhead"]["iops"]["median"] > 0, f"{row}")
         require(0 <= row["stolen"] < 1, f"{row}")
+        require(0 < row["pace"]["call_us"] < row["pace"]["wake_same_us"], f"{row}")
         for bar in row["bars"]:
             require(bar["verdict"] in ("met", "aim met", "MISSED", "not measured"), f"{bar}")
         if shutil.which("qemu-storage-daemon"):
@@ -153,7 +154,7 @@ def bench_run_makes_its_table(t):
         walks = [bar for bar in row["bars"] if bar["against"] == plan.WALKER]
         require(len(walks) == 1 and walks[0]["ratio"]["median"] > 0, f"{row}")
     require("twin-messages polls nothing; on the client's CPU" in done.stdout, done.stdout)
-    require("the host kept " in done.stdout, done.stdout)
+    require("the host kept " in done.stdout and "a system call took " in done.stdout, done.stdout)
     require("4 KiB random read, depth 1 " in done.stdout and "bars: " in done.stdout, done.stdout)
     require(not shutil.which("gnuplot") or os.path.getsize(f"{t.directory}/bench.svg") > 0, "there is no picture")
     t.stage("table, file and picture are there")
@@ -174,6 +175,18 @@ def bench_knows_what_the_host_kept(t):
         file.write("cpu  1 2 3 4\n")  # a kernel from before there was any
     require(stolen.times(f"{t.directory}/stat") == (6, 0), "an old kernel's line")
     t.stage("what the host kept is counted by what was wanted")
+
+
+@claim(seconds=30)
+def bench_knows_how_fast_the_machine_is(t):
+    looks = [pace.look(BUILD) for _ in range(2)]
+    for look in looks:
+        require(0 < look["call_us"] < look["wake_same_us"], f"{look}")
+        require(("wake_other_us" in look) == (len(os.sched_getaffinity(0)) > 1), f"{look}")
+    said = pace.words([{"call_us": 0.2, "wake_same_us": 4}, {"call_us": 0.1, "wake_same_us": 2}, {"call_us": 0.3, "wake_same_us": 3}])
+    require(said.startswith("a system call took 0.2 (0.1..0.3) us, to wake a process on the same CPU 3 (2..4): "), said)
+    require(pace.look(t.directory) == {} and pace.words([{}]) is None, "a build without it")
+    t.stage("a call and two ways to wake somebody have a price")
 
 
 def part(t, name, *lines, status=0):
