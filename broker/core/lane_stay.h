@@ -2,8 +2,8 @@
  *
  * How it works: who serves one lane has three things to wait for: the lane, control, and time. To look at them all costs a tenth of
  * a small request. So while requests keep coming (LIMIT_STAY_FRAMES of them, LIMIT_STAY_GAP_MS apart at most) each Requests frame
- * promises another message on this lane: more of the same, or, when none has come for LIMIT_STAY_MS to twice that, a Wake. The
- * worker may then sleep in a read of the lane; it looks at control when that returns, before it takes what has come, so that no
+ * promises another message on this lane: more of the same, or, when no requests have gone there for LIMIT_STAY_MS to twice that, a Wake. The
+ * worker may then sleep in a read of the lane, while it owes no answer; it looks at control when that returns, before it takes what has come, so that no
  * frame overtakes what was said on control before it. What is said there to one that sleeps it sees when it is woken.
  *
  * A promise ends with a Wake, with a Requests frame that makes none, and with the worker.
@@ -20,7 +20,7 @@ struct lane_stay {
         uint32_t frames;  /* with requests, in a row: LIMIT_STAY_FRAMES at most */
         uint64_t last_ms; /* of the last one */
         bool promised;
-        bool kept; /* a frame has come since it was last looked at */
+        bool kept; /* a frame with requests has gone since it was last looked at */
         bool wake; /* it is to be woken */
 };
 
@@ -33,7 +33,7 @@ bool lane_stay_promise(struct lane_stay *stay, uint64_t now_ms);
 /* Must lane_stay_check be called in LIMIT_STAY_MS? */
 bool lane_stays(const struct lane *lane);
 
-/* Has the worker woken if nothing has been sent to it since the last call. */
+/* Has the worker woken if no requests have been sent to it since the last call. */
 void lane_stay_check(struct lane *lane);
 
 /* Begins a Wake, if the worker is to be sent one. For lane_turn. */

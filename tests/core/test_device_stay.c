@@ -24,6 +24,8 @@ static void serve_until_it_stays(void)
         const uint64_t end = uv_hrtime() + WORLD_NEVER_NS;
 
         do {
+                world.n_wakes =
+                    0; /* it may come while we are off our CPU, and be seen together with the promise */
                 serve_one();
                 assert_true(uv_hrtime() < end);
         } while (!world.stays);
@@ -37,7 +39,6 @@ static void it_is_woken_once_when_no_more_comes(void **state)
         world_start_queue(&world, 0, 0);
         for (unsigned i = 0; i < 3; i++) {
                 serve_until_it_stays();
-                world.n_wakes = 0;
                 world_until(&world, world.n_wakes == 1);
                 world_wait(&world, 4 * LIMIT_STAY_MS);
                 assert_int_equal(world.n_wakes, 1);

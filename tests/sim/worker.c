@@ -127,7 +127,7 @@ static bool suffer(struct sim_device *dev)
         return false;
 }
 
-/* What has come on a lane is taken after what was said on control before it. */
+/* Not while it sleeps in a read of its lane. */
 static bool may_look_at_control(const struct sim_device *dev)
 {
         return dev->n_lanes > 1 || !lane_is_asleep(&dev->lanes[0]);

@@ -31,7 +31,7 @@ void control_push_config(struct sim_device *dev);
 /* ---- worker_lane.c, worker_answer.c ---- */
 bool lane_step(struct sim_device *dev, unsigned lane);
 void lane_reset(struct sim_lane *lane, struct fd_duplex ends); /* takes the ends */
-/* More has been promised on it, and nothing has come yet: its worker looks at nothing else. */
+/* More has been promised on it, nothing has come yet, and nothing is owed: its worker looks at nothing else. */
 bool lane_is_asleep(const struct sim_lane *lane);
 /* One of what it holds is answered, or some of it. True: something was said. */
 bool lane_answer(struct sim_device *dev, unsigned lane);

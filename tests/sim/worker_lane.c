@@ -259,7 +259,7 @@ bool lane_is_asleep(const struct sim_lane *lane)
 {
         struct pollfd poll_fd = {.fd = lane->ends.in, .events = POLLIN};
 
-        return lane->stays && lane->rx_len == lane->rx_pos && poll(&poll_fd, 1, 0) == 0;
+        return lane->stays && lane->n_held == 0 && lane->rx_len == lane->rx_pos && poll(&poll_fd, 1, 0) == 0;
 }
 
 bool lane_step(struct sim_device *dev, unsigned index)

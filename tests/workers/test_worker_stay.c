@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@
 #include "proto/base/checked.h"
 #include "proto/base/status.h"
 #include "tests/workers/test_device.h"
+#include "workers/runtime/request.h"
+#include "workers/runtime/worker_watch.h"
 
 #define TURNS 50u
 
@@ -190,6 +193,96 @@ static void who_spins_looks_at_all(void **state)
         end();
 }
 
+/* What it needs for that may come on control. */
+static void who_owes_an_answer_looks_at_all(void **state)
+{
+        struct fake_request held = {.id = 800, .queue = QUEUE_HOLD},
+                            release = {.id = 801, .queue = QUEUE_RELEASE};
+
+        (void)state;
+        begin(1, 0);
+        for (unsigned i = 0; i < TURNS; i++) {
+                stay();
+                fake_send_requests(&broker, 0, &held, 1);
+                assert_int_equal(fake_set_features(&broker, i % 8), 0);
+                fake_send_requests(&broker, 0, &release, 1);
+                fake_drain(&broker, 0);
+                held.done = release.done = false;
+        }
+        end();
+}
+
+/* ---- a device that waits for time, and for no descriptor ---- */
+
+static int said; /* where it says that its time has come */
+
+static int timed_init(void *state, const struct control_configure *configure, const int *resources,
+                      unsigned n_resources, struct control_hello *ret_hello)
+{
+        (void)state;
+        (void)configure;
+        assert_int_equal(n_resources, 1);
+        said = resources[0];
+        *ret_hello = (struct control_hello){.device_type = 4,
+                                            .n_queues = 1,
+                                            .queue_kind = {QUEUE_WORK},
+                                            .queue_replay = {REPLAY_IDEMPOTENT},
+                                            .max_segments = 8,
+                                            .credit_requests = 4};
+        return 0;
+}
+
+static void on_due(void *state)
+{
+        (void)state;
+        worker_tick_stop();
+        assert_int_equal(write(said, "d", 1), 1);
+}
+
+/* Answers at once, and has something to do 5 ms later: by the time, or by the tick. */
+static void timed_handle(void *state, struct request *request)
+{
+        static unsigned n;
+
+        (void)state;
+        if (n++ % 2)
+                worker_timer_set(5, on_due);
+        else
+                worker_tick_set(5, on_due);
+        request_complete(request, 0, 0);
+}
+
+static const struct device_ops timed_ops = {
+    .type = DEVICE_TYPE_RNG, .init = timed_init, .handle = timed_handle};
+static const struct control_configure timed_configure = {
+    .name = "t", .n_queues = 1, .n_lanes = 1, .type = DEVICE_TYPE_RNG};
+
+static void who_waits_for_time_looks_at_all(void **state)
+{
+        struct fake_request request = {.id = 7};
+        int pair[2];
+
+        (void)state;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        fake_start_ops(&broker, &timed_ops, 1, &pair[0], 1);
+        fake_configure(&broker, &timed_configure);
+        assert_int_equal(fake_start_queue(&broker, 0), 0);
+        broker.stay = true;
+        for (unsigned i = 0; i < 2 * 4; i++) {
+                struct pollfd wait = {.fd = pair[1], .events = POLLIN};
+                char byte;
+
+                request.done = false;
+                fake_send_requests(&broker, 0, &request, 1);
+                fake_drain(&broker, 0);
+                assert_int_equal(poll(&wait, 1, FAKE_DEADLINE_S * 1000), 1);
+                assert_int_equal(read(pair[1], &byte, 1), 1);
+        }
+        end();
+        close(pair[0]);
+        close(pair[1]);
+}
+
 static void its_broker_goes_while_it_stays(void **state)
 {
         (void)state;
@@ -206,6 +299,8 @@ int main(void)
             cmocka_unit_test(no_frame_overtakes_what_was_said_on_control_before),
             cmocka_unit_test(who_has_another_lane_looks_at_all),
             cmocka_unit_test(who_spins_looks_at_all),
+            cmocka_unit_test(who_owes_an_answer_looks_at_all),
+            cmocka_unit_test(who_waits_for_time_looks_at_all),
             cmocka_unit_test(its_broker_goes_while_it_stays),
         };
 

@@ -338,7 +338,7 @@ static void own_descriptors_times_and_requests_are_served_beside_each_other(void
                 assert_int_equal(answer_to(pair[1], 'e'), 'e');
                 fake_drain(&broker, 0);
         }
-        assert_int_equal(answer_to(pair[1], 't'), 't'); /* 20 ms apart: the broker's promise still holds */
+        assert_int_equal(answer_to(pair[1], 't'), 't');
         assert_int_equal(answer_to(pair[1], 's'), 's');
         assert_int_equal(answer_to(pair[1], 't'), 't'); /* and the stopped one has not come in between */
         assert_true(fake_exited(fake_end(&broker), 0));

@@ -6,8 +6,8 @@
  *     wait     ppoll of the lanes, of what the device waits for and, last, of control. Descriptors are looked at
  * in this order, so a lane that is seen to have bytes has had every earlier control message before it: they are
  * seen in the same call.
- * Who has one lane, and nothing of its own to wait for, reads that lane while the broker promises to send more on it
- * (broker/core/lane_stay.h), and looks at control after that, not before: what it has read is older than what it does not see there.
+ * Who has one lane, owes no answer, and has no descriptor, time or tick to wait for, reads that lane while the broker promises to send more on
+ * it (broker/core/lane_stay.h), and looks at control after that, not before: what it has read is older than what it does not see there.
  *     control  first; then wait again, so that lanes are served only when control was silent
  *     own      what the device watches has become ready, or its time is due (worker_watch.h)
  *     receive  frames of which the first byte was there before the wait, or one frame. What was read beyond
@@ -422,10 +422,14 @@ static bool worker_gather(struct worker *worker, struct worker_marks *marks)
         return busy;
 }
 
+/* One that owes an answer may get what it needs for that elsewhere: on control, for one. */
 static bool worker_may_stay(const struct worker *worker, const struct worker_marks *marks)
 {
-        return worker->n_lanes == 1 && worker->lanes[0].stays && worker->configure.poll_us == 0 &&
-               marks->n_own == 0 && worker_timer_left() < 0 && worker_tick_ms() < 0;
+        const struct worker_lane *lane = &worker->lanes[0];
+
+        return worker->n_lanes == 1 && lane->stays && lane->inbox.n_held == 0 &&
+               worker->configure.poll_us == 0 && marks->n_own == 0 && worker_timer_left() < 0 &&
+               worker_tick_ms() < 0;
 }
 
 /* Waits for the only lane, and then looks at control. */
