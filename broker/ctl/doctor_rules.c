@@ -201,7 +201,8 @@ static void check_copy(const struct doctor_facts *f, struct doctor_row *row)
                 return;
         row->verdict = DOCTOR_WEAKER;
         say(row->found, "kernel.yama.ptrace_scope is %d", f->yama);
-        say(row->remedy, "bytes go with the messages, which is slower; boot with a smaller ptrace_scope");
+        say(row->remedy,
+            "bytes go with the messages: say `copy: socket` for disks, or boot with a smaller ptrace_scope");
 }
 
 static void check_files(const struct doctor_facts *f, struct doctor_row *row)

@@ -1,5 +1,6 @@
 /* A broker that is stopped while its disk's worker has answered, and goes on when the worker has long had nothing to do: what
- * the answers say is in the worker's memory is there still.
+ * the answers say is in the worker's memory is there still. One with two lanes asks meanwhile whether its memory may go back to the host;
+ * one with one lane waits for more of what it was promised there (broker/core/lane_stay.h), and asks when its broker goes on.
  *
  * TRUST: statuses and data are the broker's, and are what is tested.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -57,37 +58,53 @@ static bool sleeps_long(pid_t worker, unsigned long timeout)
                                 time.tv_sec >= (time_t)LIMIT_DEVICE_REST_S);
 }
 
-static bool has_asked(pid_t worker)
+/* The call that it sleeps in; -1: it does not. */
+static int call_of(pid_t worker, unsigned long *ret_timeout)
 {
-        unsigned long fds, n, timeout;
+        unsigned long first, second;
         char path[64];
         FILE *file;
-        int nr = 0, found;
+        int nr = -1, found;
 
         snprintf(path, sizeof(path), "/proc/%d/syscall", (int)worker);
         file = fopen(path, "re");
         assert_non_null(file);
-        found = fscanf(file, "%d %lx %lx %lx", &nr, &fds, &n, &timeout);
+        found = fscanf(file, "%d %lx %lx %lx", &nr, &first, &second, ret_timeout);
         fclose(file);
-        return found == 4 && nr == SYS_ppoll && sleeps_long(worker, timeout);
+        return found == 4 ? nr : -1;
 }
 
-static void await_question(pid_t worker)
+static bool has_asked(pid_t worker)
+{
+        unsigned long timeout;
+
+        return call_of(worker, &timeout) == SYS_ppoll && sleeps_long(worker, timeout);
+}
+
+static bool reads(pid_t worker)
+{
+        unsigned long ignored;
+
+        return call_of(worker, &ignored) == SYS_read;
+}
+
+static void await(bool (*is_so)(pid_t worker), pid_t worker)
 {
         const time_t deadline = time(NULL) + DEADLINE_S;
 
-        while (!has_asked(worker)) {
+        while (!is_so(worker)) {
                 assert_true(time(NULL) < deadline);
                 usleep(1000); /* nothing tells us: what another process does is looked at */
         }
 }
 
-static void what_a_stopped_broker_has_not_fetched_is_there_when_it_goes_on(void **state)
+/* Stops the broker under a load until that is so of its worker. */
+static void stop_until(bool (*is_so)(pid_t worker), useconds_t and_then, const char *keys)
 {
         pid_t worker;
 
-        (void)state;
         require(stack_make(&stack, bin, NULL, BLOCKS * LOAD_BLOCK), "a stack");
+        require(stack_configure(&stack, stack.image, keys), "its configuration");
         require(stack_start(&stack), "the broker");
         memset(&load, 0, sizeof(load));
         load.seed = 11;
@@ -97,13 +114,28 @@ static void what_a_stopped_broker_has_not_fetched_is_there_when_it_goes_on(void 
         for (unsigned i = 0; i < STOPS; i++) {
                 require(load_run(&load, 2000 + i), "before the stop");
                 assert_int_equal(kill(stack.broker, SIGSTOP), 0);
-                await_question(worker);
+                await(is_so, worker);
+                usleep(and_then);
+                assert_true(is_so(worker));
                 assert_int_equal(kill(stack.broker, SIGCONT), 0);
                 require(load_run(&load, 2000), "after the stop");
         }
         require(load_drain(&load), "the end");
+        await(has_asked, worker);
         require(load_check(&load), "what was answered before a stop and told of after it");
         assert_int_equal(stack_worker(&stack, "blk"), worker);
+}
+
+static void what_a_stopped_broker_has_not_fetched_is_there_when_it_goes_on(void **state)
+{
+        (void)state;
+        stop_until(has_asked, 0, ", queues: 2, lanes: 2");
+}
+
+static void who_waits_for_the_lane_of_a_stopped_broker_goes_on_with_it(void **state)
+{
+        (void)state;
+        stop_until(reads, LIMIT_AREA_REST_S * 1500000, "");
 }
 
 int main(int argc, char **argv)
@@ -111,6 +143,7 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_teardown(what_a_stopped_broker_has_not_fetched_is_there_when_it_goes_on,
                                       teardown),
+            cmocka_unit_test_teardown(who_waits_for_the_lane_of_a_stopped_broker_goes_on_with_it, teardown),
         };
 
         if (argc != 2)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include <valgrind/callgrind.h>
 
@@ -42,6 +43,18 @@ static void must(int r, const char *what)
 {
         if (r < 0)
                 give_up(what, r);
+}
+
+/* ---- the clock ---- */
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time);
+
+/* It stands still: what a lane does may depend on how fast its requests come, and under callgrind that is chance. */
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time)
+{
+        (void)id;
+        *ret_time = (struct timespec){.tv_sec = 1000};
+        return 0;
 }
 
 /* ---- the worker ---- */
