@@ -148,9 +148,21 @@ static double wake_us(int cpu)
         return median(turns);
 }
 
+static int cpu_of(const char *word)
+{
+        char *end;
+        long cpu = strtol(word, &end, 10);
+
+        if (end == word || *end || cpu < 0 || cpu >= CPU_SETSIZE) {
+                fprintf(stderr, "bulkhead-bench-pace [CPU [OTHER]]: %s is no CPU's number\n", word);
+                exit(2);
+        }
+        return (int)cpu;
+}
+
 int main(int argc, char **argv)
 {
-        int cpu = argc > 1 ? atoi(argv[1]) : 0, other = argc > 2 ? atoi(argv[2]) : other_than(cpu);
+        int cpu = argc > 1 ? cpu_of(argv[1]) : 0, other = argc > 2 ? cpu_of(argv[2]) : other_than(cpu);
 
         stay_on(cpu);
         printf("{\"call_us\": %.3f, \"wake_same_us\": %.2f", call_us(), wake_us(cpu));

@@ -88,21 +88,18 @@ static bool reads(pid_t worker)
         return call_of(worker, &ignored) == SYS_read;
 }
 
-static void await(bool (*is_so)(pid_t worker), pid_t worker)
+static void await_question(pid_t worker)
 {
         const time_t deadline = time(NULL) + DEADLINE_S;
 
-        while (!is_so(worker)) {
+        while (!has_asked(worker)) {
                 assert_true(time(NULL) < deadline);
                 usleep(1000); /* nothing tells us: what another process does is looked at */
         }
 }
 
-/* Stops the broker under a load until that is so of its worker. */
-static void stop_until(bool (*is_so)(pid_t worker), useconds_t and_then, const char *keys)
+static pid_t begin(const char *keys)
 {
-        pid_t worker;
-
         require(stack_make(&stack, bin, NULL, BLOCKS * LOAD_BLOCK), "a stack");
         require(stack_configure(&stack, stack.image, keys), "its configuration");
         require(stack_start(&stack), "the broker");
@@ -110,32 +107,57 @@ static void stop_until(bool (*is_so)(pid_t worker), useconds_t and_then, const c
         load.seed = 11;
         require(load_open(&load, stack.socket, FRONT_END_QEMU_7_2, DEPTH, BLOCKS), "a session");
         require(load_clear(&load), "the first writes");
-        worker = stack_worker(&stack, "blk");
-        for (unsigned i = 0; i < STOPS; i++) {
-                require(load_run(&load, 2000 + i), "before the stop");
-                assert_int_equal(kill(stack.broker, SIGSTOP), 0);
-                await(is_so, worker);
-                usleep(and_then);
-                assert_true(is_so(worker));
-                assert_int_equal(kill(stack.broker, SIGCONT), 0);
-                require(load_run(&load, 2000), "after the stop");
-        }
+        return stack_worker(&stack, "blk");
+}
+
+static void stop_under_load(unsigned n)
+{
+        require(load_run(&load, n), "before the stop");
+        assert_int_equal(kill(stack.broker, SIGSTOP), 0);
+}
+
+static void go_on(void)
+{
+        assert_int_equal(kill(stack.broker, SIGCONT), 0);
+        require(load_run(&load, 2000), "after the stop");
+}
+
+static void end(pid_t worker)
+{
         require(load_drain(&load), "the end");
-        await(has_asked, worker);
+        await_question(worker);
         require(load_check(&load), "what was answered before a stop and told of after it");
         assert_int_equal(stack_worker(&stack, "blk"), worker);
 }
 
 static void what_a_stopped_broker_has_not_fetched_is_there_when_it_goes_on(void **state)
 {
+        pid_t worker = begin(", queues: 2, lanes: 2");
+
         (void)state;
-        stop_until(has_asked, 0, ", queues: 2, lanes: 2");
+        for (unsigned i = 0; i < STOPS; i++) {
+                stop_under_load(2000 + i);
+                await_question(worker);
+                go_on();
+        }
+        end(worker);
 }
 
+/* On a busy machine the last requests before a stop may have come too slowly for a promise: then the next stop counts. */
 static void who_waits_for_the_lane_of_a_stopped_broker_goes_on_with_it(void **state)
 {
+        const time_t deadline = time(NULL) + 3 * DEADLINE_S;
+        pid_t worker = begin("");
+
         (void)state;
-        stop_until(reads, LIMIT_AREA_REST_S * 1500000, "");
+        for (unsigned seen = 0; seen < STOPS;) {
+                assert_true(time(NULL) < deadline);
+                stop_under_load(2000 + seen);
+                usleep(LIMIT_AREA_REST_S * 1500000);
+                seen += reads(worker);
+                go_on();
+        }
+        end(worker);
 }
 
 int main(int argc, char **argv)
