@@ -97,10 +97,16 @@ static int cgroup_make_dirs(const struct cgroup *cgroup, unsigned controller)
         return 0;
 }
 
+/* The folders above are there from a VM's first group on, and the group may be; under version 2 they must have every controller,
+ * too. */
 static int cgroup_make(const struct cgroup *cgroup, unsigned controller)
 {
+        char path[PATH_MAX];
         int r = -ENOENT;
 
+        if (!cgroup->host->v2 && cgroup_dir(cgroup, controller, CGROUP_LEVELS, path) == 0 &&
+            (mkdir(path, 0755) == 0 || errno == EEXIST))
+                return 0;
         for (int i = 0; i < CGROUP_TRIES && (r == -ENOENT || r == -ENODEV); i++)
                 r = cgroup_make_dirs(cgroup, controller);
         return r;
@@ -217,14 +223,12 @@ uint32_t cgroup_demanded(const struct cgroup_limits *limits)
         return demanded;
 }
 
-/* Directories of a controller whose limit could not be set go again, if nothing else uses them. */
 static void cgroup_remove(const struct cgroup *cgroup, unsigned controller)
 {
         char path[PATH_MAX];
 
-        for (int level = CGROUP_LEVELS; level >= 1; level--)
-                if (cgroup_dir(cgroup, controller, level, path) < 0 || (rmdir(path) < 0 && errno != ENOENT))
-                        return;
+        if (cgroup_dir(cgroup, controller, CGROUP_LEVELS, path) == 0)
+                (void)rmdir(path);
 }
 
 void cgroup_open(const struct cgroup_host *host, const char *vm, const char *device,
@@ -308,7 +312,7 @@ bool cgroup_oom_killed(const struct cgroup *cgroup)
         return line && strtoull(line + strlen("\noom_kill "), NULL, 10) > 0;
 }
 
-/* What a group holds besides groups goes with it. */
+/* The folder of a VM, and the one above all VMs if that was the last. What a group holds besides groups goes with it. */
 static void cgroup_sweep_dir(const char *path)
 {
         _cleanup_(cleanup_closedir) DIR *dir = opendir(path);
@@ -326,15 +330,23 @@ void cgroup_sweep(const struct cgroup_host *host, const char *vm)
         char path[PATH_MAX];
 
         snprintf(cgroup.vm, sizeof(cgroup.vm), "%s", vm);
-        for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++)
-                if (host->parent[i][0] != '\0' && cgroup_dir(&cgroup, i, CGROUP_LEVELS - 1, path) == 0)
-                        cgroup_sweep_dir(path);
+        for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++) {
+                if (host->parent[i][0] == '\0' || cgroup_dir(&cgroup, i, CGROUP_LEVELS - 1, path) < 0)
+                        continue;
+                cgroup_sweep_dir(path);
+                if (cgroup_dir(&cgroup, i, 1, path) == 0)
+                        (void)rmdir(path);
+        }
 }
 
+/* What a group of memory is charged for, and has been killed in, is its worker's alone. The other groups limit, and are as good for the
+ * next worker: under version 1 each costs as much to make as the first. */
 void cgroup_close(struct cgroup *cgroup)
 {
-        for (unsigned i = 0; cgroup->host && i < CGROUP_CONTROLLER_COUNT_; i++)
-                if (cgroup->host->parent[i][0] != '\0')
+        const struct cgroup_host *host = cgroup->host;
+
+        for (unsigned i = 0; host && i < CGROUP_CONTROLLER_COUNT_; i++)
+                if (host->parent[i][0] != '\0' && (host->v2 || i == CGROUP_MEMORY))
                         cgroup_remove(cgroup, i);
         cgroup->present = 0;
 }

@@ -79,9 +79,10 @@ int cgroup_open_tasks(const struct cgroup *cgroup, int ret_fds[static CGROUP_CON
 /* Has the kernel killed in this group for want of memory? False where that cannot be known. */
 bool cgroup_oom_killed(const struct cgroup *cgroup);
 
-/* Removes what a dead run has left in a VM's folder; a group that holds processes stays. Nobody else uses the folder:
- * the caller holds the VM's lock, and has no group open. */
+/* Removes a VM's folder, with what a dead run may have left in it, and the one above if no other VM is there; a group that holds
+ * processes stays. Nobody else uses the folder: the caller holds the VM's lock, and has no group open. */
 void cgroup_sweep(const struct cgroup_host *host, const char *vm);
 
-/* Removes the directories; the group's processes have been reaped. Parents go when they are empty. */
+/* The group's processes have been reaped, and it is removed, as far as the next worker's must not be the same. What stays, and the
+ * VM's folder, goes with cgroup_sweep. */
 void cgroup_close(struct cgroup *cgroup);

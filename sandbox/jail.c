@@ -152,7 +152,7 @@ static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attem
                 return jail_fail_at(ret_failure, "prepare", -EINVAL);
         if (!spec->policy)
                 return jail_prepare_foreign(spec, attempt, ret_failure);
-        r = policy_compile(spec->policy, POLICY_GATE_RUN, &layout, &run_filter);
+        r = policy_cache_compile(spec->filters, spec->policy, POLICY_GATE_RUN, &layout, &run_filter);
         if (r == 0)
                 r = policy_program_seal(&run_filter, &attempt->policy_fd);
         if (r < 0)
@@ -160,7 +160,8 @@ static int jail_prepare(const struct jail_spec *spec, struct jail_attempt *attem
         layout.binary_fd = jail_fd_binary(spec);
         layout.report_fd = jail_fd_report(spec);
         layout.go_fd = spec->trace ? jail_fd_go(spec) : -1;
-        r = policy_compile(spec->policy, POLICY_GATE_START, &layout, &attempt->start_filter);
+        r = policy_cache_compile(spec->filters, spec->policy, POLICY_GATE_START, &layout,
+                                 &attempt->start_filter);
         if (r < 0)
                 return jail_fail_at(ret_failure, "start policy", r);
         return jail_make_pipes(attempt, ret_failure);

@@ -9,7 +9,7 @@
 #include "proto/base/fd.h"
 #include "proto/base/limits.h"
 #include "sandbox/cgroup.h"
-#include "sandbox/policy.h"
+#include "sandbox/policy_cache.h"
 #include "sandbox/trace.h"
 
 /* What a kernel or a mode cannot give. Such a layer is reported, never skipped in silence. */
@@ -52,7 +52,8 @@ struct jail_allowance {
 
 struct jail_spec {
         const struct policy *policy;
-        const char *title; /* argv[0]: "bulkhead-worker-blk: demo/disk0" */
+        struct policy_cache *filters; /* keeps them for the next start; NULL: nobody does */
+        const char *title;            /* argv[0]: "bulkhead-worker-blk: demo/disk0" */
         uid_t uid,
             owner_uid; /* the worker's own; the broker's, which comes to own the worker's user namespace */
         gid_t gid, owner_gid;

@@ -279,6 +279,7 @@ int spawner_run(struct spawner *spawner)
         for (uint32_t i = 0; i < spawner->n_workers; i++)
                 spawner_device_end(spawner, i);
         spawner_companions_end(spawner);
+        cgroup_sweep(&spawner->cgroup_host, spawner->cgroup_vm);
         if (spawner->broker_status != 0 &&
             !(spawner->config->frontend == VM_FRONTEND_KVM && vm_exit_is_told(spawner->broker_status)))
                 log_error("broker ended %s status=%d", spawner->stopping ? "badly" : "unasked",

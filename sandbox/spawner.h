@@ -20,6 +20,7 @@
 #include "proto/vm_config.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/companion.h"
+#include "sandbox/policy_cache.h"
 #include "sandbox/resource.h"
 #include "sandbox/trace.h"
 #include "sandbox/uid_range.h"
@@ -69,6 +70,7 @@ struct spawner {
         gid_t broker_gid;
         struct cgroup_host cgroup_host;
         char cgroup_vm[CGROUP_NAME]; /* the folder of our groups */
+        struct policy_cache filters; /* of workers */
         struct spawner_device *devices;
         int channel;
         struct arena arena;           /* for one message of the broker */

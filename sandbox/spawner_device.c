@@ -195,6 +195,7 @@ int spawner_device_try_limits(const struct spawner *spawner, uint32_t device, ch
                 r = device_cgroup(spawner, trial, config, &resources, &group, why, why_size);
         if (r == 0)
                 cgroup_close(&group);
+        cgroup_sweep(&spawner->cgroup_host, trial);
         return r;
 }
 
@@ -258,6 +259,7 @@ static void device_spec(struct spawner *spawner, uint32_t device, const struct s
 
         *ret_spec = (struct jail_spec){
             .policy = device_policy(config),
+            .filters = &spawner->filters,
             .title = title,
             .uid = uid,
             .gid = gid,

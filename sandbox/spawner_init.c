@@ -246,6 +246,7 @@ static void spawner_release(struct spawner *spawner)
         close_and_clear(&spawner->signal_fd);
         close_and_clear(&spawner->broker_pidfd);
         arena_done(&spawner->arena);
+        policy_cache_done(&spawner->filters);
 }
 
 void spawner_done(struct spawner *spawner)

@@ -1,6 +1,5 @@
 /* Control groups of both versions: found in the kernel's tables, limited, left and removed.
- * Version 2 is tried on a tree of plain files, which shows what is written where; version 1 also on this
- * host.
+ * Version 2 is tried on a tree of plain files, which shows what is written where. The host's own: test_cgroup_life.c.
  * TRUST: the bytes it judges are its own.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -22,8 +21,6 @@
 #include "proto/vm_config.h"
 #include "sandbox/cgroup.h"
 #include "tests/jail/jail_fixture.h"
-
-#define NEIGHBOUR_TURNS 100u
 
 static char root[] = "/tmp/bulkhead-cgroup-XXXXXX";
 
@@ -414,87 +411,6 @@ static void controller_whose_limit_fails_is_missing_not_silent(void **state)
         assert_int_equal(group.present, 0);
 }
 
-static void read_number(const char *dir, const char *file, char *ret, size_t size)
-{
-        char path[PATH_MAX + 128];
-        FILE *stream;
-
-        snprintf(path, sizeof(path), "%s/bulkhead/cgtest/dev/%s", dir, file);
-        stream = fopen(path, "re");
-        if (!stream)
-                fail_msg("%s: %s", path, strerror(errno));
-        assert_non_null(fgets(ret, (int)size, stream));
-        ret[strcspn(ret, "\n")] = '\0';
-        fclose(stream);
-}
-
-static void limits_are_in_force_on_this_host(void **state)
-{
-        struct cgroup_host host;
-        struct cgroup group;
-        char number[64];
-
-        (void)state;
-        cgroup_host_init(&host);
-        cgroup_open(&host, "cgtest", "dev", &limits, &group);
-        if (!(group.present & (1u << CGROUP_PIDS)))
-                skip();
-        read_number(host.parent[CGROUP_PIDS], "pids.max", number, sizeof(number));
-        assert_string_equal(number, "1");
-        if (group.present & (1u << CGROUP_MEMORY)) {
-                read_number(host.parent[CGROUP_MEMORY], host.v2 ? "memory.max" : "memory.limit_in_bytes",
-                            number, sizeof(number));
-                assert_string_equal(number, "67108864");
-        }
-        if (group.present & (1u << CGROUP_CPU)) {
-                read_number(host.parent[CGROUP_CPU], host.v2 ? "cpu.max" : "cpu.cfs_quota_us", number,
-                            sizeof(number));
-                assert_string_equal(number, host.v2 ? "3000 10000" : "3000");
-        }
-        cgroup_close(&group);
-}
-
-/* The process's own word: it is in bulkhead/cgtest/dev of so many hierarchies. */
-static unsigned groups_of_ours(void)
-{
-        FILE *stream = fopen("/proc/self/cgroup", "re");
-        char line[PATH_MAX];
-        unsigned n = 0;
-
-        while (stream && fgets(line, sizeof(line), stream))
-                n += strstr(line, "/bulkhead/cgtest/dev\n") != NULL;
-        if (stream)
-                fclose(stream);
-        return n;
-}
-
-static void a_child_moves_itself_into_its_group(void **state)
-{
-        struct cgroup_host host;
-        struct cgroup group;
-        int fds[CGROUP_CONTROLLER_COUNT_], status;
-        unsigned n;
-        pid_t pid;
-
-        (void)state;
-        cgroup_host_init(&host);
-        cgroup_open(&host, "cgtest", "dev", &limits, &group);
-        assert_int_equal(cgroup_open_tasks(&group, fds, &n), 0);
-        assert_int_equal(n, host.v2 ? 0 : __builtin_popcount(group.present));
-        pid = fork();
-        if (pid == 0) {
-                for (unsigned i = 0; i < n; i++)
-                        if (write(fds[i], "0", 1) != 1)
-                                _exit(1);
-                _exit(groups_of_ours() == n ? 0 : 2);
-        }
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(status, 0);
-        while (n > 0)
-                close(fds[--n]);
-        cgroup_close(&group);
-}
-
 static void a_group_that_cannot_be_entered_is_no_group(void **state)
 {
         struct cgroup_host host = {.parent = {"/proc", "/proc"}};
@@ -510,34 +426,6 @@ static void a_group_that_cannot_be_entered_is_no_group(void **state)
         assert_int_equal(cgroup_open_tasks(&group, fds, &n), 0);
         assert_int_equal(n, 0);
         assert_int_equal(fixture_count_fds(), before);
-}
-
-/* One name in two run directories: what each run makes, limits and removes is its own. */
-static void one_name_in_two_run_directories_is_two_groups(void **state)
-{
-        struct cgroup_limits more = limits;
-        struct cgroup_host host;
-        struct cgroup first, second;
-        char names[2][CGROUP_NAME], dir[PATH_MAX];
-        int fds[CGROUP_CONTROLLER_COUNT_];
-        unsigned n;
-
-        (void)state;
-        for (int i = 0; i < 2; i++) {
-                snprintf(dir, sizeof(dir), "%s/run%d", root, i);
-                cgroup_name_vm("cgtest", dir, names[i]);
-        }
-        cgroup_host_init(&host);
-        more.memory_max *= 2;
-        cgroup_open(&host, names[0], "dev", &limits, &first);
-        cgroup_open(&host, names[1], "dev", &more, &second);
-        assert_int_equal(second.present, first.present);
-        cgroup_close(&first);
-        assert_int_equal(cgroup_open_tasks(&second, fds, &n), 0);
-        assert_int_equal(n, host.v2 ? 0 : __builtin_popcount(second.present));
-        while (n > 0)
-                close(fds[--n]);
-        cgroup_close(&second);
 }
 
 static void a_run_directory_has_one_name_for_its_groups(void **state)
@@ -578,61 +466,6 @@ static void a_run_directory_has_one_name_for_its_groups(void **state)
         assert_int_equal(strlen(name), LIMIT_NAME - 1 + 9);
 }
 
-static void what_a_dead_run_has_left_goes_at_the_next(void **state)
-{
-        struct cgroup_host host;
-        struct cgroup left[2], other;
-
-        (void)state;
-        cgroup_host_init(&host);
-        cgroup_open(&host, "cgtest-dead", "dev0", &limits, &left[0]);
-        cgroup_open(&host, "cgtest-dead", "dev1", &limits, &left[1]);
-        cgroup_open(&host, "cgtest-live", "dev0", &limits, &other);
-        cgroup_sweep(&host, "cgtest-none");
-        cgroup_sweep(&host, "cgtest-dead");
-        for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++) {
-                char path[PATH_MAX + 64];
-
-                if (!(other.present & (1u << i)))
-                        continue;
-                snprintf(path, sizeof(path), "%s/bulkhead/cgtest-dead", host.parent[i]);
-                assert_int_equal(access(path, F_OK), -1);
-                snprintf(path, sizeof(path), "%s/bulkhead/cgtest-live/dev0", host.parent[i]);
-                assert_int_equal(access(path, F_OK), 0);
-        }
-        cgroup_close(&other);
-}
-
-/* The folder above all VMs comes and goes with the last of them. */
-static void a_neighbour_that_comes_and_goes_takes_no_group(void **state)
-{
-        struct cgroup_host host;
-        struct cgroup group;
-        unsigned whole = 0;
-        uint32_t present;
-        pid_t pid;
-
-        (void)state;
-        cgroup_host_init(&host);
-        cgroup_open(&host, "cgtest", "dev", &limits, &group);
-        present = group.present;
-        cgroup_close(&group);
-        pid = fork();
-        while (pid == 0) {
-                cgroup_open(&host, "cgtest-neighbour", "dev", &limits, &group);
-                cgroup_close(&group);
-        }
-        for (unsigned i = 0; i < NEIGHBOUR_TURNS; i++) {
-                cgroup_open(&host, "cgtest", "dev", &limits, &group);
-                whole += group.present == present;
-                cgroup_close(&group);
-        }
-        assert_int_equal(kill(pid, SIGKILL), 0);
-        assert_int_equal(waitpid(pid, NULL, 0), pid);
-        cgroup_sweep(&host, "cgtest-neighbour");
-        assert_int_equal(whole, NEIGHBOUR_TURNS);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -650,13 +483,8 @@ int main(void)
             cmocka_unit_test(the_disk_of_a_part_is_the_whole),
             cmocka_unit_test(kill_for_want_of_memory_is_seen),
             cmocka_unit_test(controller_whose_limit_fails_is_missing_not_silent),
-            cmocka_unit_test(limits_are_in_force_on_this_host),
-            cmocka_unit_test(a_child_moves_itself_into_its_group),
             cmocka_unit_test(a_group_that_cannot_be_entered_is_no_group),
-            cmocka_unit_test(one_name_in_two_run_directories_is_two_groups),
             cmocka_unit_test(a_run_directory_has_one_name_for_its_groups),
-            cmocka_unit_test(what_a_dead_run_has_left_goes_at_the_next),
-            cmocka_unit_test(a_neighbour_that_comes_and_goes_takes_no_group),
         };
 
         return cmocka_run_group_tests(tests, make_root, remove_root);

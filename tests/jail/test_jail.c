@@ -436,6 +436,7 @@ static void worker_is_in_its_group_which_goes_with_it(void **state)
                     !!(probe.child.layers_missing & JAIL_LAYER_BIT(JAIL_LAYER_CGROUP_MEMORY + i)));
         probe_stop(&probe);
         cgroup_close(&group);
+        cgroup_sweep(&host, "jailtest");
         for (unsigned i = 0; i < CGROUP_CONTROLLER_COUNT_; i++) {
                 if (host.parent[i][0] == '\0')
                         continue;

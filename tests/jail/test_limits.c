@@ -155,6 +155,7 @@ static void a_start_leaves_alone_what_may_be_in_use(void **state)
         while (n > 0)
                 close(fds[--n]);
         cgroup_close(&group);
+        cgroup_sweep(&host, vm);
 }
 
 static unsigned long throttled(const struct cgroup_host *host)
@@ -188,6 +189,7 @@ static void a_process_that_spins_is_throttled(void **state)
         cgroup_open(&host, config.name, "spin", &limits, &group);
         if (!(group.present & (1u << CGROUP_CPU))) {
                 cgroup_close(&group);
+                cgroup_sweep(&host, config.name);
                 skip();
         }
         pid = fork();
@@ -206,6 +208,7 @@ static void a_process_that_spins_is_throttled(void **state)
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
         cgroup_close(&group);
+        cgroup_sweep(&host, config.name);
         assert_true(n >= 5);
 }
 
