@@ -55,6 +55,7 @@ struct blk_load {
         uint64_t first_block, n_blocks, next_block, chance;
         unsigned outstanding;
         bool filling, counting;
+        int calls; /* of its thread: an epoll set with the call descriptor alone */
         uint64_t counted_from;
         struct process_work client_from;
 

@@ -18,7 +18,7 @@ int worker_lane_init(struct worker_lane *lane, struct worker_shared *shared, str
         struct request *requests = worker_memory((credit_requests + 1) * sizeof(*requests));
         uint8_t *bytes = worker_memory(credit_bytes + 1);
         uint8_t *stage = worker_memory(LINK_STAGE);
-        uint8_t *payload = worker_memory(OUTBOX_PAYLOAD);
+        uint8_t *payload = worker_memory_apart(OUTBOX_PAYLOAD);
 
         if (!requests || !bytes || !stage || !payload)
                 return -ENOMEM;

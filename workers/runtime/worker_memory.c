@@ -13,6 +13,7 @@
 
 #include "workers/runtime/trap.h"
 
+#define WORKER_PAGE       4096u
 #define WORKER_LARGE_PAGE (2u << 20) /* the kernel maps so much at once, where it begins so */
 
 /* Not by calloc, which writes zeros into what the heap had before. */
@@ -21,6 +22,13 @@ void *worker_memory(size_t len)
         void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         return p == MAP_FAILED ? NULL : p;
+}
+
+void *worker_memory_apart(size_t len)
+{
+        uint8_t *p = worker_memory(WORKER_PAGE + len);
+
+        return p ? p + WORKER_PAGE - WORKER_MEMORY_LEAD : NULL;
 }
 
 void *worker_memory_untouched(size_t len)
