@@ -15,6 +15,17 @@
 #include "proto/wire.h"
 #include "schema/lane.pb-c.h"
 
+_Static_assert(LIMIT_MEM_SEGMENTS <= LIMIT_WIRE_COLUMN, "zeros are as many as any column has");
+
+/* A column is whole, or zeros that were not sent. */
+static bool lane_check_column(const uint32_t *column, size_t n_column, size_t n, const uint32_t **ret_column)
+{
+        static const uint32_t zeros[LIMIT_WIRE_COLUMN];
+
+        *ret_column = n_column > 0 ? column : zeros;
+        return n_column == 0 || n_column == n;
+}
+
 /* n segments: each ends at `end` or before, and none is empty unless `may_be_empty`. A
  * column has at most LIMIT_WIRE_COLUMN elements of 32 bits, so the sum cannot wrap. */
 static int lane_check_segments(size_t n, const uint32_t *offset, const uint32_t *len, uint64_t end,
@@ -52,19 +63,20 @@ static int lane_check_raw(const uint64_t *at, size_t n, const uint32_t *offset, 
         return 0;
 }
 
-static int lane_check_raw_read(const Bulkhead__Lane__MemRead *wire, struct lane_to_broker *ret)
+static int lane_check_raw_read(const Bulkhead__Lane__MemRead *wire, const uint32_t *offset,
+                               struct lane_to_broker *ret)
 {
-        int r = lane_check_raw(wire->id, wire->n_id, wire->offset, wire->len, &ret->raw);
+        int r = lane_check_raw(wire->id, wire->n_id, offset, wire->len, &ret->raw);
 
         ret->kind = LANE_RAW_READ;
         ret->raw.seq = wire->seq;
         return r;
 }
 
-static int lane_check_raw_write(const Bulkhead__Lane__MemWrite *wire, uint32_t payload_len,
-                                struct lane_to_broker *ret)
+static int lane_check_raw_write(const Bulkhead__Lane__MemWrite *wire, const uint32_t *offset,
+                                uint32_t payload_len, struct lane_to_broker *ret)
 {
-        int r = lane_check_raw(wire->id, wire->n_id, wire->offset, wire->len, &ret->raw);
+        int r = lane_check_raw(wire->id, wire->n_id, offset, wire->len, &ret->raw);
 
         ret->kind = LANE_RAW_WRITE;
         return r == 0 && ret->raw.total != payload_len ? -EPROTO : r;
@@ -73,25 +85,28 @@ static int lane_check_raw_write(const Bulkhead__Lane__MemWrite *wire, uint32_t p
 static int lane_check_mem_read(const Bulkhead__Lane__MemRead *wire, uint32_t payload_len,
                                struct lane_to_broker *ret)
 {
+        const uint32_t *offset;
         size_t n = wire->n_id;
         uint64_t total;
         int r;
 
-        if (n < 1 || n > LIMIT_MEM_SEGMENTS || wire->n_offset != n || wire->n_len != n)
+        if (n < 1 || n > LIMIT_MEM_SEGMENTS || wire->n_len != n ||
+            !lane_check_column(wire->offset, wire->n_offset, n, &offset))
                 return -EPROTO;
         if (payload_len != 0)
                 return -EPROTO;
         if (wire->space != BULKHEAD__LANE__SPACE__SPACE_CHAIN)
-                return wire->space == BULKHEAD__LANE__SPACE__SPACE_RAW ? lane_check_raw_read(wire, ret)
-                                                                       : -EPROTO;
-        r = lane_check_segments(n, wire->offset, wire->len, LIMIT_CHAIN_BYTES, false, &total);
+                return wire->space == BULKHEAD__LANE__SPACE__SPACE_RAW
+                           ? lane_check_raw_read(wire, offset, ret)
+                           : -EPROTO;
+        r = lane_check_segments(n, offset, wire->len, LIMIT_CHAIN_BYTES, false, &total);
         if (r < 0)
                 return r;
         ret->kind = LANE_MEM_READ;
         ret->mem_read = (struct lane_mem_read){.seq = wire->seq,
                                                .n = n,
                                                .id = wire->id,
-                                               .offset = wire->offset,
+                                               .offset = offset,
                                                .len = wire->len,
                                                .total = (uint32_t)total};
         return 0;
@@ -120,29 +135,31 @@ static uint64_t lane_space_end(enum lane_space space)
 static int lane_check_mem_write(const Bulkhead__Lane__MemWrite *wire, uint32_t payload_len,
                                 struct lane_to_broker *ret)
 {
+        const uint32_t *offset;
         size_t n = wire->n_id;
         enum lane_space space;
         uint64_t total;
         int r;
 
-        if (n < 1 || n > LIMIT_MEM_SEGMENTS || wire->n_offset != n || wire->n_len != n)
+        if (n < 1 || n > LIMIT_MEM_SEGMENTS || wire->n_len != n ||
+            !lane_check_column(wire->offset, wire->n_offset, n, &offset))
                 return -EPROTO;
         if (lane_check_space(wire->space, &space) < 0)
                 return wire->space == BULKHEAD__LANE__SPACE__SPACE_RAW
-                           ? lane_check_raw_write(wire, payload_len, ret)
+                           ? lane_check_raw_write(wire, offset, payload_len, ret)
                            : -EPROTO;
-        r = lane_check_segments(n, wire->offset, wire->len, lane_space_end(space), false, &total);
+        r = lane_check_segments(n, offset, wire->len, lane_space_end(space), false, &total);
         if (r < 0)
                 return r;
         if (total != payload_len)
                 return -EPROTO;
         ret->kind = LANE_MEM_WRITE;
         ret->mem_write = (struct lane_mem_write){
-            .n = n, .id = wire->id, .offset = wire->offset, .len = wire->len, .space = space};
+            .n = n, .id = wire->id, .offset = offset, .len = wire->len, .space = space};
         return 0;
 }
 
-/* The column is whole, or not there. No place is longer than what is lent. */
+/* No place is longer than what is lent. */
 static bool lane_check_placed(const Bulkhead__Lane__Complete *wire)
 {
         if (wire->n_placed != 0 && wire->n_placed != wire->n_id)
@@ -154,11 +171,13 @@ static bool lane_check_placed(const Bulkhead__Lane__Complete *wire)
 }
 
 /* What was not used, or not done yet, was not written either. */
-static bool lane_check_end(const Bulkhead__Lane__Complete *wire, size_t i)
+static bool lane_check_end(const struct lane_complete *complete, size_t i)
 {
-        if (wire->status[i] == WIRE_STATUS_CANCELED || wire->status[i] == WIRE_STATUS_WAITING)
-                return wire->len[i] == 0 && (wire->n_placed == 0 || wire->placed[i] == 0);
-        return wire->status[i] == WIRE_STATUS_OK || wire->status[i] == WIRE_STATUS_PROTOCOL;
+        uint32_t status = complete->status[i];
+
+        if (status == WIRE_STATUS_CANCELED || status == WIRE_STATUS_WAITING)
+                return complete->len[i] == 0 && (!complete->placed || complete->placed[i] == 0);
+        return status == WIRE_STATUS_OK || status == WIRE_STATUS_PROTOCOL;
 }
 
 static int lane_check_complete(const Bulkhead__Lane__Complete *wire, uint32_t payload_len,
@@ -168,40 +187,49 @@ static int lane_check_complete(const Bulkhead__Lane__Complete *wire, uint32_t pa
         uint64_t total;
         int r;
 
-        if (n < 1 || n > LIMIT_WIRE_COLUMN || wire->n_status != n || wire->n_offset != n || wire->n_len != n)
+        if (n < 1 || n > LIMIT_WIRE_COLUMN ||
+            !lane_check_column(wire->status, wire->n_status, n, &ret->status) ||
+            !lane_check_column(wire->offset, wire->n_offset, n, &ret->offset) ||
+            !lane_check_column(wire->len, wire->n_len, n, &ret->len) || !lane_check_placed(wire))
                 return -EPROTO;
-        if (!lane_check_placed(wire))
-                return -EPROTO;
+        ret->n = n;
+        ret->id = wire->id;
+        ret->placed = wire->n_placed > 0 ? wire->placed : NULL;
         for (size_t i = 0; i < n; i++)
-                if (!lane_check_end(wire, i))
+                if (!lane_check_end(ret, i))
                         return -EPROTO;
-        r = lane_check_segments(n, wire->offset, wire->len, LIMIT_CHAIN_BYTES, true, &total);
+        r = lane_check_segments(n, ret->offset, ret->len, LIMIT_CHAIN_BYTES, true, &total);
         if (r < 0)
                 return r;
-        if (total != payload_len)
-                return -EPROTO;
-        *ret = (struct lane_complete){.n = n,
-                                      .id = wire->id,
-                                      .status = wire->status,
-                                      .offset = wire->offset,
-                                      .len = wire->len,
-                                      .placed = wire->n_placed > 0 ? wire->placed : NULL};
-        return 0;
+        return total == payload_len ? 0 : -EPROTO;
 }
 
 /* One request of a batch; adds what the payload has of it to *total. */
-static int lane_check_request(const Bulkhead__Lane__Requests *wire, size_t i, uint64_t *total)
+static int lane_check_request(const struct lane_requests *requests, size_t i, uint64_t *total)
 {
-        if (wire->queue[i] >= LIMIT_QUEUES || wire->must_fail[i] > 1)
+        if (requests->queue[i] >= LIMIT_QUEUES || requests->must_fail[i] > 1)
                 return -EPROTO;
-        if (!range_inside(wire->readable[i], wire->writable[i],
+        if (!range_inside(requests->readable[i], requests->writable[i],
                           LIMIT_CHAIN_BYTES)) /* the writable part comes last */
                 return -EPROTO;
-        if (wire->inlined[i] > wire->readable[i])
+        if (requests->inlined[i] > requests->readable[i])
                 return -EPROTO;
-        if (wire->n_in_at == 0 || wire->in_at[i] == 0)
-                *total += wire->inlined[i];
+        if (!requests->in_at || requests->in_at[i] == 0)
+                *total += requests->inlined[i];
         return 0;
+}
+
+static bool lane_check_request_columns(const Bulkhead__Lane__Requests *wire, struct lane_requests *ret)
+{
+        size_t n = wire->n_id;
+
+        return lane_check_column(wire->queue, wire->n_queue, n, &ret->queue) &&
+               lane_check_column(wire->readable, wire->n_readable, n, &ret->readable) &&
+               lane_check_column(wire->writable, wire->n_writable, n, &ret->writable) &&
+               lane_check_column(wire->inlined, wire->n_inlined, n, &ret->inlined) &&
+               lane_check_column(wire->attempt, wire->n_attempt, n, &ret->attempt) &&
+               lane_check_column(wire->must_fail, wire->n_must_fail, n, &ret->must_fail) &&
+               (wire->n_in_at == 0 || wire->n_in_at == n) && (wire->n_out_at == 0 || wire->n_out_at == n);
 }
 
 static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t payload_len,
@@ -210,33 +238,22 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
         size_t n = wire->n_id;
         uint64_t total = 0;
 
-        if (n < 1 || n > LIMIT_WIRE_COLUMN || wire->n_queue != n || wire->n_readable != n ||
-            wire->n_writable != n || wire->n_inlined != n || wire->n_attempt != n || wire->n_must_fail != n)
+        if (n < 1 || n > LIMIT_WIRE_COLUMN || !lane_check_request_columns(wire, ret) || wire->longer > 1 ||
+            wire->stay > 1)
                 return -EPROTO;
-        if (wire->longer > 1 || wire->stay > 1 || (wire->n_in_at != 0 && wire->n_in_at != n) ||
-            (wire->n_out_at != 0 && wire->n_out_at != n))
-                return -EPROTO;
+        ret->n = n;
+        ret->id = wire->id;
+        ret->in_at = wire->n_in_at > 0 ? wire->in_at : NULL;
+        ret->out_at = wire->n_out_at > 0 ? wire->out_at : NULL;
+        ret->longer = wire->longer == 1;
+        ret->stay = wire->stay == 1;
         for (size_t i = 0; i < n; i++) {
-                int r = lane_check_request(wire, i, &total);
+                int r = lane_check_request(ret, i, &total);
 
                 if (r < 0)
                         return r;
         }
-        if (total != payload_len)
-                return -EPROTO;
-        *ret = (struct lane_requests){.n = n,
-                                      .id = wire->id,
-                                      .queue = wire->queue,
-                                      .readable = wire->readable,
-                                      .writable = wire->writable,
-                                      .inlined = wire->inlined,
-                                      .attempt = wire->attempt,
-                                      .must_fail = wire->must_fail,
-                                      .in_at = wire->n_in_at > 0 ? wire->in_at : NULL,
-                                      .out_at = wire->n_out_at > 0 ? wire->out_at : NULL,
-                                      .longer = wire->longer == 1,
-                                      .stay = wire->stay == 1};
-        return 0;
+        return total == payload_len ? 0 : -EPROTO;
 }
 
 /* The answer is as long as the question; the worker, who asked, compares. No segment of a question is

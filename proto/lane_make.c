@@ -12,9 +12,18 @@
 #include "schema/lane.pb-c.h"
 
 /* protobuf-c has no const in its structs; packing only reads. */
-#define COLUMN64(member, n, column)   .n_##member = (n), .member = (uint64_t *)(column)
-#define COLUMN32(member, n, column)   .n_##member = (n), .member = (uint32_t *)(column)
-#define OPTIONAL32(member, n, column) COLUMN32(member, (column) ? (n) : 0, column)
+#define COLUMN64(member, n, column) .n_##member = (n), .member = (uint64_t *)(column)
+#define COLUMN32(member, n, column) .n_##member = (n), .member = (uint32_t *)(column)
+
+/* A column of zeros is not sent: most are. NULL is one. */
+static size_t lane_column_len(const uint32_t *column, size_t n)
+{
+        for (size_t i = 0; column && i < n; i++)
+                if (column[i] != 0)
+                        return n;
+        return 0;
+}
+#define SPARSE32(member, n, column) COLUMN32(member, lane_column_len(column, n), column)
 
 static ssize_t lane_make_mem_read(const struct lane_mem_read *message, uint8_t *buf, size_t size)
 {
@@ -23,7 +32,7 @@ static ssize_t lane_make_mem_read(const struct lane_mem_read *message, uint8_t *
             .seq = message->seq,
             .space = BULKHEAD__LANE__SPACE__SPACE_CHAIN,
             COLUMN64(id, message->n, message->id),
-            COLUMN32(offset, message->n, message->offset),
+            SPARSE32(offset, message->n, message->offset),
             COLUMN32(len, message->n, message->len),
         };
         Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
@@ -42,7 +51,7 @@ static ssize_t lane_make_mem_write(const struct lane_mem_write *message, uint8_t
             .space = message->space == LANE_SPACE_BOOT ? BULKHEAD__LANE__SPACE__SPACE_BOOT
                                                        : BULKHEAD__LANE__SPACE__SPACE_CHAIN,
             COLUMN64(id, message->n, message->id),
-            COLUMN32(offset, message->n, message->offset),
+            SPARSE32(offset, message->n, message->offset),
             COLUMN32(len, message->n, message->len),
         };
         Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
@@ -54,9 +63,6 @@ static ssize_t lane_make_mem_write(const struct lane_mem_write *message, uint8_t
         return wire_pack(&wire.base, buf, size);
 }
 
-/* Addresses have no offset. */
-static const uint32_t raw_offset[LIMIT_MEM_SEGMENTS];
-
 static ssize_t lane_make_raw_read(const struct lane_raw *message, uint8_t *buf, size_t size)
 {
         Bulkhead__Lane__MemRead body = {
@@ -64,7 +70,6 @@ static ssize_t lane_make_raw_read(const struct lane_raw *message, uint8_t *buf, 
             .seq = message->seq,
             .space = BULKHEAD__LANE__SPACE__SPACE_RAW,
             COLUMN64(id, message->n, message->at),
-            COLUMN32(offset, message->n, raw_offset),
             COLUMN32(len, message->n, message->len),
         };
         Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
@@ -82,7 +87,6 @@ static ssize_t lane_make_raw_write(const struct lane_raw *message, uint8_t *buf,
             .base = PROTOBUF_C_MESSAGE_INIT(&bulkhead__lane__mem_write__descriptor),
             .space = BULKHEAD__LANE__SPACE__SPACE_RAW,
             COLUMN64(id, message->n, message->at),
-            COLUMN32(offset, message->n, raw_offset),
             COLUMN32(len, message->n, message->len),
         };
         Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
@@ -111,10 +115,10 @@ static ssize_t lane_make_complete(const struct lane_complete *message, uint8_t *
         Bulkhead__Lane__Complete body = {
             .base = PROTOBUF_C_MESSAGE_INIT(&bulkhead__lane__complete__descriptor),
             COLUMN64(id, message->n, message->id),
-            COLUMN32(status, message->n, message->status),
-            COLUMN32(offset, message->n, message->offset),
-            COLUMN32(len, message->n, message->len),
-            OPTIONAL32(placed, message->n, message->placed),
+            SPARSE32(status, message->n, message->status),
+            SPARSE32(offset, message->n, message->offset),
+            SPARSE32(len, message->n, message->len),
+            SPARSE32(placed, message->n, message->placed),
         };
         Bulkhead__Lane__ToBroker wire = BULKHEAD__LANE__TO_BROKER__INIT;
 
@@ -130,14 +134,14 @@ static ssize_t lane_make_requests(const struct lane_requests *message, uint8_t *
         Bulkhead__Lane__Requests body = {
             .base = PROTOBUF_C_MESSAGE_INIT(&bulkhead__lane__requests__descriptor),
             COLUMN64(id, message->n, message->id),
-            COLUMN32(queue, message->n, message->queue),
-            COLUMN32(readable, message->n, message->readable),
-            COLUMN32(writable, message->n, message->writable),
-            COLUMN32(inlined, message->n, message->inlined),
-            COLUMN32(attempt, message->n, message->attempt),
-            COLUMN32(must_fail, message->n, message->must_fail),
-            OPTIONAL32(in_at, message->n, message->in_at),
-            OPTIONAL32(out_at, message->n, message->out_at),
+            SPARSE32(queue, message->n, message->queue),
+            SPARSE32(readable, message->n, message->readable),
+            SPARSE32(writable, message->n, message->writable),
+            SPARSE32(inlined, message->n, message->inlined),
+            SPARSE32(attempt, message->n, message->attempt),
+            SPARSE32(must_fail, message->n, message->must_fail),
+            SPARSE32(in_at, message->n, message->in_at),
+            SPARSE32(out_at, message->n, message->out_at),
             .longer = message->longer,
             .stay = message->stay,
         };

@@ -509,17 +509,18 @@ static void columns_of_unequal_length_are_refused(void **state)
         assert_int_equal(forged_requests(2, SIZE_MAX, &got_worker), 0);
         for (size_t i = 0; i < array_size(odd); i++) {
                 const size_t n = odd[i];
+                const int zeros = n == 0 ? 0 : -EPROTO; /* that are not sent: test_lane_zeros.c */
 
                 assert_int_equal(forged_mem_read(n, 2, 2, &got), -EPROTO);
-                assert_int_equal(forged_mem_read(2, n, 2, &got), -EPROTO);
+                assert_int_equal(forged_mem_read(2, n, 2, &got), zeros);
                 assert_int_equal(forged_mem_read(2, 2, n, &got), -EPROTO);
                 assert_int_equal(forged_mem_write(n, 2, 2, &got), -EPROTO);
-                assert_int_equal(forged_mem_write(2, n, 2, &got), -EPROTO);
+                assert_int_equal(forged_mem_write(2, n, 2, &got), zeros);
                 assert_int_equal(forged_mem_write(2, 2, n, &got), -EPROTO);
                 assert_int_equal(forged_complete(n, 2, 2, 2, &got), -EPROTO);
-                assert_int_equal(forged_complete(2, n, 2, 2, &got), -EPROTO);
-                assert_int_equal(forged_complete(2, 2, n, 2, &got), -EPROTO);
-                assert_int_equal(forged_complete(2, 2, 2, n, &got), -EPROTO);
+                assert_int_equal(forged_complete(2, n, 2, 2, &got), zeros);
+                assert_int_equal(forged_complete(2, 2, n, 2, &got), zeros);
+                assert_int_equal(forged_complete(2, 2, 2, n, &got), zeros);
         }
         for (size_t column = 0; column < 7; column++)
                 assert_int_equal(forged_requests(2, column, &got_worker), -EPROTO);
