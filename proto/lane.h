@@ -20,6 +20,7 @@ struct lane_requests {
         const uint32_t *out_at; /* likewise, with room for the writable part */
         bool longer; /* the broker shares the worker's CPU: its answers may come in longer pieces */
         bool stay;   /* something comes on this lane again soon, if only a LANE_WAKE */
+        bool look;   /* something has been said on control since the last frame that said so */
         /* payload: sum of inlined, but of those with in_at; inlined[i] <= readable[i] */
 };
 

@@ -239,7 +239,7 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
         uint64_t total = 0;
 
         if (n < 1 || n > LIMIT_WIRE_COLUMN || !lane_check_request_columns(wire, ret) || wire->longer > 1 ||
-            wire->stay > 1)
+            wire->stay > 1 || wire->look > 1)
                 return -EPROTO;
         ret->n = n;
         ret->id = wire->id;
@@ -247,6 +247,7 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
         ret->out_at = wire->n_out_at > 0 ? wire->out_at : NULL;
         ret->longer = wire->longer == 1;
         ret->stay = wire->stay == 1;
+        ret->look = wire->look == 1;
         for (size_t i = 0; i < n; i++) {
                 int r = lane_check_request(ret, i, &total);
 

@@ -144,6 +144,7 @@ static ssize_t lane_make_requests(const struct lane_requests *message, uint8_t *
             SPARSE32(out_at, message->n, message->out_at),
             .longer = message->longer,
             .stay = message->stay,
+            .look = message->look,
         };
         Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
 

@@ -564,6 +564,14 @@ static int on_iommu(void *context, const struct control_to_broker *message)
         return device_iommu_message(context, message);
 }
 
+static void on_said(void *context)
+{
+        struct device *device = context;
+
+        for (unsigned i = 0; i < device->n_lanes; i++)
+                lane_thread_told(device->lanes[i]);
+}
+
 const struct supervisor_ops device_supervisor_ops = {
     .memory = on_memory,
     .primed = on_primed,
@@ -577,6 +585,7 @@ const struct supervisor_ops device_supervisor_ops = {
     .completed = on_completed,
     .idle = on_idle,
     .config_space = on_config_space,
+    .said = on_said,
     .counted = on_counted,
     .failed = on_failed,
 };

@@ -129,6 +129,7 @@ struct lane {
         struct lane_miss miss;
         struct lane_poll poll;
         struct lane_stay stay;
+        atomic_bool told; /* lane_stay_told */
         struct lane_place place;
         struct lane_raw_state raw;
         struct lane_tx tx;

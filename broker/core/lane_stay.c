@@ -1,5 +1,5 @@
 /* Workers that wait for their lane alone.
- * Owns nothing; called by lane.c, lane_batch.c and lane_thread.c. TRUST: no foreign bytes.
+ * Owns nothing; called by lane.c, lane_batch.c and lane_thread.c, lane_stay_told by the main thread. TRUST: no foreign bytes.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/core/lane_stay.h"
 
@@ -22,6 +22,17 @@ bool lane_stay_promise(struct lane_stay *stay, uint64_t now_ms)
         stay->promised = stay->may && stay->frames == LIMIT_STAY_FRAMES;
         stay->kept = true;
         return stay->promised;
+}
+
+void lane_stay_told(struct lane *lane)
+{
+        atomic_store_explicit(&lane->told, true, memory_order_release);
+}
+
+bool lane_stay_look(struct lane *lane)
+{
+        return atomic_load_explicit(&lane->told, memory_order_relaxed) &&
+               atomic_exchange_explicit(&lane->told, false, memory_order_acquire);
 }
 
 bool lane_stays(const struct lane *lane)

@@ -3,8 +3,9 @@
  * How it works: who serves one lane has three things to wait for: the lane, control, and time. To look at them all costs a tenth of
  * a small request. So while requests keep coming (LIMIT_STAY_FRAMES of them, LIMIT_STAY_GAP_MS apart at most) each Requests frame
  * promises another message on this lane: more of the same, or, when no requests have gone there for LIMIT_STAY_MS to twice that, a Wake. The
- * worker may then sleep in a read of the lane, while it owes no answer; it looks at control when that returns, before it takes what has come, so that no
- * frame overtakes what was said on control before it. What is said there to one that sleeps it sees when it is woken.
+ * worker may then sleep in a read of the lane, while it owes no answer. The first frame with requests behind something that was said on control
+ * says so (lane_stay_told), and it looks there before it serves them, so that none overtakes it. What is said there to one that sleeps, and is
+ * sent no request, it sees when it is woken.
  *
  * A promise ends with a Wake, with a Requests frame that makes none, and with the worker.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -23,6 +24,12 @@ struct lane_stay {
         bool kept; /* a frame with requests has gone since it was last looked at */
         bool wake; /* it is to be woken */
 };
+
+/* Something has been said on control: the next frame with requests says so. Of any thread. */
+void lane_stay_told(struct lane *lane);
+
+/* Does the frame with requests that goes now say so? */
+bool lane_stay_look(struct lane *lane);
 
 /* `n_lanes`: of its device. */
 void lane_stay_init(struct lane_stay *stay, unsigned n_lanes);

@@ -25,5 +25,8 @@ struct lane_thread *lane_thread_free(struct lane_thread *thread);
 void lane_thread_call(struct lane_thread *thread, void (*call)(struct lane *lane, void *argument),
                       void *argument);
 
+/* Something has been said to its worker on control: returns at once. Main thread only. */
+void lane_thread_told(struct lane_thread *thread);
+
 /* Counters, readable at any time. */
 const struct lane_stats *lane_thread_stats(const struct lane_thread *thread);

@@ -544,6 +544,18 @@ void supervisor_send_state(struct supervisor *supervisor)
                 supervisor_send(supervisor, &message, NULL, NULL);
 }
 
+static int supervisor_say(struct supervisor *supervisor, const struct control_to_worker *message,
+                          worker_link_done done, void *context)
+{
+        int r = worker_link_send(supervisor->link, message, done, context);
+
+        if (r < 0)
+                supervisor_fault(supervisor, "does not read its control channel");
+        else if (supervisor->ops->said)
+                supervisor->ops->said(supervisor->context);
+        return r;
+}
+
 int supervisor_send(struct supervisor *supervisor, const struct control_to_worker *message,
                     worker_link_done done, void *context)
 {
@@ -556,24 +568,17 @@ int supervisor_send(struct supervisor *supervisor, const struct control_to_worke
                 done = on_primed;
                 context = supervisor;
         }
-        r = worker_link_send(supervisor->link, message, done, context);
-        if (r < 0)
-                supervisor_fault(supervisor, "does not read its control channel");
-        else
+        r = supervisor_say(supervisor, message, done, context);
+        if (r == 0)
                 set_timer(supervisor, LIMIT_CONTROL_MS);
         return r;
 }
 
 int supervisor_tell(struct supervisor *supervisor, const struct control_to_worker *message)
 {
-        int r;
-
         if (supervisor->state != WORKER_PRIMING && supervisor->state != WORKER_SERVING)
                 return -ENOTCONN;
-        r = worker_link_send(supervisor->link, message, NULL, NULL);
-        if (r < 0)
-                supervisor_fault(supervisor, "does not read its control channel");
-        return r;
+        return supervisor_say(supervisor, message, NULL, NULL);
 }
 
 void supervisor_touched(struct supervisor *supervisor)

@@ -55,6 +55,8 @@ struct supervisor_ops {
         /* Does it hold no request? */
         bool (*idle)(void *context);
         int (*config_space)(void *context, const uint64_t *values, size_t n);
+        /* It has been sent something beside Configure. NULL: nobody minds. */
+        void (*said)(void *context);
         /* What this incarnation has counted so far. */
         int (*counted)(void *context, const uint64_t *counters, size_t n);
         /* It could not be started (if spawner_mute: yet), or it is quarantined. `why` is one clause for a person. */

@@ -252,7 +252,8 @@ static void take(struct lane_bench *bench, const struct fake_frame *frame, size_
                                                                      .attempt = requests->attempt[i],
                                                                      .must_fail = requests->must_fail[i],
                                                                      .longer = requests->longer,
-                                                                     .stay = requests->stay};
+                                                                     .stay = requests->stay,
+                                                                     .look = requests->look};
                 taken = take_bytes(bench, requests, i, payload, bench->inlined + *at);
                 *at += taken;
                 payload += taken;

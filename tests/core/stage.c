@@ -247,6 +247,11 @@ void lane_thread_call(struct lane_thread *thread, void (*call)(struct lane *lane
         call(&thread->lane, argument);
 }
 
+void lane_thread_told(struct lane_thread *thread)
+{
+        lane_stay_told(&thread->lane);
+}
+
 const struct lane_stats *lane_thread_stats(const struct lane_thread *thread)
 {
         return &thread->lane.stats;

@@ -47,6 +47,29 @@ static void it_is_woken_once_when_no_more_comes(void **state)
         world_done(&world);
 }
 
+static void the_frame_behind_a_word_on_control_says_so(void **state)
+{
+        const uint8_t value = 1;
+
+        (void)state;
+        world_init(&world, 1);
+        world_serve(&world);
+        world_start_queue(&world, 0, 0);
+        serve_one();
+        assert_true(world.looks); /* there was StartQueue */
+        for (unsigned i = 1; i <= 3; i++) {
+                for (unsigned k = 0; k < 3; k++) {
+                        serve_one();
+                        assert_false(world.looks);
+                }
+                assert_int_equal(device_config_write(world.device, 32, 1, &value, world_written, &world), 0);
+                serve_one();
+                assert_true(world.looks);
+                world_until(&world, world.n_written == i);
+        }
+        world_done(&world);
+}
+
 static void on_two_lanes_nothing_is_promised(void **state)
 {
         (void)state;
@@ -66,6 +89,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(it_is_woken_once_when_no_more_comes),
+            cmocka_unit_test(the_frame_behind_a_word_on_control_says_so),
             cmocka_unit_test(on_two_lanes_nothing_is_promised),
         };
 

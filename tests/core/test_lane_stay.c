@@ -105,6 +105,38 @@ static void a_pause_ends_the_row(void **state)
         assert_true(one());
 }
 
+/* Did its frame say that there is something on control? */
+static bool looks(void)
+{
+        one();
+        return bench.requests[0].look;
+}
+
+static void a_word_on_control_is_told_of_once(void **state)
+{
+        (void)state;
+        assert_false(looks());
+        lane_stay_told(&bench.lane);
+        assert_true(looks());
+        assert_false(looks());
+        lane_stay_told(&bench.lane);
+        lane_stay_told(&bench.lane);
+        assert_true(looks());
+        assert_false(looks());
+}
+
+static void a_wake_does_not_tell_of_it(void **state)
+{
+        (void)state;
+        until_it_stays();
+        lane_stay_told(&bench.lane);
+        check();
+        check();
+        is_woken();
+        assert_true(looks());
+        assert_false(looks());
+}
+
 static void silence_wakes_it_once(void **state)
 {
         (void)state;
@@ -183,6 +215,8 @@ int main(void)
             STAY_TEST(frames_in_a_row_promise_more),
             STAY_TEST(a_pause_ends_the_row),
             STAY_TEST(silence_wakes_it_once),
+            STAY_TEST(a_word_on_control_is_told_of_once),
+            STAY_TEST(a_wake_does_not_tell_of_it),
             STAY_TEST(each_frame_puts_the_wake_off),
             STAY_TEST(who_follows_is_promised_nothing_and_not_woken),
             STAY_TEST(one_that_is_finished_is_not_woken),

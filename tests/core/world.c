@@ -158,6 +158,7 @@ static bool puppet_dies_of(struct world *world, unsigned lane, const struct lane
 static void puppet_requests(struct world *world, unsigned lane, const struct lane_requests *requests)
 {
         world->stays = requests->stay;
+        world->looks = requests->look;
         for (size_t i = 0; i < requests->n; i++) {
                 assert_true(world->n_seen < WORLD_LOG);
                 world->seen[world->n_seen++] =

@@ -68,6 +68,7 @@ struct world {
         unsigned n_seen;
         struct seen_request seen[WORLD_LOG];
         bool stays; /* its last frame with requests has promised more */
+        bool looks; /* ... and said that there was something on control before it */
         unsigned n_wakes;
         /* what the device told */
         unsigned n_ready, n_failed, n_quarantined, n_front_ready, n_config_changed, n_broken, n_suspicious;

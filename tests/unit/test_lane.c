@@ -220,43 +220,47 @@ static void requests_come_back_as_they_were(void **state)
 }
 
 /* What is said of a whole frame: each 0 or 1. */
-static int forged_flags(uint32_t longer, uint32_t stay, struct lane_to_worker *ret)
+static int forged_flags(uint32_t longer, uint32_t stay, uint32_t look, struct lane_to_worker *ret)
 {
         Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
         Bulkhead__Lane__Requests body = BULKHEAD__LANE__REQUESTS__INIT;
         ssize_t made;
 
-        body.id = id, body.queue = queue, body.readable = readable, body.writable = writable;
-        body.inlined = inlined, body.attempt = attempt, body.must_fail = must_fail;
-        body.n_id = body.n_queue = body.n_readable = body.n_writable = 1;
-        body.n_inlined = body.n_attempt = body.n_must_fail = 1;
-        body.longer = longer;
-        body.stay = stay;
+        body.id = id, body.n_id = 1;
+        body.longer = longer, body.stay = stay, body.look = look;
         wire.kind_case = BULKHEAD__LANE__TO_WORKER__KIND_REQUESTS;
         wire.requests = &body;
         made = wire_pack(&wire.base, buf, sizeof(buf));
         return lane_check_to_worker(&arena, buf, (size_t)made, 0, ret);
 }
 
-static void answers_may_be_longer_or_not_and_the_worker_may_stay_or_not(void **state)
+static void assert_flags(const struct lane_requests *got, unsigned flags)
+{
+        assert_int_equal(got->longer, flags & 1);
+        assert_int_equal(got->stay, flags >> 1 & 1);
+        assert_int_equal(got->look, flags >> 2);
+}
+
+static void what_is_said_of_a_frame_is_yes_or_no(void **state)
 {
         struct lane_to_worker got, message = requests(1);
 
         (void)state;
-        for (unsigned flags = 0; flags < 4; flags++) {
+        for (unsigned flags = 0; flags < 8; flags++) {
                 message.requests.longer = flags & 1;
-                message.requests.stay = flags >> 1;
+                message.requests.stay = flags >> 1 & 1;
+                message.requests.look = flags >> 2;
                 assert_int_equal(to_worker(message, 0, &got), 0);
-                assert_int_equal(got.requests.longer, flags & 1);
-                assert_int_equal(got.requests.stay, flags >> 1);
-                assert_int_equal(forged_flags(flags & 1, flags >> 1, &got), 0);
-                assert_int_equal(got.requests.longer, flags & 1);
-                assert_int_equal(got.requests.stay, flags >> 1);
+                assert_flags(&got.requests, flags);
+                assert_int_equal(forged_flags(flags & 1, flags >> 1 & 1, flags >> 2, &got), 0);
+                assert_flags(&got.requests, flags);
         }
-        assert_int_equal(forged_flags(2, 0, &got), -EPROTO);
-        assert_int_equal(forged_flags(UINT32_MAX, 0, &got), -EPROTO);
-        assert_int_equal(forged_flags(0, 2, &got), -EPROTO);
-        assert_int_equal(forged_flags(0, UINT32_MAX, &got), -EPROTO);
+        for (unsigned flag = 0; flag < 6; flag++) {
+                uint32_t wrong[3] = {0};
+
+                wrong[flag / 2] = flag % 2 ? UINT32_MAX : 2;
+                assert_int_equal(forged_flags(wrong[0], wrong[1], wrong[2], &got), -EPROTO);
+        }
 }
 
 static void mem_messages_come_back_as_they_were(void **state)
@@ -661,7 +665,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             LANE_TEST(requests_come_back_as_they_were),
-            LANE_TEST(answers_may_be_longer_or_not_and_the_worker_may_stay_or_not),
+            LANE_TEST(what_is_said_of_a_frame_is_yes_or_no),
             LANE_TEST(mem_messages_come_back_as_they_were),
             LANE_TEST(complete_comes_back_as_it_was),
             LANE_TEST(batches_of_nothing_are_refused),

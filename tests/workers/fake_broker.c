@@ -414,7 +414,8 @@ void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_r
                                                       .attempt = column[4],
                                                       .must_fail = column[5],
                                                       .longer = broker->longer,
-                                                      .stay = broker->stay}};
+                                                      .stay = broker->stay,
+                                                      .look = broker->look}};
         uint32_t len = 0;
         ssize_t header_len;
 

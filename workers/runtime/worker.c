@@ -7,7 +7,7 @@
  * in this order, so a lane that is seen to have bytes has had every earlier control message before it: they are
  * seen in the same call.
  * Who has one lane, owes no answer, and has no descriptor, time or tick to wait for, reads that lane while the broker promises to send more on
- * it (broker/core/lane_stay.h), and looks at control after that, not before: what it has read is older than what it does not see there.
+ * it (broker/core/lane_stay.h), and looks at control only when a frame with requests says that something has been said there.
  *     control  first; then wait again, so that lanes are served only when control was silent
  *     own      what the device watches has become ready, or its time is due (worker_watch.h)
  *     receive  frames of which the first byte was there before the wait, or one frame. What was read beyond
@@ -432,16 +432,40 @@ static bool worker_may_stay(const struct worker *worker, const struct worker_mar
                worker_tick_ms() < 0;
 }
 
-/* Waits for the only lane, and then looks at control. */
+/* Waits for the only lane. */
 static void worker_stay(struct worker *worker, struct worker_marks *marks)
 {
-        static const struct timespec no_time;
         struct link *link = &worker->lanes[0].link;
 
         link_wait(link);
         marks->lane[0] = link_position(link);
-        if (ppoll(&marks->fds[1], 1, &no_time, NULL) < 0 && errno != EINTR)
+}
+
+static bool worker_has_control(const struct worker *worker)
+{
+        static const struct timespec no_time;
+        struct pollfd control = {.fd = worker->control.ends.in, .events = POLLIN};
+        int r;
+
+        if (link_has_bytes(&worker->control))
+                return true;
+        r = ppoll(&control, 1, &no_time, NULL);
+        if (r < 0 && errno != EINTR)
                 worker_trap();
+        return r > 0;
+}
+
+/* What was said on control before the requests that have been received. */
+static void worker_catch_up(struct worker *worker)
+{
+        bool look = false;
+
+        for (unsigned i = 0; i < worker->n_lanes; i++) {
+                look |= worker->lanes[i].look;
+                worker->lanes[i].look = false;
+        }
+        while (look && worker_has_control(worker))
+                worker_receive_control(worker);
 }
 
 static void worker_wait(struct worker *worker, struct worker_marks *marks)
@@ -541,6 +565,7 @@ static void worker_turn(struct worker *worker)
         worker_flush(worker);
         for (unsigned i = 0; i < worker->n_lanes; i++)
                 worker_receive(&worker->lanes[i], marks.lane[i], marks.fds[i].revents != 0);
+        worker_catch_up(worker);
         for (unsigned i = 0; i < worker->n_lanes; i++)
                 worker_serve_lane(worker, &worker->lanes[i]);
         worker_flush(worker); /* of other lanes, what has become ready meanwhile */

@@ -54,6 +54,7 @@ static void worker_lane_file(struct worker_lane *lane, const struct lane_request
                 worker_trap();
         outbox_set_longer(&lane->outbox, batch->longer);
         lane->stays = batch->stay;
+        lane->look |= batch->look;
         link_payload(&lane->link, bytes, payload_len);
 }
 
