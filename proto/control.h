@@ -13,7 +13,7 @@
 #include "proto/device_region.h"
 #include "proto/device_type.h"
 
-#define CONTROL_PROTOCOL_VERSION 5u
+#define CONTROL_PROTOCOL_VERSION 6u
 
 /* Feature bits that are a device's own (virtio 1.3, 2.2): 0 to 23 and 50 to 63. The bits between are ring and
  * transport features; they are the broker's, and a worker neither offers nor sees one. */

@@ -18,9 +18,10 @@ struct lane_requests {
          * this one has none. */
         const uint32_t *in_at;
         const uint32_t *out_at; /* likewise, with room for the writable part */
-        bool longer; /* the broker shares the worker's CPU: its answers may come in longer pieces */
-        bool stay;   /* something comes on this lane again soon, if only a LANE_WAKE */
-        bool look;   /* something has been said on control since the last frame that said so */
+        bool longer;      /* the broker shares the worker's CPU: its answers may come in longer pieces */
+        bool stay;        /* something comes on this lane again soon, if only a LANE_WAKE */
+        bool look;        /* something has been said on control since the last frame that said so */
+        uint32_t spin_us; /* 0 .. LIMIT_POLL_US: so long the worker may look for more before it sleeps */
         /* payload: sum of inlined, but of those with in_at; inlined[i] <= readable[i] */
 };
 

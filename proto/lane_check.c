@@ -239,7 +239,7 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
         uint64_t total = 0;
 
         if (n < 1 || n > LIMIT_WIRE_COLUMN || !lane_check_request_columns(wire, ret) || wire->longer > 1 ||
-            wire->stay > 1 || wire->look > 1)
+            wire->stay > 1 || wire->look > 1 || wire->spin_us > LIMIT_POLL_US)
                 return -EPROTO;
         ret->n = n;
         ret->id = wire->id;
@@ -248,6 +248,7 @@ static int lane_check_requests(const Bulkhead__Lane__Requests *wire, uint32_t pa
         ret->longer = wire->longer == 1;
         ret->stay = wire->stay == 1;
         ret->look = wire->look == 1;
+        ret->spin_us = wire->spin_us;
         for (size_t i = 0; i < n; i++) {
                 int r = lane_check_request(ret, i, &total);
 

@@ -145,6 +145,7 @@ static ssize_t lane_make_requests(const struct lane_requests *message, uint8_t *
             .longer = message->longer,
             .stay = message->stay,
             .look = message->look,
+            .spin_us = message->spin_us,
         };
         Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
 

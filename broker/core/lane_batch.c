@@ -307,7 +307,8 @@ bool lane_batch_begin(struct lane *lane)
                                                   .out_at = batch.any_out ? batch.out_at : NULL,
                                                   .longer = lane_place_is_shared(lane),
                                                   .stay = lane_stay_promise(&lane->stay, batch.now_ms),
-                                                  .look = lane_stay_look(lane)};
+                                                  .look = lane_stay_look(lane),
+                                                  .spin_us = lane_place_spin_us(lane)};
         lane_place_sent(lane);
         lane_tx_begin(lane, &message, batch.payload);
         return true;

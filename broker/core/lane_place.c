@@ -215,6 +215,11 @@ uint32_t lane_place_poll_us(const struct lane *lane)
         return place_is_alone(lane->place.at) ? LIMIT_PLACE_POLL_US : 0;
 }
 
+uint32_t lane_place_spin_us(const struct lane *lane)
+{
+        return place_is_alone(lane->place.at) ? LIMIT_PLACE_SPIN_US : 0;
+}
+
 bool lane_place_is_shared(const struct lane *lane)
 {
         return is_shared(&lane->place);

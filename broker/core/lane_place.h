@@ -9,7 +9,8 @@
  * shares that CPU with has just woken it. Not otherwise: where many requests wait, it would be woken for fewer of them at a time.
  *
  * Where the place is the worker's alone, the lane's thread may be on any other CPU, and looks for LIMIT_PLACE_POLL_US before it
- * sleeps (lane_poll.h): the next answers are on their way, and to be woken for each piece of them takes more of its CPU.
+ * sleeps (lane_poll.h): the next answers are on their way, and to be woken for each piece of them takes more of its CPU. The worker looks
+ * for LIMIT_PLACE_SPIN_US, as each frame tells it: nobody else needs that CPU, and to wake one that has gone idle can take as long.
  *
  * While both are on one CPU, requests say that their answers may come together (PROTOCOL.md, Turns).
  *
@@ -83,6 +84,9 @@ void lane_place_sent(struct lane *lane);
 
 /* How long a lane without poll_us is to look for more before it sleeps, where it is now: 0 .. LIMIT_PLACE_POLL_US. */
 uint32_t lane_place_poll_us(const struct lane *lane);
+
+/* ... and its worker: 0 .. LIMIT_PLACE_SPIN_US. */
+uint32_t lane_place_spin_us(const struct lane *lane);
 
 /* Are both on one CPU? */
 bool lane_place_is_shared(const struct lane *lane);

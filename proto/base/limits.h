@@ -73,6 +73,7 @@
 #define LIMIT_PLACES_ALONE      2u    /* ... of which as many for the worker alone, unless requests are large: one is the driver's at most */
 #define LIMIT_PLACE_CPUS        64u   /* CPUs that are candidates at all: where there are more, the rest is not looked at */
 #define LIMIT_PLACE_POLL_US     50u   /* a lane whose worker has a CPU to itself looks so long for more: a piece of answers takes about as long */
+#define LIMIT_PLACE_SPIN_US     100u  /* ... and such a worker: on some hosts to wake an idle CPU takes 35 to 130 us, and who looks for as long loses half at most */
 #define LIMIT_PLACE_WINDOW_MS   250u  /* of a window at most: a load that does not fill it is too light to be placed */
 #define LIMIT_PLACE_HOLD_MIN_MS 50u   /* from a trial to the next: doubles while it finds the same, ... */
 #define LIMIT_PLACE_HOLD_MAX_MS 1000u /* ... up to this: a host that has changed is seen in a second */

@@ -253,7 +253,8 @@ static void take(struct lane_bench *bench, const struct fake_frame *frame, size_
                                                                      .must_fail = requests->must_fail[i],
                                                                      .longer = requests->longer,
                                                                      .stay = requests->stay,
-                                                                     .look = requests->look};
+                                                                     .look = requests->look,
+                                                                     .spin_us = requests->spin_us};
                 taken = take_bytes(bench, requests, i, payload, bench->inlined + *at);
                 *at += taken;
                 payload += taken;

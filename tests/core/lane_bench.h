@@ -13,7 +13,8 @@
 struct bench_request {
         uint64_t id;
         uint32_t queue, readable, writable, inlined, attempt, must_fail;
-        bool longer, stay, look; /* of its batch */
+        bool longer, stay, look; /* of its batch, ... */
+        uint32_t spin_us;        /* ... too */
         uint32_t in_at, out_at;
         const uint8_t *bytes; /* inlined, wherever they came; valid until the next bench_run */
         uint8_t *place;       /* in the area, for the writable part; NULL: none */

@@ -180,6 +180,7 @@ static void serve_large(void)
         for (unsigned i = 0; i < 2; i++) {
                 assert_int_equal(bench.requests[i].longer,
                                  place_of(&lane_set) != PLACE_FREE && CPU_EQUAL(&lane_set, &worker_set));
+                assert_int_equal(bench.requests[i].spin_us > 0, !CPU_EQUAL(&lane_set, &worker_set));
                 now_ns += ns;
                 own_ns += ns * own_percent / 100;
                 idle_ns[0] += ns / 2;
@@ -486,6 +487,7 @@ static void a_lane_looks_before_it_sleeps_where_its_worker_is_alone_and_nowhere_
         while (bench.lane.place.placement.chosen != (PLACE_ALONE | 5))
                 serve_large();
         assert_int_equal(lane_place_poll_us(&bench.lane), LIMIT_PLACE_POLL_US);
+        assert_int_equal(lane_place_spin_us(&bench.lane), LIMIT_PLACE_SPIN_US);
         lane_place_end(&bench.lane);
         assert_int_equal(lane_place_poll_us(&bench.lane), 0);
         bench_done(&bench);

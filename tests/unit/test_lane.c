@@ -219,15 +219,15 @@ static void requests_come_back_as_they_were(void **state)
         assert_memory_equal(got.requests.must_fail, must_fail, sizeof(uint32_t) * LIMIT_WIRE_COLUMN);
 }
 
-/* What is said of a whole frame: each 0 or 1. */
-static int forged_flags(uint32_t longer, uint32_t stay, uint32_t look, struct lane_to_worker *ret)
+/* What is said of a whole frame: each 0 or 1, and a time. */
+static int forged_flags(const uint32_t said[4], struct lane_to_worker *ret)
 {
         Bulkhead__Lane__ToWorker wire = BULKHEAD__LANE__TO_WORKER__INIT;
         Bulkhead__Lane__Requests body = BULKHEAD__LANE__REQUESTS__INIT;
         ssize_t made;
 
         body.id = id, body.n_id = 1;
-        body.longer = longer, body.stay = stay, body.look = look;
+        body.longer = said[0], body.stay = said[1], body.look = said[2], body.spin_us = said[3];
         wire.kind_case = BULKHEAD__LANE__TO_WORKER__KIND_REQUESTS;
         wire.requests = &body;
         made = wire_pack(&wire.base, buf, sizeof(buf));
@@ -252,15 +252,20 @@ static void what_is_said_of_a_frame_is_yes_or_no(void **state)
                 message.requests.look = flags >> 2;
                 assert_int_equal(to_worker(message, 0, &got), 0);
                 assert_flags(&got.requests, flags);
-                assert_int_equal(forged_flags(flags & 1, flags >> 1 & 1, flags >> 2, &got), 0);
+                assert_int_equal(forged_flags((uint32_t[]){flags & 1, flags >> 1 & 1, flags >> 2, 0}, &got),
+                                 0);
                 assert_flags(&got.requests, flags);
         }
         for (unsigned flag = 0; flag < 6; flag++) {
-                uint32_t wrong[3] = {0};
+                uint32_t wrong[4] = {0};
 
                 wrong[flag / 2] = flag % 2 ? UINT32_MAX : 2;
-                assert_int_equal(forged_flags(wrong[0], wrong[1], wrong[2], &got), -EPROTO);
+                assert_int_equal(forged_flags(wrong, &got), -EPROTO);
         }
+        message.requests.spin_us = LIMIT_POLL_US;
+        assert_int_equal(to_worker(message, 0, &got), 0);
+        assert_int_equal(got.requests.spin_us, LIMIT_POLL_US);
+        assert_int_equal(forged_flags((uint32_t[]){0, 0, 0, LIMIT_POLL_US + 1}, &got), -EPROTO);
 }
 
 static void mem_messages_come_back_as_they_were(void **state)

@@ -1,7 +1,6 @@
 /* A broker for tests.
- * Owns its ends of the socket and the pipes, and the child. Called by the tests of workers/.
- * TRUST: the worker is what is tested: every message is judged, offsets are held against the request.
- * SPDX-License-Identifier: Apache-2.0 */
+ * Owns its ends of the socket and the pipes, and the child. Called by the tests of workers/. TRUST: the worker is what is tested: every
+ * message is judged, offsets are held against the request. SPDX-License-Identifier: Apache-2.0 */
 #include "tests/workers/fake_broker.h"
 
 #include <errno.h>
@@ -415,7 +414,8 @@ void fake_send_requests(struct fake_broker *broker, unsigned lane, struct fake_r
                                                       .must_fail = column[5],
                                                       .longer = broker->longer,
                                                       .stay = broker->stay,
-                                                      .look = broker->look}};
+                                                      .look = broker->look,
+                                                      .spin_us = broker->spin_us}};
         uint32_t len = 0;
         ssize_t header_len;
 

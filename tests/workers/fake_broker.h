@@ -57,6 +57,7 @@ struct fake_broker {
         bool longer;          /* the next requests say that their answers may come longer */
         bool stay;            /* ... that more comes here soon */
         bool look;            /* ... that something has been said on control */
+        uint32_t spin_us;     /* ... how long one may look before one sleeps */
         bool lend; /* requests on lane 0 get places as a broker hands them out, while there is room */
         /* Guest memory that is reached by address, at raw_start; nothing else is asked for. */
         uint8_t *raw;

@@ -286,6 +286,51 @@ static void who_waits_for_time_looks_at_all(void **state)
         close(pair[1]);
 }
 
+/* One request after another. How often has it looked? */
+static unsigned looks_of(unsigned turns)
+{
+        unsigned looks = atomic_load(&seen->looks);
+
+        for (unsigned i = 0; i < turns; i++)
+                copy_one(0, 100, 100);
+        return atomic_load(&seen->looks) - looks;
+}
+
+static void it_looks_before_it_sleeps_while_it_has_a_cpu_to_itself(void **state)
+{
+        (void)state;
+        begin(1, 0);
+        stay();
+        assert_int_equal(looks_of(TURNS), 0);
+        broker.spin_us = 100;
+        looks_of(2);
+        assert_true(looks_of(TURNS) > 0);
+        for (unsigned i = 0; i < TURNS;
+             i++) { /* what is said on control meanwhile it sees at the latest when it is asked to look */
+                say_features(i % 8);
+                broker.look = true;
+                copy_one(0, 100, 100);
+                broker.look = false;
+                hear_done();
+        }
+        broker.spin_us = 0;
+        looks_of(2);
+        assert_int_equal(looks_of(TURNS), 0);
+        end();
+}
+
+/* The lanes of a device with several are not placed. */
+static void who_has_two_lanes_does_not_look_for_one(void **state)
+{
+        (void)state;
+        begin(2, 0);
+        looks_of(2);
+        broker.spin_us = 100;
+        looks_of(2);
+        assert_int_equal(looks_of(TURNS), 0);
+        end();
+}
+
 static void its_broker_goes_while_it_stays(void **state)
 {
         (void)state;
@@ -304,6 +349,8 @@ int main(void)
             cmocka_unit_test(who_spins_looks_at_all),
             cmocka_unit_test(who_owes_an_answer_looks_at_all),
             cmocka_unit_test(who_waits_for_time_looks_at_all),
+            cmocka_unit_test(it_looks_before_it_sleeps_while_it_has_a_cpu_to_itself),
+            cmocka_unit_test(who_has_two_lanes_does_not_look_for_one),
             cmocka_unit_test(its_broker_goes_while_it_stays),
         };
 

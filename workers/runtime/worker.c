@@ -327,12 +327,20 @@ static bool worker_look(struct worker *worker, struct worker_marks *marks, const
         return r > 0;
 }
 
-/* Looks for so long as poll_us says, where that has paid lately. True: something has come. Nothing is read between
+/* By what it was configured with, or by where the broker has put it, which it does with the only lane of a device. */
+static uint32_t worker_spin_us(const struct worker *worker)
+{
+        if (worker->configure.poll_us > 0)
+                return worker->configure.poll_us;
+        return worker->n_lanes == 1 ? worker->lanes[0].spin_us : 0;
+}
+
+/* Looks for so long as it may, where that has paid lately. True: something has come. Nothing is read between
  * looks, so the last one alone counts, and the marks hold. */
 static bool worker_spin(struct worker *worker, struct worker_marks *marks)
 {
         static const struct timespec no_time;
-        uint32_t looks = LOOKS_A_US * worker->configure.poll_us;
+        uint32_t looks = LOOKS_A_US * worker_spin_us(worker);
         bool found = false;
 
         if (!spin_wanted(&worker->spin)) {
@@ -475,9 +483,11 @@ static void worker_wait(struct worker *worker, struct worker_marks *marks)
         marks->idle = false;
         if (worker_gather(worker, marks))
                 worker_look(worker, marks, &no_time);
+        else if (worker_spin_us(worker) > 0 && worker_spin(worker, marks))
+                return;
         else if (worker_may_stay(worker, marks))
                 worker_stay(worker, marks);
-        else if (worker->configure.poll_us == 0 || !worker_spin(worker, marks))
+        else
                 worker_sleep(worker, marks);
 }
 

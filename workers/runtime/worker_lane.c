@@ -55,6 +55,7 @@ static void worker_lane_file(struct worker_lane *lane, const struct lane_request
         outbox_set_longer(&lane->outbox, batch->longer);
         lane->stays = batch->stay;
         lane->look |= batch->look;
+        lane->spin_us = batch->spin_us;
         link_payload(&lane->link, bytes, payload_len);
 }
 

@@ -26,6 +26,7 @@ struct worker_lane {
         struct outbox outbox;
         bool stays;          /* the broker sends something here again, soon */
         bool look;           /* ... and has said something on control before what is filed */
+        uint32_t spin_us;    /* it may look for more for so long: it has a CPU to itself */
         uint64_t recalled;   /* bit per queue: some of what it has lent is to be given back */
         uint32_t seq_next;   /* of the next MemRead; answers come in order, */
         uint32_t seq_oldest; /* so this one is answered next */

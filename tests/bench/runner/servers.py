@@ -87,7 +87,7 @@ class OurServer(Server):
         self.programs = programs or wishes.programs
         self.polls = f"up to {wishes.poll_us} us (poll_us)"
         if wishes.poll_us is None:
-            self.polls = "as it ships (poll_us not given; a lane whose worker has a CPU to itself, for 50 us)"
+            self.polls = "as it ships (poll_us not given; a lane whose worker has a CPU to itself, for 50 us, and that worker, for 100)"
 
     def keys(self):
         return "".join(f", {key}: {value}" for key, value in self.wishes.keys.items())
