@@ -93,7 +93,7 @@ static bool judged_requests(const struct lane_requests *m, uint32_t payload_len)
 {
         uint64_t total = 0;
 
-        if (m->n < 1 || m->n > LIMIT_WIRE_COLUMN)
+        if (m->n < 1 || m->n > LIMIT_WIRE_COLUMN || m->spin_us > LIMIT_POLL_US)
                 return false;
         for (size_t i = 0; i < m->n; i++) {
                 seen ^= m->id[i] ^ m->attempt[i] ^ (m->out_at ? m->out_at[i] : 0);

@@ -6,8 +6,8 @@
  *     wait     ppoll of the lanes, of what the device waits for and, last, of control. Descriptors are looked at
  * in this order, so a lane that is seen to have bytes has had every earlier control message before it: they are
  * seen in the same call.
- * Who has one lane, owes no answer, and has no descriptor, time or tick to wait for, reads that lane while the broker promises to send more on
- * it (broker/core/lane_stay.h), and looks at control only when a frame with requests says that something has been said there.
+ * Who may, looks at all for a while first (worker_spin_us). Who has one lane, owes no answer, and has no descriptor, time or tick to wait
+ * for, then reads that lane while more is promised on it (broker/core/lane_stay.h), and looks at control only when a frame says so.
  *     control  first; then wait again, so that lanes are served only when control was silent
  *     own      what the device watches has become ready, or its time is due (worker_watch.h)
  *     receive  frames of which the first byte was there before the wait, or one frame. What was read beyond
