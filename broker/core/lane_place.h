@@ -10,7 +10,7 @@
  *
  * Where the place is the worker's alone, the lane's thread may be on any other CPU, and looks for LIMIT_PLACE_POLL_US before it
  * sleeps (lane_poll.h): the next answers are on their way, and to be woken for each piece of them takes more of its CPU. The worker looks
- * for LIMIT_PLACE_SPIN_US, as each frame tells it: nobody else needs that CPU, and to wake one that has gone idle can take as long.
+ * for LIMIT_PLACE_SPIN_US, as each frame tells it: it need not leave that CPU to others, and to wake one that has gone idle can take as long.
  *
  * While both are on one CPU, requests say that their answers may come together (PROTOCOL.md, Turns).
  *
